@@ -1,0 +1,189 @@
+//! Settings, read once at cold start. Each field's doc names its variable and its default.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A setting that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The variable must be set.
+    #[error("{name} is not set")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+    },
+    /// The variable has a value that makes no sense. The value is not shown: it may be a secret.
+    #[error("{name} must be {expected}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// What it takes.
+        expected: &'static str,
+    },
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[secret]")
+    }
+}
+
+/// Looks settings up, in the environment or, in tests, elsewhere. An empty value counts as not set.
+pub struct Settings<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl<'a> Settings<'a> {
+    /// Settings that `lookup` gives by name.
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self(lookup)
+    }
+
+    /// A setting that need not be there.
+    pub fn optional(&self, name: &'static str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+
+    /// A setting that must be there.
+    pub fn required(&self, name: &'static str) -> Result<String, ConfigError> {
+        self.optional(name).ok_or(ConfigError::Missing { name })
+    }
+
+    /// A number from `least` to `most`, or `default` where it is not set.
+    pub fn number<T: FromStr + PartialOrd>(
+        &self,
+        name: &'static str,
+        default: T,
+        (least, most): (T, T),
+        expected: &'static str,
+    ) -> Result<T, ConfigError> {
+        let Some(value) = self.optional(name) else {
+            return Ok(default);
+        };
+        match value.parse() {
+            Ok(number) if least <= number && number <= most => Ok(number),
+            _ => Err(ConfigError::Invalid { name, expected }),
+        }
+    }
+}
+
+/// The tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// `TASKS_TABLE_NAME`.
+    pub tasks_table: String,
+    /// `PROJECTS_TABLE_NAME`.
+    pub projects_table: String,
+    /// `CHECKPOINTS_TABLE_NAME`; the API does without.
+    pub checkpoints_table: Option<String>,
+    /// `INDEX_SHARDS` (1 to 64, default 4): over how many partitions each status is spread in its index.
+    /// Raise it before the tasks of one status change more than 1,000 times a second; never lower it
+    /// while tasks of the old shards are still to be listed.
+    pub index_shards: u32,
+}
+
+impl StoreConfig {
+    /// Reads the settings of the tables.
+    pub fn from_settings(settings: &Settings<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            tasks_table: settings.required("TASKS_TABLE_NAME")?,
+            projects_table: settings.required("PROJECTS_TABLE_NAME")?,
+            checkpoints_table: settings.optional("CHECKPOINTS_TABLE_NAME"),
+            index_shards: settings.number("INDEX_SHARDS", 4, (1, 64), "a number from 1 to 64")?,
+        })
+    }
+}
+
+/// The cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// `REDIS_ENDPOINT`: `host`, `host:port`, or a `redis://` or `rediss://` URL.
+    pub endpoint: String,
+    /// `REDIS_AUTH_TOKEN`: the password, where the endpoint wants one.
+    pub auth_token: Option<Secret>,
+    /// `REDIS_TLS` (`true` or `false`, default `false`): TLS for an endpoint that is not a URL.
+    pub tls: bool,
+}
+
+impl CacheConfig {
+    /// Reads the settings of the cache; `None` without `REDIS_ENDPOINT`: there is no cache.
+    pub fn from_settings(settings: &Settings<'_>) -> Result<Option<Self>, ConfigError> {
+        let Some(endpoint) = settings.optional("REDIS_ENDPOINT") else {
+            return Ok(None);
+        };
+        let tls = match settings.optional("REDIS_TLS").as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                return Err(ConfigError::Invalid {
+                    name: "REDIS_TLS",
+                    expected: "true or false",
+                });
+            }
+        };
+        let auth_token = settings.optional("REDIS_AUTH_TOKEN").map(Secret::from);
+        Ok(Some(Self {
+            endpoint,
+            auth_token,
+            tls,
+        }))
+    }
+}
+
+/// `STALE_AFTER_SECONDS` (1 to 604,800, default 900): after how long a silence a running task is stale.
+pub fn stale_after(settings: &Settings<'_>) -> Result<Duration, ConfigError> {
+    let expected = "a number of seconds from 1 to 604800";
+    let seconds = settings.number("STALE_AFTER_SECONDS", 900, (1, 604_800), expected)?;
+    Ok(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stale_after_of(value: &'static str) -> Result<Duration, ConfigError> {
+        stale_after(&Settings::new(&move |_| Some(value.to_owned())))
+    }
+
+    #[test]
+    fn a_number_is_checked_and_an_empty_one_is_the_default() {
+        assert_eq!(stale_after_of("60"), Ok(Duration::from_secs(60)));
+        assert_eq!(stale_after_of(""), Ok(Duration::from_secs(900)));
+        for bad in ["0", "-1", "soon", "604801"] {
+            let error = stale_after_of(bad).unwrap_err().to_string();
+            assert!(error.starts_with("STALE_AFTER_SECONDS must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let config = CacheConfig {
+            endpoint: "cache".to_owned(),
+            auth_token: Some(Secret::from("hunter2".to_owned())),
+            tls: true,
+        };
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = StoreConfig::from_settings(&Settings::new(&|_| None)).unwrap_err();
+        assert_eq!(error.to_string(), "TASKS_TABLE_NAME is not set");
+    }
+}

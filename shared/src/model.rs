@@ -1,0 +1,14 @@
+//! The records of the system: tasks, projects, and the values they are made of. No I/O, no clock.
+
+mod ids;
+mod project;
+mod task;
+mod timestamp;
+
+pub use ids::{InvalidId, ProjectId, Revision, TaskId};
+pub use project::{Metrics, MetricsDelta, Project, ProjectStatus};
+pub use task::{
+    HistoryEntry, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Part, Priority, Progress,
+    Task, TaskStatus, TaskType, UnknownValue,
+};
+pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -1,0 +1,104 @@
+//! Moments, to the millisecond.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+/// 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write.
+const LATEST_MS: i64 = 253_402_300_799_999;
+
+/// A text that is not an RFC 3339 date and time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be an RFC 3339 date and time, such as 2026-11-21T09:30:00.000Z")]
+pub struct InvalidTimestamp;
+
+/// A moment in UTC, in whole milliseconds since 1970; written as RFC 3339 with three decimals, so that
+/// texts sort as moments do.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `ms` milliseconds after 1970 began; what lies outside 1970 to 9999 becomes the nearest
+    /// moment inside.
+    pub fn from_millis(ms: i64) -> Self {
+        Self(ms.clamp(0, LATEST_MS))
+    }
+
+    /// Milliseconds since 1970 began.
+    pub fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This moment by the system's clock. Only entry points call it; everything below takes a moment.
+    pub fn now() -> Self {
+        Self::from(Utc::now())
+    }
+
+    /// Milliseconds from `earlier` to this moment; 0 if `earlier` is later.
+    pub fn millis_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0 - earlier.0).unwrap_or(0)
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(moment: DateTime<Utc>) -> Self {
+        Self::from_millis(moment.timestamp_millis())
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let moment = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp)?;
+        Ok(Self::from(moment.with_timezone(&Utc)))
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = InvalidTimestamp;
+
+    fn try_from(text: String) -> Result<Self, InvalidTimestamp> {
+        text.parse()
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.to_string()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
+        formatter.write_str(&moment.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_moments_agree() {
+        let text = "2026-11-21T09:30:00.007Z";
+        let moment: Timestamp = text.parse().unwrap();
+        assert_eq!(moment.to_string(), text);
+        assert_eq!("2026-11-21T10:30:00.007+01:00".parse(), Ok(moment));
+        assert_eq!("yesterday".parse::<Timestamp>(), Err(InvalidTimestamp));
+    }
+
+    #[test]
+    fn any_number_is_a_moment_that_can_be_written() {
+        for ms in [i64::MIN, -1, 0, 1, i64::MAX] {
+            let moment = Timestamp::from_millis(ms);
+            assert_eq!(moment.to_string().parse(), Ok(moment));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! One retry policy for everything the collector asks of others.

@@ -1,0 +1,1 @@
+//! The read path: cache first, store behind it.
