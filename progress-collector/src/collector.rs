@@ -73,20 +73,37 @@ impl Default for CollectorConfig {
 impl CollectorConfig {
     /// Reads the settings of the collector.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, ConfigError> {
-        let names = [("CDK_LOG_GROUP_NAME", LogKind::Cdk), ("AGENT_LOG_GROUP_NAME", LogKind::Agent)];
+        let names = [
+            ("CDK_LOG_GROUP_NAME", LogKind::Cdk),
+            ("AGENT_LOG_GROUP_NAME", LogKind::Agent),
+        ];
         let groups: Vec<_> = names
             .into_iter()
-            .filter_map(|(name, kind)| Some(LogGroup { name: settings.optional(name)?, kind }))
+            .filter_map(|(name, kind)| {
+                Some(LogGroup {
+                    name: settings.optional(name)?,
+                    kind,
+                })
+            })
             .collect();
         if groups.is_empty() {
-            return Err(ConfigError::Missing { name: "CDK_LOG_GROUP_NAME or AGENT_LOG_GROUP_NAME" });
+            return Err(ConfigError::Missing {
+                name: "CDK_LOG_GROUP_NAME or AGENT_LOG_GROUP_NAME",
+            });
         }
         let seconds = |name, default, (least, most), expected| {
-            settings.number(name, default, (least, most), expected).map(Duration::from_secs)
+            settings
+                .number(name, default, (least, most), expected)
+                .map(Duration::from_secs)
         };
         Ok(Self {
             groups,
-            overlap: seconds("OVERLAP_SECONDS", 300, (0, 86_400), "seconds from 0 to 86400")?,
+            overlap: seconds(
+                "OVERLAP_SECONDS",
+                300,
+                (0, 86_400),
+                "seconds from 0 to 86400",
+            )?,
             first_sweep: seconds(
                 "FIRST_SWEEP_SECONDS",
                 86_400,
@@ -120,7 +137,12 @@ impl Collector {
     pub fn new(parts: Parts, config: CollectorConfig) -> Self {
         let matcher = ProjectMatcher::new(Arc::clone(&parts.projects));
         let renderer = Renderer::new(config.stale_after);
-        Self { parts, config, matcher, renderer }
+        Self {
+            parts,
+            config,
+            matcher,
+            renderer,
+        }
     }
 
     /// Does what `trigger` asks for, as of `now`, and stops in time before `deadline`.
@@ -138,9 +160,11 @@ impl Collector {
         let started = Instant::now();
         let mut summary = match trigger {
             Trigger::Sweep => self.sweep(now, deadline).await?,
-            Trigger::Backfill { log_group, start, end } => {
-                self.backfill(&log_group, start, end, now, deadline).await?
-            }
+            Trigger::Backfill {
+                log_group,
+                start,
+                end,
+            } => self.backfill(&log_group, start, end, now, deadline).await?,
             Trigger::Push(events) => self.push(&events, now).await?,
         };
         summary.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -21,9 +21,17 @@ impl Collector {
         deadline: Option<Instant>,
         summary: &mut Summary,
     ) -> Result<(), StoreError> {
-        let Some(cache) = &self.parts.cache else { return Ok(()) };
-        let open = TaskStatus::ALL.iter().copied().filter(|status| !status.is_terminal());
-        let query = TaskQuery { statuses: open.collect(), ..TaskQuery::default() };
+        let Some(cache) = &self.parts.cache else {
+            return Ok(());
+        };
+        let open = TaskStatus::ALL
+            .iter()
+            .copied()
+            .filter(|status| !status.is_terminal());
+        let query = TaskQuery {
+            statuses: open.collect(),
+            ..TaskQuery::default()
+        };
         let mut after: Option<ListPosition> = None;
         for _ in 0..MOST_TASKS / PAGE {
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);

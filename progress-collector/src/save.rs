@@ -40,8 +40,15 @@ impl Collector {
     ) -> Result<(), StoreError> {
         let gathered = batch.take();
         for portion in gathered.chunks(TASKS_PER_READ) {
-            let candidates: Vec<_> = portion.iter().flat_map(|(target, _)| target.candidates()).collect();
-            let records = self.parts.tasks.fetch_records(&deduplicated(candidates)).await?;
+            let candidates: Vec<_> = portion
+                .iter()
+                .flat_map(|(target, _)| target.candidates())
+                .collect();
+            let records = self
+                .parts
+                .tasks
+                .fetch_records(&deduplicated(candidates))
+                .await?;
             // Two targets may be one task (a stream's, and one that a line names): in turn, not at once.
             let mut by_task: Vec<(TaskId, Vec<&(Target, Ledger)>)> = Vec::new();
             for gathered in portion {
@@ -52,11 +59,16 @@ impl Collector {
                 }
             }
             let saves = by_task.into_iter().map(|(task_id, gathered)| {
-                let stored = records.iter().find(|record| record.task.task_id == task_id).cloned();
+                let stored = records
+                    .iter()
+                    .find(|record| record.task.task_id == task_id)
+                    .cloned();
                 self.save_task(task_id, gathered, stored, now)
             });
-            let saved: Vec<Saved> =
-                stream::iter(saves).buffer_unordered(CONCURRENT_SAVES).try_collect().await?;
+            let saved: Vec<Saved> = stream::iter(saves)
+                .buffer_unordered(CONCURRENT_SAVES)
+                .try_collect()
+                .await?;
             for saved in saved {
                 summary.tasks_changed += u64::from(saved.changed);
                 summary.cache_errors += saved.cache_errors;
@@ -76,7 +88,9 @@ impl Collector {
     ) -> Result<Saved, StoreError> {
         let mut attempt = 1;
         loop {
-            let Some((next, ledger)) = self.next_state(&task_id, &gathered, stored.as_ref()).await?
+            let Some((next, ledger)) = self
+                .next_state(&task_id, &gathered, stored.as_ref())
+                .await?
             else {
                 return Ok(Saved::default());
             };
@@ -84,7 +98,10 @@ impl Collector {
             match self.parts.tasks.save(previous, &next, Some(&ledger)).await {
                 Ok(()) => {
                     let cache_errors = self.write_through(previous, &next, now).await;
-                    return Ok(Saved { changed: true, cache_errors });
+                    return Ok(Saved {
+                        changed: true,
+                        cache_errors,
+                    });
                 }
                 Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
                     tokio::time::sleep(CONFLICT_WAIT * attempt).await;
@@ -104,7 +121,9 @@ impl Collector {
         gathered: &[&(Target, Ledger)],
         stored: Option<&TaskRecord>,
     ) -> Result<Option<(Task, Ledger)>, StoreError> {
-        let mut ledger = stored.map(|record| record.ledger.clone()).unwrap_or_default();
+        let mut ledger = stored
+            .map(|record| record.ledger.clone())
+            .unwrap_or_default();
         let is_adopted = stored.is_some() && ledger.is_empty();
         for (_, said) in gathered {
             ledger.merge(said);
@@ -116,7 +135,9 @@ impl Collector {
             return Ok(None);
         }
         let previous = stored.map(|record| &record.task);
-        let Some(origin) = origin_of(previous, gathered) else { return Ok(None) };
+        let Some(origin) = origin_of(previous, gathered) else {
+            return Ok(None);
+        };
         let Some(mut next) = fold_into_task(task_id, &origin, previous, &ledger) else {
             return Ok(None);
         };
@@ -127,10 +148,19 @@ impl Collector {
     }
 
     async fn write_through(&self, previous: Option<&Task>, next: &Task, now: Timestamp) -> u64 {
-        let Some(cache) = &self.parts.cache else { return 0 };
+        let Some(cache) = &self.parts.cache else {
+            return 0;
+        };
         let changed = MetricsDelta::of_change(previous, Some(next));
         let projects = changed.into_iter().map(|delta| delta.project_id);
-        write_through(cache.as_ref(), &self.renderer, next, &projects.collect::<Vec<_>>(), now).await
+        write_through(
+            cache.as_ref(),
+            &self.renderer,
+            next,
+            &projects.collect::<Vec<_>>(),
+            now,
+        )
+        .await
     }
 }
 
@@ -139,7 +169,11 @@ fn origin_of(previous: Option<&Task>, gathered: &[&(Target, Ledger)]) -> Option<
     let origin = gathered.first().map(|(target, _)| target.origin.clone())?;
     let known = previous.and_then(|task| task.log_group.clone().zip(task.log_stream.clone()));
     Some(match known {
-        Some((log_group, log_stream)) => TaskOrigin { log_group, log_stream, ..origin },
+        Some((log_group, log_stream)) => TaskOrigin {
+            log_group,
+            log_stream,
+            ..origin
+        },
         None => origin,
     })
 }
@@ -157,7 +191,9 @@ impl Target {
             return vec![named.clone()];
         }
         let stream = self.origin.log_stream.as_str();
-        let reported = [stream.strip_prefix("task-"), Some(stream)].into_iter().flatten();
+        let reported = [stream.strip_prefix("task-"), Some(stream)]
+            .into_iter()
+            .flatten();
         let mut candidates: Vec<TaskId> = reported.filter_map(|id| id.parse().ok()).collect();
         candidates.push(id_of_stream(self.origin.kind, stream));
         candidates
@@ -167,7 +203,10 @@ impl Target {
     fn resolve(&self, existing: &[TaskRecord]) -> TaskId {
         let mut candidates = self.candidates();
         let exists = |id: &TaskId| existing.iter().any(|record| record.task.task_id == *id);
-        let first = candidates.iter().position(exists).unwrap_or(candidates.len() - 1);
+        let first = candidates
+            .iter()
+            .position(exists)
+            .unwrap_or(candidates.len() - 1);
         candidates.swap_remove(first)
     }
 }
@@ -180,7 +219,13 @@ fn id_of_stream(kind: LogKind, stream: &str) -> TaskId {
         LogKind::Agent => "agent",
     };
     format!("{prefix}:{stream}").parse().unwrap_or_else(|_| {
-        let plain = |char: char| if char.is_ascii_alphanumeric() || "._:-".contains(char) { char } else { '-' };
+        let plain = |char: char| {
+            if char.is_ascii_alphanumeric() || "._:-".contains(char) {
+                char
+            } else {
+                '-'
+            }
+        };
         let readable: String = stream.chars().take(80).map(plain).collect();
         let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, stream.as_bytes()).simple();
         let id = format!("{prefix}:{readable}:{hash}");
@@ -194,7 +239,10 @@ mod tests {
 
     #[test]
     fn the_id_of_a_stream_is_readable_unique_and_always_the_same() {
-        assert_eq!(id_of_stream(LogKind::Cdk, "build-7").as_str(), "cdk:build-7");
+        assert_eq!(
+            id_of_stream(LogKind::Cdk, "build-7").as_str(),
+            "cdk:build-7"
+        );
         let (one, other) = ("2025/11/15/[$LATEST]a", "2025/11/15/[$LATEST]b");
         let id = id_of_stream(LogKind::Agent, one);
         assert!(id.as_str().starts_with("agent:2025-11-15--"), "{id}");

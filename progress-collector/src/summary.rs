@@ -50,12 +50,19 @@ pub struct GroupSummary {
 
 impl Summary {
     pub(crate) fn new(trigger: &'static str, groups: Vec<GroupSummary>) -> Self {
-        Self { trigger, groups, ..Self::default() }
+        Self {
+            trigger,
+            groups,
+            ..Self::default()
+        }
     }
 
     /// The sums over all log groups; complete if each is.
     pub fn totals(&self) -> GroupSummary {
-        let mut totals = GroupSummary { complete: true, ..GroupSummary::default() };
+        let mut totals = GroupSummary {
+            complete: true,
+            ..GroupSummary::default()
+        };
         for group in &self.groups {
             totals.events += group.events;
             totals.lines += group.lines;

@@ -65,11 +65,19 @@ impl Collector {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Summary, CollectError> {
-        let mut summary =
-            GroupSummary { log_group: log_group.to_owned(), ..GroupSummary::default() };
-        if let Some(group) = self.config.groups.iter().find(|group| group.name == log_group) {
+        let mut summary = GroupSummary {
+            log_group: log_group.to_owned(),
+            ..GroupSummary::default()
+        };
+        if let Some(group) = self
+            .config
+            .groups
+            .iter()
+            .find(|group| group.name == log_group)
+        {
             let window = Window { group, start, end };
-            self.read_window(&window, now, deadline, &mut summary).await?;
+            self.read_window(&window, now, deadline, &mut summary)
+                .await?;
         } else {
             summary.error = Some("the log group is not configured".to_owned());
         }
@@ -82,7 +90,10 @@ impl Collector {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<GroupSummary, StoreError> {
-        let mut summary = GroupSummary { log_group: group.name.clone(), ..GroupSummary::default() };
+        let mut summary = GroupSummary {
+            log_group: group.name.clone(),
+            ..GroupSummary::default()
+        };
         let held = self.parts.checkpoints.load(&group.name).await?;
         summary.checkpoint = held.map(|checkpoint| checkpoint.read_up_to);
         let before = |moment: Timestamp, duration: Duration| {
@@ -95,12 +106,20 @@ impl Collector {
         };
         loop {
             let slice = i64::try_from(SLICE.as_millis()).unwrap_or(i64::MAX);
-            let end = now.min(Timestamp::from_millis(start.as_millis().saturating_add(slice)));
+            let end = now.min(Timestamp::from_millis(
+                start.as_millis().saturating_add(slice),
+            ));
             let window = Window { group, start, end };
-            if !self.read_window(&window, now, deadline, &mut summary).await? {
+            if !self
+                .read_window(&window, now, deadline, &mut summary)
+                .await?
+            {
                 return Ok(summary);
             }
-            let checkpoint = Checkpoint { read_up_to: end, saved_at: now };
+            let checkpoint = Checkpoint {
+                read_up_to: end,
+                saved_at: now,
+            };
             self.parts.checkpoints.save(&group.name, checkpoint).await?;
             summary.checkpoint = Some(end);
             if end >= now {
@@ -121,7 +140,10 @@ impl Collector {
         let mut batch = Batch::default();
         let mut next_token = None;
         let stopped = loop {
-            let page = match self.fetch_page(window, next_token.as_deref(), deadline, summary).await {
+            let page = match self
+                .fetch_page(window, next_token.as_deref(), deadline, summary)
+                .await
+            {
                 Ok(page) => page,
                 Err(stopped) => break Some(stopped),
             };
@@ -146,11 +168,18 @@ impl Collector {
         summary.complete = stopped.is_none();
         match stopped {
             Some(Stopped::Unreadable(error)) => {
-                warn!(log_group = window.group.name, error = error_chain(&error), "can't read");
+                warn!(
+                    log_group = window.group.name,
+                    error = error_chain(&error),
+                    "can't read"
+                );
                 summary.error = Some(error.to_string());
             }
             Some(Stopped::OutOfTime) => {
-                info!(log_group = window.group.name, "out of time: the next run goes on from here");
+                info!(
+                    log_group = window.group.name,
+                    "out of time: the next run goes on from here"
+                );
             }
             None => {}
         }
@@ -166,13 +195,20 @@ impl Collector {
         summary: &mut GroupSummary,
     ) -> Result<LogPage, Stopped> {
         let log_group = window.group.name.as_str();
-        let request = PageRequest { log_group, start: window.start, end: window.end, next_token };
-        let attempts =
-            with_retries(|| self.parts.logs.fetch_page(request), LogSourceError::is_transient);
+        let request = PageRequest {
+            log_group,
+            start: window.start,
+            end: window.end,
+            next_token,
+        };
+        let attempts = with_retries(
+            || self.parts.logs.fetch_page(request),
+            LogSourceError::is_transient,
+        );
         let outcome = match deadline.map(|deadline| deadline - TIME_TO_SAVE) {
-            Some(last_moment) => {
-                timeout_at(last_moment, attempts).await.map_err(|_| Stopped::OutOfTime)?
-            }
+            Some(last_moment) => timeout_at(last_moment, attempts)
+                .await
+                .map_err(|_| Stopped::OutOfTime)?,
             None => attempts.await,
         };
         summary.retries += outcome.retries;

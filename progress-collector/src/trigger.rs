@@ -72,10 +72,15 @@ pub fn parse_trigger(event: &Value) -> Result<Trigger, InvalidTrigger> {
     if let Some(logs) = object.get("awslogs") {
         let data = logs.get("data").and_then(Value::as_str);
         let expected = "base64 of gzip of JSON";
-        return unpack(data.ok_or(InvalidTrigger::Field { field: "awslogs.data", expected })?)
-            .map(Trigger::Push);
+        return unpack(data.ok_or(InvalidTrigger::Field {
+            field: "awslogs.data",
+            expected,
+        })?)
+        .map(Trigger::Push);
     }
-    let is_window = ["log_group", "start_time", "end_time"].iter().any(|key| object.contains_key(*key));
+    let is_window = ["log_group", "start_time", "end_time"]
+        .iter()
+        .any(|key| object.contains_key(*key));
     if is_window {
         return backfill(event);
     }
@@ -87,34 +92,59 @@ pub fn parse_trigger(event: &Value) -> Result<Trigger, InvalidTrigger> {
 }
 
 fn backfill(event: &Value) -> Result<Trigger, InvalidTrigger> {
-    let log_group = event.get("log_group").and_then(Value::as_str).filter(|name| !name.is_empty());
-    let log_group = log_group
-        .ok_or(InvalidTrigger::Field { field: "log_group", expected: "the name of a log group" })?;
+    let log_group = event
+        .get("log_group")
+        .and_then(Value::as_str)
+        .filter(|name| !name.is_empty());
+    let log_group = log_group.ok_or(InvalidTrigger::Field {
+        field: "log_group",
+        expected: "the name of a log group",
+    })?;
     let time = |field| {
         let expected = "a time in milliseconds since 1970";
-        let time = event.get(field).and_then(Value::as_i64).filter(|time| *time >= 0);
-        time.map(Timestamp::from_millis).ok_or(InvalidTrigger::Field { field, expected })
+        let time = event
+            .get(field)
+            .and_then(Value::as_i64)
+            .filter(|time| *time >= 0);
+        time.map(Timestamp::from_millis)
+            .ok_or(InvalidTrigger::Field { field, expected })
     };
     let (start, end) = (time("start_time")?, time("end_time")?);
     if end < start {
-        return Err(InvalidTrigger::Field { field: "end_time", expected: "not before start_time" });
+        return Err(InvalidTrigger::Field {
+            field: "end_time",
+            expected: "not before start_time",
+        });
     }
-    Ok(Trigger::Backfill { log_group: log_group.to_owned(), start, end })
+    Ok(Trigger::Backfill {
+        log_group: log_group.to_owned(),
+        start,
+        end,
+    })
 }
 
 fn unpack(data: &str) -> Result<PushedEvents, InvalidTrigger> {
-    let packed = STANDARD.decode(data).map_err(|error| InvalidTrigger::Payload(error.into()))?;
+    let packed = STANDARD
+        .decode(data)
+        .map_err(|error| InvalidTrigger::Payload(error.into()))?;
     let mut json = Vec::new();
     // One byte more than allowed tells a payload that is too large from one that just fits.
     let mut unpacked = MultiGzDecoder::new(packed.as_slice()).take(MAX_PAYLOAD_BYTES + 1);
-    unpacked.read_to_end(&mut json).map_err(|error| InvalidTrigger::Payload(error.into()))?;
+    unpacked
+        .read_to_end(&mut json)
+        .map_err(|error| InvalidTrigger::Payload(error.into()))?;
     if u64::try_from(json.len()).unwrap_or(u64::MAX) > MAX_PAYLOAD_BYTES {
-        return Err(InvalidTrigger::Payload("it unpacks to more than 64 MiB".into()));
+        return Err(InvalidTrigger::Payload(
+            "it unpacks to more than 64 MiB".into(),
+        ));
     }
     let data: LogData =
         serde_json::from_slice(&json).map_err(|error| InvalidTrigger::Payload(error.into()))?;
     if data.message_type != "DATA_MESSAGE" {
-        return Ok(PushedEvents { log_group: data.log_group, events: Vec::new() });
+        return Ok(PushedEvents {
+            log_group: data.log_group,
+            events: Vec::new(),
+        });
     }
     let log_stream = data.log_stream;
     let events = data.log_events.into_iter().map(|event| LogEvent {
@@ -123,7 +153,10 @@ fn unpack(data: &str) -> Result<PushedEvents, InvalidTrigger> {
         event_id: event.id,
         message: event.message,
     });
-    Ok(PushedEvents { log_group: data.log_group, events: events.collect() })
+    Ok(PushedEvents {
+        log_group: data.log_group,
+        events: events.collect(),
+    })
 }
 
 #[cfg(test)]
@@ -146,7 +179,8 @@ mod tests {
 
     #[test]
     fn schedules_sweep() {
-        let scheduled = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
+        let scheduled =
+            json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
         for event in [json!({}), scheduled, json!({"source": "aws.scheduler"})] {
             assert_eq!(parse_trigger(&event).unwrap(), Trigger::Sweep);
         }
@@ -156,7 +190,11 @@ mod tests {
     fn a_window_is_checked_field_by_field() {
         let window = json!({"log_group": "/cdk", "start_time": 5, "end_time": 9});
         let (start, end) = (Timestamp::from_millis(5), Timestamp::from_millis(9));
-        let expected = Trigger::Backfill { log_group: "/cdk".to_owned(), start, end };
+        let expected = Trigger::Backfill {
+            log_group: "/cdk".to_owned(),
+            start,
+            end,
+        };
         assert_eq!(parse_trigger(&window).unwrap(), expected);
         for (field, value) in [
             ("log_group", json!("")),
@@ -173,8 +211,16 @@ mod tests {
 
     #[test]
     fn what_is_no_trigger_is_said_to_be_none() {
-        for event in [json!(null), json!([1]), json!("x"), json!({"source": "aws.s3"})] {
-            assert!(error_of(&event).starts_with("the event is no trigger"), "{event}");
+        for event in [
+            json!(null),
+            json!([1]),
+            json!("x"),
+            json!({"source": "aws.s3"}),
+        ] {
+            assert!(
+                error_of(&event).starts_with("the event is no trigger"),
+                "{event}"
+            );
         }
     }
 
@@ -191,7 +237,10 @@ mod tests {
         let Ok(Trigger::Push(events)) = pushed(payload("DATA_MESSAGE").as_bytes()) else {
             panic!("expected a push")
         };
-        assert_eq!((events.log_group.as_str(), events.events.len()), ("/cdk", 1));
+        assert_eq!(
+            (events.log_group.as_str(), events.events.len()),
+            ("/cdk", 1)
+        );
         assert_eq!(events.events[0].log_stream, "main");
         let control = pushed(payload("CONTROL_MESSAGE").as_bytes()).unwrap();
         assert!(matches!(control, Trigger::Push(events) if events.events.is_empty()));

@@ -38,14 +38,21 @@ where
         action()
     };
     let result = RetryIf::start(waits(), counted, is_transient).await;
-    Outcome { result, retries: attempts.saturating_sub(1) }
+    Outcome {
+        result,
+        retries: attempts.saturating_sub(1),
+    }
 }
 
 fn waits() -> impl Iterator<Item = Duration> {
     // The strategy's waits are the powers of 2, times the factor.
     let half_ms = u64::try_from(FIRST_WAIT.as_millis() / 2).unwrap_or(u64::MAX);
-    let waits = ExponentialBackoff::from_millis(2).factor(half_ms).max_delay(LONGEST_WAIT);
-    waits.map(|wait| wait / 2 + jitter(wait / 2)).take(ATTEMPTS - 1)
+    let waits = ExponentialBackoff::from_millis(2)
+        .factor(half_ms)
+        .max_delay(LONGEST_WAIT);
+    waits
+        .map(|wait| wait / 2 + jitter(wait / 2))
+        .take(ATTEMPTS - 1)
 }
 
 #[cfg(test)]
@@ -66,7 +73,10 @@ mod tests {
         let waits = attempts.windows(2).map(|pair| pair[1] - pair[0]);
         for (wait, seconds) in waits.zip([1, 2, 4, 8]) {
             let longest = Duration::from_secs(seconds) + Duration::from_millis(5);
-            assert!(longest / 2 <= wait + Duration::from_millis(5) && wait <= longest, "{wait:?}");
+            assert!(
+                longest / 2 <= wait + Duration::from_millis(5) && wait <= longest,
+                "{wait:?}"
+            );
         }
     }
 

@@ -35,7 +35,10 @@ impl LogSource for CloudWatchLogSource {
             // The API takes the end as excluded.
             .end_time(request.end.as_millis().saturating_add(1))
             .set_next_token(request.next_token.map(str::to_owned));
-        let page = call.send().await.map_err(|error| classify(request.log_group, error))?;
+        let page = call
+            .send()
+            .await
+            .map_err(|error| classify(request.log_group, error))?;
         let events = page.events.unwrap_or_default();
         Ok(LogPage {
             events: events.into_iter().filter_map(log_event).collect(),
@@ -62,12 +65,21 @@ fn classify(log_group: &str, error: SdkError<FilterLogEventsError>) -> LogSource
             return LogSourceError::GroupNotFound(log_group);
         }
         if !is_transient(code, service.raw().status().as_u16()) {
-            return LogSourceError::Refused { log_group, source: Box::new(error) };
+            return LogSourceError::Refused {
+                log_group,
+                source: Box::new(error),
+            };
         }
     } else if matches!(error, SdkError::ConstructionFailure(_)) {
-        return LogSourceError::Refused { log_group, source: Box::new(error) };
+        return LogSourceError::Refused {
+            log_group,
+            source: Box::new(error),
+        };
     }
-    LogSourceError::Unavailable { log_group, source: Box::new(error) }
+    LogSourceError::Unavailable {
+        log_group,
+        source: Box::new(error),
+    }
 }
 
 /// Whether an answer that is an error may be another one next time.

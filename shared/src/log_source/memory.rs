@@ -17,7 +17,10 @@ pub struct InMemoryLogSource {
 impl InMemoryLogSource {
     /// A source without groups, whose pages have at most `page_size` events (at least 1).
     pub fn new(page_size: usize) -> Self {
-        Self { groups: Mutex::default(), page_size: page_size.max(1) }
+        Self {
+            groups: Mutex::default(),
+            page_size: page_size.max(1),
+        }
     }
 
     /// Adds events to a group, made if need be.
@@ -38,11 +41,18 @@ impl LogSource for InMemoryLogSource {
         let group = groups
             .get(request.log_group)
             .ok_or_else(|| LogSourceError::GroupNotFound(request.log_group.to_owned()))?;
-        let skipped = request.next_token.and_then(|token| token.parse().ok()).unwrap_or(0);
-        let in_window = |event: &&LogEvent| (request.start..=request.end).contains(&event.timestamp);
+        let skipped = request
+            .next_token
+            .and_then(|token| token.parse().ok())
+            .unwrap_or(0);
+        let in_window =
+            |event: &&LogEvent| (request.start..=request.end).contains(&event.timestamp);
         let mut events = group.iter().filter(in_window).skip(skipped);
         let page: Vec<_> = events.by_ref().take(self.page_size).cloned().collect();
         let next_token = events.next().map(|_| (skipped + page.len()).to_string());
-        Ok(LogPage { events: page, next_token })
+        Ok(LogPage {
+            events: page,
+            next_token,
+        })
     }
 }
