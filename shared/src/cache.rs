@@ -1,5 +1,8 @@
 //! A cache in front of the store. The system is right without it, only slower.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod memory;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

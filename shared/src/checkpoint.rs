@@ -1,5 +1,8 @@
 //! Where a sweep has read up to.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod memory;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 

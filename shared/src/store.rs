@@ -1,5 +1,8 @@
 //! Where tasks and projects are kept: the source of truth.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod memory;
+
 use async_trait::async_trait;
 
 use crate::error::Source;

@@ -1,0 +1,141 @@
+//! A cache in memory, under tokio's clock, for tests.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{
+    CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PROJECT_TTL, PageLookup, TaskCache,
+};
+use crate::model::{ProjectId, Revision, TaskId};
+
+/// A cache that forgets by tokio's clock, which a test can pause and advance.
+#[derive(Debug, Default)]
+pub struct InMemoryTaskCache {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tasks: HashMap<TaskId, (Revision, Expiring)>,
+    projects: HashMap<ProjectId, Expiring>,
+    pages: HashMap<(u64, String), Expiring>,
+    generation: u64,
+    last_bump: Option<Instant>,
+}
+
+/// Bytes that are forgotten at a moment.
+#[derive(Debug)]
+struct Expiring {
+    bytes: Vec<u8>,
+    expires_at: Instant,
+}
+
+impl Expiring {
+    fn new(bytes: &[u8], ttl: Duration) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            expires_at: Instant::now() + ttl,
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        Instant::now() < self.expires_at
+    }
+
+    fn bytes(&self) -> Option<Vec<u8>> {
+        self.is_alive().then(|| self.bytes.clone())
+    }
+}
+
+impl InMemoryTaskCache {
+    /// An empty cache.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl TaskCache for InMemoryTaskCache {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+        let state = self.lock();
+        let held = state.tasks.get(task_id);
+        Ok(held.and_then(|(_, held)| held.bytes()))
+    }
+
+    async fn put_task(
+        &self,
+        task_id: &TaskId,
+        revision: Revision,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        let mut state = self.lock();
+        let held = state.tasks.get(task_id).filter(|(_, held)| held.is_alive());
+        if held.is_none_or(|(held, _)| *held <= revision) {
+            let task = (revision, Expiring::new(bytes, ttl));
+            state.tasks.insert(task_id.clone(), task);
+        }
+        Ok(())
+    }
+
+    async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
+        self.lock().tasks.remove(task_id);
+        Ok(())
+    }
+
+    async fn bump_generation(&self) -> Result<(), CacheError> {
+        let mut state = self.lock();
+        state.generation += 1;
+        state.last_bump = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn fetch_page(&self, key: &str) -> Result<PageLookup, CacheError> {
+        let state = self.lock();
+        let generation = state.generation;
+        let page = state.pages.get(&(generation, key.to_owned()));
+        Ok(PageLookup {
+            generation,
+            page: page.and_then(Expiring::bytes),
+        })
+    }
+
+    async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError> {
+        let mut state = self.lock();
+        let bumped = state.last_bump;
+        let is_fresh = bumped.is_some_and(|bumped| bumped.elapsed() < INDEX_DELAY);
+        let ttl = if is_fresh { FRESH_PAGE_TTL } else { PAGE_TTL };
+        let page = Expiring::new(bytes, ttl);
+        state.pages.insert((generation, key.to_owned()), page);
+        Ok(())
+    }
+
+    async fn fetch_project(&self, project_id: &ProjectId) -> Result<Option<Vec<u8>>, CacheError> {
+        let state = self.lock();
+        let held = state.projects.get(project_id);
+        Ok(held.and_then(Expiring::bytes))
+    }
+
+    async fn put_project(&self, project_id: &ProjectId, bytes: &[u8]) -> Result<(), CacheError> {
+        let project = Expiring::new(bytes, PROJECT_TTL);
+        self.lock().projects.insert(project_id.clone(), project);
+        Ok(())
+    }
+
+    async fn remove_project(&self, project_id: &ProjectId) -> Result<(), CacheError> {
+        self.lock().projects.remove(project_id);
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        Ok(())
+    }
+}
