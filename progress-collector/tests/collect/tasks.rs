@@ -55,7 +55,9 @@ async fn a_second_deploy_in_the_stream_is_a_later_run() {
     world
         .logs
         .put(CDK, events("deploy-7", &lines[..rolled_back().len() + 4]));
-    world.sweep().await;
+    world
+        .sweep_at(Timestamp::from_millis(START_MS + 30_000))
+        .await;
     let running = world.task("cdk:deploy-7").await.unwrap();
     assert_eq!(
         (running.status, running.progress.percentage),

@@ -65,8 +65,13 @@ impl World {
     }
 
     pub(crate) async fn sweep(&self) -> Summary {
-        self.collector()
-            .handle(Trigger::Sweep, now(), None)
+        self.sweep_at(now()).await
+    }
+
+    pub(crate) async fn sweep_at(&self, moment: Timestamp) -> Summary {
+        let collector = self.collector();
+        collector
+            .handle(Trigger::Sweep, moment, None)
             .await
             .unwrap()
     }
@@ -97,6 +102,7 @@ pub(crate) fn config() -> CollectorConfig {
     CollectorConfig {
         groups: vec![group(CDK, LogKind::Cdk), group(AGENTS, LogKind::Agent)],
         overlap: Duration::from_secs(300),
+        first_sweep: Duration::from_secs(1_800),
         ..CollectorConfig::default()
     }
 }
