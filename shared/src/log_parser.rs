@@ -17,6 +17,8 @@ mod text;
 
 #[cfg(test)]
 mod corpus_tests;
+#[cfg(test)]
+mod property_tests;
 
 use crate::model::TaskStatus;
 

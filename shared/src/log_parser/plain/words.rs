@@ -95,7 +95,11 @@ pub(super) fn has_measure(text: &str) -> bool {
         "precision",
         "recall",
     ];
-    words(text).any(|word| {
+    // A name of a file or of a test may hold any word.
+    let is_name =
+        |token: &&str| token.contains('/') || token.contains("::") || token.ends_with(".py");
+    let tokens = text.split_whitespace().filter(|token| !is_name(token));
+    tokens.flat_map(words).any(|word| {
         let mut buffer = [0; MAX_WORD];
         lower(word, &mut buffer).is_some_and(|word| MEASURES.contains(&word))
     })
