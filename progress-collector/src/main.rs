@@ -1,2 +1,2 @@
-//! x
+//! The collector as a Lambda function.
 fn main() {}

@@ -1,7 +1,27 @@
-//! Observations in, one state a task out.
+//! Observations in, one state a task out. Pure.
+//!
+//! A [`Ledger`] keeps, of all lines that were ever read of a task, what can still matter. It is a function of
+//! the *set* of lines: adding lines twice, in another order, or in other portions gives the same ledger, and
+//! so does joining two ledgers. That is what makes replays, overlaps, pushes that race with sweeps, and
+//! two collectors at once harmless. Nothing in it is decided by the order of arrival.
+//!
+//! A [`Ledger`] shows as a [`Report`]: status, progress and parts, worked out from the ledger alone
+//! whenever it has changed. Whatever needs several lines is settled there: which names are one stack, which
+//! stacks are nested, whose the rows without a stack name are, where the present run begins.
 
-use serde::{Deserialize, Serialize};
+mod agent;
+mod counter;
+mod latest;
+mod ledger;
+mod marks;
+mod position;
+mod report;
+mod stacks;
+mod task;
+mod track;
 
-/// All that a task's logs have said, as far as it can still matter.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Ledger {}
+pub use counter::percentage_of;
+pub use ledger::Ledger;
+pub use position::{InvalidPosition, Position};
+pub use report::Report;
+pub use task::{TaskOrigin, fold_into_task};

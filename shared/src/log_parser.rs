@@ -7,13 +7,18 @@
 use crate::model::TaskStatus;
 
 /// A counter as printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Counter {
     /// Steps done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<u64>,
     /// Steps in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
     /// The percentage, where one is printed (0 to 100).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percentage: Option<u8>,
 }
 

@@ -1,5 +1,13 @@
 //! Where log events come from.
 
+mod cloudwatch;
+#[cfg(feature = "test-util")]
+mod memory;
+
+pub use cloudwatch::CloudWatchLogSource;
+#[cfg(feature = "test-util")]
+pub use memory::InMemoryLogSource;
+
 use async_trait::async_trait;
 
 use crate::error::Source;

@@ -1,1 +1,88 @@
-//! One retry policy for everything the collector asks of others.
+//! One retry policy for all that the collector asks of CloudWatch Logs. The SDK's own retries are off for that
+//! client, or five attempts would become fifteen.
+
+use std::time::Duration;
+
+use tokio_retry::RetryIf;
+use tokio_retry::strategy::{ExponentialBackoff, jitter};
+
+/// How often something is tried, the first time included.
+pub const ATTEMPTS: usize = 5;
+/// The wait before the second attempt, which doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What became of something that was tried more than once if need be.
+#[derive(Debug)]
+pub struct Outcome<T, E> {
+    /// The result of the last attempt.
+    pub result: Result<T, E>,
+    /// How many attempts were repetitions.
+    pub retries: u64,
+}
+
+/// Tries `action` up to [`ATTEMPTS`] times, while it fails in a way that `is_transient`. Waits 1, 2, 4 and 8
+/// seconds, each less a random part of up to a half, so that callers that failed together do not return
+/// together.
+pub async fn with_retries<T, E, F>(
+    mut action: impl FnMut() -> F,
+    is_transient: impl FnMut(&E) -> bool,
+) -> Outcome<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let mut attempts: u64 = 0;
+    let counted = || {
+        attempts += 1;
+        action()
+    };
+    let result = RetryIf::start(waits(), counted, is_transient).await;
+    Outcome {
+        result,
+        retries: attempts.saturating_sub(1),
+    }
+}
+
+fn waits() -> impl Iterator<Item = Duration> {
+    // The strategy's waits are the powers of 2, times the factor.
+    let half_ms = u64::try_from(FIRST_WAIT.as_millis() / 2).unwrap_or(u64::MAX);
+    let waits = ExponentialBackoff::from_millis(2)
+        .factor(half_ms)
+        .max_delay(LONGEST_WAIT);
+    waits
+        .map(|wait| wait / 2 + jitter(wait / 2))
+        .take(ATTEMPTS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_five_times_with_growing_waits() {
+        let start = Instant::now();
+        let mut attempts = Vec::new();
+        let action = || {
+            attempts.push(start.elapsed());
+            async { Err::<(), _>("throttled") }
+        };
+        let outcome = with_retries(action, |_| true).await;
+        assert_eq!((outcome.result, outcome.retries), (Err("throttled"), 4));
+        let waits = attempts.windows(2).map(|pair| pair[1] - pair[0]);
+        for (wait, seconds) in waits.zip([1, 2, 4, 8]) {
+            let longest = Duration::from_secs(seconds) + Duration::from_millis(5);
+            assert!(
+                longest / 2 <= wait + Duration::from_millis(5) && wait <= longest,
+                "{wait:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_pass_is_tried_once() {
+        let outcome = with_retries(|| async { Err::<(), _>("refused") }, |_| false).await;
+        assert_eq!((outcome.result, outcome.retries), (Err("refused"), 0));
+    }
+}

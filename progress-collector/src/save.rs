@@ -1,0 +1,240 @@
+//! Writing what a batch says: DynamoDB first, then Redis.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use shared::fold::{Ledger, TaskOrigin, fold_into_task};
+use shared::log_parser::LogKind;
+use shared::model::{Task, TaskId, Timestamp};
+use shared::store::{StoreError, TaskRecord};
+use shared::task_reader::SavedTask;
+
+use crate::batch::{Batch, Target};
+use crate::collector::Collector;
+use crate::summary::GroupSummary;
+
+/// Tasks saved side by side. More would only queue up at the store.
+const CONCURRENT_SAVES: usize = 8;
+/// Tasks read in one request: three candidates each must fit the 100 keys of a `BatchGetItem`, heads and
+/// ledgers apart.
+const TASKS_PER_READ: usize = 16;
+/// How often a write is tried against faster writers before the invocation gives up.
+const CONFLICT_ATTEMPTS: u32 = 12;
+/// The wait after the first lost race, which grows with each further one.
+const CONFLICT_WAIT: Duration = Duration::from_millis(5);
+
+/// A write that the store has taken: the task before, and as it is now.
+type Saved = (Option<Task>, Task);
+
+impl Collector {
+    /// Saves all that `batch` has gathered, and leaves it empty.
+    pub(crate) async fn save(
+        &self,
+        batch: &mut Batch,
+        now: Timestamp,
+        summary: &mut GroupSummary,
+    ) -> Result<(), StoreError> {
+        let gathered = batch.take();
+        for portion in gathered.chunks(TASKS_PER_READ) {
+            let candidates: Vec<_> = portion
+                .iter()
+                .flat_map(|(target, _)| target.candidates())
+                .collect();
+            let records = self
+                .parts
+                .tasks
+                .fetch_records(&deduplicated(candidates))
+                .await?;
+            // Two targets may be one task (a stream's, and one that a line names): in turn, not at once.
+            let mut by_task: Vec<(TaskId, Vec<&(Target, Ledger)>)> = Vec::new();
+            for gathered in portion {
+                let task_id = gathered.0.resolve(&records);
+                match by_task.iter_mut().find(|(known, _)| *known == task_id) {
+                    Some((_, of_task)) => of_task.push(gathered),
+                    None => by_task.push((task_id, vec![gathered])),
+                }
+            }
+            let saves = by_task.into_iter().map(|(task_id, gathered)| {
+                let stored = records
+                    .iter()
+                    .find(|record| record.task.task_id == task_id)
+                    .cloned();
+                self.save_task(task_id, gathered, stored)
+            });
+            let saves: Vec<_> = stream::iter(saves)
+                .buffer_unordered(CONCURRENT_SAVES)
+                .collect()
+                .await;
+            let (saved, failed): (Vec<_>, Vec<_>) = saves.into_iter().partition(Result::is_ok);
+            let saved: Vec<Saved> = saved.into_iter().flatten().flatten().collect();
+            let told: Vec<_> = saved
+                .iter()
+                .map(|(previous, next)| SavedTask {
+                    previous: previous.as_ref(),
+                    next,
+                })
+                .collect();
+            let cache_errors = self.write_through.tasks_saved(&told, now).await;
+            summary.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
+            summary.tasks_changed += u64::try_from(saved.len()).unwrap_or(u64::MAX);
+            if let Some(error) = failed.into_iter().find_map(Result::err) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins what was gathered of one task with what is stored, and writes it if that is news. Who loses a
+    /// race reads again and joins again: nobody's lines are lost.
+    async fn save_task(
+        &self,
+        task_id: TaskId,
+        gathered: Vec<&(Target, Ledger)>,
+        mut stored: Option<TaskRecord>,
+    ) -> Result<Option<Saved>, StoreError> {
+        let mut attempt = 1;
+        loop {
+            let Some((next, ledger)) = self
+                .next_state(&task_id, &gathered, stored.as_ref())
+                .await?
+            else {
+                return Ok(None);
+            };
+            let previous = stored.as_ref().map(|record| &record.task);
+            match self.parts.tasks.save(previous, &next, Some(&ledger)).await {
+                Ok(()) => return Ok(Some((stored.map(|record| record.task), next))),
+                Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
+                    tokio::time::sleep(CONFLICT_WAIT * attempt).await;
+                    attempt += 1;
+                    let read_again = std::slice::from_ref(&task_id);
+                    stored = self.parts.tasks.fetch_records(read_again).await?.pop();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The task and the ledger to be stored; `None` if nothing would change.
+    async fn next_state(
+        &self,
+        task_id: &TaskId,
+        gathered: &[&(Target, Ledger)],
+        stored: Option<&TaskRecord>,
+    ) -> Result<Option<(Task, Ledger)>, StoreError> {
+        let mut ledger = stored
+            .map(|record| record.ledger.clone())
+            .unwrap_or_default();
+        let is_adopted = stored.is_some() && ledger.is_empty();
+        for (_, said) in gathered {
+            ledger.merge(said);
+        }
+        if is_adopted {
+            ledger.mark_adopted();
+        }
+        if stored.is_some_and(|record| record.ledger == ledger) {
+            return Ok(None);
+        }
+        let previous = stored.map(|record| &record.task);
+        let Some(origin) = origin_of(previous, gathered) else {
+            return Ok(None);
+        };
+        let Some(mut next) = fold_into_task(task_id, &origin, previous, &ledger) else {
+            return Ok(None);
+        };
+        if next.project_id.is_none() {
+            next.project_id = self.matcher.project_of(&next).await?;
+        }
+        Ok(Some((next, ledger)))
+    }
+}
+
+/// Where a task comes from: where it was first heard of, so that two streams do not take turns.
+fn origin_of(previous: Option<&Task>, gathered: &[&(Target, Ledger)]) -> Option<TaskOrigin> {
+    let origin = gathered.first().map(|(target, _)| target.origin.clone())?;
+    let known = previous.and_then(|task| task.log_group.clone().zip(task.log_stream.clone()));
+    Some(match known {
+        Some((log_group, log_stream)) => TaskOrigin {
+            log_group,
+            log_stream,
+            ..origin
+        },
+        None => origin,
+    })
+}
+
+fn deduplicated(mut task_ids: Vec<TaskId>) -> Vec<TaskId> {
+    task_ids.sort_unstable();
+    task_ids.dedup();
+    task_ids
+}
+
+impl Target {
+    /// The tasks that the target may be: the first that exists, or else the last.
+    fn candidates(&self) -> Vec<TaskId> {
+        if let Some(named) = &self.named {
+            return vec![named.clone()];
+        }
+        let stream = self.origin.log_stream.as_str();
+        let reported = [stream.strip_prefix("task-"), Some(stream)]
+            .into_iter()
+            .flatten();
+        let mut candidates: Vec<TaskId> = reported.filter_map(|id| id.parse().ok()).collect();
+        candidates.push(id_of_stream(self.origin.kind, stream));
+        candidates
+    }
+
+    /// The task that the target is, of those that exist.
+    fn resolve(&self, existing: &[TaskRecord]) -> TaskId {
+        let mut candidates = self.candidates();
+        let exists = |id: &TaskId| existing.iter().any(|record| record.task.task_id == *id);
+        let first = candidates
+            .iter()
+            .position(exists)
+            .unwrap_or(candidates.len() - 1);
+        candidates.swap_remove(first)
+    }
+}
+
+/// The id of a task that only its log stream knows: `cdk:<stream>` or `agent:<stream>`. A name that has other
+/// characters or is too long is cut, and told apart by a hash.
+fn id_of_stream(kind: LogKind, stream: &str) -> TaskId {
+    let prefix = match kind {
+        LogKind::Cdk => "cdk",
+        LogKind::Agent => "agent",
+    };
+    format!("{prefix}:{stream}").parse().unwrap_or_else(|_| {
+        let plain = |char: char| {
+            if char.is_ascii_alphanumeric() || "._:-".contains(char) {
+                char
+            } else {
+                '-'
+            }
+        };
+        let readable: String = stream.chars().take(80).map(plain).collect();
+        let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, stream.as_bytes()).simple();
+        let id = format!("{prefix}:{readable}:{hash}");
+        id.parse().unwrap_or_else(|_| TaskId::random())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_stream_is_readable_unique_and_always_the_same() {
+        assert_eq!(
+            id_of_stream(LogKind::Cdk, "build-7").as_str(),
+            "cdk:build-7"
+        );
+        let (one, other) = ("2025/11/15/[$LATEST]a", "2025/11/15/[$LATEST]b");
+        let id = id_of_stream(LogKind::Agent, one);
+        assert!(id.as_str().starts_with("agent:2025-11-15--"), "{id}");
+        assert_eq!(id, id_of_stream(LogKind::Agent, one));
+        assert_ne!(id, id_of_stream(LogKind::Agent, other));
+        for stream in ["", "ä", &"x".repeat(512)] {
+            let id = id_of_stream(LogKind::Cdk, stream);
+            assert_eq!(id, id_of_stream(LogKind::Cdk, stream), "{stream}");
+        }
+    }
+}

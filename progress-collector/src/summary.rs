@@ -1,0 +1,78 @@
+//! What an invocation has done, as it answers.
+
+use serde::Serialize;
+use shared::model::Timestamp;
+
+/// What an invocation has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// `sweep`, `backfill` or `push`.
+    pub trigger: &'static str,
+    /// What was done for each log group.
+    pub groups: Vec<GroupSummary>,
+    /// Whether logs could not be read, so that the cache was refreshed from the store instead.
+    pub fallback_used: bool,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// What was done for one log group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct GroupSummary {
+    /// The log group.
+    pub log_group: String,
+    /// Log events read.
+    pub events: u64,
+    /// Lines in them.
+    pub lines: u64,
+    /// Lines that said something of progress.
+    pub lines_parsed: u64,
+    /// Lines that were ours but broken.
+    pub parse_failures: u64,
+    /// Tasks written.
+    pub tasks_changed: u64,
+    /// Requests that were repeated.
+    pub retries: u64,
+    /// Writes that the cache did not take.
+    pub cache_errors: u64,
+    /// Whether all that was asked for was read and saved; otherwise the next run goes on.
+    pub complete: bool,
+    /// How far the log group has been read; absent where checkpoints are not touched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Timestamp>,
+    /// Milliseconds between the last event read and now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
+    /// Why reading has ended early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Summary {
+    pub(crate) fn new(trigger: &'static str, groups: Vec<GroupSummary>) -> Self {
+        Self {
+            trigger,
+            groups,
+            ..Self::default()
+        }
+    }
+
+    /// The sums over all log groups; complete if each is.
+    pub fn totals(&self) -> GroupSummary {
+        let mut totals = GroupSummary {
+            complete: true,
+            ..GroupSummary::default()
+        };
+        for group in &self.groups {
+            totals.events += group.events;
+            totals.lines += group.lines;
+            totals.lines_parsed += group.lines_parsed;
+            totals.parse_failures += group.parse_failures;
+            totals.tasks_changed += group.tasks_changed;
+            totals.retries += group.retries;
+            totals.cache_errors += group.cache_errors;
+            totals.complete &= group.complete;
+        }
+        totals
+    }
+}

@@ -1,0 +1,1 @@
+//! Clients, made once at cold start.

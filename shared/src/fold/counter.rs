@@ -1,0 +1,194 @@
+//! One counter over time: where it stands, and the best it has reached.
+
+use serde::{Deserialize, Serialize};
+
+use super::Position;
+use crate::log_parser::Counter;
+use crate::model::Progress;
+
+/// All that can still matter of one counter's samples, as a function of the set of samples alone.
+///
+/// The best percentage counts from where the total last changed: another total is another bar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CounterTrack {
+    /// Where the last sample is.
+    at: Position,
+    /// The last sample.
+    last: Counter,
+    /// The last sample that has another total than the last one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed: Option<Position>,
+    /// Of the samples after `changed`, those that no later one reaches: positions rise, percentages fall.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    best: Vec<(Position, u8)>,
+}
+
+impl CounterTrack {
+    pub(super) fn new(at: Position, counter: Counter) -> Self {
+        let best = percentage(counter)
+            .map(|percentage| (at, percentage))
+            .into_iter()
+            .collect();
+        Self {
+            at,
+            last: counter,
+            changed: None,
+            best,
+        }
+    }
+
+    /// Joins what two sets of samples say.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let (later, earlier) = if self.key() >= other.key() {
+            (&*self, other)
+        } else {
+            (other, &*self)
+        };
+        let same_total = later.last.total == earlier.last.total;
+        // The earlier side's last sample is one with another total, or else its last change is.
+        let changed_before = if same_total {
+            earlier.changed
+        } else {
+            Some(earlier.at)
+        };
+        let changed = later.changed.max(changed_before);
+        let mut samples = later.best.clone();
+        if same_total {
+            samples.extend(&earlier.best);
+        }
+        samples.retain(|(at, _)| Some(*at) > changed);
+        *self = Self {
+            at: later.at,
+            last: later.last,
+            changed,
+            best: unreached(samples),
+        };
+    }
+
+    /// Where the last sample is.
+    pub(super) fn at(&self) -> Position {
+        self.at
+    }
+
+    /// The last sample, with the percentage it stands for.
+    pub(super) fn last(&self) -> Progress {
+        Progress {
+            current: self.last.current,
+            total: self.last.total,
+            percentage: percentage(self.last),
+        }
+    }
+
+    /// The last sample, with the best percentage that a sample at or after `start` has reached.
+    pub(super) fn best_since(&self, start: Option<Position>) -> Progress {
+        let best = self.best.iter().find(|(at, _)| Some(*at) >= start);
+        Progress {
+            percentage: best.map(|(_, percentage)| *percentage),
+            ..self.last()
+        }
+    }
+
+    fn key(&self) -> (Position, Counter) {
+        (self.at, self.last)
+    }
+}
+
+/// Those samples that no later one reaches.
+fn unreached(mut samples: Vec<(Position, u8)>) -> Vec<(Position, u8)> {
+    samples.sort_unstable_by(|one, other| other.cmp(one));
+    let mut highest = None;
+    samples.retain(|&(_, percentage)| {
+        let is_higher = Some(percentage) > highest;
+        highest = highest.max(Some(percentage));
+        is_higher
+    });
+    samples.reverse();
+    samples
+}
+
+/// 0 to 100, rounded down: as printed, or else from the counter.
+fn percentage(counter: Counter) -> Option<u8> {
+    let printed = counter.percentage.map(|percentage| percentage.min(100));
+    printed.or_else(|| percentage_of(counter.current?, counter.total?))
+}
+
+/// `current` of `total` in per cent, 0 to 100, rounded down; `None` of a total of 0.
+pub fn percentage_of(current: u64, total: u64) -> Option<u8> {
+    let percentage = (u128::from(current) * 100).checked_div(u128::from(total))?;
+    Some(u8::try_from(percentage).unwrap_or(100).min(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use proptest::prelude::*;
+
+    fn at(time: i64) -> Position {
+        Position::outside_logs(Timestamp::from_millis(time))
+    }
+
+    fn counter(current: u64, total: u64) -> Counter {
+        Counter {
+            current: Some(current),
+            total: Some(total),
+            percentage: None,
+        }
+    }
+
+    fn fold(samples: &[(i64, u64, u64)]) -> Option<CounterTrack> {
+        samples
+            .iter()
+            .map(|&(time, current, total)| CounterTrack::new(at(time), counter(current, total)))
+            .reduce(|mut all, one| {
+                all.merge(&one);
+                all
+            })
+    }
+
+    #[test]
+    fn the_percentage_does_not_fall_until_the_total_changes() {
+        let falling = fold(&[(1, 9, 10), (2, 4, 10)]).unwrap().best_since(None);
+        assert_eq!((falling.current, falling.percentage), (Some(4), Some(90)));
+        let changed = fold(&[(1, 9, 10), (2, 4, 10), (3, 1, 20)])
+            .unwrap()
+            .best_since(None);
+        assert_eq!(changed.percentage, Some(5));
+    }
+
+    #[test]
+    fn a_total_of_zero_and_the_greatest_numbers_are_fine() {
+        assert_eq!(percentage_of(1, 0), None);
+        assert_eq!(percentage_of(u64::MAX, 1), Some(100));
+        assert_eq!(percentage_of(u64::MAX, u64::MAX), Some(100));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_arrival_and_repetition_do_not_matter(
+            (samples, shuffled) in proptest::collection::btree_map(0..60i64, (0..12u64, 1..4u64), 1..25)
+                .prop_map(|samples| {
+                    samples.into_iter().map(|(time, (current, total))| (time, current, total))
+                        .collect::<Vec<_>>()
+                })
+                .prop_flat_map(|samples| {
+                    let twice = [samples.clone(), samples.clone()].concat();
+                    (Just(samples), Just(twice).prop_shuffle())
+                }),
+            start in 0..60i64,
+        ) {
+            let (ordered, shuffled) = (fold(&samples), fold(&shuffled));
+            prop_assert_eq!(&ordered, &shuffled);
+            // The definition, said plainly: the best since the total last changed and the run began.
+            let (last_at, _, total) = *samples.last().unwrap();
+            let changed = samples.iter().filter(|sample| sample.2 != total).map(|sample| sample.0).max();
+            let best = samples.iter()
+                .filter(|sample| sample.0 >= start && Some(sample.0) > changed)
+                .filter_map(|&(_, current, total)| percentage_of(current, total))
+                .max();
+            let ordered = ordered.unwrap();
+            prop_assert_eq!(ordered.at(), at(last_at));
+            prop_assert_eq!(ordered.best_since(Some(at(start))).percentage, best);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The latest of several values.
+
+use serde::{Deserialize, Serialize};
+
+use super::Position;
+
+/// A value and where it was said. Of two the later stays; of two in one place the greater, so that the
+/// order of arrival can't matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Latest<T> {
+    pub(super) at: Position,
+    pub(super) value: T,
+}
+
+impl<T: Ord> Latest<T> {
+    pub(super) fn new(at: Position, value: T) -> Self {
+        Self { at, value }
+    }
+
+    /// Keeps the later of what `held` has and `offered`.
+    pub(super) fn put(held: &mut Option<Self>, offered: Self) {
+        match held {
+            Some(held) if (held.at, &held.value) >= (offered.at, &offered.value) => {}
+            _ => *held = Some(offered),
+        }
+    }
+
+    /// Keeps the later of two that may be absent.
+    pub(super) fn merge(held: &mut Option<Self>, other: Option<&Self>)
+    where
+        T: Clone,
+    {
+        if let Some(other) = other {
+            Self::put(held, other.clone());
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Which names are one stack, and whose the rows without a name are.
+//!
+//! A stack is printed under its CloudFormation name (`Prod-Api`) and under its display name (`Prod/Api`, or
+//! `Prod/Api (my-api)` where the name was set); rows of CDK v1 have no name at all; an environment that
+//! is bootstrapped is a stack too.
+
+use std::collections::BTreeMap;
+
+use super::super::Position;
+use super::super::ledger::{Ledger, Unnamed};
+use super::super::track::Track;
+
+/// The stack of a bootstrap that names none.
+const BOOTSTRAP_STACK: &str = "CDKToolkit";
+/// The stack of rows that are preceded by no name at all.
+const UNNAMED_STACK: &str = "unnamed";
+
+/// A stack, with all that was said of it under any name.
+pub(super) struct Stack {
+    pub(super) name: String,
+    pub(super) track: Track,
+}
+
+/// The stacks that a ledger tells of, in no order.
+pub(super) fn resolve(ledger: &Ledger) -> Vec<Stack> {
+    let mut stacks = named(ledger);
+    fold_nested(&mut stacks);
+    for environment in ledger.environments.values() {
+        let name = bootstrapped(environment, &stacks, &ledger.unnamed.own_rows);
+        stack_named(&mut stacks, &name, environment).merge(environment);
+    }
+    if ledger.unnamed.seen.is_some() {
+        attribute_unnamed(&ledger.unnamed, &mut stacks);
+    }
+    for (id, track) in &ledger.unnamed.in_progress {
+        let known = stacks.iter().position(|stack| stack.name == *id);
+        let only = (stacks.len() == 1).then_some(0);
+        if let Some(index) = known.or(only) {
+            stacks[index].track.merge_activity(track);
+        }
+    }
+    stacks
+}
+
+/// Stacks by name. Display names are taken as the CloudFormation name that they have, unless two of them
+/// have the same: two stacks in two regions.
+fn named(ledger: &Ledger) -> Vec<Stack> {
+    let mut by_name: BTreeMap<String, Vec<(&str, &Track)>> = BTreeMap::new();
+    for (label, track) in &ledger.stacks {
+        by_name
+            .entry(stack_name(label, ledger))
+            .or_default()
+            .push((label, track));
+    }
+    let mut stacks = Vec::new();
+    for (name, labels) in by_name {
+        let (mut displays, plain): (Vec<_>, Vec<_>) =
+            labels.into_iter().partition(|(label, _)| *label != name);
+        if displays.len() < 2 {
+            let tracks = displays
+                .into_iter()
+                .chain(plain)
+                .map(|(_, track)| track.clone());
+            let track = tracks.reduce(joined);
+            stacks.extend(track.map(|track| Stack { name, track }));
+            continue;
+        }
+        displays.sort_by_key(|(_, track)| track.first);
+        let mut twins: Vec<_> = displays
+            .into_iter()
+            .map(|(label, track)| Stack {
+                name: label.to_owned(),
+                track: track.clone(),
+            })
+            .collect();
+        for (_, track) in plain {
+            // Rows tell only the name they share: the last one is of the twin that was announced last.
+            let of = twins
+                .iter()
+                .rposition(|twin| twin.track.first <= track.last)
+                .unwrap_or(0);
+            twins[of].track.merge_activity(track);
+        }
+        stacks.append(&mut twins);
+    }
+    stacks
+}
+
+fn joined(mut one: Track, other: Track) -> Track {
+    one.merge(&other);
+    one
+}
+
+/// The CloudFormation name that a printed name stands for, as far as the log tells.
+fn stack_name(label: &str, ledger: &Ledger) -> String {
+    let in_parentheses = label
+        .strip_suffix(')')
+        .and_then(|label| label.rsplit_once(" ("));
+    if let Some((_, name)) = in_parentheses {
+        return name.to_owned();
+    }
+    if label.contains('/') {
+        let usual = label.replace('/', "-");
+        let is_known = ledger.stacks.contains_key(&usual)
+            || ledger.arn_names.contains(&usual)
+            || ledger.unnamed.own_rows.contains_key(&usual);
+        if is_known {
+            return usual;
+        }
+    }
+    label.to_owned()
+}
+
+/// Gives the counters of nested stacks to their roots.
+fn fold_nested(stacks: &mut Vec<Stack>) {
+    stacks.sort_by_key(|stack| stack.name.len());
+    let mut roots: Vec<Stack> = Vec::new();
+    for stack in stacks.drain(..) {
+        let root = roots.iter_mut().find(|root| is_nested(&stack, root));
+        match root {
+            Some(root) => root.track.merge_activity(&stack.track),
+            None => roots.push(stack),
+        }
+    }
+    *stacks = roots;
+}
+
+/// Whether `stack` is nested in `root`: named `<root>-<logical id>-<random>`, never announced itself, and
+/// heard of only after its root.
+fn is_nested(stack: &Stack, root: &Stack) -> bool {
+    let Some(rest) = stack
+        .name
+        .strip_prefix(&root.name)
+        .and_then(|rest| rest.strip_prefix('-'))
+    else {
+        return false;
+    };
+    let is_random = |text: &str| {
+        text.len() >= 8
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    let has_random = rest
+        .rsplit_once('-')
+        .is_some_and(|(_, random)| is_random(random));
+    let announced = root
+        .track
+        .marks
+        .starts()
+        .any(|start| start <= stack.track.first);
+    !stack.track.marks.has_line() && (has_random || announced)
+}
+
+/// The stack that an environment's bootstrap made.
+fn bootstrapped(
+    environment: &Track,
+    stacks: &[Stack],
+    own_rows: &BTreeMap<String, Track>,
+) -> String {
+    let has_start = environment.marks.starts().next().is_some();
+    let run = environment.marks.latest_run();
+    let heard_in_time = |track: &Track| {
+        (!has_start || track.last >= environment.first)
+            && (run.end.is_none() || track.first <= environment.last)
+    };
+    let named = stacks
+        .iter()
+        .map(|stack| (stack.name.as_str(), &stack.track));
+    let rows = own_rows.iter().map(|(name, track)| (name.as_str(), track));
+    let candidates: Vec<_> = named
+        .chain(rows)
+        .filter(|(_, track)| heard_in_time(track))
+        .collect();
+    let by_default = candidates.iter().find(|(name, _)| *name == BOOTSTRAP_STACK);
+    let after = candidates
+        .iter()
+        .filter(|(_, track)| has_start && track.first >= environment.first);
+    let first_after = after.min_by_key(|(_, track)| track.first);
+    let last_before = candidates
+        .iter()
+        .filter(|_| !has_start)
+        .max_by_key(|(_, track)| track.last);
+    let chosen = by_default.or(first_after).or(last_before);
+    chosen.map_or(BOOTSTRAP_STACK, |(name, _)| name).to_owned()
+}
+
+/// The track of the stack `name`, made if need be as one that was heard of when `like` was.
+fn stack_named<'a>(stacks: &'a mut Vec<Stack>, name: &str, like: &Track) -> &'a mut Track {
+    let index = stacks
+        .iter()
+        .position(|stack| stack.name == name)
+        .unwrap_or_else(|| {
+            stacks.push(Stack {
+                name: name.to_owned(),
+                track: Track::at(like.first),
+            });
+            stacks.len() - 1
+        });
+    &mut stacks[index].track
+}
+
+/// Gives rows without a stack name to the stack that was announced last before them.
+fn attribute_unnamed(unnamed: &Unnamed, stacks: &mut Vec<Stack>) {
+    let is_announced_before = |stacks: &[Stack], at| {
+        stacks
+            .iter()
+            .any(|stack| stack.track.marks.starts().any(|start| start <= at))
+    };
+    for (name, track) in &unnamed.own_rows {
+        let is_known = stacks.iter().any(|stack| stack.name == *name);
+        // Where a stack is announced, a row of another name is of a nested stack.
+        if is_known || !is_announced_before(stacks, track.first) {
+            stack_named(stacks, name, track).merge(track);
+        }
+    }
+    if stacks.is_empty() {
+        let Some((first, _)) = unnamed.seen else {
+            return;
+        };
+        stacks.push(Stack {
+            name: UNNAMED_STACK.to_owned(),
+            track: Track::at(first),
+        });
+    }
+
+    let owners = Owners::of(stacks);
+    for (&at, &counter) in &unnamed.samples {
+        if let Some(owner) = owners.at(at) {
+            let track = &mut stacks[owner].track;
+            track
+                .see(at)
+                .count(at, crate::log_parser::CounterKind::Step, counter);
+        }
+    }
+    for at in unnamed
+        .seen
+        .iter()
+        .flat_map(|(first, last)| [*first, *last])
+    {
+        if let Some(owner) = owners.at(at) {
+            stacks[owner].track.see(at);
+        }
+    }
+    let Some(said) = &unnamed.messages else {
+        return;
+    };
+    if let Some(message) = &said.message
+        && let Some(owner) = owners.at(message.at)
+    {
+        stacks[owner].track.say(message.at, &message.value);
+    }
+    for (&at, reason) in &said.failures {
+        if let Some(owner) = owners.at(at) {
+            stacks[owner].track.fail(at, reason);
+        }
+    }
+}
+
+/// Which stack was under way when.
+struct Owners {
+    /// Starts, in order, each with its stack.
+    starts: Vec<(Position, usize)>,
+    /// Where each stack was said to have ended, by a line of its own.
+    ends: Vec<Option<Position>>,
+    /// The stack that rows before all starts belong to.
+    before: usize,
+}
+
+impl Owners {
+    fn of(stacks: &[Stack]) -> Self {
+        let starts_of = |(index, stack): (usize, &Stack)| {
+            stack
+                .track
+                .marks
+                .starts()
+                .map(move |start| (start, index))
+                .collect::<Vec<_>>()
+        };
+        let mut starts: Vec<_> = stacks.iter().enumerate().flat_map(starts_of).collect();
+        starts.sort_unstable();
+        let ends = stacks.iter().map(|stack| {
+            let run = stack.track.marks.latest_run();
+            run.end.filter(|_| run.has_end_line).map(|(at, _)| at)
+        });
+        let first = stacks
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, stack)| stack.track.first);
+        Self {
+            ends: ends.collect(),
+            before: first.map_or(0, |(index, _)| index),
+            starts,
+        }
+    }
+
+    /// The stack that a row at `at` belongs to. A row that follows the end of the stack announced last is of
+    /// one whose announcement is no longer kept.
+    fn at(&self, at: Position) -> Option<usize> {
+        let later = self.starts.partition_point(|(start, _)| *start <= at);
+        let Some((_, owner)) = later.checked_sub(1).map(|index| self.starts[index]) else {
+            return Some(self.before);
+        };
+        let ended = self
+            .ends
+            .get(owner)
+            .copied()
+            .flatten()
+            .is_some_and(|end| end < at);
+        let started_again = self
+            .starts
+            .get(later)
+            .is_some_and(|(_, next)| *next == owner);
+        (!ended || started_again).then_some(owner)
+    }
+}

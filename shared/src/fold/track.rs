@@ -1,0 +1,172 @@
+//! What is known of one thing that runs: a stack, or an agent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Position;
+use super::counter::CounterTrack;
+use super::latest::Latest;
+use super::marks::{Mark, Marks, Run};
+use crate::log_parser::{Counter, CounterKind};
+use crate::model::{Progress, TaskStatus};
+
+/// The most reasons of failure that are kept, the latest.
+const MOST_FAILURES: usize = 8;
+
+/// Everything said of one thing, as a function of the set of lines alone: joining two tracks is
+/// commutative, associative and idempotent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Track {
+    /// The first line of it.
+    pub(super) first: Position,
+    /// The last line of it.
+    pub(super) last: Position,
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub(super) marks: Marks,
+    /// The last own row that says it is rolling back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rolling_back: Option<Position>,
+    /// The last own row that says it is being deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deleting: Option<Position>,
+    /// The last own row that says it is updated and old resources are being removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cleaning_up: Option<Position>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) counters: BTreeMap<CounterKind, CounterTrack>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<Latest<String>>,
+    /// Why resources failed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) failures: BTreeMap<Position, String>,
+    /// What the line that ended it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) end_message: Option<Latest<String>>,
+    /// Where an agent says it stands, ends apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<Latest<TaskStatus>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) phase: Option<Latest<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) current_step: Option<Latest<String>>,
+}
+
+impl Track {
+    /// A track of one line that has said nothing yet.
+    pub(super) fn at(position: Position) -> Self {
+        Self {
+            first: position,
+            last: position,
+            marks: Marks::default(),
+            rolling_back: None,
+            deleting: None,
+            cleaning_up: None,
+            counters: BTreeMap::new(),
+            message: None,
+            failures: BTreeMap::new(),
+            end_message: None,
+            status: None,
+            phase: None,
+            current_step: None,
+        }
+    }
+
+    /// The track of `held`, made if need be, with a line at `position` seen.
+    pub(super) fn touch(held: &mut Option<Self>, position: Position) -> &mut Self {
+        held.get_or_insert_with(|| Self::at(position)).see(position)
+    }
+
+    /// Notes that there is a line at `position`.
+    pub(super) fn see(&mut self, position: Position) -> &mut Self {
+        self.first = self.first.min(position);
+        self.last = self.last.max(position);
+        self
+    }
+
+    pub(super) fn mark(&mut self, position: Position, mark: Mark) {
+        self.marks.put(position, mark);
+    }
+
+    pub(super) fn count(&mut self, position: Position, kind: CounterKind, counter: Counter) {
+        self.merge_counter(kind, &CounterTrack::new(position, counter));
+    }
+
+    pub(super) fn say(&mut self, position: Position, message: &str) {
+        Latest::put(&mut self.message, Latest::new(position, message.to_owned()));
+    }
+
+    pub(super) fn fail(&mut self, position: Position, reason: &str) {
+        self.failures.insert(position, reason.to_owned());
+        while self.failures.len() > MOST_FAILURES {
+            self.failures.pop_first();
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.merge_activity(other);
+        self.marks.merge(&other.marks);
+        self.rolling_back = self.rolling_back.max(other.rolling_back);
+        self.deleting = self.deleting.max(other.deleting);
+        self.cleaning_up = self.cleaning_up.max(other.cleaning_up);
+        Latest::merge(&mut self.end_message, other.end_message.as_ref());
+        Latest::merge(&mut self.status, other.status.as_ref());
+        Latest::merge(&mut self.phase, other.phase.as_ref());
+        Latest::merge(&mut self.current_step, other.current_step.as_ref());
+    }
+
+    /// Joins what `other` has done, but not where it stands: a nested stack moves the counter of its root,
+    /// never its state.
+    pub(super) fn merge_activity(&mut self, other: &Self) {
+        self.see(other.first).see(other.last);
+        for (&kind, counter) in &other.counters {
+            self.merge_counter(kind, counter);
+        }
+        Latest::merge(&mut self.message, other.message.as_ref());
+        for (&position, reason) in &other.failures {
+            self.fail(position, reason);
+        }
+    }
+
+    fn merge_counter(&mut self, kind: CounterKind, counter: &CounterTrack) {
+        match self.counters.get_mut(&kind) {
+            Some(held) => held.merge(counter),
+            None => {
+                self.counters.insert(kind, counter.clone());
+            }
+        }
+    }
+
+    /// Where `run`, the latest of this track, began.
+    pub(super) fn start_of(&self, run: &Run) -> Position {
+        run.start.unwrap_or(self.first)
+    }
+
+    /// How far `run` is, by the outermost counter that it has. While it goes `forward` the percentage is the
+    /// best it has reached.
+    pub(super) fn progress_of(&self, run: &Run, forward: bool) -> Progress {
+        let of_run = |counter: &&CounterTrack| Some(counter.at()) >= run.start;
+        let Some(counter) = self.counters.values().rev().find(of_run) else {
+            return Progress::default();
+        };
+        if forward {
+            counter.best_since(run.start)
+        } else {
+            counter.last()
+        }
+    }
+
+    /// The value of `held` if it belongs to `run`.
+    pub(super) fn in_run<T: Clone>(run: &Run, held: Option<&Latest<T>>) -> Option<T> {
+        held.filter(|latest| Some(latest.at) >= run.start)
+            .map(|latest| latest.value.clone())
+    }
+
+    /// The first reason of failure that is kept of `run`.
+    pub(super) fn first_failure(&self, run: &Run) -> Option<&String> {
+        self.failures
+            .iter()
+            .find(|(at, _)| Some(**at) >= run.start)
+            .map(|(_, reason)| reason)
+    }
+}

@@ -1,0 +1,127 @@
+//! Events from CloudWatch Logs.
+
+use async_trait::async_trait;
+use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::error::SdkError;
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
+use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
+use crate::model::Timestamp;
+
+/// Reads log groups by `FilterLogEvents`: pages of at most 1 MB or 10,000 events, about five a second for an
+/// account and region.
+#[derive(Debug, Clone)]
+pub struct CloudWatchLogSource {
+    client: Client,
+}
+
+impl CloudWatchLogSource {
+    /// A source that asks through `client`, whose own retries should be off.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl LogSource for CloudWatchLogSource {
+    async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
+        let call = self
+            .client
+            .filter_log_events()
+            .log_group_name(request.log_group)
+            .start_time(request.start.as_millis())
+            // The API takes the end as excluded.
+            .end_time(request.end.as_millis().saturating_add(1))
+            .set_next_token(request.next_token.map(str::to_owned));
+        let page = call
+            .send()
+            .await
+            .map_err(|error| classify(request.log_group, error))?;
+        let events = page.events.unwrap_or_default();
+        Ok(LogPage {
+            events: events.into_iter().filter_map(log_event).collect(),
+            next_token: page.next_token,
+        })
+    }
+}
+
+/// An event as ours. One without a time or a stream can't be placed; AWS gives none such.
+fn log_event(event: FilteredLogEvent) -> Option<LogEvent> {
+    Some(LogEvent {
+        log_stream: event.log_stream_name?,
+        timestamp: Timestamp::from_millis(event.timestamp?),
+        event_id: event.event_id?,
+        message: event.message.unwrap_or_default(),
+    })
+}
+
+fn classify(log_group: &str, error: SdkError<FilterLogEventsError>) -> LogSourceError {
+    let log_group = log_group.to_owned();
+    if let SdkError::ServiceError(service) = &error {
+        let code = service.err().code();
+        if code == Some("ResourceNotFoundException") {
+            return LogSourceError::GroupNotFound(log_group);
+        }
+        if !is_transient(code, service.raw().status().as_u16()) {
+            return LogSourceError::Refused {
+                log_group,
+                source: Box::new(error),
+            };
+        }
+    } else if matches!(error, SdkError::ConstructionFailure(_)) {
+        return LogSourceError::Refused {
+            log_group,
+            source: Box::new(error),
+        };
+    }
+    LogSourceError::Unavailable {
+        log_group,
+        source: Box::new(error),
+    }
+}
+
+/// Whether an answer that is an error may be another one next time.
+///
+/// Expired credentials count as such: the SDK fetches new ones for the next attempt.
+fn is_transient(code: Option<&str>, status: u16) -> bool {
+    const TRANSIENT: [&str; 9] = [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InternalFailure",
+        "LimitExceededException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailableException",
+        "Throttling",
+        "ThrottlingException",
+    ];
+    status >= 500 || status == 429 || code.is_some_and(|code| TRANSIENT.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_retried_and_nothing_else() {
+        for (code, status) in [
+            (Some("ThrottlingException"), 400),
+            (Some("ExpiredTokenException"), 400),
+            (Some("ServiceUnavailableException"), 503),
+            (None, 500),
+            (None, 429),
+        ] {
+            assert!(is_transient(code, status), "{code:?} {status}");
+        }
+        for (code, status) in [
+            (Some("InvalidParameterException"), 400),
+            (Some("AccessDeniedException"), 400),
+            (Some("UnrecognizedClientException"), 400),
+            (None, 400),
+        ] {
+            assert!(!is_transient(code, status), "{code:?} {status}");
+        }
+    }
+}
