@@ -123,10 +123,7 @@ mod tests {
         }
         for other in ["1", "[]", "null", "\"text\""] {
             let parsed = parse(other.as_bytes());
-            assert!(
-                matches!(parsed, Err(ApiError::InvalidFields(_))),
-                "{other}"
-            );
+            assert!(matches!(parsed, Err(ApiError::InvalidFields(_))), "{other}");
         }
     }
 }

@@ -184,7 +184,14 @@ mod tests {
         assert_eq!(parse_moment("1763718605000"), moment);
         assert_eq!(parse_moment("2025-11-21T09:50:05Z"), moment);
         assert_eq!(parse_moment("2025-11-21T10:50:05 01:00"), moment);
-        for bad in ["", "-1", "yesterday", "9223372036854775807", "2025-11-21", "1e3"] {
+        for bad in [
+            "",
+            "-1",
+            "yesterday",
+            "9223372036854775807",
+            "2025-11-21",
+            "1e3",
+        ] {
             assert_eq!(parse_moment(bad), None, "{bad}");
         }
     }
