@@ -1,5 +1,4 @@
 use serde_json::Value;
-use shared::store::TaskQuery;
 
 use crate::world::{World, ids, task};
 
@@ -89,8 +88,7 @@ async fn a_cursor_serves_its_own_filters_alone() {
 #[tokio::test]
 async fn pages_hold_what_the_store_holds() {
     let world = world_of(30).await;
-    let stored = shared::store::TaskStore::list(&*world.store, &TaskQuery::default(), None, 200);
-    let stored: Vec<_> = stored.await.unwrap();
+    let stored = world.stored().await;
     let stored: Vec<_> = stored.iter().map(|task| task.task_id.to_string()).collect();
     assert_eq!(pages(&world, "&status=pending", 7).await.concat(), stored);
 }
