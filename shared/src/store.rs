@@ -1,5 +1,7 @@
 //! Where tasks and projects are kept: the source of truth.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
 pub mod dynamodb;
 pub(crate) mod dynamodb_item;
 #[cfg(any(test, feature = "test-util"))]
