@@ -1,5 +1,7 @@
 //! The API as a client meets it: requests into the router, on parts in memory.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod cache;
 mod health;
 mod paging;
