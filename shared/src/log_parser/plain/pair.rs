@@ -78,13 +78,12 @@ fn word_before(before: &str) -> Option<CounterKind> {
 /// tqdm: `67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]`
 fn rate_after(before: &str, after: &str) -> Kind {
     let rate = after.trim_start().strip_prefix('[')?;
-    let (elapsed, rest) = rate.split_once('<')?;
+    let (elapsed, _) = rate.split_once('<')?;
     let is_time = elapsed.len() <= 12
         && elapsed.contains(':')
         && elapsed
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b':');
-    let _ = rest;
     is_time.then(|| (CounterKind::Bar, bar_percentage(before)))
 }
 

@@ -19,8 +19,8 @@ pub(super) fn classify(candidate: Candidate<'_>, percentage: u64, found: &mut Fo
     let Ok(percentage) = u8::try_from(percentage) else {
         return Used::default();
     };
-    let mut put = |current, total| {
-        let kind = if total == None::<u64> {
+    let mut put = |current: Option<u64>, total: Option<u64>| {
+        let kind = if total.is_none() {
             CounterKind::Percent
         } else {
             CounterKind::Bar
