@@ -1,5 +1,5 @@
 use super::*;
-use crate::log_parser::{Counter, Operation, Outcome, StackState};
+use crate::log_parser::Counter;
 
 /// Checks what a line says, in short: see [`brief`]. `-` is nothing.
 #[track_caller]
@@ -508,14 +508,4 @@ fn a_counter_out_of_range_is_a_failure() {
     let line =
         "Prod | 99999999999999999999999/7 | 9:15:02 AM | CREATE_COMPLETE | AWS::SQS::Queue | Jobs";
     assert!(parse(line).is_err());
-}
-
-#[test]
-fn outcomes_and_operations_have_their_words() {
-    // The table above names them by their debug form.
-    assert_eq!(
-        format!("{:?} {:?}", Outcome::Completed, Operation::Deploy),
-        "Completed Deploy"
-    );
-    assert_eq!(format!("{:?}", StackState::RollingBack), "RollingBack");
 }

@@ -52,6 +52,19 @@ fn counters_with_words() {
         ("Progress: 3/10", "Step 3/10"),
         ("Processing batch 1/3 (50 stories)", "Item 1/3"),
         (
+            "3 of 10 START sql table model dev.orders ........ [RUN]",
+            "Item 3/10",
+        ),
+        (
+            "3 of 10 OK created sql table model dev.orders .... [SELECT 5 in 0.31s]",
+            "Item 3/10",
+        ),
+        (
+            "...............................................................  63 / 189 ( 33%)",
+            "Item 63/189 33%",
+        ),
+        ("Generating static pages (3/10)", "Item 3/10"),
+        (
             "image 1/2 /data/images/bus.jpg: 640x480 4 persons",
             "Item 1/2",
         ),
@@ -112,6 +125,15 @@ fn counters_in_brackets() {
             "Bracket 4/108",
         ),
         ("🚀 [2/5] Deploying", "Bracket 2/5"),
+        (
+            "[ 12/345  3s] CopyFiles Library/Bee/artifacts",
+            "Bracket 12/345",
+        ),
+        (
+            "        PASS [   0.005s] (3/10) parser tests::a",
+            "Bracket 3/10",
+        ),
+        ("[3 of 10] Compiling Main", "Bracket 3/10"),
         (
             "[3/120] [chromium] › login.spec.ts:3:5 › logs in",
             "Bracket 3/120",
@@ -208,6 +230,26 @@ fn percentages() {
             "Percent 45%",
         ),
         ("Reading package lists... 45%", "Percent 45%"),
+        ("45.2% of 12.34MiB at 1.20MiB/s ETA 00:03", "Percent 45%"),
+        ("Progress: Downloading tool 1.0... 45%", "Percent 45%"),
+        (
+            "#progress_metric: host=algo-1, completed 45 % of epochs",
+            "Percent 45%",
+        ),
+        ("default   [  45% ] 10 VUs  0m10s/0m30s", "Percent 45%"),
+        (
+            "Progress:  45%|███████▊         |  ETA: 0:00:03",
+            "Percent 45%",
+        ),
+        ("numpy-1.2 | 5.2 MB | ########## | 45% ", "Percent 45%"),
+        (
+            " 45/100 [============>---------------]  45%",
+            "InnerBar 45/100, Percent 45%",
+        ),
+        (
+            "BUNDLE ./index.js ▓▓▓▓▓▓▓░░░░░░░░░ 45.2% (450/1000)",
+            "Bar 450/1000 45%",
+        ),
         ("45% [Working]", "Percent 45%"),
         ("Downloading model: 45%", "Percent 45%"),
         (
@@ -259,6 +301,22 @@ fn numbers_that_are_not_progress() {
         "101% complete",
         "99999999999999999999999999/3 99999999999999999999999999%",
         "Tasks: 5, 3/s",
+        "Loaded 12/45 MB",
+        "Running 3/3 replicas",
+        "running (0m10.0s), 05/10 VUs, 45 complete and 0 interrupted iterations",
+        "Uptime 99.9%",
+        "sale: 20% off",
+        "battery level 3/5",
+        "open 24/7",
+        "TLS1.2/1.3",
+        "Tests: 45/50 passed",
+        "(attempt 2/3)",
+        "3/3 pods ready",
+        "Rated 4/5 stars",
+        "[10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200",
+        "CPU 45%/100%",
+        "Filesystem  1K-blocks  Used  Use%",
+        "Connected to 10.0.0.1:80/443",
         "--shard=3/8",
         "Test Suites: 3 passed, 3 total",
     ] {
