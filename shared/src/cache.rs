@@ -1,7 +1,11 @@
 //! A cache in front of the store. The system is right without it, only slower.
 
+mod breaker;
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
+pub mod redis;
 
 use std::time::Duration;
 

@@ -1,5 +1,9 @@
 //! Every store and every cache keeps the promises of its trait: in memory, in an embedded DynamoDB behind
 //! the real SDK client, and in a real Redis.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod caches;
 mod embedded;
+mod redis_faults;
+mod redis_server;
 mod stores;
