@@ -102,6 +102,7 @@ async fn what_makes_no_sense_is_named_and_changes_nothing() {
     check(with("task_type", json!("deploy")), &["task_type"]).await;
     check(with("task_id", json!("a/b")), &["task_id"]).await;
     check(with("task_id", json!("")), &["task_id"]).await;
+    check(with("task_id", json!("..")), &["task_id"]).await;
     check(with("status", json!("done")), &["status"]).await;
     check(with("priority", json!("P4")), &["priority"]).await;
     check(with("priority", json!(1)), &["priority"]).await;
