@@ -53,12 +53,14 @@ const COMPLETED: [&str; 17] = [
     r"^(?:Finished: SUCCESS|Job succeeded)$",
 ];
 
-const FAILED: [&str; 18] = [
+const FAILED: [&str; 19] = [
     r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
     r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
     // ninja, make
-    r"^FAILED: \S",
+    r"^FAILED: [^\s0-9]",
+    // unittest
+    r"^FAILED \((?:failures|errors)=",
     r"^ninja: build stopped: (?:subcommand failed|error)",
     r"^g?make(?:\[[0-9]+\])?: \*\*\* .*(?:Error [0-9]+|Stop\.)$",
     // docker, buildkit

@@ -343,6 +343,8 @@ fn ends_of_runs() {
         ("FAILURE: Build failed with an exception.", Some(Failed)),
         ("Resolving deltas: 100% (7916/7916), done.", Some(Completed)),
         ("FAILED: thread_pool_executor_test", Some(Failed)),
+        ("FAILED: 2 stories", None),
+        ("FAILED (failures=1)", Some(Failed)),
         ("make: *** [Makefile:3: all] Error 2", Some(Failed)),
         ("make: [Makefile:3: all] Error 2 (ignored)", None),
         (
