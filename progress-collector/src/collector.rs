@@ -10,7 +10,7 @@ use shared::log_parser::LogKind;
 use shared::log_source::LogSource;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, StoreError, TaskStore};
-use shared::task_reader::Renderer;
+use shared::task_reader::{Renderer, WriteThrough};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -129,19 +129,20 @@ pub struct Collector {
     pub(crate) parts: Parts,
     pub(crate) config: CollectorConfig,
     pub(crate) matcher: ProjectMatcher,
-    pub(crate) renderer: Renderer,
+    pub(crate) write_through: WriteThrough,
 }
 
 impl Collector {
     /// A collector of these parts.
     pub fn new(parts: Parts, config: CollectorConfig) -> Self {
         let matcher = ProjectMatcher::new(Arc::clone(&parts.projects));
-        let renderer = Renderer::new(config.stale_after);
+        let write_through =
+            WriteThrough::new(parts.cache.clone(), Renderer::new(config.stale_after));
         Self {
             parts,
             config,
             matcher,
-            renderer,
+            write_through,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use shared::model::{TaskStatus, Timestamp};
 use shared::store::{ListPosition, StoreError, TaskQuery};
-use shared::task_reader::write_through;
+use shared::task_reader::SavedTask;
 use tokio::time::Instant;
 
 use crate::collector::Collector;
@@ -21,9 +21,9 @@ impl Collector {
         deadline: Option<Instant>,
         summary: &mut Summary,
     ) -> Result<(), StoreError> {
-        let Some(cache) = &self.parts.cache else {
+        if self.parts.cache.is_none() {
             return Ok(());
-        };
+        }
         let open = TaskStatus::ALL
             .iter()
             .copied()
@@ -36,11 +36,14 @@ impl Collector {
         for _ in 0..MOST_TASKS / PAGE {
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             let tasks = self.parts.tasks.list(&query, after.as_ref(), PAGE).await?;
-            for task in &tasks {
-                let errors = write_through(cache.as_ref(), &self.renderer, task, &[], now).await;
-                if let Some(group) = summary.groups.first_mut() {
-                    group.cache_errors += errors;
-                }
+            let unchanged = |task| SavedTask {
+                previous: Some(task),
+                next: task,
+            };
+            let refreshed: Vec<_> = tasks.iter().map(unchanged).collect();
+            let errors = self.write_through.tasks_saved(&refreshed, now).await;
+            if let Some(group) = summary.groups.first_mut() {
+                group.cache_errors += u64::try_from(errors).unwrap_or(u64::MAX);
             }
             after = tasks.last().map(ListPosition::of);
             if tasks.len() < PAGE || is_late {

@@ -1,7 +1,7 @@
 //! The collector: reads what deploys and agents log, and keeps the tasks that they report.
 //!
 //! One handler, several triggers, all ending in the same fold: a [`Trigger`] names the events to read, lines
-//! become observations in a [`Batch`](batch::Batch), and [`save`] writes each task that they change. The
+//! become observations in a batch of ledgers, and each task that they change is written. The
 //! order of writes is DynamoDB, Redis, checkpoint: whatever is interrupted is read again, and reading
 //! again is harmless.
 
@@ -16,6 +16,61 @@ mod sweep;
 mod trigger;
 pub mod wiring;
 
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::model::Timestamp;
+use tokio::time::Instant;
+
 pub use collector::{CollectError, Collector, CollectorConfig, LogGroup, Parts};
 pub use summary::{GroupSummary, Summary};
 pub use trigger::{InvalidTrigger, PushedEvents, Trigger, parse_trigger};
+
+/// Why an invocation has failed.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// The event is no trigger.
+    #[error(transparent)]
+    Trigger(#[from] InvalidTrigger),
+    /// Running it again may help.
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+}
+
+/// Runs one invocation of the function: `event` is what Lambda was given, `deadline_ms` when it will be stopped,
+/// in milliseconds since 1970 (0: never).
+///
+/// # Errors
+///
+/// [`InvokeError`]; it is logged here, with its causes.
+pub async fn invoke(
+    collector: &Collector,
+    event: &Value,
+    deadline_ms: u64,
+) -> Result<Summary, InvokeError> {
+    let outcome = try_invoke(collector, event, deadline_ms).await;
+    if let Err(error) = &outcome {
+        tracing::error!(
+            error = shared::error::error_chain(error),
+            "the invocation failed"
+        );
+    }
+    outcome
+}
+
+async fn try_invoke(
+    collector: &Collector,
+    event: &Value,
+    deadline_ms: u64,
+) -> Result<Summary, InvokeError> {
+    let trigger = parse_trigger(event)?;
+    let now = Timestamp::now();
+    let deadline = i64::try_from(deadline_ms)
+        .ok()
+        .filter(|deadline| *deadline > 0);
+    let deadline = deadline.map(|deadline| {
+        let left_ms = Timestamp::from_millis(deadline).millis_since(now);
+        Instant::now() + Duration::from_millis(left_ms)
+    });
+    Ok(collector.handle(trigger, now, deadline).await?)
+}

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use shared::fold::{Ledger, TaskOrigin, fold_into_task};
 use shared::log_parser::LogKind;
-use shared::model::{MetricsDelta, Task, TaskId, Timestamp};
+use shared::model::{Task, TaskId, Timestamp};
 use shared::store::{StoreError, TaskRecord};
-use shared::task_reader::write_through;
+use shared::task_reader::SavedTask;
 
 use crate::batch::{Batch, Target};
 use crate::collector::Collector;
@@ -23,12 +23,8 @@ const CONFLICT_ATTEMPTS: u32 = 12;
 /// The wait after the first lost race, which grows with each further one.
 const CONFLICT_WAIT: Duration = Duration::from_millis(5);
 
-/// What became of one target.
-#[derive(Default)]
-struct Saved {
-    changed: bool,
-    cache_errors: u64,
-}
+/// A write that the store has taken: the task before, and as it is now.
+type Saved = (Option<Task>, Task);
 
 impl Collector {
     /// Saves all that `batch` has gathered, and leaves it empty.
@@ -63,15 +59,26 @@ impl Collector {
                     .iter()
                     .find(|record| record.task.task_id == task_id)
                     .cloned();
-                self.save_task(task_id, gathered, stored, now)
+                self.save_task(task_id, gathered, stored)
             });
-            let saved: Vec<Saved> = stream::iter(saves)
+            let saves: Vec<_> = stream::iter(saves)
                 .buffer_unordered(CONCURRENT_SAVES)
-                .try_collect()
-                .await?;
-            for saved in saved {
-                summary.tasks_changed += u64::from(saved.changed);
-                summary.cache_errors += saved.cache_errors;
+                .collect()
+                .await;
+            let (saved, failed): (Vec<_>, Vec<_>) = saves.into_iter().partition(Result::is_ok);
+            let saved: Vec<Saved> = saved.into_iter().flatten().flatten().collect();
+            let told: Vec<_> = saved
+                .iter()
+                .map(|(previous, next)| SavedTask {
+                    previous: previous.as_ref(),
+                    next,
+                })
+                .collect();
+            let cache_errors = self.write_through.tasks_saved(&told, now).await;
+            summary.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
+            summary.tasks_changed += u64::try_from(saved.len()).unwrap_or(u64::MAX);
+            if let Some(error) = failed.into_iter().find_map(Result::err) {
+                return Err(error);
             }
         }
         Ok(())
@@ -84,25 +91,18 @@ impl Collector {
         task_id: TaskId,
         gathered: Vec<&(Target, Ledger)>,
         mut stored: Option<TaskRecord>,
-        now: Timestamp,
-    ) -> Result<Saved, StoreError> {
+    ) -> Result<Option<Saved>, StoreError> {
         let mut attempt = 1;
         loop {
             let Some((next, ledger)) = self
                 .next_state(&task_id, &gathered, stored.as_ref())
                 .await?
             else {
-                return Ok(Saved::default());
+                return Ok(None);
             };
             let previous = stored.as_ref().map(|record| &record.task);
             match self.parts.tasks.save(previous, &next, Some(&ledger)).await {
-                Ok(()) => {
-                    let cache_errors = self.write_through(previous, &next, now).await;
-                    return Ok(Saved {
-                        changed: true,
-                        cache_errors,
-                    });
-                }
+                Ok(()) => return Ok(Some((stored.map(|record| record.task), next))),
                 Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
                     tokio::time::sleep(CONFLICT_WAIT * attempt).await;
                     attempt += 1;
@@ -145,22 +145,6 @@ impl Collector {
             next.project_id = self.matcher.project_of(&next).await?;
         }
         Ok(Some((next, ledger)))
-    }
-
-    async fn write_through(&self, previous: Option<&Task>, next: &Task, now: Timestamp) -> u64 {
-        let Some(cache) = &self.parts.cache else {
-            return 0;
-        };
-        let changed = MetricsDelta::of_change(previous, Some(next));
-        let projects = changed.into_iter().map(|delta| delta.project_id);
-        write_through(
-            cache.as_ref(),
-            &self.renderer,
-            next,
-            &projects.collect::<Vec<_>>(),
-            now,
-        )
-        .await
     }
 }
 

@@ -7,6 +7,7 @@
 //! This crate knows nothing of HTTP or of the Lambda runtime. `model`, `log_parser` and `fold` do no
 //! I/O and read no clock.
 
+pub mod aws;
 pub mod cache;
 pub mod checkpoint;
 pub mod config;

@@ -3,6 +3,20 @@
 //! What a line says is taken from that line alone. Whatever needs its neighbours (which stack a row without
 //! a stack name is of, which of two counters is the outer one, where a run begins) is settled in
 //! [`fold`](crate::fold), from all lines at once, so that the order in which lines arrive can't matter.
+//!
+//! A message goes through these steps, and most leave it at the first: is there anything in the line that one
+//! of ours would hold; without colours; without what other programs put in front of it; what is inside, if it
+//! is JSON; and what it says, by [`LogKind`]. The cost is linear in the length of the message.
+
+mod agent;
+mod cdk;
+mod json;
+mod line;
+mod plain;
+mod text;
+
+#[cfg(test)]
+mod corpus_tests;
 
 use crate::model::TaskStatus;
 
@@ -236,16 +250,106 @@ pub enum LogKind {
 #[error("{0}")]
 pub struct ParseError(pub &'static str);
 
+/// Objects are wrapped in objects by a few programs, not by many.
+const MAX_DEPTH: u32 = 4;
+
 /// Parses a log event's message, line by line, and hands each observation to `sink` with the number of its
 /// line (from 0). Most lines say nothing of progress and yield nothing.
 ///
 /// Returns how many lines were read and how many of them were ours but broken.
 pub fn parse_message(
-    _kind: LogKind,
-    _message: &str,
-    _sink: &mut dyn FnMut(u32, Observation),
+    kind: LogKind,
+    message: &str,
+    sink: &mut dyn FnMut(u32, Observation),
 ) -> LineCounts {
-    LineCounts::default()
+    let mut counts = LineCounts::default();
+    for line in line::split_lines(message) {
+        let number = u32::try_from(counts.lines).unwrap_or(u32::MAX);
+        let mut parsed = 0;
+        let result = parse_line(kind, line, 0, &mut |observation| {
+            parsed += 1;
+            sink(number, observation);
+        });
+        counts.lines += 1;
+        counts.parsed += u64::from(parsed > 0);
+        counts.failures += u64::from(result.is_err());
+    }
+    counts
+}
+
+/// Parses one line, inside `depth` objects.
+fn parse_line(
+    kind: LogKind,
+    raw: &str,
+    depth: u32,
+    sink: &mut dyn FnMut(Observation),
+) -> Result<(), ParseError> {
+    let may_be_object = memchr::memchr(b'{', raw.as_bytes()).is_some();
+    let may_match = match kind {
+        LogKind::Cdk => cdk::may_match(raw),
+        LogKind::Agent => plain::may_match(raw),
+    };
+    if !may_be_object && !may_match {
+        return Ok(());
+    }
+    let line = line::clean(raw);
+    if may_be_object && depth < MAX_DEPTH {
+        let object = line::strip_all_prefixes(&line);
+        if object.starts_with('{') {
+            return parse_object(kind, object, depth, sink);
+        }
+    }
+    if !may_match {
+        return Ok(());
+    }
+    let observation = match kind {
+        LogKind::Cdk => cdk::parse(&line)?.map(Observation::Cdk),
+        LogKind::Agent => agent::parse(&line).map(Observation::Agent),
+    };
+    observation.into_iter().for_each(sink);
+    Ok(())
+}
+
+/// Parses a line that begins with `{`.
+fn parse_object(
+    kind: LogKind,
+    text: &str,
+    depth: u32,
+    sink: &mut dyn FnMut(Observation),
+) -> Result<(), ParseError> {
+    let Ok(object) = json::parse(text) else {
+        if kind == LogKind::Agent && agent::is_broken_report(text) {
+            return Err(ParseError("a report is cut off or is no JSON"));
+        }
+        return match json::salvage(text) {
+            Some(wrapped) => parse_wrapped(kind, &wrapped, depth, sink),
+            None => Ok(()),
+        };
+    };
+    if kind == LogKind::Agent
+        && let Some(report) = agent::parse_report(&object)?
+    {
+        sink(Observation::Agent(report));
+        return Ok(());
+    }
+    match object.wrapped() {
+        Some(wrapped) => parse_wrapped(kind, &wrapped, depth, sink),
+        None => Ok(()),
+    }
+}
+
+/// Parses the text of an object. One broken line in it doesn't hide the others.
+fn parse_wrapped(
+    kind: LogKind,
+    wrapped: &str,
+    depth: u32,
+    sink: &mut dyn FnMut(Observation),
+) -> Result<(), ParseError> {
+    let mut result = Ok(());
+    for line in line::split_lines(wrapped) {
+        result = result.and(parse_line(kind, line, depth + 1, sink));
+    }
+    result
 }
 
 /// What became of the lines of a message.

@@ -1,7 +1,13 @@
 //! Where tasks and projects are kept: the source of truth.
 
 #[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+pub mod dynamodb;
+pub(crate) mod dynamodb_item;
+#[cfg(any(test, feature = "test-util"))]
 pub mod memory;
+#[cfg(any(test, feature = "test-util"))]
+pub mod tables;
 
 use async_trait::async_trait;
 

@@ -76,8 +76,8 @@ pub(super) struct Run {
     pub(super) renewed: Option<Position>,
     /// How it ended, and where that was first said.
     pub(super) end: Option<(Position, Ending)>,
-    /// Whether a line of its own said so.
-    pub(super) has_end_line: bool,
+    /// Where a line of its own first said so.
+    pub(super) end_line: Option<Position>,
     /// What is being done.
     pub(super) operation: Option<Operation>,
     /// How many stacks the run has, where that is said.
@@ -210,7 +210,9 @@ impl Run {
                 self.renewed = Some(at);
             }
         }
-        self.has_end_line |= !row;
+        if !row {
+            self.end_line = self.end_line.or(Some(at));
+        }
     }
 
     fn is_deleting(&self) -> bool {
@@ -287,7 +289,7 @@ mod tests {
     fn a_failure_is_a_roll_back_wherever_that_is_said() {
         let run = marks(&[(2, ROLLED_BACK_ROW), (3, CROSS)]).latest_run();
         assert_eq!(run.end, Some((at(2), Ending::RolledBack)));
-        assert!(run.has_end_line);
+        assert_eq!(run.end_line, Some(at(3)));
     }
 
     fn any_mark() -> impl Strategy<Value = Mark> {

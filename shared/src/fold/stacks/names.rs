@@ -279,10 +279,9 @@ impl Owners {
         };
         let mut starts: Vec<_> = stacks.iter().enumerate().flat_map(starts_of).collect();
         starts.sort_unstable();
-        let ends = stacks.iter().map(|stack| {
-            let run = stack.track.marks.latest_run();
-            run.end.filter(|_| run.has_end_line).map(|(at, _)| at)
-        });
+        let ends = stacks
+            .iter()
+            .map(|stack| stack.track.marks.latest_run().end_line);
         let first = stacks
             .iter()
             .enumerate()

@@ -1,0 +1,10 @@
+//! The collector on in-memory parts: what it reads, what it saves, and what faults can't do to it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod crash;
+mod events;
+mod races;
+mod reading;
+mod tasks;
+mod world;

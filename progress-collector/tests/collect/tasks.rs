@@ -1,0 +1,225 @@
+//! Which tasks come of which logs.
+
+use progress_collector::{PushedEvents, Trigger};
+use shared::model::{Project, ProjectStatus, Task, TaskStatus, TaskType, Timestamp};
+use shared::store::{ProjectStore, TaskStore};
+
+use crate::world::{
+    AGENTS, CDK, RUNNING, START_MS, World, completed, events, id, now, rolled_back,
+};
+
+#[tokio::test]
+async fn a_deploy_becomes_a_task_with_its_stack_as_a_part() {
+    let world = World::new(100);
+    world.logs.put(CDK, events("deploy-7", &RUNNING));
+    let summary = world.sweep().await;
+    assert_eq!(
+        (summary.groups[0].events, summary.groups[0].tasks_changed),
+        (5, 1)
+    );
+
+    let task = world.task("cdk:deploy-7").await.unwrap();
+    assert_eq!(task.task_name, "CDK Deploy · Api");
+    assert_eq!(
+        (task.status, task.progress.percentage),
+        (TaskStatus::Running, Some(60))
+    );
+    assert_eq!(
+        (task.progress.current, task.progress.total),
+        (Some(3), Some(5))
+    );
+    assert_eq!(task.parts["Api"].phase.as_deref(), Some("deploying"));
+    assert_eq!(task.log_stream.as_deref(), Some("deploy-7"));
+    assert_eq!(task.duration_ms, Some(4_000));
+}
+
+#[tokio::test]
+async fn a_deploy_that_rolls_back_says_why() {
+    let world = World::new(100);
+    world.logs.put(CDK, events("deploy-7", &rolled_back()));
+    world.sweep().await;
+    let task = world.task("cdk:deploy-7").await.unwrap();
+    assert_eq!(
+        (task.status, task.phase.as_deref()),
+        (TaskStatus::Failed, Some("rolled_back"))
+    );
+    let message = task.message.unwrap();
+    assert!(message.contains("files already exists"), "{message}");
+    assert!(task.completed_at.is_some());
+}
+
+#[tokio::test]
+async fn a_second_deploy_in_the_stream_is_a_later_run() {
+    let world = World::new(100);
+    let lines = [rolled_back(), completed()].concat();
+    world
+        .logs
+        .put(CDK, events("deploy-7", &lines[..rolled_back().len() + 4]));
+    world
+        .sweep_at(Timestamp::from_millis(START_MS + 30_000))
+        .await;
+    let running = world.task("cdk:deploy-7").await.unwrap();
+    assert_eq!(
+        (running.status, running.progress.percentage),
+        (TaskStatus::Running, Some(20))
+    );
+
+    world.logs.put(
+        CDK,
+        events("deploy-7", &lines).split_off(rolled_back().len() + 4),
+    );
+    world.sweep().await;
+    let task = world.task("cdk:deploy-7").await.unwrap();
+    assert_eq!(
+        (task.status, task.progress.percentage),
+        (TaskStatus::Completed, Some(100))
+    );
+    assert_eq!(task.run, running.run);
+    assert!(task.run > Timestamp::from_millis(START_MS).to_string());
+}
+
+#[tokio::test]
+async fn a_line_that_names_its_task_reports_to_that_task() {
+    let world = World::new(100);
+    let lines = [
+        r#"{"task_id":"review-7","status":"running","progress":{"current":1,"total":4}}"#,
+        "[3/10] cloning",
+    ];
+    world.logs.put(AGENTS, events("agent-1", &lines));
+    world.sweep().await;
+    let named = world.task("review-7").await.unwrap();
+    assert_eq!(named.progress.percentage, Some(25));
+    let of_stream = world.task("agent:agent-1").await.unwrap();
+    assert_eq!(of_stream.progress.percentage, Some(30));
+}
+
+#[tokio::test]
+async fn a_stream_named_like_a_task_reports_to_it() {
+    let world = World::new(100);
+    world
+        .store
+        .save(None, &made_by_caller("42"), None)
+        .await
+        .unwrap();
+    world
+        .logs
+        .put(AGENTS, events("task-42", &["[3/10] cloning"]));
+    world.sweep().await;
+    let task = world.task("42").await.unwrap();
+    assert_eq!(
+        (task.status, task.progress.percentage),
+        (TaskStatus::Running, Some(30))
+    );
+    assert_eq!(
+        (task.task_name.as_str(), task.task_type),
+        ("Fix the bug", TaskType::Build)
+    );
+    assert!(world.task("agent:task-42").await.is_none());
+}
+
+#[tokio::test]
+async fn a_task_belongs_to_the_project_with_the_longest_match() {
+    let world = World::new(100);
+    for (project_id, prefix) in [("all", "A"), ("api", "Api"), ("web", "Web")] {
+        let project = Project {
+            project_id: project_id.parse().unwrap(),
+            project_name: project_id.to_owned(),
+            description: None,
+            status: ProjectStatus::Active,
+            owner: None,
+            match_prefixes: vec![prefix.to_owned()],
+            metrics: Default::default(),
+            created_at: now(),
+            updated_at: now(),
+        };
+        world.store.create(&project).await.unwrap();
+    }
+    world.logs.put(CDK, events("deploy-7", &completed()));
+    world.sweep().await;
+    let project_id = world
+        .task("cdk:deploy-7")
+        .await
+        .unwrap()
+        .project_id
+        .unwrap();
+    assert_eq!(project_id.as_str(), "api");
+    let project = ProjectStore::fetch(world.store.as_ref(), &project_id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (project.metrics.total_tasks, project.metrics.completed),
+        (1, 1)
+    );
+    assert_eq!(project.metrics.avg_duration_ms, Some(5_000));
+}
+
+#[tokio::test]
+async fn a_push_is_folded_at_once_and_the_sweep_after_it_changes_nothing() {
+    let world = World::new(100);
+    world.logs.put(CDK, events("deploy-7", &completed()));
+    let pushed = PushedEvents {
+        log_group: CDK.to_owned(),
+        events: events("deploy-7", &RUNNING),
+    };
+    let collector = world.collector();
+    for tasks_changed in [1, 0] {
+        let summary = collector
+            .handle(Trigger::Push(pushed.clone()), now(), None)
+            .await
+            .unwrap();
+        assert_eq!(summary.groups[0].tasks_changed, tasks_changed);
+    }
+    world.sweep().await;
+    let swept = world.task("cdk:deploy-7").await.unwrap();
+    assert_eq!(swept.status, TaskStatus::Completed);
+    // The push arrives once more, late.
+    collector
+        .handle(Trigger::Push(pushed), now(), None)
+        .await
+        .unwrap();
+    assert_eq!(world.task("cdk:deploy-7").await.unwrap(), swept);
+}
+
+#[tokio::test]
+async fn what_is_saved_is_in_the_cache() {
+    use shared::cache::TaskCache;
+    let world = World::new(100);
+    world.logs.put(CDK, events("deploy-7", &RUNNING));
+    world.sweep().await;
+    let bytes = world
+        .cache
+        .fetch_task(&id("cdk:deploy-7"))
+        .await
+        .unwrap()
+        .unwrap();
+    let cached: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(cached["progress"]["percentage"], 60);
+}
+
+fn made_by_caller(task_id: &str) -> Task {
+    let made_at = Timestamp::from_millis(START_MS - 60_000);
+    Task {
+        task_id: id(task_id),
+        task_name: "Fix the bug".to_owned(),
+        task_type: TaskType::Build,
+        status: TaskStatus::Pending,
+        priority: None,
+        progress: Default::default(),
+        parts: Default::default(),
+        run: made_at.to_string(),
+        revision: shared::model::Revision(1),
+        project_id: None,
+        message: None,
+        phase: None,
+        current_step: None,
+        log_group: None,
+        log_stream: None,
+        created_at: made_at,
+        started_at: None,
+        updated_at: made_at,
+        completed_at: None,
+        duration_ms: None,
+        metadata: None,
+    }
+}

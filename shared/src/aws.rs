@@ -1,0 +1,79 @@
+//! The clients of AWS: the only place that knows how they are made.
+//!
+//! Region, credentials and endpoints come from the environment, as everywhere
+//! (`AWS_ENDPOINT_URL_DYNAMODB` and its like work). No client connects before its first call.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one attempt at a call of DynamoDB may take.
+const DYNAMODB_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a call of DynamoDB may take with all its attempts.
+pub(crate) const DYNAMODB_OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a call of DynamoDB is tried.
+const DYNAMODB_ATTEMPTS: u32 = 3;
+/// How long a call of CloudWatch Logs may take: a page is up to 1 MB, found by a search.
+const LOGS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What all clients share: region, credentials, connections.
+pub async fn load_config() -> SdkConfig {
+    // ring: it has no entropy source that costs up to a second at the first connection.
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client)
+        .load()
+        .await
+}
+
+/// A client of DynamoDB, whose calls take at most 5 seconds and three attempts.
+pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::config::Builder::from(config)
+        .retry_config(RetryConfig::standard().with_max_attempts(DYNAMODB_ATTEMPTS))
+        .timeout_config(dynamodb_timeouts())
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// A client of a DynamoDB that runs on this machine, which asks nobody who they are.
+pub fn local_dynamodb(endpoint_url: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .endpoint_url(endpoint_url)
+        .retry_config(RetryConfig::standard().with_max_attempts(DYNAMODB_ATTEMPTS))
+        .timeout_config(dynamodb_timeouts())
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// A client of CloudWatch Logs. It never tries again: the collector has its own policy for that.
+pub fn cloudwatch_logs(config: &SdkConfig) -> aws_sdk_cloudwatchlogs::Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_timeout(LOGS_TIMEOUT)
+        .build();
+    let config = aws_sdk_cloudwatchlogs::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .build();
+    aws_sdk_cloudwatchlogs::Client::from_conf(config)
+}
+
+fn dynamodb_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(DYNAMODB_ATTEMPT_TIMEOUT)
+        .operation_timeout(DYNAMODB_OPERATION_TIMEOUT)
+        .build()
+}

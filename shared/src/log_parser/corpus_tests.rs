@@ -1,0 +1,117 @@
+//! Excerpts of real logs against what a person reads in them.
+
+use serde_json::Value;
+
+use super::*;
+
+fn records(corpus: &'static str) -> impl Iterator<Item = (String, Vec<String>, Value)> {
+    corpus.lines().map(|record| {
+        let record: Value = serde_json::from_str(record).unwrap();
+        let lines = record["lines"].as_array().unwrap();
+        let lines = lines.iter().map(|line| line.as_str().unwrap().to_owned());
+        (
+            record["id"].as_str().unwrap().to_owned(),
+            lines.collect(),
+            record["expect"].clone(),
+        )
+    })
+}
+
+pub(super) fn parse_all(kind: LogKind, message: &str) -> Vec<Observation> {
+    let mut observations = Vec::new();
+    parse_message(kind, message, &mut |_, observation| {
+        observations.push(observation)
+    });
+    observations
+}
+
+#[test]
+fn the_outer_counter_of_each_agent_is_found() {
+    for (id, lines, expect) in records(include_str!("../../test_data/logs/agents.jsonl")) {
+        let mut outer: Option<(CounterKind, Counter)> = None;
+        let mut status = None;
+        for observation in parse_all(LogKind::Agent, &lines.join("\n")) {
+            let Observation::Agent(agent) = observation else {
+                panic!("{id}: a line of CDK in an agent's log");
+            };
+            for (kind, counter) in agent.counters {
+                if outer.is_none_or(|(known, _)| known <= kind) {
+                    outer = Some((kind, counter));
+                }
+            }
+            status = agent.status.or(status);
+        }
+        let counter = outer.map(|(_, counter)| counter);
+        let field = |name: &str| expect[name].as_u64();
+        assert_eq!(
+            counter.and_then(|counter| counter.current),
+            field("current"),
+            "{id}"
+        );
+        assert_eq!(
+            counter.and_then(|counter| counter.total),
+            field("total"),
+            "{id}"
+        );
+        if let Some(percentage) = field("percentage") {
+            let found = counter.and_then(|counter| counter.percentage);
+            assert_eq!(found.map(u64::from), Some(percentage), "{id}");
+        }
+        let status = status.map_or("running", TaskStatus::as_str);
+        let accepted = expect["accept_status"].as_array();
+        let mut accepted = accepted.into_iter().flatten().chain([&expect["status"]]);
+        assert!(
+            accepted.any(|accepted| accepted == status),
+            "{id}: {status}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_taken_from_lines_that_are_not_progress() {
+    for (id, lines, _) in records(include_str!("../../test_data/logs/negatives.jsonl")) {
+        for kind in [LogKind::Cdk, LogKind::Agent] {
+            assert_eq!(parse_all(kind, &lines.join("\n")), [], "{id} {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn the_last_counter_of_each_stack_is_found() {
+    let corpora = [
+        include_str!("../../test_data/logs/cdk.jsonl"),
+        include_str!("../../test_data/logs/cdk-derived.jsonl"),
+    ];
+    for (id, lines, expect) in corpora.into_iter().flat_map(records) {
+        let stacks = expect["stacks"].as_object().unwrap();
+        let observations = parse_all(LogKind::Cdk, &lines.join("\n"));
+        for (name, expect) in stacks {
+            // Which stack a row without a name is of is found elsewhere: here, only one is there.
+            let counters = observations
+                .iter()
+                .filter_map(|observation| match observation {
+                    Observation::Cdk(CdkObservation::Row { stack, counter, .. })
+                        if stacks.len() == 1 || stack.as_deref() == Some(name) =>
+                    {
+                        *counter
+                    }
+                    Observation::Cdk(
+                        CdkObservation::Bar { counter }
+                        | CdkObservation::CurrentlyInProgress { counter, .. },
+                    ) => Some(*counter),
+                    _ => None,
+                });
+            let last = counters.last();
+            assert_eq!(
+                last.and_then(|counter| counter.current),
+                expect["current"].as_u64(),
+                "{id} {name}"
+            );
+            assert_eq!(
+                last.and_then(|counter| counter.total),
+                expect["total"].as_u64(),
+                "{id} {name}"
+            );
+        }
+    }
+}

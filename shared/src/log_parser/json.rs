@@ -1,0 +1,158 @@
+//! JSON objects on a line: what they wrap, and what is left of those that were cut.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The fields of a line's object that any of our parsers reads, undecoded. Others are skipped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Object<'a> {
+    #[serde(borrow)]
+    log: Option<&'a RawValue>,
+    #[serde(borrow, alias = "MESSAGE")]
+    pub(super) message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    msg: Option<&'a RawValue>,
+    #[serde(borrow)]
+    line: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow, alias = "taskId")]
+    pub(super) task_id: Option<&'a RawValue>,
+    #[serde(borrow, alias = "projectId")]
+    pub(super) project_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) phase: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) step: Option<&'a RawValue>,
+    #[serde(borrow, alias = "currentStep")]
+    pub(super) current_step: Option<&'a RawValue>,
+    #[serde(borrow, alias = "totalSteps")]
+    pub(super) total_steps: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) progress: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) status: Option<&'a RawValue>,
+    /// Of a request, whose status is not a task's.
+    #[serde(borrow)]
+    pub(super) method: Option<&'a RawValue>,
+    /// Of a request.
+    #[serde(borrow)]
+    pub(super) url: Option<&'a RawValue>,
+    /// Of a request.
+    #[serde(borrow, alias = "statusCode")]
+    pub(super) status_code: Option<&'a RawValue>,
+}
+
+impl<'a> Object<'a> {
+    /// The text that the object wraps, or the object inside it that does.
+    pub(super) fn wrapped(&self) -> Option<Cow<'a, str>> {
+        let fields = [
+            self.log,
+            self.message,
+            self.msg,
+            self.line,
+            self.text,
+            self.event,
+        ];
+        let mut fields = fields.into_iter().flatten();
+        fields.clone().find_map(string).or_else(|| {
+            let object = fields.find(|field| field.get().starts_with('{'))?;
+            Some(Cow::Borrowed(object.get()))
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The value as text, if it is a string.
+pub(super) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
+    let text: Text<'_> = serde_json::from_str(value.get()).ok()?;
+    Some(text.0)
+}
+
+/// Parses the object at the start of `text`, which begins with `{`. Whatever follows it is left.
+pub(super) fn parse(text: &str) -> Result<Object<'_>, serde_json::Error> {
+    Object::deserialize(&mut serde_json::Deserializer::from_str(text))
+}
+
+/// The text that an object wrapped which was cut before its end.
+pub(super) fn salvage(text: &str) -> Option<String> {
+    const FIELDS: [&str; 5] = ["\"log\"", "\"message\"", "\"msg\"", "\"line\"", "\"text\""];
+    FIELDS.iter().find_map(|field| {
+        let (_, after) = text.split_once(field)?;
+        let value = after.trim_start().strip_prefix(':')?.trim_start();
+        decode_cut(value.strip_prefix('"')?)
+    })
+}
+
+/// Decodes a string from after its opening quote to its closing quote, or to where it was cut.
+fn decode_cut(text: &str) -> Option<String> {
+    let mut end = text.len();
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    let mut inner = text.get(..end)?;
+    // The cut may go through an escape, or between the two of a surrogate pair.
+    for _ in 0..3 {
+        if let Ok(decoded) = serde_json::from_str(&format!("\"{inner}\"")) {
+            return Some(decoded);
+        }
+        inner = inner.get(..inner.rfind('\\')?)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_wraps_a_text() {
+        for (json, expected) in [
+            (r#"{"log":"a\n","stream":"stderr"}"#, Some("a\n")),
+            (r#"{"level":30,"msg":"a"} trailing"#, Some("a")),
+            (r#"{"log":{"level":"info"},"message":"\u2705"}"#, Some("✅")),
+            (r#"{"message":{"text":"a"}}"#, Some(r#"{"text":"a"}"#)),
+            (r#"{"message":7}"#, None),
+            (r#"{"other":"a"}"#, None),
+        ] {
+            assert_eq!(
+                parse(json).unwrap().wrapped().as_deref(),
+                expected,
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cut_object_gives_what_it_had() {
+        for (json, expected) in [
+            (
+                r#"{"log": "X | 3/7 | 오후 \u001b[3"#,
+                Some("X | 3/7 | 오후 \u{1b}[3"),
+            ),
+            (r#"{"level":"INFO","message":"ab\u00"#, Some("ab")),
+            (r#"{"message":"ab\ud83d\ude"#, Some("ab")),
+            (r#"{"message":"ab\"#, Some("ab")),
+            (r#"{"message":"ab","n":NaN}"#, Some("ab")),
+            (r#"{"mess"#, None),
+        ] {
+            assert_eq!(salvage(json).as_deref(), expected, "{json}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! One line as its writer wrote it: without the line ends, colours, time stamps and names that others put
+//! around it.
+
+use std::borrow::Cow;
+use std::iter;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Prefixes are nested by a few programs, not by many.
+const MAX_PREFIXES: usize = 8;
+
+/// The lines of `text`, which end with `\n`, `\r\n` or a lone `\r`. A last line that is empty is none.
+pub(super) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text).filter(|text| !text.is_empty());
+    iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = memchr::memchr2(b'\n', b'\r', text.as_bytes()) else {
+            rest = None;
+            return Some(text);
+        };
+        // Both bytes are ASCII, so that the cuts are between characters.
+        let (line, tail) = text.split_at_checked(end)?;
+        let tail = tail
+            .strip_prefix("\r\n")
+            .or_else(|| tail.get(1..))
+            .unwrap_or_default();
+        rest = Some(tail).filter(|tail| !tail.is_empty());
+        Some(line)
+    })
+}
+
+/// Terminal control sequences. ESC may also stand as an escape of another language, or may have been lost on
+/// the way, in which case only what sets a colour or weight is taken for a sequence.
+static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?:\x1b\[|\u{9b}|\\u001[bB]\[|\\x1[bB]\[|\\0?33\[|\\e\[)[0-?]*[ -/]*[@-~]",
+        r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?",
+        r"|\x1b[ -/]*[0-~]?",
+        r"|\[(?:[0-9]{1,2};)*(?:[0-5]|7|9|2[1-9]|3[0-79]|4[0-79]|9[0-7])m",
+    ))
+    .expect("the pattern is a constant")
+});
+
+/// `line` without terminal control sequences, and without white space and control characters at its ends.
+pub(super) fn clean(line: &str) -> Cow<'_, str> {
+    match SEQUENCE.replace_all(line, "") {
+        Cow::Borrowed(line) => Cow::Borrowed(trim(line)),
+        Cow::Owned(line) => Cow::Owned(trim(&line).to_owned()),
+    }
+}
+
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}')
+}
+
+/// What other programs put before a line. A match is one prefix.
+static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
+    const DATE_TIME: &str = concat!(
+        r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}(?:T|,? +)[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:[.,][0-9]+)?",
+        r"(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}))?",
+    );
+    const LEVEL: &str = "(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL|SUCCESS)";
+    let alternatives = [
+        // `build<TAB>Run cdk deploy<TAB>2025-11-15T10:00:00.1234567Z `: job and step of a workflow
+        format!(r"[^\t]{{1,100}}\t[^\t]{{1,150}}\t\x{{feff}}?{DATE_TIME}\s"),
+        // `2025-11-15T10:00:00.123Z `, `[2025/11/15 10:00:00] `, with GitLab's stream mark `01O `
+        format!(
+            r"[\[(]?{DATE_TIME}[\])]?(?:\s+[0-9]{{2}}[OE](?:\+|\s|$)|\s*[-:|]\s+|\s+|$|[\]):,])"
+        ),
+        // `17/01/21 23:41:50 `
+        r"[0-9]{2}/[0-9]{2}/[0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?\s+".to_owned(),
+        // `[14:15:02] `, `[2:15:02 PM] `
+        r"\[[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:\s?[AaPp][Mm])?\]\s*".to_owned(),
+        // `Nov 15 10:00:00 host process[123]: `
+        r"[A-Z][a-z]{2} +[0-9]{1,2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)? [\w.-]+ [\w./@-]+(?:\[[0-9]+\])?:\s"
+            .to_owned(),
+        // a request id of Lambda
+        r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\s+".to_owned(),
+        // `INFO - `, `INFO:root:`, `my.module - INFO - `, `| INFO     | `
+        format!(r"(?:-\s+)?[\w.$]+ - {LEVEL}(?: -|:)\s+"),
+        format!(r"(?:[-|]\s+)?{LEVEL}(?::[\w.]+:|\s*[-:|]\s*|\s+)"),
+        // `[INFO] `, `[Container] `, `[deployer] `
+        r"\[[A-Za-z][\w.:@-]*\]\s*".to_owned(),
+        // `##[error]`, `::error::`
+        r"##\[[a-z]+\]|::[a-z]+::".to_owned(),
+        // `✘  `, `> `, `| `
+        r"(?:[✘>»│|]|remote:)\s+".to_owned(),
+    ];
+    Regex::new(&format!("^(?:{})", alternatives.join("|"))).expect("the pattern is a constant")
+});
+
+/// `14:15:02 ` in front of a line.
+static BARE_TIME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?\s+(?:[-|]\s+)?")
+        .expect("the pattern is a constant")
+});
+
+/// `deployer-1  | `, as compose writes it. Event rows look alike, so that it is no prefix like the others.
+static COMPOSE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[A-Za-z0-9][\w.-]*\s+\|\s").expect("the pattern is a constant"));
+
+/// `line` without the time stamps, levels and names of other programs at its start. What looks like a column
+/// of an event row is left.
+pub(super) fn strip_prefixes(line: &str) -> &str {
+    let mut rest = trim(line);
+    for _ in 0..MAX_PREFIXES {
+        let Some(stripped) = strip_one(rest) else {
+            break;
+        };
+        rest = stripped;
+    }
+    rest
+}
+
+/// [`strip_prefixes`], for lines that are not event rows: also without the name that compose puts in front.
+pub(super) fn strip_all_prefixes(line: &str) -> &str {
+    let mut rest = strip_prefixes(line);
+    for _ in 0..2 {
+        let Some(found) = COMPOSE.find(rest) else {
+            break;
+        };
+        rest = strip_prefixes(rest.get(found.end()..).unwrap_or_default());
+    }
+    rest
+}
+
+fn strip_one(line: &str) -> Option<&str> {
+    if let Some(found) = PREFIX.find(line) {
+        return line.get(found.end()..).map(trim);
+    }
+    let found = BARE_TIME.find(line)?;
+    let rest = line.get(found.end()..).map(trim)?;
+    // `9:15:02 AM | CREATE_FAILED | …` is the time column of a row.
+    let is_column = found.as_str().contains('|')
+        || ["AM ", "PM ", "am ", "pm ", "a.m", "p.m", "|"]
+            .iter()
+            .any(|start| rest.starts_with(start));
+    (!is_column && !rest.is_empty()).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_in_three_ways() {
+        let split = |text| split_lines(text).collect::<Vec<_>>();
+        assert_eq!(split("a\nb\r\nc\rd"), ["a", "b", "c", "d"]);
+        assert_eq!(split("a\n\nb\n"), ["a", "", "b"]);
+        assert_eq!(split("\r"), [""]);
+        assert_eq!(split(""), [""; 0]);
+        assert_eq!(split("é\r日"), ["é", "日"]);
+    }
+
+    #[test]
+    fn colours_are_removed() {
+        for (line, expected) in [
+            ("\u{1b}[32m ✅  X\u{1b}[39m", "✅  X"),
+            ("\u{1b}[1;32mX\u{1b}[K", "X"),
+            (r"\u001b[32mX\u001b[39m \x1b[1mY\033[0m", "X Y"),
+            ("[1mX[22m: deploying...", "X: deploying..."),
+            ("\u{1b}]0;title\u{7}X", "X"),
+            ("\u{9b}31mX", "X"),
+            ("[main] [3/7] (1m", "[main] [3/7] (1m"),
+            ("\u{1b}", ""),
+        ] {
+            assert_eq!(clean(line), expected, "{line:?}");
+        }
+        assert!(matches!(clean(" plain "), Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn prefixes_are_removed() {
+        for prefix in [
+            "2025-11-15T10:00:00.123Z ",
+            "2025-11-15T10:00:00.1234567Z ",
+            "2025-11-15 10:00:00,123 ",
+            "2025-11-15 10:00:00+0900 ",
+            "[2025-11-15T10:00:00+11:00] ",
+            "2025-11-15T10:00:00Z 01O ",
+            "2025/11/15 10:00:00.123456 ",
+            "[Container] 2025/11/15 10:00:00.123456 ",
+            "17/01/21 23:41:50 INFO ",
+            "[14:15:02] ",
+            "14:15:02  ",
+            "Nov 15 10:00:00 ip-10-0-0-1 deploy[1234]: ",
+            "2024-01-20 05:00:30 - INFO - ",
+            "2025-11-11 23:00:54 - src.models.trainer - INFO - ",
+            "2025-11-11 23:00:54.123 | INFO     | ",
+            "INFO:root:",
+            "[INFO] ",
+            "[INFO]\t2025-11-15T10:00:00.000Z\t0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f\t",
+            "deploy\tRun cdk deploy\t2025-11-15T10:00:00.1234567Z ",
+            "2021-12-07T10:49:15+11:00 ✘  ",
+            "##[group]",
+            "remote: ",
+        ] {
+            let line = format!("{prefix}Prod: deploying...");
+            assert_eq!(strip_prefixes(&line), "Prod: deploying...", "{prefix:?}");
+        }
+        for compose in [
+            "deployer-1  | ",
+            "web_1 | ",
+            "2025-11-15T10:00:00Z web_1 | ",
+        ] {
+            let line = format!("{compose}Prod: deploying...");
+            assert_eq!(
+                strip_all_prefixes(&line),
+                "Prod: deploying...",
+                "{compose:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn columns_and_counters_are_no_prefixes() {
+        for line in [
+            "9:15:02 AM | CREATE_FAILED | AWS::SQS::Queue | Jobs",
+            "14:15:02 | CREATE_FAILED | AWS::SQS::Queue | Jobs",
+            "Prod-Api | 3/7 | 9:15:02 AM",
+            "[3/7] Linking",
+            "[builder 2/6] RUN make",
+            "[ 25%] Building",
+            "3/7 Currently in progress: A",
+        ] {
+            assert_eq!(strip_prefixes(line), line);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Lines that say that a whole run has ended.
+
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexSet};
+
+use crate::model::TaskStatus;
+
+/// What every such line holds one of, as part of a pattern.
+pub(super) const HINT: &str = concat!(
+    r"(?i-u:passed|failed|failure|succe|complete|all done|done in|returned a non-zero|exited|finished",
+    r"|rolled out|, done\.|Error [0-9]|not exit)",
+);
+
+struct Ends {
+    completed: RegexSet,
+    failed: RegexSet,
+    cancelled: RegexSet,
+}
+
+const COMPLETED: [&str; 16] = [
+    // pytest, with or without its rulers
+    r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
+    // ant, gradle, maven, xcodebuild, dotnet
+    r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:SUCCESSFUL|SUCCESS|SUCCEEDED)\b",
+    r"^Build succeeded(?: in .*)?[.!]?$",
+    // scripts and trainers
+    r"^\W*(?i:all done)\W*$",
+    concat!(
+        r"^\W*(?i:(?:training|pipeline|workflow|execution|migration|deployment|simulation",
+        r"|all (?:tasks|steps|jobs|stages|phases|batches|items|files|epochs|tests))",
+        r"(?: run)?(?: is| has| have| was| were)?(?: been)?(?: now)?(?: all)?(?: successfully)?",
+        r" (?:completed?|finished|done|succeeded|passed)(?: successfully)?(?: in [0-9][\w.: ]*)?)\W*$",
+    ),
+    r"^Training completed\. Do not forget",
+    r"^[0-9]+ epochs completed in [0-9.]+",
+    // git clone
+    r"^Resolving deltas: 100% \([0-9]+/[0-9]+\)(?:, completed with [0-9]+ local objects)?, done\.",
+    // docker and podman
+    r"^Successfully built [0-9a-f]{12}$",
+    r"^Successfully tagged \S+$",
+    // kubectl, terraform
+    r#"^\S+ "[^"]+" successfully rolled out$"#,
+    r"^(?:Apply|Destroy) complete! Resources: ",
+    // yarn
+    r"^(?:✨ +)?Done in [0-9.]+m?s\.?$",
+    // ctest, jest
+    r"^100% tests passed, 0 tests failed out of [0-9]+",
+    r"^Tests: +(?:[0-9]+ (?:skipped|todo), )*[0-9]+ passed, [0-9]+ total$",
+    // CI servers
+    r"^(?:Finished: SUCCESS|Job succeeded)$",
+];
+
+const FAILED: [&str; 17] = [
+    r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
+    r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
+    r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
+    // ninja, make
+    r"^FAILED: \S",
+    r"^ninja: build stopped: (?:subcommand failed|error)",
+    r"^g?make(?:\[[0-9]+\])?: \*\*\* .*(?:Error [0-9]+|Stop\.)$",
+    // docker, buildkit
+    r"^(?:COPY|ADD) failed: ",
+    r"^The command '.*' returned a non-zero code: [0-9]+",
+    r"did not complete successfully: exit code: [0-9]+",
+    // CodeBuild
+    r"^Command did not exit successfully ",
+    r"^Phase complete: [A-Z_]+ State: FAILED",
+    // ends of processes, of any tool; answers of servers have a status code without `exit`
+    r"(?i:\b(?:exited|completed|terminated|finished) with (?:error |exit |non-zero exit )?code:? (?:exit status )?-?[1-9][0-9]{0,9})\b",
+    r"(?i:\b(?:exited|completed|terminated|finished|failed) with (?:non-zero )?exit (?:code|status):? -?[1-9][0-9]{0,9})\b",
+    // ctest, jest, cargo
+    r"^[0-9]{1,2}% tests passed, [1-9][0-9]* tests? failed out of [0-9]+",
+    r"^Tests: +[1-9][0-9]* failed, .*[0-9]+ total$",
+    r"^test result: FAILED\. ",
+    // CI servers
+    r"^(?:Finished: FAILURE$|Job failed: |ERROR: Job failed)",
+];
+
+const CANCELLED: [&str; 1] = [r"^Finished: ABORTED$"];
+
+static ENDS: LazyLock<Ends> = LazyLock::new(|| {
+    let set = |patterns: &[&str]| RegexSet::new(patterns).expect("the patterns are constants");
+    Ends {
+        completed: set(&COMPLETED),
+        failed: set(&FAILED),
+        cancelled: set(&CANCELLED),
+    }
+});
+
+static MAY_END: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(HINT).expect("the pattern is a constant"));
+
+/// The status that the run has ended with, if `line` says so.
+pub(super) fn parse(line: &str) -> Option<TaskStatus> {
+    /// Ends are short; a long line that holds one of our words is prose or data.
+    const LONGEST: usize = 2048;
+    if line.len() > LONGEST || !MAY_END.is_match(line) {
+        return None;
+    }
+    let line = line.trim_end();
+    if ENDS.failed.is_match(line) && !line.ends_with("(ignored)") {
+        Some(TaskStatus::Failed)
+    } else if ENDS.completed.is_match(line) {
+        Some(TaskStatus::Completed)
+    } else {
+        ENDS.cancelled
+            .is_match(line)
+            .then_some(TaskStatus::Cancelled)
+    }
+}

@@ -1,0 +1,62 @@
+//! Text for people: cut to what a record may hold, without what a terminal or a browser could act on.
+
+use crate::model::MAX_MESSAGE_BYTES;
+
+/// `text` without control characters and outer white space, at most [`MAX_MESSAGE_BYTES`] long. Reads no more
+/// of `text` than it keeps.
+pub(super) fn clip(text: &str) -> String {
+    let text = text.trim();
+    let mut clipped = String::with_capacity(text.len().min(MAX_MESSAGE_BYTES));
+    for character in text.chars().take(4 * MAX_MESSAGE_BYTES) {
+        let character = match character {
+            '\t' | '\n' | '\r' => ' ',
+            control if control.is_control() => continue,
+            other => other,
+        };
+        if clipped.len() + character.len_utf8() > MAX_MESSAGE_BYTES {
+            break;
+        }
+        clipped.push(character);
+    }
+    clipped.truncate(clipped.trim_end().len());
+    clipped
+}
+
+/// [`clip`], or `None` if nothing is left.
+pub(super) fn clip_some(text: &str) -> Option<String> {
+    Some(clip(text)).filter(|text| !text.is_empty())
+}
+
+/// The last `bytes` bytes of `text`, or a little less, so that no character is cut.
+pub(super) fn tail(text: &str, bytes: usize) -> &str {
+    text.get(text.ceil_char_boundary(text.len().saturating_sub(bytes))..)
+        .unwrap_or_default()
+}
+
+/// The first `bytes` bytes of `text`, or a little less, so that no character is cut.
+pub(super) fn head(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_between_characters_and_loses_its_controls() {
+        assert_eq!(clip(" a\u{0}b\tc\u{7}\n"), "ab c");
+        let long = "é".repeat(MAX_MESSAGE_BYTES);
+        assert_eq!(clip(&long).len(), MAX_MESSAGE_BYTES);
+        assert_eq!(clip(&format!("x{long}")).len(), MAX_MESSAGE_BYTES - 1);
+        assert_eq!(clip_some("\u{0} \u{1}"), None);
+    }
+
+    #[test]
+    fn ends_of_a_text_are_taken_between_characters() {
+        assert_eq!(tail("aéb", 2), "b");
+        assert_eq!(tail("aéb", 3), "éb");
+        assert_eq!(head("aéb", 2), "a");
+        assert_eq!(head("ab", 9), "ab");
+    }
+}

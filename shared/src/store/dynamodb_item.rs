@@ -1,0 +1,218 @@
+//! The items of the three tables. Nothing else knows the names of attributes.
+//!
+//! Every item has a `format`, which is raised when an older reader would misread it, and each kind of
+//! item is written and read in one file: [`task`] (heads, ledgers, history), [`project`], [`checkpoint`].
+
+pub(crate) mod checkpoint;
+pub(crate) mod project;
+pub(crate) mod task;
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// The attributes of an item, or its key, by name.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// The version of the items' form.
+pub(crate) const FORMAT: &str = "format";
+/// When DynamoDB may delete the item, in seconds since 1970.
+pub(crate) const TTL: &str = "ttl";
+
+/// The form that is written and understood here.
+const PRESENT_FORMAT: u32 = 1;
+
+/// What is wrong with an item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ItemError {
+    /// An attribute is not there.
+    #[error("attribute {0} is missing")]
+    Missing(&'static str),
+    /// An attribute is of another type than it should be, or its value is none it can have.
+    #[error("attribute {0} has a value it can't have")]
+    Invalid(&'static str),
+}
+
+/// An update that makes an item's attributes what they should be, with what its expression needs.
+#[derive(Debug, Clone)]
+pub(crate) struct ItemUpdate {
+    /// The update expression.
+    pub(crate) expression: String,
+    /// The condition on which it is made.
+    pub(crate) condition: Option<String>,
+    /// The attribute names in both.
+    pub(crate) names: HashMap<String, String>,
+    /// The values in both.
+    pub(crate) values: Item,
+}
+
+impl ItemUpdate {
+    /// Sets the attributes of `set` and removes those of `remove`.
+    pub(crate) fn new(set: Item, remove: &[&str]) -> Self {
+        let mut assigned: Vec<&String> = set.keys().collect();
+        assigned.sort_unstable();
+        let assignments: Vec<String> = assigned
+            .into_iter()
+            .map(|name| format!("#{name} = :{name}"))
+            .collect();
+        let mut expression = format!("SET {}", assignments.join(", "));
+        if !remove.is_empty() {
+            let removed: Vec<String> = remove.iter().map(|name| format!("#{name}")).collect();
+            expression = format!("{expression} REMOVE {}", removed.join(", "));
+        }
+        let names = set.keys().map(String::as_str).chain(remove.iter().copied());
+        Self {
+            expression,
+            condition: None,
+            names: names.map(alias).collect(),
+            values: set
+                .into_iter()
+                .map(|(name, value)| (format!(":{name}"), value))
+                .collect(),
+        }
+    }
+}
+
+/// The placeholder of an attribute in an expression, which may be any name, and the attribute.
+pub(crate) fn alias(name: &str) -> (String, String) {
+    (format!("#{name}"), name.to_owned())
+}
+
+/// A string attribute.
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// A number attribute.
+pub(crate) fn number(value: impl Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// Puts an item together.
+#[derive(Debug)]
+pub(crate) struct ItemWriter(Item);
+
+impl ItemWriter {
+    /// An item of the present form.
+    pub(crate) fn new() -> Self {
+        Self(Item::new()).number(FORMAT, PRESENT_FORMAT)
+    }
+
+    pub(crate) fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.0.insert(name.to_owned(), value);
+        self
+    }
+
+    pub(crate) fn text(self, name: &'static str, value: impl Display) -> Self {
+        self.set(name, text(value.to_string()))
+    }
+
+    pub(crate) fn number(self, name: &'static str, value: impl Display) -> Self {
+        self.set(name, number(value))
+    }
+
+    pub(crate) fn optional_text(self, name: &'static str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self,
+        }
+    }
+
+    pub(crate) fn optional_number(self, name: &'static str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Item {
+        self.0
+    }
+}
+
+/// Takes an item apart, trusting nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ItemReader<'a>(&'a Item);
+
+impl<'a> ItemReader<'a> {
+    /// Reads an item whose form is understood here.
+    pub(crate) fn new(item: &'a Item) -> Result<Self, ItemError> {
+        let reader = Self(item);
+        match reader.number(FORMAT)? {
+            PRESENT_FORMAT => Ok(reader),
+            _ => Err(ItemError::Invalid(FORMAT)),
+        }
+    }
+
+    pub(crate) fn optional_text(self, name: &'static str) -> Result<Option<&'a str>, ItemError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(AttributeValue::S(value)) => Ok(Some(value)),
+            Some(_) => Err(ItemError::Invalid(name)),
+        }
+    }
+
+    pub(crate) fn text(self, name: &'static str) -> Result<&'a str, ItemError> {
+        self.optional_text(name)?.ok_or(ItemError::Missing(name))
+    }
+
+    /// A string attribute that is the text of a `T`.
+    pub(crate) fn optional_parsed<T: FromStr>(
+        self,
+        name: &'static str,
+    ) -> Result<Option<T>, ItemError> {
+        let parse = |value: &str| value.parse().map_err(|_| ItemError::Invalid(name));
+        self.optional_text(name)?.map(parse).transpose()
+    }
+
+    /// A string attribute that is the text of a `T`.
+    pub(crate) fn parsed<T: FromStr>(self, name: &'static str) -> Result<T, ItemError> {
+        self.optional_parsed(name)?.ok_or(ItemError::Missing(name))
+    }
+
+    pub(crate) fn optional_number<T: FromStr>(
+        self,
+        name: &'static str,
+    ) -> Result<Option<T>, ItemError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(AttributeValue::N(value)) => {
+                let value = value.parse().map_err(|_| ItemError::Invalid(name))?;
+                Ok(Some(value))
+            }
+            Some(_) => Err(ItemError::Invalid(name)),
+        }
+    }
+
+    pub(crate) fn number<T: FromStr>(self, name: &'static str) -> Result<T, ItemError> {
+        self.optional_number(name)?.ok_or(ItemError::Missing(name))
+    }
+
+    /// A string attribute of JSON.
+    pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(
+        self,
+        name: &'static str,
+    ) -> Result<Option<T>, ItemError> {
+        let parse = |value| serde_json::from_str(value).map_err(|_| ItemError::Invalid(name));
+        self.optional_text(name)?.map(parse).transpose()
+    }
+
+    /// A list of strings; empty if it is not there.
+    pub(crate) fn texts(self, name: &'static str) -> Result<Vec<String>, ItemError> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(Vec::new());
+        };
+        let values = value.as_l().map_err(|_| ItemError::Invalid(name))?;
+        let texts: Result<_, _> = values.iter().map(|value| value.as_s().cloned()).collect();
+        texts.map_err(|_| ItemError::Invalid(name))
+    }
+}
+
+/// Whether an item's `ttl` lies in the past: it is as good as deleted. DynamoDB takes days for it.
+pub(crate) fn is_expired(item: &Item, now_seconds: i64) -> bool {
+    let ttl = item.get(TTL).and_then(|ttl| ttl.as_n().ok());
+    let ttl = ttl.and_then(|ttl| ttl.parse::<i64>().ok());
+    ttl.is_some_and(|ttl| ttl <= now_seconds)
+}

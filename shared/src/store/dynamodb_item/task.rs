@@ -1,0 +1,317 @@
+//! The items of the tasks table. Of one task there are
+//!
+//! * the **head**, `timestamp` 0: the present state, and the keys of the indexes, which no other item has;
+//! * the **ledger**, `timestamp` -1: what the logs have said, apart from the head so that the indexes
+//!   don't carry it;
+//! * the **history**, `timestamp` > 0: an item for each millisecond in which progress changed.
+//!
+//! `parts` and `metadata` are JSON texts: DynamoDB's own numbers would not keep every number of a caller.
+
+use serde_json::Value;
+
+use super::{Item, ItemError, ItemReader, ItemUpdate, ItemWriter, TTL, number, text};
+use crate::fold::Ledger;
+use crate::model::{HistoryEntry, Progress, Revision, Task, TaskId, TaskStatus, Timestamp};
+use crate::store::ListPosition;
+
+/// Partition key of the table.
+pub(crate) const TASK_ID: &str = "task_id";
+/// Sort key of the table.
+pub(crate) const TIMESTAMP: &str = "timestamp";
+/// Partition key of [`PROJECT_INDEX`].
+pub(crate) const PROJECT_ID: &str = "project_id";
+/// Partition key of [`STATUS_INDEX`]: `{status}#{shard}`.
+pub(crate) const STATUS_SHARD: &str = "status_shard";
+/// Partition key of [`TYPE_INDEX`].
+pub(crate) const TASK_TYPE: &str = "task_type";
+/// Sort key of the indexes: `{RFC 3339}#{task_id}`, so that the order is total.
+pub(crate) const UPDATED_AT: &str = "updated_at";
+/// Where a task stands.
+pub(crate) const STATUS: &str = "status";
+
+/// Heads by project.
+pub(crate) const PROJECT_INDEX: &str = "ProjectIndex";
+/// Heads by status, spread over shards.
+pub(crate) const STATUS_INDEX: &str = "StatusIndex";
+/// Heads by type.
+pub(crate) const TYPE_INDEX: &str = "TypeIndex";
+
+const TASK_NAME: &str = "task_name";
+const PRIORITY: &str = "priority";
+const PROGRESS_CURRENT: &str = "progress_current";
+const PROGRESS_TOTAL: &str = "progress_total";
+const PROGRESS_PERCENTAGE: &str = "progress_percentage";
+const PARTS: &str = "parts";
+const RUN: &str = "run";
+const REVISION: &str = "revision";
+const MESSAGE: &str = "message";
+const PHASE: &str = "phase";
+const CURRENT_STEP: &str = "current_step";
+const LOG_GROUP: &str = "log_group";
+const LOG_STREAM: &str = "log_stream";
+const CREATED_AT: &str = "created_at";
+const STARTED_AT: &str = "started_at";
+const COMPLETED_AT: &str = "completed_at";
+const DURATION_MS: &str = "duration_ms";
+const METADATA: &str = "metadata";
+const LEDGER: &str = "ledger";
+/// In a head: the revision that wrote the ledger which belongs to it.
+const LEDGER_REVISION: &str = "ledger_revision";
+
+/// What a head may be without, but for [`LEDGER_REVISION`].
+const OPTIONAL: [&str; 14] = [
+    PRIORITY,
+    PROGRESS_CURRENT,
+    PROGRESS_TOTAL,
+    PROGRESS_PERCENTAGE,
+    PARTS,
+    PROJECT_ID,
+    MESSAGE,
+    PHASE,
+    CURRENT_STEP,
+    LOG_GROUP,
+    LOG_STREAM,
+    STARTED_AT,
+    COMPLETED_AT,
+    DURATION_MS,
+];
+
+const HEAD_TIMESTAMP: i64 = 0;
+const LEDGER_TIMESTAMP: i64 = -1;
+/// The least sort key of history.
+pub(crate) const FIRST_HISTORY_TIMESTAMP: i64 = 1;
+
+fn key(task_id: &TaskId, timestamp: i64) -> Item {
+    Item::from([
+        (TASK_ID.to_owned(), text(task_id.as_str())),
+        (TIMESTAMP.to_owned(), number(timestamp)),
+    ])
+}
+
+/// The key of a head.
+pub(crate) fn head_key(task_id: &TaskId) -> Item {
+    key(task_id, HEAD_TIMESTAMP)
+}
+
+/// The key of a ledger.
+pub(crate) fn ledger_key(task_id: &TaskId) -> Item {
+    key(task_id, LEDGER_TIMESTAMP)
+}
+
+/// The shard of the status index that a task is in: FNV-1a of its id, modulo their number. It must
+/// never change, or a task's head would move to another partition at its next write alone.
+fn shard(task_id: &TaskId, index_shards: u32) -> u32 {
+    let bytes = task_id.as_str().bytes();
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash.checked_rem(index_shards).unwrap_or(0)
+}
+
+/// A partition of the status index.
+pub(crate) fn status_shard(status: TaskStatus, shard: u32) -> String {
+    format!("{status}#{shard}")
+}
+
+/// A place in the order of the indexes.
+pub(crate) fn index_position(position: &ListPosition) -> String {
+    format!("{}#{}", position.updated_at, position.task_id)
+}
+
+/// When and by whom an item is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    /// The present second since 1970.
+    pub(crate) now_seconds: i64,
+    /// The second in which the item may be deleted.
+    pub(crate) ttl_seconds: i64,
+}
+
+/// The update that makes the stored head, of revision `previous`, the one of `task`.
+pub(crate) fn head_update(
+    previous: Option<Revision>,
+    task: &Task,
+    has_ledger: bool,
+    index_shards: u32,
+    stamp: Stamp,
+) -> Result<ItemUpdate, serde_json::Error> {
+    let shard = shard(&task.task_id, index_shards);
+    let parts = if task.parts.is_empty() {
+        None
+    } else {
+        Some(serde_json::to_string(&task.parts)?)
+    };
+    let metadata = task.metadata.as_ref().map(serde_json::to_string);
+    let set = ItemWriter::new()
+        .number(TTL, stamp.ttl_seconds)
+        .text(TASK_NAME, &task.task_name)
+        .text(TASK_TYPE, task.task_type)
+        .text(STATUS, task.status)
+        .text(STATUS_SHARD, status_shard(task.status, shard))
+        .optional_text(PRIORITY, task.priority)
+        .optional_number(PROGRESS_CURRENT, task.progress.current)
+        .optional_number(PROGRESS_TOTAL, task.progress.total)
+        .optional_number(PROGRESS_PERCENTAGE, task.progress.percentage)
+        .optional_text(PARTS, parts)
+        .text(RUN, &task.run)
+        .number(REVISION, task.revision)
+        .optional_text(PROJECT_ID, task.project_id.as_ref())
+        .optional_text(MESSAGE, task.message.as_ref())
+        .optional_text(PHASE, task.phase.as_ref())
+        .optional_text(CURRENT_STEP, task.current_step.as_ref())
+        .optional_text(LOG_GROUP, task.log_group.as_ref())
+        .optional_text(LOG_STREAM, task.log_stream.as_ref())
+        .text(CREATED_AT, task.created_at)
+        .optional_text(STARTED_AT, task.started_at)
+        .text(UPDATED_AT, index_position(&ListPosition::of(task)))
+        .optional_text(COMPLETED_AT, task.completed_at)
+        .optional_number(DURATION_MS, task.duration_ms)
+        .optional_text(METADATA, metadata.transpose()?)
+        .optional_number(LEDGER_REVISION, has_ledger.then_some(task.revision))
+        .finish();
+    let mut remove: Vec<&str> = OPTIONAL
+        .into_iter()
+        .chain([METADATA])
+        .filter(|name| !set.contains_key(*name))
+        .collect();
+    if previous.is_none() && !has_ledger {
+        // What an expired task of this id has left behind is not this one's.
+        remove.push(LEDGER_REVISION);
+    }
+    let mut update = ItemUpdate::new(set, &remove);
+    update.condition = Some(match previous {
+        Some(previous) => {
+            update
+                .values
+                .insert(":previous".to_owned(), number(previous));
+            format!("#{REVISION} = :previous")
+        }
+        None => {
+            let now = number(stamp.now_seconds);
+            update.values.insert(":now".to_owned(), now);
+            format!("attribute_not_exists({TASK_ID}) OR #{TTL} <= :now")
+        }
+    });
+    Ok(update)
+}
+
+/// The task that a head holds.
+pub(crate) fn read_head(item: &Item) -> Result<Task, ItemError> {
+    let item = ItemReader::new(item)?;
+    let updated_at = item.text(UPDATED_AT)?.split_once('#');
+    let (updated_at, _) = updated_at.ok_or(ItemError::Invalid(UPDATED_AT))?;
+    let updated_at = updated_at.parse();
+    let metadata: Option<Value> = item.optional_json(METADATA)?;
+    let metadata = match metadata {
+        None => None,
+        Some(Value::Object(metadata)) => Some(metadata),
+        Some(_) => return Err(ItemError::Invalid(METADATA)),
+    };
+    Ok(Task {
+        task_id: item.parsed(TASK_ID)?,
+        task_name: item.text(TASK_NAME)?.to_owned(),
+        task_type: item.parsed(TASK_TYPE)?,
+        status: item.parsed(STATUS)?,
+        priority: item.optional_parsed(PRIORITY)?,
+        progress: read_progress(item)?,
+        parts: item.optional_json(PARTS)?.unwrap_or_default(),
+        run: item.text(RUN)?.to_owned(),
+        revision: Revision(item.number(REVISION)?),
+        project_id: item.optional_parsed(PROJECT_ID)?,
+        message: item.optional_text(MESSAGE)?.map(str::to_owned),
+        phase: item.optional_text(PHASE)?.map(str::to_owned),
+        current_step: item.optional_text(CURRENT_STEP)?.map(str::to_owned),
+        log_group: item.optional_text(LOG_GROUP)?.map(str::to_owned),
+        log_stream: item.optional_text(LOG_STREAM)?.map(str::to_owned),
+        created_at: item.parsed(CREATED_AT)?,
+        started_at: item.optional_parsed(STARTED_AT)?,
+        updated_at: updated_at.map_err(|_| ItemError::Invalid(UPDATED_AT))?,
+        completed_at: item.optional_parsed(COMPLETED_AT)?,
+        duration_ms: item.optional_number(DURATION_MS)?,
+        metadata,
+    })
+}
+
+/// The revision whose ledger belongs to a head; `None` if it has none.
+pub(crate) fn read_ledger_revision(head: &Item) -> Result<Option<Revision>, ItemError> {
+    let revision = ItemReader::new(head)?.optional_number(LEDGER_REVISION)?;
+    Ok(revision.map(Revision))
+}
+
+fn read_progress(item: ItemReader<'_>) -> Result<Progress, ItemError> {
+    Ok(Progress {
+        current: item.optional_number(PROGRESS_CURRENT)?,
+        total: item.optional_number(PROGRESS_TOTAL)?,
+        percentage: item.optional_number(PROGRESS_PERCENTAGE)?,
+    })
+}
+
+/// The item of the ledger that the write of `task` leaves.
+pub(crate) fn ledger_item(
+    task: &Task,
+    ledger: &Ledger,
+    stamp: Stamp,
+) -> Result<Item, serde_json::Error> {
+    Ok(ItemWriter::new()
+        .text(TASK_ID, &task.task_id)
+        .number(TIMESTAMP, LEDGER_TIMESTAMP)
+        .number(REVISION, task.revision)
+        .text(LEDGER, serde_json::to_string(ledger)?)
+        .number(TTL, stamp.ttl_seconds)
+        .finish())
+}
+
+/// A ledger, and the revision that wrote it.
+pub(crate) fn read_ledger(item: &Item) -> Result<(Revision, Ledger), ItemError> {
+    let item = ItemReader::new(item)?;
+    let ledger = item.optional_json(LEDGER)?;
+    Ok((
+        Revision(item.number(REVISION)?),
+        ledger.ok_or(ItemError::Missing(LEDGER))?,
+    ))
+}
+
+/// The item of a history entry.
+pub(crate) fn history_item(task_id: &TaskId, entry: &HistoryEntry, stamp: Stamp) -> Item {
+    // 0 is the head's: what changed in the first millisecond of 1970 changed in the second.
+    let timestamp = entry.timestamp.as_millis().max(FIRST_HISTORY_TIMESTAMP);
+    ItemWriter::new()
+        .text(TASK_ID, task_id)
+        .number(TIMESTAMP, timestamp)
+        .number(TTL, stamp.ttl_seconds)
+        .text(RUN, &entry.run)
+        .number(REVISION, entry.revision)
+        .text(STATUS, entry.status)
+        .optional_number(PROGRESS_CURRENT, entry.progress.current)
+        .optional_number(PROGRESS_TOTAL, entry.progress.total)
+        .optional_number(PROGRESS_PERCENTAGE, entry.progress.percentage)
+        .optional_text(PHASE, entry.phase.as_ref())
+        .optional_text(MESSAGE, entry.message.as_ref())
+        .finish()
+}
+
+/// A history entry.
+pub(crate) fn read_history(item: &Item) -> Result<HistoryEntry, ItemError> {
+    let item = ItemReader::new(item)?;
+    Ok(HistoryEntry {
+        timestamp: Timestamp::from_millis(item.number(TIMESTAMP)?),
+        run: item.text(RUN)?.to_owned(),
+        revision: Revision(item.number(REVISION)?),
+        status: item.parsed(STATUS)?,
+        progress: read_progress(item)?,
+        phase: item.optional_text(PHASE)?.map(str::to_owned),
+        message: item.optional_text(MESSAGE)?.map(str::to_owned),
+    })
+}
+
+/// The text of an item's `task_id`, for an error that tells which one it is.
+pub(crate) fn id_of(item: &Item) -> String {
+    let id = item.get(TASK_ID).and_then(|id| id.as_s().ok());
+    id.cloned().unwrap_or_default()
+}
+
+/// Whether an item is a ledger rather than a head.
+pub(crate) fn is_ledger(item: &Item) -> bool {
+    let timestamp = item.get(TIMESTAMP);
+    timestamp.is_some_and(|timestamp| *timestamp == number(LEDGER_TIMESTAMP))
+}
