@@ -1,2 +1,17 @@
-//! x
-fn main() {}
+//! The API as a Lambda function.
+
+use std::env;
+
+use api_lambda::{router, wiring};
+use shared::config::Settings;
+use shared::telemetry;
+
+// One request at a time is in this process: more threads would only cost their start.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    let lookup = |name: &str| env::var(name).ok();
+    let json = lookup("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format == "JSON");
+    telemetry::init(json, lookup("RUST_LOG").as_deref());
+    let state = wiring::connect(&Settings::new(&lookup)).await?;
+    lambda_http::run(router(state)).await
+}

@@ -31,6 +31,11 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
+            /// A new id that nothing else has: a random UUID.
+            pub fn random() -> Self {
+                Self(uuid::Uuid::new_v4().to_string())
+            }
+
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -75,13 +80,6 @@ id! {
 id! {
     /// The identity of a project, of the same form as a [`TaskId`].
     ProjectId
-}
-
-impl TaskId {
-    /// A new id that no other task has: a random UUID.
-    pub fn random() -> Self {
-        Self(uuid::Uuid::new_v4().to_string())
-    }
 }
 
 /// How often a task was written. Every write is conditional on the revision that was read.

@@ -1,0 +1,51 @@
+//! Answers that are no problems, and the headers that all answers have in common.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::front_door::BasePath;
+
+/// An answer in JSON that is ready to be sent.
+pub(crate) struct Json(pub(crate) Vec<u8>);
+
+impl IntoResponse for Json {
+    fn into_response(self) -> Response {
+        let content_type = HeaderValue::from_static("application/json");
+        ([(CONTENT_TYPE, content_type)], Body::from(self.0)).into_response()
+    }
+}
+
+/// The answer to a request that has made something, which from now on is found at `path`.
+pub(crate) fn created(base: &BasePath, path: &str, json: Vec<u8>) -> Response {
+    let mut response = (StatusCode::CREATED, Json(json)).into_response();
+    if let Ok(location) = HeaderValue::try_from(format!("{}{path}", base.as_str())) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// Sets the headers that every answer has.
+///
+/// What was read may be kept by the reader alone, and is to be asked for again each time; all else must
+/// not be kept. Names and messages come from logs, which anyone may write: no browser may take an answer
+/// for a page.
+pub(crate) async fn finish(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut response = next.run(request).await;
+    let keep = if is_read && response.status().is_success() {
+        "private, max-age=0, must-revalidate"
+    } else {
+        "no-store"
+    };
+    let headers = response.headers_mut();
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static(keep));
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}

@@ -1,0 +1,267 @@
+//! The one place where errors become HTTP: `application/problem+json` of RFC 9457.
+//!
+//! The `type` of a problem is stable; clients may tell problems apart by it. Statuses: 400 for what can't
+//! be read, 422 for what can be read and makes no sense, 409 for what is there already; 500 is a bug, 503
+//! a part that does not answer (try again). Of what lies inside, the client sees nothing and the log all.
+
+use std::any::Any;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use shared::error::error_chain;
+use shared::model::{ProjectId, TaskId};
+use shared::store::StoreError;
+use tracing::error;
+
+use crate::body::MAX_BODY_BYTES;
+use crate::request_id::RequestId;
+
+/// After how many seconds a client may try again what failed for want of the store.
+const RETRY_AFTER_SECONDS: u16 = 2;
+
+/// What is wrong with one field of a body, or one parameter of a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct FieldError {
+    /// Its name; `progress.total` and `match[3]` for what lies deeper.
+    pub(crate) field: String,
+    /// What it must be.
+    pub(crate) detail: String,
+}
+
+/// Why a request is not answered as its sender hoped. The messages are for that sender.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("there is nothing at this path")]
+    UnknownPath,
+    #[error("this path does not take that method; see the Allow header")]
+    MethodNotAllowed,
+    #[error("there is no task {0}")]
+    TaskNotFound(TaskId),
+    #[error("there is no project {0}")]
+    ProjectNotFound(ProjectId),
+    #[error("task {0} exists already")]
+    TaskExists(TaskId),
+    #[error("project {0} exists already")]
+    ProjectExists(ProjectId),
+    #[error("the path or the query has values that can't be used")]
+    InvalidParameters(Vec<FieldError>),
+    #[error("the body is not valid JSON in UTF-8")]
+    MalformedBody,
+    #[error("the body has fields that can't be used")]
+    InvalidFields(Vec<FieldError>),
+    #[error("the body must be sent as application/json")]
+    UnsupportedMediaType,
+    #[error("the body must not be larger than {MAX_BODY_BYTES} bytes")]
+    BodyTooLarge,
+    #[error("a part that the API needs does not answer")]
+    NotReady(Map<String, Value>),
+    #[error("the request could not be handled for the moment; try again")]
+    Unavailable(#[source] StoreError),
+    #[error("the request could not be handled")]
+    Internal(#[source] StoreError),
+    #[error("the request could not be handled")]
+    Panicked,
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // Where a conflict means something, the handler has taken it out.
+            StoreError::Unavailable { .. } | StoreError::Conflict(_) => Self::Unavailable(error),
+            StoreError::Refused { .. } | StoreError::Corrupt { .. } => Self::Internal(error),
+        }
+    }
+}
+
+impl ApiError {
+    /// Status, stable name and title.
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown-path", "Unknown path"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+            ),
+            Self::TaskNotFound(_) => (StatusCode::NOT_FOUND, "task-not-found", "Task not found"),
+            Self::ProjectNotFound(_) => (
+                StatusCode::NOT_FOUND,
+                "project-not-found",
+                "Project not found",
+            ),
+            Self::TaskExists(_) => (StatusCode::CONFLICT, "task-exists", "Task exists"),
+            Self::ProjectExists(_) => (StatusCode::CONFLICT, "project-exists", "Project exists"),
+            Self::InvalidParameters(_) => (
+                StatusCode::BAD_REQUEST,
+                "invalid-parameters",
+                "Invalid parameters",
+            ),
+            Self::MalformedBody => (StatusCode::BAD_REQUEST, "malformed-body", "Malformed body"),
+            Self::InvalidFields(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-fields",
+                "Invalid fields",
+            ),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "Unsupported media type",
+            ),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "Body too large",
+            ),
+            Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready"),
+            Self::Unavailable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Temporarily unavailable",
+            ),
+            Self::Internal(_) | Self::Panicked => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Internal error",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// An answer without a body: [`render`] writes it, once the id of the request is known.
+    fn into_response(self) -> Response {
+        let (status, name, title) = self.kind();
+        let problem = Problem {
+            name,
+            title,
+            status,
+            detail: self.to_string(),
+            cause: error_chain(&self),
+            errors: Vec::new(),
+            members: Map::new(),
+        };
+        let problem = match self {
+            Self::InvalidParameters(errors) | Self::InvalidFields(errors) => {
+                Problem { errors, ..problem }
+            }
+            Self::NotReady(members) => Problem { members, ..problem },
+            _ => problem,
+        };
+        let mut response = status.into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+/// A problem on its way out.
+#[derive(Clone)]
+struct Problem {
+    name: &'static str,
+    title: &'static str,
+    status: StatusCode,
+    detail: String,
+    /// For the log.
+    cause: String,
+    errors: Vec<FieldError>,
+    members: Map<String, Value>,
+}
+
+impl Problem {
+    /// The problem of an answer that says it is one by its status alone.
+    fn of_status(status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self {
+            name: "other",
+            title,
+            status,
+            detail: title.to_lowercase(),
+            cause: title.to_lowercase(),
+            errors: Vec::new(),
+            members: Map::new(),
+        }
+    }
+}
+
+/// A problem as the client gets it.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
+}
+
+/// Writes the bodies of problems, and says in the log what went wrong on our side.
+pub(crate) async fn render(request: Request, next: Next) -> Response {
+    let request_id = request.extensions().get::<RequestId>();
+    let request_id = request_id.map_or_else(String::new, |id| id.0.clone());
+    let instance = request.uri().path().to_owned();
+    let is_head = request.method() == Method::HEAD;
+    let mut response = next.run(request).await;
+
+    let status = response.status();
+    let problem = response.extensions_mut().remove::<Problem>();
+    let problem = problem.or_else(|| {
+        let is_error = status.is_client_error() || status.is_server_error();
+        is_error.then(|| Problem::of_status(status))
+    });
+    let Some(problem) = problem else {
+        return response;
+    };
+    if problem.status.is_server_error() {
+        let Problem { name, cause, .. } = &problem;
+        error!(request_id, problem = name, error = cause, "request failed");
+    }
+    let document = Document {
+        kind: format!("/problems/{}", problem.name),
+        title: problem.title,
+        status: problem.status.as_u16(),
+        detail: &problem.detail,
+        instance: &instance,
+        request_id: &request_id,
+        errors: &problem.errors,
+        members: &problem.members,
+    };
+    let body = serde_json::to_vec(&document).unwrap_or_default();
+    response.headers_mut().remove(CONTENT_LENGTH);
+    let content_type = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    *response.body_mut() = if is_head {
+        Body::empty()
+    } else {
+        Body::from(body)
+    };
+    response
+}
+
+/// The answer where no route is.
+pub(crate) async fn unknown_path() -> ApiError {
+    ApiError::UnknownPath
+}
+
+/// The answer where a route is, but not for this method. The router adds `Allow`.
+pub(crate) async fn method_not_allowed() -> ApiError {
+    ApiError::MethodNotAllowed
+}
+
+/// The answer where a handler panicked. What it said was printed by the panic hook, for the log alone.
+pub(crate) fn of_panic(_: Box<dyn Any + Send>) -> Response {
+    ApiError::Panicked.into_response()
+}

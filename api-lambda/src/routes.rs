@@ -1,0 +1,5 @@
+//! The routes, a file for each resource.
+
+pub(crate) mod health;
+pub(crate) mod projects;
+pub(crate) mod tasks;

@@ -1,0 +1,118 @@
+//! `/api/projects`: projects, their tasks; and new projects.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use shared::model::{MAX_NAME_CHARS, Metrics, Project, ProjectId, ProjectStatus, Timestamp};
+use shared::store::{StoreError, TaskQuery};
+
+use crate::answer::{Json, created};
+use crate::fields::{Fields, TextRule};
+use crate::front_door::BasePath;
+use crate::parameters::{Parameters, PathId};
+use crate::problem::ApiError;
+use crate::routes::tasks;
+use crate::state::ApiState;
+
+/// The longest `description`, in bytes.
+const MAX_DESCRIPTION_BYTES: usize = 1024;
+/// The most prefixes in `match`.
+const MAX_PREFIXES: usize = 20;
+/// The longest of them, in characters.
+const MAX_PREFIX_CHARS: usize = 128;
+
+pub(crate) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/api/projects", get(list).post(create))
+        .route("/api/projects/{project_id}", get(show))
+        .route("/api/projects/{project_id}/tasks", get(list_tasks))
+}
+
+async fn list(State(state): State<ApiState>, parameters: Parameters) -> Result<Json, ApiError> {
+    parameters.finish()?;
+    Ok(Json(state.reader.list_projects().await?))
+}
+
+async fn show(
+    State(state): State<ApiState>,
+    PathId(project_id): PathId<ProjectId>,
+    parameters: Parameters,
+) -> Result<Json, ApiError> {
+    parameters.finish()?;
+    let project = state.reader.fetch_project(&project_id).await?;
+    project
+        .map(Json)
+        .ok_or(ApiError::ProjectNotFound(project_id))
+}
+
+/// Tasks may name a project before it is made: these are listed as well, so the project is looked for only
+/// where there are none.
+async fn list_tasks(
+    State(state): State<ApiState>,
+    PathId(project_id): PathId<ProjectId>,
+    mut parameters: Parameters,
+) -> Result<Json, ApiError> {
+    let query = TaskQuery {
+        statuses: parameters.many("status"),
+        task_types: parameters.many("task_type"),
+        project_id: Some(project_id.clone()),
+    };
+    let page = tasks::page(&state, parameters, query).await?;
+    let is_empty = page.0.starts_with(br#"{"tasks":[]"#);
+    if is_empty && state.reader.fetch_project(&project_id).await?.is_none() {
+        return Err(ApiError::ProjectNotFound(project_id));
+    }
+    Ok(page)
+}
+
+async fn create(
+    State(state): State<ApiState>,
+    base: BasePath,
+    parameters: Parameters,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    parameters.finish()?;
+    let project = parse(fields, Timestamp::now())?;
+    match state.projects.create(&project).await {
+        Ok(()) => {}
+        Err(StoreError::Conflict(_)) => return Err(ApiError::ProjectExists(project.project_id)),
+        Err(error) => return Err(error.into()),
+    }
+    state.write_through.project_saved(&project.project_id).await;
+    let path = format!("/api/projects/{}", project.project_id);
+    // Tasks that name the project may be there already, so that its metrics are not those it was made
+    // with. The project is made, whatever comes of reading it.
+    let json = match state.reader.fetch_project(&project.project_id).await {
+        Ok(Some(json)) => json,
+        Ok(None) | Err(_) => state.renderer.project(&project),
+    };
+    Ok(created(&base, &path, json))
+}
+
+fn parse(mut fields: Fields, now: Timestamp) -> Result<Project, ApiError> {
+    let project_id = fields.parsed("project_id");
+    let project_name = fields.text("project_name", TextRule::Name(MAX_NAME_CHARS));
+    let project_name = fields.require("project_name", project_name);
+    let description = fields.text("description", TextRule::Message(MAX_DESCRIPTION_BYTES));
+    let owner = fields.text("owner", TextRule::Name(MAX_NAME_CHARS));
+    let status = fields.parsed("status").unwrap_or(ProjectStatus::Active);
+    let prefix = TextRule::Name(MAX_PREFIX_CHARS);
+    let match_prefixes = fields.texts("match", MAX_PREFIXES, prefix);
+    fields.finish()?;
+    let Some(project_name) = project_name else {
+        // `require` has noted what is missing, so `finish` has failed already.
+        return Err(ApiError::InvalidFields(Vec::new()));
+    };
+    Ok(Project {
+        project_id: project_id.unwrap_or_else(ProjectId::random),
+        project_name,
+        description,
+        status,
+        owner,
+        match_prefixes,
+        metrics: Metrics::default(),
+        created_at: now,
+        updated_at: now,
+    })
+}

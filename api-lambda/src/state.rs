@@ -1,0 +1,39 @@
+//! What every handler can use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::cache::TaskCache;
+use shared::store::{ProjectStore, TaskStore};
+use shared::task_reader::{Renderer, TaskReader, WriteThrough};
+
+/// The parts that the API stands on: stores, and a cache if there is one. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    pub(crate) tasks: Arc<dyn TaskStore>,
+    pub(crate) projects: Arc<dyn ProjectStore>,
+    pub(crate) cache: Option<Arc<dyn TaskCache>>,
+    pub(crate) reader: TaskReader,
+    pub(crate) write_through: WriteThrough,
+    pub(crate) renderer: Renderer,
+}
+
+impl ApiState {
+    /// An API on these parts, for which a running task is stale after a silence of `stale_after`.
+    pub fn new(
+        tasks: Arc<dyn TaskStore>,
+        projects: Arc<dyn ProjectStore>,
+        cache: Option<Arc<dyn TaskCache>>,
+        stale_after: Duration,
+    ) -> Self {
+        let renderer = Renderer::new(stale_after);
+        Self {
+            reader: TaskReader::new(tasks.clone(), projects.clone(), cache.clone(), renderer),
+            write_through: WriteThrough::new(cache.clone(), renderer),
+            tasks,
+            projects,
+            cache,
+            renderer,
+        }
+    }
+}
