@@ -1,7 +1,13 @@
 //! A cache in front of the store. The system is right without it, only slower.
 
+mod breaker;
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+#[cfg(any(test, feature = "test-util"))]
+pub mod faulty;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
+pub mod redis;
 
 use std::time::Duration;
 

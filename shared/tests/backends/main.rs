@@ -1,5 +1,11 @@
 //! Every store and every cache keeps the promises of its trait: in memory, in an embedded DynamoDB behind
 //! the real SDK client, and in a real Redis.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod caches;
+mod dynamodb_items;
 mod embedded;
+mod redis_faults;
+mod redis_server;
+mod schedules;
 mod stores;

@@ -1,0 +1,328 @@
+//! The cache in Redis (or Valkey, or ElastiCache).
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `task:{task_id}` | the bytes of a task, a JSON object with its `revision` |
+//! | `project:{project_id}` | the bytes of a project |
+//! | `{tasks}:generation` | a number that grows with every write of any task |
+//! | `{tasks}:fresh` | there while indexes may lack the last write |
+//! | `{tasks}:page:{generation}:{key}` | the bytes of a page |
+//!
+//! The braces around `tasks` are really there: they put all of these keys into one slot of a cluster, as a
+//! script may only touch one. What is found under one of our keys and is not a string is a miss, and
+//! replaced.
+
+mod connect;
+
+use std::future::Future;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::aio::ConnectionManager;
+use redis::{Client, ErrorKind, RedisError, RedisResult, Script, cmd};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::breaker::Breaker;
+use super::{
+    CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PROJECT_TTL, PageLookup, TaskCache,
+};
+use crate::config::{CacheConfig, ConfigError};
+use crate::model::{ProjectId, Revision, TaskId};
+
+/// How long any call may take, with all its attempts.
+const BUDGET: Duration = Duration::from_millis(50);
+/// How far a time to live is spread, in per cent to either side, so that keys don't end together.
+const JITTER_PERCENT: u64 = 10;
+
+const GENERATION_KEY: &str = "{tasks}:generation";
+const FRESH_KEY: &str = "{tasks}:fresh";
+const PAGE_PREFIX: &str = "{tasks}:page:";
+
+static PUT_TASK: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/put_task.lua")));
+static BUMP_GENERATION: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/bump_generation.lua")));
+static FETCH_PAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/fetch_page.lua")));
+static PUT_PAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/put_page.lua")));
+
+/// Why a call was not made.
+#[derive(Debug, thiserror::Error)]
+#[error("the cache is left alone for a moment, as it did not answer")]
+struct LeftAlone;
+
+/// A cache that a Redis holds. It need not be up: calls fail until it is.
+pub struct RedisTaskCache {
+    client: Client,
+    connection: Mutex<ConnectionManager>,
+    breaker: Mutex<Breaker>,
+}
+
+impl std::fmt::Debug for RedisTaskCache {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The client would print its password.
+        formatter
+            .debug_struct("RedisTaskCache")
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisTaskCache {
+    /// The cache at the endpoint of `config`, to which a connection is made behind.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] if `REDIS_ENDPOINT` is no host and no URL of Redis. That nobody answers
+    /// there is no error.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn new(config: &CacheConfig) -> Result<Self, ConfigError> {
+        let client = connect::client(config)?;
+        let connection = connect::connection(&client).map_err(|_| ConfigError::Invalid {
+            name: "REDIS_ENDPOINT",
+            expected: "an endpoint that can be connected to",
+        })?;
+        Ok(Self {
+            client,
+            connection: Mutex::new(connection),
+            breaker: Mutex::default(),
+        })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, ConnectionManager> {
+        let connection = self.connection.lock();
+        connection.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a call within the budget, if Redis is not left alone. It is made twice if the connection
+    /// turns out to be lost, as it is after a function was frozen.
+    async fn call<T, F>(
+        &self,
+        operation: &'static str,
+        ask: impl Fn(ConnectionManager) -> F + Send + Sync,
+    ) -> Result<T, CacheError>
+    where
+        T: Send,
+        F: Future<Output = RedisResult<T>> + Send,
+    {
+        let failed = |source| CacheError { operation, source };
+        if !self.breaker().admits(Instant::now()) {
+            return Err(failed(LeftAlone.into()));
+        }
+        let connection = self.connection().clone();
+        let attempts = async {
+            match ask(connection.clone()).await {
+                Err(error) if error.is_connection_dropped() => ask(connection).await,
+                outcome => outcome,
+            }
+        };
+        match timeout(BUDGET, attempts).await {
+            Ok(Ok(answer)) => {
+                self.note_answer();
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                if is_answer(&error) {
+                    self.note_answer();
+                } else {
+                    self.note_failure(&error);
+                }
+                Err(failed(error.into()))
+            }
+            Err(elapsed) => {
+                self.note_failure(&elapsed);
+                Err(failed(elapsed.into()))
+            }
+        }
+    }
+
+    fn note_answer(&self) {
+        if self.breaker().succeeded() {
+            info!("the cache answers again");
+        }
+    }
+
+    fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
+        if !self.breaker().failed(Instant::now()) {
+            return;
+        }
+        let error = crate::error::error_chain(error);
+        warn!(error, "the cache does not answer: going on without it");
+        // A connection that died without a word would never be given up by itself.
+        if let Ok(connection) = connect::connection(&self.client) {
+            *self.connection() = connection;
+        }
+    }
+
+    async fn get(
+        &self,
+        operation: &'static str,
+        key: String,
+    ) -> Result<Option<Vec<u8>>, CacheError> {
+        let get = |mut connection: ConnectionManager| {
+            let key = &key;
+            async move {
+                let held = cmd("GET").arg(key).query_async(&mut connection).await;
+                match held {
+                    Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
+                    held => held,
+                }
+            }
+        };
+        self.call(operation, get).await
+    }
+
+    async fn remove(&self, operation: &'static str, key: String) -> Result<(), CacheError> {
+        let remove = |mut connection: ConnectionManager| {
+            let key = &key;
+            async move { cmd("DEL").arg(key).query_async(&mut connection).await }
+        };
+        self.call(operation, remove).await
+    }
+}
+
+/// Whether Redis is there, and only will not or can't do what it was asked.
+fn is_answer(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType
+    )
+}
+
+fn task_key(task_id: &TaskId) -> String {
+    format!("task:{task_id}")
+}
+
+fn project_key(project_id: &ProjectId) -> String {
+    format!("project:{project_id}")
+}
+
+fn page_key(generation: u64, key: &str) -> String {
+    format!("{PAGE_PREFIX}{generation}:{key}")
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time to live in milliseconds, at least 1, up to a tenth more or less than `ttl`.
+fn jittered_millis(ttl: Duration) -> u64 {
+    // A year at most: what Redis adds to its clock must not overflow.
+    let ttl = millis(ttl).clamp(1, 365 * 24 * 60 * 60 * 1000);
+    let spread = ttl * JITTER_PERCENT / 100;
+    fastrand::u64(ttl - spread..=ttl + spread)
+}
+
+#[async_trait]
+impl TaskCache for RedisTaskCache {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+        self.get("fetching a task", task_key(task_id)).await
+    }
+
+    async fn put_task(
+        &self,
+        task_id: &TaskId,
+        revision: Revision,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        let mut invocation = PUT_TASK.key(task_key(task_id));
+        invocation.arg(revision.0).arg(bytes);
+        invocation.arg(jittered_millis(ttl));
+        let put = |mut connection: ConnectionManager| {
+            let invocation = &invocation;
+            async move { invocation.invoke_async(&mut connection).await }
+        };
+        self.call("keeping a task", put).await
+    }
+
+    async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
+        self.remove("forgetting a task", task_key(task_id)).await
+    }
+
+    async fn bump_generation(&self) -> Result<(), CacheError> {
+        let mut invocation = BUMP_GENERATION.key(GENERATION_KEY);
+        invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
+        let bump = |mut connection: ConnectionManager| {
+            let invocation = &invocation;
+            async move { invocation.invoke_async(&mut connection).await }
+        };
+        self.call("beginning a generation", bump).await
+    }
+
+    async fn fetch_page(&self, key: &str) -> Result<PageLookup, CacheError> {
+        let mut invocation = FETCH_PAGE.key(GENERATION_KEY);
+        invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
+        invocation.arg(PAGE_PREFIX).arg(key);
+        let fetch = |mut connection: ConnectionManager| {
+            let invocation = &invocation;
+            async move { invocation.invoke_async(&mut connection).await }
+        };
+        let (generation, page) = self.call("fetching a page", fetch).await?;
+        Ok(PageLookup { generation, page })
+    }
+
+    async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError> {
+        let mut invocation = PUT_PAGE.key(page_key(generation, key));
+        invocation.key(FRESH_KEY).arg(bytes);
+        invocation.arg(jittered_millis(PAGE_TTL));
+        invocation.arg(jittered_millis(FRESH_PAGE_TTL));
+        let put = |mut connection: ConnectionManager| {
+            let invocation = &invocation;
+            async move { invocation.invoke_async(&mut connection).await }
+        };
+        self.call("keeping a page", put).await
+    }
+
+    async fn fetch_project(&self, project_id: &ProjectId) -> Result<Option<Vec<u8>>, CacheError> {
+        let key = project_key(project_id);
+        self.get("fetching a project", key).await
+    }
+
+    async fn put_project(&self, project_id: &ProjectId, bytes: &[u8]) -> Result<(), CacheError> {
+        let mut set = cmd("SET");
+        set.arg(project_key(project_id)).arg(bytes);
+        set.arg("PX").arg(jittered_millis(PROJECT_TTL));
+        let put = |mut connection: ConnectionManager| {
+            let set = &set;
+            async move { set.query_async(&mut connection).await }
+        };
+        self.call("keeping a project", put).await
+    }
+
+    async fn remove_project(&self, project_id: &ProjectId) -> Result<(), CacheError> {
+        let key = project_key(project_id);
+        self.remove("forgetting a project", key).await
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        let ping = |mut connection: ConnectionManager| async move {
+            cmd("PING").query_async(&mut connection).await
+        };
+        self.call("a ping", ping).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_live_is_spread_by_a_tenth() {
+        let ttls = (0..1000).map(|_| jittered_millis(Duration::from_secs(60)));
+        let (low, high): (Vec<u64>, Vec<u64>) = ttls.partition(|ttl| *ttl < 60_000);
+        assert!(low.iter().all(|ttl| *ttl >= 54_000) && !low.is_empty());
+        assert!(high.iter().all(|ttl| *ttl <= 66_000) && !high.is_empty());
+        assert_eq!(jittered_millis(Duration::ZERO), 1);
+        jittered_millis(Duration::MAX);
+    }
+}

@@ -1,0 +1,16 @@
+-- KEYS: the generation, the mark of freshness. ARGV: milliseconds that the mark lives.
+-- A generation is never lower than the clock in microseconds, so that it is a new one also after the key
+-- was lost; and it grows with every bump.
+local now = redis.call('TIME')
+local generation = now[1] * 1000000 + now[2]
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' and string.find(held, '^%d+$') then
+  local next = tonumber(held) + 1
+  -- Above this, doubles skip numbers: it was not written here.
+  if next > generation and next < 9000000000000000 then
+    generation = next
+  end
+end
+redis.call('SET', KEYS[1], string.format('%.0f', generation))
+redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
+return 1

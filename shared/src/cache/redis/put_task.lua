@@ -1,0 +1,12 @@
+-- KEYS: the task. ARGV: revision, bytes, milliseconds to live.
+-- What is held stays if it is a task of a higher revision; anything else is replaced.
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' then
+  local is_json, task = pcall(cjson.decode, held)
+  if is_json and type(task) == 'table' and type(task.revision) == 'number'
+      and task.revision > tonumber(ARGV[1]) then
+    return 0
+  end
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1

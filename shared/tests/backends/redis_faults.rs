@@ -1,0 +1,207 @@
+//! What Redis may do to the cache: hold rubbish, forget, stop, hang, be full, want a password.
+
+use std::time::{Duration, Instant};
+
+use shared::cache::conformance::task_bytes;
+use shared::cache::redis::RedisTaskCache;
+use shared::cache::{CacheError, TaskCache};
+use shared::config::{CacheConfig, Secret};
+use shared::model::{ProjectId, Revision, TaskId};
+
+use crate::redis_server::{RedisServer, until_up};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// The budget of a call, and what a busy machine may take beside it.
+const BUDGET: Duration = Duration::from_millis(50 + 200);
+
+fn task_id() -> TaskId {
+    "t".parse().unwrap()
+}
+
+fn project_id() -> ProjectId {
+    "p".parse().unwrap()
+}
+
+async fn put(cache: &RedisTaskCache, revision: u64) -> Result<(), CacheError> {
+    let bytes = task_bytes(revision);
+    let (task_id, revision) = (task_id(), Revision(revision));
+    cache.put_task(&task_id, revision, &bytes, MINUTE).await
+}
+
+#[tokio::test]
+async fn rubbish_under_a_task_s_key_is_replaced() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    let texts = [
+        "",
+        "nonsense",
+        "[1]",
+        "7",
+        "null",
+        "{}",
+        r#"{"revision":"9"}"#,
+    ];
+    let mut rubbish: Vec<Vec<&str>> = texts.map(|text| vec!["SET", "task:t", text]).into();
+    rubbish.push(vec!["HSET", "task:t", "revision", "9"]);
+    rubbish.push(vec!["RPUSH", "task:t", "9"]);
+    for command in rubbish {
+        server.run::<()>(&["DEL", "task:t"]).await;
+        server.run::<()>(&command).await;
+        put(&cache, 2).await.unwrap();
+        let held = cache.fetch_task(&task_id()).await.unwrap();
+        assert_eq!(held, Some(task_bytes(2)), "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_is_a_miss_and_replaced() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    for key in ["task:t", "project:p", "{tasks}:generation", "{tasks}:fresh"] {
+        server.run::<()>(&["RPUSH", key, "1"]).await;
+    }
+    assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
+    assert_eq!(cache.fetch_project(&project_id()).await.unwrap(), None);
+    cache.put_project(&project_id(), b"{}").await.unwrap();
+    let held = cache.fetch_project(&project_id()).await.unwrap();
+    assert_eq!(held.as_deref(), Some(&b"{}"[..]));
+    let generation = cache.fetch_page("all").await.unwrap().generation;
+    let page_key = format!("{{tasks}}:page:{generation}:all");
+    server.run::<()>(&["RPUSH", &page_key, "1"]).await;
+    assert_eq!(cache.fetch_page("all").await.unwrap().page, None);
+    cache.put_page("all", generation, b"[]").await.unwrap();
+    let page = cache.fetch_page("all").await.unwrap().page;
+    assert_eq!(page.as_deref(), Some(&b"[]"[..]));
+}
+
+#[tokio::test]
+async fn a_generation_that_is_lost_or_rubbish_is_never_an_old_one() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    let key = "{tasks}:generation";
+    let mut before = cache.fetch_page("all").await.unwrap().generation;
+    cache.put_page("all", before, b"old").await.unwrap();
+    let huge = "99999999999999999999999";
+    for rubbish in ["-5", "0x10", "1e400", "nan", huge, "9007199254740993", ""] {
+        server.run::<()>(&["SET", key, rubbish]).await;
+        let after = cache.fetch_page("all").await.unwrap();
+        assert!(
+            after.generation > before && after.page.is_none(),
+            "{rubbish}"
+        );
+        server.run::<()>(&["SET", key, rubbish]).await;
+        cache.bump_generation().await.unwrap();
+        before = cache.fetch_page("all").await.unwrap().generation;
+        assert!(before > after.generation, "{rubbish}");
+    }
+    server.run::<()>(&["DEL", key]).await;
+    cache.bump_generation().await.unwrap();
+    let after = cache.fetch_page("all").await.unwrap();
+    assert!(after.generation > before && after.page.is_none());
+}
+
+#[tokio::test]
+async fn everything_but_the_generation_ends() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    put(&cache, 1).await.unwrap();
+    cache.put_project(&project_id(), b"{}").await.unwrap();
+    let generation = cache.fetch_page("all").await.unwrap().generation;
+    let page_key = format!("{{tasks}}:page:{generation}:all");
+    cache.put_page("all", generation, b"[]").await.unwrap();
+    let check = async |key: &str, seconds: i64| {
+        let left: i64 = server.run(&["PTTL", key]).await;
+        assert!(left <= seconds * 1100, "{key}: {left} ms");
+        assert!(left > seconds * 900 - 500, "{key}: {left} ms");
+    };
+    check("task:t", 60).await;
+    check("project:p", 300).await;
+    // A generation that has just begun may miss a write, so a page of it does not live long.
+    check(&page_key, 1).await;
+    server.run::<()>(&["DEL", "{tasks}:fresh"]).await;
+    cache.put_page("all", generation, b"[]").await.unwrap();
+    check(&page_key, 60).await;
+    cache.bump_generation().await.unwrap();
+    check("{tasks}:fresh", 5).await;
+    let generation = cache.fetch_page("all").await.unwrap().generation;
+    let page_key = format!("{{tasks}}:page:{generation}:all");
+    cache.put_page("all", generation, b"[]").await.unwrap();
+    check(&page_key, 1).await;
+    let left: i64 = server.run(&["PTTL", "{tasks}:generation"]).await;
+    assert_eq!(left, -1);
+}
+
+#[tokio::test]
+async fn a_redis_that_forgot_its_scripts_is_told_again() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    put(&cache, 1).await.unwrap();
+    server.run::<()>(&["SCRIPT", "FLUSH"]).await;
+    server.run::<()>(&["FLUSHALL"]).await;
+    put(&cache, 2).await.unwrap();
+    cache.bump_generation().await.unwrap();
+    let held = cache.fetch_task(&task_id()).await.unwrap();
+    assert_eq!(held, Some(task_bytes(2)));
+}
+
+#[tokio::test]
+async fn a_redis_that_is_down_fails_fast_and_is_used_again_when_it_is_back() {
+    let server = RedisServer::start().await;
+    let (port, config) = (server.port, server.config());
+    drop(server);
+    let cache = RedisTaskCache::new(&config).unwrap();
+    for _ in 0..10 {
+        let begun = Instant::now();
+        cache.fetch_task(&task_id()).await.unwrap_err();
+        assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
+    }
+    let server = RedisServer::start_on(port).await;
+    until_up(&cache).await;
+    put(&cache, 1).await.unwrap();
+    // A restart of Redis costs no call: the one that finds the connection lost is made again.
+    drop(server);
+    let _server = RedisServer::start_on(port).await;
+    assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_keeps_nobody_waiting() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    server.run::<()>(&["CLIENT", "PAUSE", "3000", "ALL"]).await;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        cache.fetch_task(&task_id()).await.unwrap_err();
+        assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
+    }
+    // From now on it is left alone: no call waits at all.
+    let begun = Instant::now();
+    for _ in 0..1000 {
+        put(&cache, 1).await.unwrap_err();
+    }
+    assert!(begun.elapsed() < 4 * BUDGET, "{:?}", begun.elapsed());
+    until_up(&cache).await;
+    put(&cache, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_is_full_fails_writes_and_still_answers() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    put(&cache, 1).await.unwrap();
+    server.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    for revision in 2..10 {
+        put(&cache, revision).await.unwrap_err();
+    }
+    let held = cache.fetch_task(&task_id()).await.unwrap();
+    assert_eq!(held, Some(task_bytes(1)));
+}
+
+#[tokio::test]
+async fn a_password_is_given_where_one_is_wanted() {
+    let server = RedisServer::start().await;
+    let password = ["CONFIG", "SET", "requirepass", "hunter2"];
+    server.run::<()>(&password).await;
+    let right = CacheConfig {
+        auth_token: Some(Secret::from("hunter2".to_owned())),
+        ..server.config()
+    };
+    let cache = RedisTaskCache::new(&right).unwrap();
+    until_up(&cache).await;
+    put(&cache, 1).await.unwrap();
+    let without = RedisTaskCache::new(&server.config()).unwrap();
+    without.ping().await.unwrap_err();
+}

@@ -1,0 +1,103 @@
+//! A real Redis, a new one for each test, on a free port of the loopback interface.
+//!
+//! It is a child of the test and is ended through its own handle, never by a signal to a number.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, FromRedisValue};
+use shared::cache::TaskCache;
+use shared::cache::redis::RedisTaskCache;
+use shared::config::CacheConfig;
+use tokio::time::{interval, timeout};
+
+/// How long a Redis may take to start or to be found again, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A Redis that ends when it is dropped.
+pub(crate) struct RedisServer {
+    child: Child,
+    pub(crate) port: u16,
+    admin: MultiplexedConnection,
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl RedisServer {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        Self::start_on(port).await
+    }
+
+    pub(crate) async fn start_on(port: u16) -> Self {
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn();
+        let child = child.unwrap_or_else(|error| {
+            panic!(
+                "these tests run on a real Redis, and `redis-server` can't be started: {error}\n\
+                 install it (`apt-get install redis-server`, `brew install redis`, or the package of \
+                 your system) so that it is on PATH"
+            )
+        });
+        let client = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+        let connected = async {
+            let mut ticks = interval(Duration::from_millis(10));
+            loop {
+                ticks.tick().await;
+                if let Ok(connection) = client.get_multiplexed_async_connection().await {
+                    return connection;
+                }
+            }
+        };
+        let admin = timeout(PATIENCE, connected).await.unwrap();
+        Self { child, port, admin }
+    }
+
+    /// A Redis, and a cache that is connected to it.
+    pub(crate) async fn start_with_cache() -> (RedisTaskCache, Self) {
+        let server = Self::start().await;
+        let cache = RedisTaskCache::new(&server.config()).unwrap();
+        until_up(&cache).await;
+        (cache, server)
+    }
+
+    pub(crate) fn config(&self) -> CacheConfig {
+        CacheConfig {
+            endpoint: format!("127.0.0.1:{}", self.port),
+            auth_token: None,
+            tls: false,
+        }
+    }
+
+    /// Runs a command, whose words are `command`.
+    pub(crate) async fn run<T: FromRedisValue>(&self, command: &[&str]) -> T {
+        let (name, arguments) = command.split_first().unwrap();
+        let mut admin = self.admin.clone();
+        let mut command = redis::cmd(name);
+        command.arg(arguments);
+        command.query_async(&mut admin).await.unwrap()
+    }
+}
+
+/// Waits until the cache answers.
+pub(crate) async fn until_up(cache: &RedisTaskCache) {
+    let answers = async {
+        let mut ticks = interval(Duration::from_millis(20));
+        while cache.ping().await.is_err() {
+            ticks.tick().await;
+        }
+    };
+    timeout(PATIENCE, answers).await.unwrap();
+}
