@@ -1,10 +1,12 @@
 //! Where log events come from.
 
 mod cloudwatch;
+mod file;
 #[cfg(feature = "test-util")]
 mod memory;
 
 pub use cloudwatch::CloudWatchLogSource;
+pub use file::{FileLogError, FileLogSource, NewEvents, Reading};
 #[cfg(feature = "test-util")]
 pub use memory::InMemoryLogSource;
 

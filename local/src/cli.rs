@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  local                                     watch bundled sample runs
+  local --cdk deploy.log --agents logs/     follow files as they grow
+  npx cdk deploy --progress events 2>&1 | tee deploy.log | local --cdk -
+  local report --cdk deploy.log             what a log says, as a table
+  local report --agents run.log --json      the same, as the API answers it
+  local services                            what `cargo lambda watch` needs";
+
+/// Turns the logs of deploys and agents into tasks with live progress, on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "local", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+impl Cli {
+    /// What is to be done: to serve, unless something else is said.
+    pub(crate) fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API and collect logs as they grow, or bundled sample runs; the default
+    Serve(ServeArgs),
+    /// Read logs once and print the tasks in them
+    Report(ReportArgs),
+    /// Run DynamoDB and Redis for `cargo lambda watch`, until Ctrl-C
+    Services(ServicesArgs),
+}
+
+/// The logs to read.
+#[derive(Debug, Args)]
+#[group(id = "logs", multiple = true)]
+pub(crate) struct LogArgs {
+    /// A log of the CDK command line: a file, a directory of files, or `-` for standard input; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cdk: Vec<PathBuf>,
+    /// A log of agents, in JSON or plain text: a file, a directory, or `-`; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) agents: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
+    /// The address to listen on; nobody is asked who they are, so keep it to this machine
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 9000)]
+    pub(crate) port: u16,
+    /// A directory to keep tasks in, across runs; without it they are forgotten at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Do without Redis, whatever REDIS_ENDPOINT and PATH offer
+    #[arg(long)]
+    pub(crate) no_redis: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(mut_group("logs", |group| group.required(true)))]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
+    /// Print JSON, as GET /api/tasks answers it, instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServicesArgs {
+    /// The file to write the functions' environment to
+    #[arg(long, value_name = "PATH", default_value = "local.env")]
+    pub(crate) env_file: PathBuf,
+    /// DynamoDB's port; 0 takes a free one
+    #[arg(long, default_value_t = 8000)]
+    pub(crate) dynamodb_port: u16,
+    /// Redis' port; 0 takes a free one
+    #[arg(long, default_value_t = 6379)]
+    pub(crate) redis_port: u16,
+    /// A directory to keep the tables in, across runs; without it they are forgotten at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(Cli::command)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_needs_no_word() {
+        let options = "--port 1 --cdk a --cdk b";
+        for line in [format!("local {options}"), format!("local serve {options}")] {
+            let Ok(Command::Serve(args)) = parse(&line) else {
+                panic!("{line}")
+            };
+            assert_eq!((args.port, args.logs.cdk.len()), (1, 2));
+        }
+    }
+
+    #[test]
+    fn a_report_needs_a_log() {
+        assert!(parse("local report").is_err());
+        assert!(parse("local report --json").is_err());
+        assert!(matches!(
+            parse("local report --agents -"),
+            Ok(Command::Report(_))
+        ));
+    }
+}

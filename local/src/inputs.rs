@@ -1,0 +1,147 @@
+//! The logs that the command line names.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use progress_collector::LogGroup;
+use shared::log_parser::LogKind;
+use shared::log_source::{FileLogError, FileLogSource, Reading};
+use shared::model::Timestamp;
+use tempfile::NamedTempFile;
+use tracing::warn;
+
+use crate::cli::LogArgs;
+
+/// The log group of the CDK logs that the command line names.
+pub(crate) const CDK_LOG_GROUP: &str = "/local/cdk";
+/// The log group of the agents' logs that the command line names.
+pub(crate) const AGENT_LOG_GROUP: &str = "/local/agents";
+
+/// The two log groups.
+pub(crate) fn log_groups() -> Vec<LogGroup> {
+    let groups = [
+        (CDK_LOG_GROUP, LogKind::Cdk),
+        (AGENT_LOG_GROUP, LogKind::Agent),
+    ];
+    let groups = groups.map(|(name, kind)| LogGroup {
+        name: name.to_owned(),
+        kind,
+    });
+    groups.into()
+}
+
+/// Why a log can't be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error(transparent)]
+    File(#[from] FileLogError),
+    #[error("standard input can be read once: `-` was given more than once")]
+    StandardInputTwice,
+    /// What is no plain file is copied to one.
+    #[error("can't copy {name} to a temporary file")]
+    Spool {
+        name: String,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The log source of what the command line names.
+pub(crate) fn open(
+    args: &LogArgs,
+    reading: Reading,
+    journals: Option<PathBuf>,
+) -> Result<FileLogSource, InputError> {
+    let mut source = FileLogSource::new(reading);
+    if let Some(directory) = journals {
+        source = source.with_journals(directory);
+    }
+    let cdk = args.cdk.iter().map(|path| (CDK_LOG_GROUP, path));
+    let agents = args.agents.iter().map(|path| (AGENT_LOG_GROUP, path));
+    let mut is_standard_input_taken = false;
+    for (log_group, path) in cdk.chain(agents) {
+        let is_standard_input = path == Path::new("-");
+        if is_standard_input && std::mem::replace(&mut is_standard_input_taken, true) {
+            return Err(InputError::StandardInputTwice);
+        }
+        if is_standard_input || is_pipe(path) {
+            add_spooled(&source, log_group, path, reading)?;
+        } else {
+            source.add_path(log_group, path)?;
+        }
+    }
+    Ok(source)
+}
+
+/// Whether `path` is something that can be read once alone, such as a named pipe.
+fn is_pipe(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// Adds what can be read once alone, by way of a temporary file, which can be read again.
+fn add_spooled(
+    source: &FileLogSource,
+    log_group: &str,
+    path: &Path,
+    reading: Reading,
+) -> Result<(), InputError> {
+    let is_standard_input = path == Path::new("-");
+    let name = if is_standard_input {
+        "stdin".to_owned()
+    } else {
+        let stem = path.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    };
+    let failed = |source| InputError::Spool {
+        name: name.clone(),
+        source,
+    };
+    let spool = NamedTempFile::new().map_err(failed)?;
+    // Opened twice, so that each end has its own place in it. It has no name after this.
+    let (mut written, read) = (spool.reopen().map_err(failed)?, spool.into_file());
+    source.add_file(log_group, &name, read, Timestamp::now())?;
+    let path = path.to_owned();
+    let mut copy = move || -> io::Result<()> {
+        if is_standard_input {
+            copy_lines(&mut io::stdin().lock(), &mut written)
+        } else {
+            copy_lines(&mut File::open(&path)?, &mut written)
+        }
+    };
+    match reading {
+        Reading::Whole => copy().map_err(failed),
+        // A thread of its own: it waits for input until the process ends.
+        Reading::Following => {
+            thread::spawn(move || {
+                if let Err(error) = copy() {
+                    warn!(log_stream = name, %error, "can't go on reading");
+                }
+            });
+            Ok(())
+        }
+    }
+}
+
+/// Copies all there is as it comes, and ends the last line.
+fn copy_lines(input: &mut dyn Read, output: &mut File) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut last = b'\n';
+    loop {
+        let length = match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let read = buffer.get(..length).unwrap_or_default();
+        output.write_all(read)?;
+        last = read.last().copied().unwrap_or(last);
+    }
+    if last != b'\n' {
+        output.write_all(b"\n")?;
+    }
+    output.flush()
+}

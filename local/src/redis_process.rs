@@ -1,0 +1,106 @@
+//! A Redis of our own: a child process without persistence, ended with us.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+/// For how long it may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause between two looks whether it has started.
+const START_PAUSE: Duration = Duration::from_millis(10);
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RedisError {
+    #[error("redis-server is not on PATH")]
+    NotInstalled,
+    #[error("can't start redis-server")]
+    Start(#[source] io::Error),
+    #[error("redis-server ended at once ({0}): perhaps its port is in use")]
+    Ended(ExitStatus),
+    #[error("redis-server does not answer")]
+    Silent,
+}
+
+/// A Redis of our own; it is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct RedisProcess {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    child: Child,
+    /// Where it runs; it writes nothing there.
+    _directory: TempDir,
+}
+
+impl RedisProcess {
+    /// Starts it on `port` of the loopback address, on a free one if that is 0, and waits until it
+    /// takes connections.
+    pub(crate) async fn start(port: u16) -> Result<Self, RedisError> {
+        let port = match port {
+            0 => free_port().await.map_err(RedisError::Start)?,
+            port => port,
+        };
+        let directory = tempfile::tempdir().map_err(RedisError::Start)?;
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .args(["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"])
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        // Ctrl-C goes to a whole group of processes; this one is ended by us, once nobody needs it.
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => RedisError::NotInstalled,
+            _ => RedisError::Start(error),
+        })?;
+        let mut redis = Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            child,
+            _directory: directory,
+        };
+        redis.wait_until_up().await?;
+        Ok(redis)
+    }
+
+    async fn wait_until_up(&mut self) -> Result<(), RedisError> {
+        let last_moment = Instant::now() + START_TIMEOUT;
+        while Instant::now() < last_moment {
+            if let Some(status) = self.child.try_wait().map_err(RedisError::Start)? {
+                return Err(RedisError::Ended(status));
+            }
+            if TcpStream::connect(self.address).await.is_ok() {
+                // What answered could be another, if ours found its port taken and is about to end.
+                sleep(START_PAUSE).await;
+                return match self.child.try_wait().map_err(RedisError::Start)? {
+                    Some(status) => Err(RedisError::Ended(status)),
+                    None => Ok(()),
+                };
+            }
+            sleep(START_PAUSE).await;
+        }
+        Err(RedisError::Silent)
+    }
+
+    /// Ends it and waits until it has ended.
+    pub(crate) async fn stop(mut self) {
+        // It holds nothing worth saving. That it has ended already is as good.
+        drop(self.child.kill().await);
+    }
+}
+
+/// A port that was free a moment ago.
+async fn free_port() -> io::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    Ok(listener.local_addr()?.port())
+}

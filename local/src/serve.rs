@@ -1,0 +1,142 @@
+//! `serve`: the collector and the API in one process, on embedded parts.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use api_lambda::{ApiState, router};
+use progress_collector::{Collector, CollectorConfig, Parts};
+use shared::cache::TaskCache;
+use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
+use shared::config::{Settings, stale_after};
+use shared::log_source::{FileLogSource, Reading};
+use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
+use shared::store::{ProjectStore, TaskStore};
+use tokio::net::TcpListener;
+
+use crate::cache::LocalCache;
+use crate::cli::ServeArgs;
+use crate::embedded_dynamodb::{CHECKPOINTS_TABLE, DataDirectory, EmbeddedDynamoDb};
+use crate::failure::Failure;
+use crate::follow::follow;
+use crate::inputs;
+use crate::replay::{create_project, replay};
+use crate::shutdown::Shutdown;
+
+/// Serves until the user ends it.
+pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let mut shutdown = Shutdown::new().map_err(Failure::Signals)?;
+    let address = SocketAddr::from((args.host, args.port));
+    let refused = |source| Failure::listen("the API", address, "--port", source);
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let data = args.data.as_deref().map(DataDirectory::take).transpose()?;
+    let journals = data.as_ref().map(DataDirectory::journals);
+    let source = inputs::open(&args.logs, Reading::Following, journals)?;
+    let lookup = |name: &str| std::env::var(name).ok();
+    let settings = Settings::new(&lookup);
+    let stale_after = stale_after(&settings)?;
+
+    let dynamodb = EmbeddedDynamoDb::start(0, data.as_ref()).await?;
+    let cache = LocalCache::start(&settings, args.no_redis).await?;
+    let client = dynamodb.client.clone();
+    let tasks: Arc<dyn TaskStore> =
+        Arc::new(DynamoDbTaskStore::new(client.clone(), &dynamodb.config));
+    let projects: Arc<dyn ProjectStore> =
+        Arc::new(DynamoDbProjectStore::new(client.clone(), &dynamodb.config));
+    let parts = Parts {
+        tasks: tasks.clone(),
+        projects: projects.clone(),
+        checkpoints: Arc::new(DynamoDbCheckpointStore::new(client, CHECKPOINTS_TABLE)),
+        cache: cache.task_cache(),
+        logs: Arc::new(source.clone()),
+    };
+    let config = CollectorConfig {
+        groups: inputs::log_groups(),
+        stale_after,
+        ..CollectorConfig::default()
+    };
+    let collector = Collector::new(parts, config);
+    let api = router(ApiState::new(
+        tasks,
+        projects.clone(),
+        cache.task_cache(),
+        stale_after,
+    ));
+    let outcome = match announce(args, address, &cache, &source) {
+        Ok(()) => tokio::select! {
+            served = async { axum::serve(listener, api).await } => served.map_err(Failure::Api),
+            asked = shutdown.asked() => asked.map_err(Failure::Signals),
+            () = collect(&collector, projects.as_ref(), source, has_logs(args)) => Ok(()),
+        },
+        Err(failure) => Err(failure),
+    };
+    cache.stop().await;
+    outcome
+}
+
+fn has_logs(args: &ServeArgs) -> bool {
+    !args.logs.cdk.is_empty() || !args.logs.agents.is_empty()
+}
+
+/// Collects from the logs, or from the samples if there are none; never ends.
+async fn collect(
+    collector: &Collector,
+    projects: &dyn ProjectStore,
+    source: FileLogSource,
+    has_logs: bool,
+) {
+    if has_logs {
+        follow(collector, source).await;
+    } else {
+        create_project(projects).await;
+        replay(collector).await;
+    }
+}
+
+/// Tells the user where everything is.
+fn announce(
+    args: &ServeArgs,
+    address: SocketAddr,
+    cache: &LocalCache,
+    source: &FileLogSource,
+) -> Result<(), Failure> {
+    let mut text = format!("Miyabi Progress is on http://{address}\n");
+    let mut say = |what: &str, value: &str| {
+        // Writing to a string can't fail.
+        drop(writeln!(text, "  {what:<6}{value}"));
+    };
+    if has_logs(args) {
+        let streams = |log_group| source.log_streams(log_group).join(", ");
+        let cdk = streams(inputs::CDK_LOG_GROUP);
+        let agents = streams(inputs::AGENT_LOG_GROUP);
+        for (what, streams) in [("CDK", cdk), ("agents", agents)] {
+            if !streams.is_empty() {
+                say("Logs", &format!("{what}: {streams}"));
+            }
+        }
+        for path in args.logs.cdk.iter().chain(&args.logs.agents) {
+            if path.is_dir() {
+                say("Logs", &format!("files that come to {}", path.display()));
+            } else if path != "-" && !path.exists() {
+                say("Logs", &format!("{} does not exist yet: waiting for it", path.display()));
+            }
+        }
+    } else {
+        say("Logs", "bundled samples, again and again; --cdk FILE and --agents FILE follow your own");
+    }
+    say("Redis", &cache.to_string());
+    match &args.data {
+        Some(directory) => say("Data", &directory.display().to_string()),
+        None => say("Data", "in memory, gone at the end; --data DIR keeps it"),
+    }
+    say("Try", &format!("curl -s http://{address}/api/tasks"));
+    if !args.host.is_loopback() {
+        say("Note", "anyone who can reach this address may read and write: nobody is asked who they are");
+    }
+    say("End", "Ctrl-C");
+    let mut output = io::stdout().lock();
+    let written = output.write_all(text.as_bytes());
+    written.and_then(|()| output.flush()).map_err(Failure::Print)
+}

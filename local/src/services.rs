@@ -1,0 +1,87 @@
+//! `services`: what the two functions need around them, for `cargo lambda watch`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::cli::ServicesArgs;
+use crate::embedded_dynamodb::{CHECKPOINTS_TABLE, DataDirectory, EmbeddedDynamoDb};
+use crate::failure::Failure;
+use crate::inputs::{AGENT_LOG_GROUP, CDK_LOG_GROUP};
+use crate::redis_process::{RedisError, RedisProcess};
+use crate::shutdown::Shutdown;
+
+/// Runs the services until the user ends them.
+pub(crate) async fn services(args: &ServicesArgs) -> Result<(), Failure> {
+    let mut shutdown = Shutdown::new().map_err(Failure::Signals)?;
+    let data = args.data.as_deref().map(DataDirectory::take).transpose()?;
+    let dynamodb = EmbeddedDynamoDb::start(args.dynamodb_port, data.as_ref()).await?;
+    let redis = RedisProcess::start(args.redis_port).await;
+    let environment = environment(&dynamodb, redis.as_ref().ok());
+    let written = fs::write(&args.env_file, environment).map_err(|source| Failure::Write {
+        path: args.env_file.clone(),
+        source,
+    });
+    let outcome = match written.and_then(|()| announce(args, &dynamodb, &redis)) {
+        Ok(()) => shutdown.asked().await.map_err(Failure::Signals),
+        Err(failure) => Err(failure),
+    };
+    if let Ok(redis) = redis {
+        redis.stop().await;
+    }
+    outcome
+}
+
+/// The functions' environment, as `cargo lambda watch --env-file` reads it.
+fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> String {
+    let config = &dynamodb.config;
+    let mut variables = vec![
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint_url.clone()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("TASKS_TABLE_NAME", config.tasks_table.clone()),
+        ("PROJECTS_TABLE_NAME", config.projects_table.clone()),
+        ("CHECKPOINTS_TABLE_NAME", CHECKPOINTS_TABLE.to_owned()),
+        ("INDEX_SHARDS", config.index_shards.to_string()),
+        ("CDK_LOG_GROUP_NAME", CDK_LOG_GROUP.to_owned()),
+        ("AGENT_LOG_GROUP_NAME", AGENT_LOG_GROUP.to_owned()),
+        ("AUTH_MODE", "none".to_owned()),
+    ];
+    variables.extend(redis.map(|redis| ("REDIS_ENDPOINT", redis.address.to_string())));
+    variables.into_iter().fold(String::new(), |mut text, (name, value)| {
+        // Writing to a string can't fail.
+        drop(writeln!(text, "{name}={value}"));
+        text
+    })
+}
+
+fn announce(
+    args: &ServicesArgs,
+    dynamodb: &EmbeddedDynamoDb,
+    redis: &Result<RedisProcess, RedisError>,
+) -> Result<(), Failure> {
+    let kept = match &args.data {
+        Some(directory) => format!("kept in {}", directory.display()),
+        None => "in memory".to_owned(),
+    };
+    let redis = match redis {
+        Ok(redis) => redis.address.to_string(),
+        Err(error) => format!("none: {}", shared::error::error_chain(error)),
+    };
+    let env_file: &Path = &args.env_file;
+    let (endpoint_url, env_file) = (&dynamodb.endpoint_url, env_file.display());
+    let text = format!(
+        "  DynamoDB  {endpoint_url} ({kept})\n  \
+           Redis     {redis}\n  \
+           Settings  {env_file}\n\n\
+         In another terminal:\n  \
+           cargo lambda watch --env-file {env_file}\n  \
+           curl http://127.0.0.1:9000/api/tasks\n\n\
+         Ctrl-C ends it.\n"
+    );
+    let mut output = io::stdout().lock();
+    let written = output.write_all(text.as_bytes());
+    written.and_then(|()| output.flush()).map_err(Failure::Print)
+}

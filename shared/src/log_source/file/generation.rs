@@ -1,0 +1,194 @@
+//! What a file has held since it was made or last emptied, and where in it which lines are.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use super::lines::Lines;
+use crate::log_source::LogEvent;
+use crate::model::Timestamp;
+
+/// How much is read at a time, in bytes: as much as a page of CloudWatch Logs holds.
+pub(super) const SEGMENT_BYTES: usize = 1024 * 1024;
+/// The most lines of a segment: as many as a page of CloudWatch Logs holds.
+const SEGMENT_LINES: usize = 10_000;
+
+/// Lines that were read at one time. The next segment begins where this one ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// Where its first line begins.
+    pub(super) start: u64,
+    /// Where its last line ends.
+    pub(super) end: u64,
+    /// The time of its lines before the first that has its own.
+    pub(super) time: Timestamp,
+    /// The earliest time of a line.
+    pub(super) earliest: Timestamp,
+    /// The latest time of a line.
+    pub(super) latest: Timestamp,
+    /// A hash of its bytes, which tells whether a file still is what it was.
+    pub(super) hash: u64,
+}
+
+impl Segment {
+    /// Its length in bytes.
+    fn length(&self) -> usize {
+        usize::try_from(self.end - self.start).unwrap_or(SEGMENT_BYTES)
+    }
+}
+
+/// What a file has held since it was made or last emptied.
+#[derive(Debug)]
+pub(super) struct Generation {
+    /// When it began, in milliseconds since 1970; 0 for what was there first.
+    pub(super) epoch_ms: u64,
+    /// The file, open: its content can be read even after it was renamed.
+    pub(super) file: File,
+    /// Its lines, from its beginning on, without gaps.
+    pub(super) segments: Vec<Segment>,
+}
+
+impl Generation {
+    pub(super) fn new(epoch_ms: u64, file: File) -> Self {
+        Self {
+            epoch_ms,
+            file,
+            segments: Vec::new(),
+        }
+    }
+
+    /// Up to where lines were found.
+    pub(super) fn end(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.end)
+    }
+
+    /// Finds the lines that are new. Those before the first that has its own time are of `time`. A last
+    /// line without an end is one only if `takes_rest`.
+    ///
+    /// Calls `found` with each new segment.
+    pub(super) fn scan(
+        &mut self,
+        mut time: Timestamp,
+        takes_rest: bool,
+        mut found: impl FnMut(&Segment),
+    ) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        loop {
+            let start = self.end();
+            read_at(&mut self.file, start, SEGMENT_BYTES, &mut buffer)?;
+            let is_end = buffer.len() < SEGMENT_BYTES;
+            let found_before = self.segments.len();
+            let mut bytes = buffer.as_slice();
+            // What was read may be more lines than a segment takes.
+            while let Some((segment, next_time)) =
+                first_segment(bytes, self.end(), time, takes_rest && is_end)
+            {
+                bytes = bytes.get(segment.length()..).unwrap_or_default();
+                time = next_time;
+                found(&segment);
+                self.segments.push(segment);
+            }
+            if is_end || self.segments.len() == found_before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes over a segment that was found at another time, if the file still has it.
+    pub(super) fn restore(&mut self, known: &Known) -> io::Result<bool> {
+        let Ok(length) = usize::try_from(known.end.saturating_sub(known.start)) else {
+            return Ok(false);
+        };
+        if known.start != self.end() || length > SEGMENT_BYTES {
+            return Ok(false);
+        }
+        let mut buffer = Vec::new();
+        read_at(&mut self.file, known.start, length, &mut buffer)?;
+        let restored = first_segment(&buffer, known.start, known.time, true)
+            .map(|(segment, _)| segment)
+            .filter(|segment| segment.end == known.end && segment.hash == known.hash);
+        self.segments.extend(restored);
+        Ok(restored.is_some())
+    }
+
+    /// Adds the lines of a segment that are of a time from `start` to `end`.
+    pub(super) fn read_events(
+        &mut self,
+        log_stream: &str,
+        segment: Segment,
+        (start, end): (Timestamp, Timestamp),
+        events: &mut Vec<LogEvent>,
+    ) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        read_at(&mut self.file, segment.start, segment.length(), &mut buffer)?;
+        let stream_hash = hash(log_stream.as_bytes()) % 10_u64.pow(10);
+        let lines = Lines::new(&buffer, segment.time, true);
+        let lines = lines.filter(|line| (start..=end).contains(&line.time));
+        events.extend(lines.filter_map(|line| {
+            let offset = segment.start + u64::try_from(line.start).ok()?;
+            let byte_order_mark = "\u{feff}".as_bytes();
+            let text = match offset {
+                0 => line.text.strip_prefix(byte_order_mark).unwrap_or(line.text),
+                _ => line.text,
+            };
+            (!text.trim_ascii().is_empty()).then(|| LogEvent {
+                log_stream: log_stream.to_owned(),
+                timestamp: line.time,
+                // 38 digits, all of which count: when the file began, where the line begins, and what
+                // tells it from the lines of other files.
+                event_id: format!("{:014}{offset:014}{stream_hash:010}", self.epoch_ms),
+                message: String::from_utf8_lossy(text).into_owned(),
+            })
+        }));
+        Ok(())
+    }
+}
+
+/// A segment as it is remembered beyond the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) time: Timestamp,
+    pub(super) hash: u64,
+}
+
+/// The lines that `bytes`, which begin at `offset` of a file, begin with, and the time of the line after
+/// them, unless it has its own; `None` if there is no whole line.
+fn first_segment(
+    bytes: &[u8],
+    offset: u64,
+    time: Timestamp,
+    takes_rest: bool,
+) -> Option<(Segment, Timestamp)> {
+    let mut lines = Lines::new(bytes, time, takes_rest);
+    let times = lines.by_ref().take(SEGMENT_LINES).map(|line| line.time);
+    let (earliest, latest) = times.fold(None, |bounds, time| {
+        let (earliest, latest) = bounds.unwrap_or((time, time));
+        Some((time.min(earliest), time.max(latest)))
+    })?;
+    let end = offset + u64::try_from(lines.bytes_read()).ok()?;
+    let found = Segment {
+        start: offset,
+        end,
+        time,
+        earliest,
+        latest,
+        hash: hash(bytes.get(..lines.bytes_read())?),
+    };
+    Some((found, lines.time()))
+}
+
+/// Reads up to `length` bytes; less at the end of the file.
+fn read_at(file: &mut File, offset: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.clear();
+    file.seek(SeekFrom::Start(offset))?;
+    let length = u64::try_from(length).unwrap_or(u64::MAX);
+    file.take(length).read_to_end(buffer).map(drop)
+}
+
+/// FNV-1a: the same on every machine and with every version of Rust.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
