@@ -389,6 +389,7 @@ pub async fn history_is_read_in_pages(stores: Stores) {
             break;
         }
         paged.extend(page);
+        assert!(paged.len() <= all.len(), "pages without end");
     }
     assert_eq!(paged, all);
     let window = tasks.history(&task.task_id, Some(moment(1)), Some(moment(4)), 10);
@@ -422,6 +423,7 @@ async fn list_in_pages(tasks: &dyn TaskStore, query: &TaskQuery, limit: usize) -
         assert!(page.len() <= limit);
         let is_last = page.len() < limit;
         listed.extend(page);
+        assert!(listed.len() <= 1000, "pages without end");
         if is_last {
             return listed;
         }

@@ -142,7 +142,7 @@ async fn check(schedule: &[Save]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn any_schedule_leaves_the_same_in_memory_and_in_dynamodb(
