@@ -4,6 +4,8 @@ mod breaker;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 #[cfg(any(test, feature = "test-util"))]
+pub mod faulty;
+#[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 pub mod redis;
 

@@ -12,6 +12,8 @@ pub mod cache;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
+#[cfg(any(test, feature = "test-util"))]
+pub mod faults;
 pub mod fold;
 pub mod log_parser;
 pub mod log_source;

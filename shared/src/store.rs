@@ -5,6 +5,8 @@ pub mod conformance;
 pub mod dynamodb;
 pub(crate) mod dynamodb_item;
 #[cfg(any(test, feature = "test-util"))]
+pub mod faulty;
+#[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 #[cfg(any(test, feature = "test-util"))]
 pub mod tables;

@@ -139,3 +139,38 @@ impl TaskCache for InMemoryTaskCache {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_and_pages_end_with_their_time() {
+        let cache = InMemoryTaskCache::new();
+        let task_id: TaskId = "t".parse().unwrap();
+        let put = cache.put_task(&task_id, Revision(2), b"{}", Duration::from_secs(60));
+        put.await.unwrap();
+        cache.put_page("all", 0, b"[]").await.unwrap();
+        advance(Duration::from_secs(59)).await;
+        assert!(cache.fetch_task(&task_id).await.unwrap().is_some());
+        assert!(cache.fetch_page("all").await.unwrap().page.is_some());
+        advance(Duration::from_secs(1)).await;
+        assert!(cache.fetch_task(&task_id).await.unwrap().is_none());
+        assert!(cache.fetch_page("all").await.unwrap().page.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_may_miss_a_write_ends_soon() {
+        let cache = InMemoryTaskCache::new();
+        cache.bump_generation().await.unwrap();
+        cache.put_page("all", 1, b"[]").await.unwrap();
+        advance(FRESH_PAGE_TTL).await;
+        assert!(cache.fetch_page("all").await.unwrap().page.is_none());
+        advance(INDEX_DELAY).await;
+        cache.put_page("all", 1, b"[]").await.unwrap();
+        advance(FRESH_PAGE_TTL).await;
+        assert!(cache.fetch_page("all").await.unwrap().page.is_some());
+    }
+}

@@ -1,8 +1,10 @@
 //! An embedded DynamoDB, over loopback HTTP.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::Database;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::StoreConfig;
@@ -16,6 +18,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Embedded {
     pub(crate) client: Client,
     pub(crate) config: StoreConfig,
+    pub(crate) address: String,
     server: JoinHandle<()>,
 }
 
@@ -42,8 +45,35 @@ impl Embedded {
         Self {
             client,
             config,
+            address: address.to_string(),
             server,
         }
+    }
+
+    /// Ends it, so that nobody answers any more.
+    pub(crate) async fn stop(mut self) -> Self {
+        self.server.abort();
+        drop((&mut self.server).await);
+        self
+    }
+
+    /// An item as it is stored.
+    pub(crate) async fn item(
+        &self,
+        table: &str,
+        key: &[(&str, AttributeValue)],
+    ) -> HashMap<String, AttributeValue> {
+        let mut request = self.client.get_item().table_name(table);
+        for (name, value) in key {
+            request = request.key(*name, value.clone());
+        }
+        request.send().await.unwrap().item.unwrap()
+    }
+
+    /// Stores an item as it is.
+    pub(crate) async fn put(&self, table: &str, item: HashMap<String, AttributeValue>) {
+        let request = self.client.put_item().table_name(table);
+        request.set_item(Some(item)).send().await.unwrap();
     }
 
     pub(crate) fn tasks(&self) -> DynamoDbTaskStore {

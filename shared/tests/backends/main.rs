@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;
+mod dynamodb_items;
 mod embedded;
 mod redis_faults;
 mod redis_server;
+mod schedules;
 mod stores;

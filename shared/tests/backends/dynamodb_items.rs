@@ -1,0 +1,221 @@
+//! What is true of DynamoDB alone: items expire, may be damaged, and answers get lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use shared::model::{ProjectId, Revision, Task, Timestamp};
+use shared::store::conformance::{moment, new_project, new_task, next_of, recount};
+use shared::store::{ProjectStore, StoreError, TaskQuery, TaskStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::embedded::Embedded;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+fn number(value: &str) -> AttributeValue {
+    AttributeValue::N(value.to_owned())
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+#[tokio::test]
+async fn a_task_is_gone_ninety_days_after_its_last_write() {
+    let embedded = Embedded::start().await;
+    let now_ms = Arc::new(AtomicI64::new(moment(0).as_millis()));
+    let clock = Arc::clone(&now_ms);
+    let store = embedded
+        .tasks()
+        .with_clock(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)));
+    let first = new_task("t");
+    let mut ledger = shared::fold::Ledger::default();
+    ledger.mark_adopted();
+    store.save(None, &first, Some(&ledger)).await.unwrap();
+    now_ms.fetch_add(89 * DAY_MS, Ordering::Relaxed);
+    let second = next_of(&first, |task| task.progress.current = Some(1));
+    store.save(Some(&first), &second, None).await.unwrap();
+    now_ms.fetch_add(2 * DAY_MS, Ordering::Relaxed);
+    let stored = store.fetch(&first.task_id).await.unwrap();
+    assert_eq!(stored, Some(second), "91 days after the first write");
+    let history = store.history(&first.task_id, None, None, 10).await.unwrap();
+    assert_eq!(history.len(), 1, "what changed first has expired");
+    now_ms.fetch_add(88 * DAY_MS, Ordering::Relaxed);
+    let ids = [first.task_id.clone()];
+    assert_eq!(store.fetch(&first.task_id).await.unwrap(), None);
+    assert_eq!(store.fetch_records(&ids).await.unwrap(), []);
+    let listed = store.list(&TaskQuery::default(), None, 10).await.unwrap();
+    assert_eq!(listed, []);
+    // Its items may still be there for days: a new task of this id takes nothing from them.
+    store.save(None, &first, None).await.unwrap();
+    let records = store.fetch_records(&ids).await.unwrap();
+    assert_eq!(records[0].task, first);
+    assert!(records[0].ledger.is_empty());
+    let again = store.save(None, &first, None).await;
+    assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
+    let embedded = Embedded::start().await;
+    let store = embedded.tasks();
+    let (damaged, healthy) = (new_task("damaged"), new_task("healthy"));
+    for task in [&damaged, &healthy] {
+        store.save(None, task, None).await.unwrap();
+    }
+    let key = |timestamp: &str| {
+        [
+            ("task_id", text("damaged")),
+            ("timestamp", number(timestamp)),
+        ]
+    };
+    let whole = embedded.item("tasks", &key("0")).await;
+    let damages = [
+        ("status", Some(text("sleeping"))),
+        ("status", None),
+        ("revision", Some(number("-1"))),
+        ("revision", Some(text("1"))),
+        ("progress_percentage", Some(number("256"))),
+        ("progress_current", Some(number("1.5"))),
+        ("created_at", Some(text("yesterday"))),
+        ("updated_at", Some(text("2026-11-21T09:30:00.000Z"))),
+        ("updated_at", Some(text("é#"))),
+        ("parts", Some(text("{"))),
+        ("metadata", Some(text("[]"))),
+        ("task_name", Some(AttributeValue::Null(true))),
+        ("format", Some(number("2"))),
+        ("format", None),
+    ];
+    for (name, value) in damages {
+        let mut item = whole.clone();
+        match value.clone() {
+            Some(value) => item.insert(name.to_owned(), value),
+            None => item.remove(name),
+        };
+        embedded.put("tasks", item).await;
+        let outcome = store.fetch(&damaged.task_id).await;
+        let is_corrupt = matches!(&outcome, Err(StoreError::Corrupt { .. }));
+        assert!(is_corrupt, "{name} {value:?}: {outcome:?}");
+        let ids = [damaged.task_id.clone()];
+        let outcome = store.fetch_records(&ids).await;
+        let is_corrupt = matches!(&outcome, Err(StoreError::Corrupt { .. }));
+        assert!(is_corrupt, "{name} {value:?}: {outcome:?}");
+        let listed = store.list(&TaskQuery::default(), None, 10).await.unwrap();
+        assert_eq!(listed, std::slice::from_ref(&healthy), "{name} {value:?}");
+    }
+}
+
+#[tokio::test]
+async fn heads_keep_the_names_that_other_readers_know() {
+    let embedded = Embedded::start().await;
+    let mut task = new_task("foobar");
+    task.progress.current = Some(5);
+    task.progress.total = Some(29);
+    task.progress.percentage = Some(17);
+    embedded.tasks().save(None, &task, None).await.unwrap();
+    let key = [("task_id", text("foobar")), ("timestamp", number("0"))];
+    let head = embedded.item("tasks", &key).await;
+    assert_eq!(head["task_name"], text("Task foobar"));
+    assert_eq!(head["status"], text("pending"));
+    assert_eq!(head["progress_current"], number("5"));
+    assert_eq!(head["progress_total"], number("29"));
+    assert_eq!(head["progress_percentage"], number("17"));
+    // FNV-1a of "foobar" is 0xbf9c_f968, by its authors, and there are three shards.
+    let shard = 0xbf9c_f968_u32 % 3;
+    assert_eq!(head["status_shard"], text(&format!("pending#{shard}")));
+}
+
+/// A way to the database that drops the connection instead of the first answer to a transaction.
+async fn lossy_way(to: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let lost = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&lost);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(&to).await.unwrap();
+            let counter = Arc::clone(&counter);
+            tokio::spawn(async move {
+                let mut request = vec![0; 64 * 1024];
+                let Ok(read) = client.read(&mut request).await else {
+                    return;
+                };
+                let request = &request[..read];
+                let is_transaction =
+                    String::from_utf8_lossy(request).contains("TransactWriteItems");
+                server.write_all(request).await.unwrap();
+                if is_transaction && counter.fetch_add(1, Ordering::Relaxed) == 0 {
+                    let mut answer = vec![0; 1024];
+                    assert!(server.read(&mut answer).await.unwrap() > 0);
+                    return;
+                }
+                let (mut from_client, mut to_client) = client.split();
+                let (mut from_server, mut to_server) = server.split();
+                let up = copy(&mut from_client, &mut to_server);
+                let down = copy(&mut from_server, &mut to_client);
+                drop(tokio::join!(up, down));
+            });
+        }
+    });
+    (address.to_string(), lost)
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_made_once_and_reported_as_made() {
+    let embedded = Embedded::start().await;
+    let project = new_project("p");
+    let stores = embedded.stores();
+    stores.projects.create(&project).await.unwrap();
+    let (address, attempts) = lossy_way(embedded.address.clone()).await;
+    let client = shared::aws::local_dynamodb(&format!("http://{address}"));
+    let lossy = shared::store::dynamodb::DynamoDbTaskStore::new(client, &embedded.config);
+    let mut task = new_task("t");
+    task.project_id = Some(project.project_id.clone());
+    lossy.save(None, &task, None).await.unwrap();
+    assert!(attempts.load(Ordering::Relaxed) >= 2);
+    let stored = stores.tasks.fetch(&task.task_id).await.unwrap();
+    assert_eq!(stored.as_ref(), Some(&task));
+    let metrics = metrics(&*stores.projects, &project.project_id).await;
+    assert_eq!(metrics, recount(&[&task], &project.project_id));
+}
+
+async fn metrics(projects: &dyn ProjectStore, id: &ProjectId) -> shared::model::Metrics {
+    projects.fetch(id).await.unwrap().unwrap().metrics
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_is_unavailable() {
+    let embedded = Embedded::start().await;
+    let store = embedded.tasks();
+    drop(embedded.stop().await);
+    let task = Task {
+        revision: Revision(1),
+        ..new_task("t")
+    };
+    let outcomes = [
+        store.fetch(&task.task_id).await.map(drop),
+        store.save(None, &task, None).await,
+        store.list(&TaskQuery::default(), None, 10).await.map(drop),
+        store.ping().await,
+    ];
+    for outcome in outcomes {
+        let is_unavailable = matches!(&outcome, Err(StoreError::Unavailable { .. }));
+        assert!(is_unavailable, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_is_refused_and_made_once() {
+    let embedded = Embedded::start().await;
+    let mut config = embedded.config.clone();
+    shared::store::tables::create_tables(&embedded.client, &config)
+        .await
+        .unwrap();
+    config.tasks_table = "elsewhere".to_owned();
+    let store = shared::store::dynamodb::DynamoDbTaskStore::new(embedded.client.clone(), &config);
+    let outcome = store.save(None, &new_task("t"), None).await;
+    let is_refused = matches!(&outcome, Err(StoreError::Refused { .. }));
+    assert!(is_refused, "{outcome:?}");
+}
