@@ -72,7 +72,11 @@ fn cues() -> Vec<Cue> {
 
 /// The lines of a sample, evenly spread over the time it takes.
 fn cues_of(sample: &'static Sample) -> impl Iterator<Item = Cue> {
-    let lines: Vec<_> = sample.text.lines().filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = sample
+        .text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .collect();
     let steps = u32::try_from(lines.len()).unwrap_or(u32::MAX).max(1);
     let pause = sample.lasts / steps;
     lines.into_iter().zip(0..).map(move |(line, step)| Cue {
