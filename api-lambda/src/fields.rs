@@ -95,7 +95,20 @@ impl Fields {
         None
     }
 
-    /// A text that stands for something: an id, or a word out of a set.
+    /// An id. Those that a path takes for steps within itself could never be asked for.
+    pub(crate) fn id<T>(&mut self, name: &str) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let given = self.given.get(name).and_then(Value::as_str);
+        if matches!(given, Some("." | "..")) {
+            self.given.remove(name);
+            self.reject(name, "must be more than a dot or two");
+        }
+        self.parsed(name)
+    }
+
+    /// A text that stands for a value: an id that exists already, or a word out of a set.
     pub(crate) fn parsed<T>(&mut self, name: &str) -> Option<T>
     where
         T: FromStr<Err: Display>,

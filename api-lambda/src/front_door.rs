@@ -97,7 +97,8 @@ impl Door {
     /// Whether the client asked for `path` with the stage before it.
     fn is_put_before(&self, path: &str) -> bool {
         let client_path = self.client_path.as_deref();
-        client_path.and_then(|client| client.strip_prefix(&self.stage)) == Some(path)
+        let rest = client_path.and_then(|client| client.strip_prefix(&self.stage));
+        rest.map(|rest| if rest.is_empty() { "/" } else { rest }) == Some(path)
     }
 }
 

@@ -37,6 +37,20 @@ pub enum InvokeError {
     Collect(#[from] CollectError),
 }
 
+impl From<InvokeError> for lambda_runtime::Diagnostic {
+    /// What Lambda tells the caller: which kind of failure it is, and its outermost message.
+    fn from(error: InvokeError) -> Self {
+        let error_type = match error {
+            InvokeError::Trigger(_) => "InvalidTrigger",
+            InvokeError::Collect(_) => "StoreUnavailable",
+        };
+        Self {
+            error_type: error_type.to_owned(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
 /// Runs one invocation of the function: `event` is what Lambda was given, `deadline_ms` when it will be stopped,
 /// in milliseconds since 1970 (0: never).
 ///

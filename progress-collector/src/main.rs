@@ -1,2 +1,22 @@
 //! The collector as a Lambda function.
-fn main() {}
+
+use std::env;
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use progress_collector::{invoke, wiring};
+use serde_json::Value;
+use shared::config::Settings;
+use shared::telemetry;
+
+// What there is to wait for is the network: more threads would only cost their start.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let lookup = |name: &str| env::var(name).ok();
+    let json = lookup("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format == "JSON");
+    telemetry::init(json, lookup("RUST_LOG").as_deref());
+    let collector = &wiring::connect(&Settings::new(&lookup)).await?;
+    run(service_fn(async move |event: LambdaEvent<Value>| {
+        invoke(collector, &event.payload, event.context.deadline).await
+    }))
+    .await
+}

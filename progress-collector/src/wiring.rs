@@ -1,1 +1,40 @@
-//! Clients, made once at cold start.
+//! Clients, made once at cold start. Nothing is connected to before the first invocation, so that the function
+//! starts whatever is down.
+
+use std::sync::Arc;
+
+use shared::aws;
+use shared::cache::TaskCache;
+use shared::cache::redis::RedisTaskCache;
+use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
+use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig};
+use shared::log_source::CloudWatchLogSource;
+use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
+
+use crate::collector::{Collector, CollectorConfig, Parts};
+
+/// The collector that `settings` ask for, on DynamoDB, Redis and CloudWatch Logs.
+///
+/// # Errors
+///
+/// A setting that is missing or makes no sense.
+pub async fn connect(settings: &Settings<'_>) -> Result<Collector, ConfigError> {
+    let config = CollectorConfig::from_settings(settings)?;
+    let tables = StoreConfig::from_settings(settings)?;
+    let checkpoints = settings.required("CHECKPOINTS_TABLE_NAME")?;
+    let cache: Option<Arc<dyn TaskCache>> = match CacheConfig::from_settings(settings)? {
+        Some(cache) => Some(Arc::new(RedisTaskCache::new(&cache)?)),
+        None => None,
+    };
+
+    let aws = aws::load_config().await;
+    let dynamodb = aws::dynamodb(&aws);
+    let parts = Parts {
+        tasks: Arc::new(DynamoDbTaskStore::new(dynamodb.clone(), &tables)),
+        projects: Arc::new(DynamoDbProjectStore::new(dynamodb.clone(), &tables)),
+        checkpoints: Arc::new(DynamoDbCheckpointStore::new(dynamodb, checkpoints)),
+        cache,
+        logs: Arc::new(CloudWatchLogSource::new(aws::cloudwatch_logs(&aws))),
+    };
+    Ok(Collector::new(parts, config))
+}

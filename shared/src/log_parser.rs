@@ -17,6 +17,8 @@ mod text;
 
 #[cfg(test)]
 mod corpus_tests;
+#[cfg(test)]
+mod property_tests;
 
 use crate::model::TaskStatus;
 
@@ -45,7 +47,7 @@ pub enum Observation {
     Agent(AgentObservation),
 }
 
-/// What a run does to a stack.
+/// What a run does to a stack, from the least special to the most.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]

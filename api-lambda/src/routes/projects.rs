@@ -91,7 +91,7 @@ async fn create(
 }
 
 fn parse(mut fields: Fields, now: Timestamp) -> Result<Project, ApiError> {
-    let project_id = fields.parsed("project_id");
+    let project_id = fields.id("project_id");
     let project_name = fields.text("project_name", TextRule::Name(MAX_NAME_CHARS));
     let project_name = fields.require("project_name", project_name);
     let description = fields.text("description", TextRule::Message(MAX_DESCRIPTION_BYTES));

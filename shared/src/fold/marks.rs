@@ -78,7 +78,8 @@ pub(super) struct Run {
     pub(super) end: Option<(Position, Ending)>,
     /// Where a line of its own first said so.
     pub(super) end_line: Option<Position>,
-    /// What is being done.
+    /// What is being done. A change set is announced as a deploy whatever it is for, so that the more special
+    /// operation counts.
     pub(super) operation: Option<Operation>,
     /// How many stacks the run has, where that is said.
     pub(super) stacks: Option<u32>,
@@ -153,7 +154,7 @@ impl Marks {
                     };
                 }
                 Mark::Start { operation, stacks } => {
-                    run.operation = operation.or(run.operation);
+                    run.operation = run.operation.max(operation);
                     run.stacks = run.stacks.max(stacks);
                 }
                 Mark::End { ending, row } => {

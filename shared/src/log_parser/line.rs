@@ -113,6 +113,18 @@ pub(super) fn strip_prefixes(line: &str) -> &str {
     rest
 }
 
+/// [`strip_prefixes`], for a column that may be a time of day, which stays.
+pub(super) fn strip_column_prefixes(column: &str) -> &str {
+    let mut rest = trim(column);
+    for _ in 0..MAX_PREFIXES {
+        let Some(stripped) = strip_dated(rest) else {
+            break;
+        };
+        rest = stripped;
+    }
+    rest
+}
+
 /// [`strip_prefixes`], for lines that are not event rows: also without the name that compose puts in front.
 pub(super) fn strip_all_prefixes(line: &str) -> &str {
     let mut rest = strip_prefixes(line);
@@ -126,8 +138,8 @@ pub(super) fn strip_all_prefixes(line: &str) -> &str {
 }
 
 fn strip_one(line: &str) -> Option<&str> {
-    if let Some(found) = PREFIX.find(line) {
-        return line.get(found.end()..).map(trim);
+    if let Some(rest) = strip_dated(line) {
+        return Some(rest);
     }
     let found = BARE_TIME.find(line)?;
     let rest = line.get(found.end()..).map(trim)?;
@@ -137,6 +149,11 @@ fn strip_one(line: &str) -> Option<&str> {
             .iter()
             .any(|start| rest.starts_with(start));
     (!is_column && !rest.is_empty()).then_some(rest)
+}
+
+fn strip_dated(line: &str) -> Option<&str> {
+    let found = PREFIX.find(line)?;
+    line.get(found.end()..).map(trim)
 }
 
 #[cfg(test)]

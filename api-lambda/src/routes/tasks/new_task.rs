@@ -16,7 +16,7 @@ const MAX_STEP_CHARS: usize = 256;
 
 /// The task as `fields` have it, made at `now`.
 pub(super) fn parse(mut fields: Fields, now: Timestamp) -> Result<Task, ApiError> {
-    let task_id = fields.parsed("task_id");
+    let task_id = fields.id("task_id");
     let task_name = fields.text("task_name", TextRule::Name(MAX_NAME_CHARS));
     let task_name = fields.require("task_name", task_name);
     let task_type = fields.parsed("task_type");
@@ -24,7 +24,7 @@ pub(super) fn parse(mut fields: Fields, now: Timestamp) -> Result<Task, ApiError
     let status = fields.parsed("status").unwrap_or(TaskStatus::Pending);
     let priority = fields.parsed("priority");
     let progress = fields.progress("progress").unwrap_or_default();
-    let project_id = fields.parsed("project_id");
+    let project_id = fields.id("project_id");
     let message = fields.text("message", TextRule::Message(MAX_MESSAGE_BYTES));
     let phase = fields.text("phase", TextRule::Name(MAX_STEP_CHARS));
     let current_step = fields.text("current_step", TextRule::Name(MAX_STEP_CHARS));

@@ -2,7 +2,7 @@
 
 use super::name::{is_cfn_name, last_cfn_name};
 use super::status::{self, Status};
-use crate::log_parser::line::strip_prefixes;
+use crate::log_parser::line::{strip_column_prefixes, strip_prefixes};
 use crate::log_parser::text::{clip, clip_some, head};
 use crate::log_parser::{CdkObservation, Counter, ParseError, StackState};
 
@@ -88,7 +88,7 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
     let stack = if counter.is_some() {
         let index = status_at.checked_sub(3);
         index.and_then(|index| stack_column(columns.cells.get(index)?, index == 0))
-    } else if is_time(strip_prefixes(time)) {
+    } else if is_time(strip_column_prefixes(time)) {
         columns.before(status_at, 2).and_then(last_cfn_name)
     } else {
         // Without time and counter the stack is all there is.

@@ -18,7 +18,7 @@ struct Ends {
     cancelled: RegexSet,
 }
 
-const COMPLETED: [&str; 16] = [
+const COMPLETED: [&str; 17] = [
     // pytest, with or without its rulers
     r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     // ant, gradle, maven, xcodebuild, dotnet
@@ -44,6 +44,8 @@ const COMPLETED: [&str; 16] = [
     r"^(?:Apply|Destroy) complete! Resources: ",
     // yarn
     r"^(?:✨ +)?Done in [0-9.]+m?s\.?$",
+    // dbt
+    r"^Completed successfully$",
     // ctest, jest
     r"^100% tests passed, 0 tests failed out of [0-9]+",
     r"^Tests: +(?:[0-9]+ (?:skipped|todo), )*[0-9]+ passed, [0-9]+ total$",
@@ -51,12 +53,14 @@ const COMPLETED: [&str; 16] = [
     r"^(?:Finished: SUCCESS|Job succeeded)$",
 ];
 
-const FAILED: [&str; 17] = [
+const FAILED: [&str; 19] = [
     r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
     r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
     // ninja, make
-    r"^FAILED: \S",
+    r"^FAILED: [^\s0-9]",
+    // unittest
+    r"^FAILED \((?:failures|errors)=",
     r"^ninja: build stopped: (?:subcommand failed|error)",
     r"^g?make(?:\[[0-9]+\])?: \*\*\* .*(?:Error [0-9]+|Stop\.)$",
     // docker, buildkit
@@ -72,6 +76,7 @@ const FAILED: [&str; 17] = [
     // ctest, jest, cargo
     r"^[0-9]{1,2}% tests passed, [1-9][0-9]* tests? failed out of [0-9]+",
     r"^Tests: +[1-9][0-9]* failed, .*[0-9]+ total$",
+    r"^Completed with [1-9][0-9]* (?:partial )?errors?\b",
     r"^test result: FAILED\. ",
     // CI servers
     r"^(?:Finished: FAILURE$|Job failed: |ERROR: Job failed)",

@@ -3,7 +3,7 @@
 use super::Found;
 use super::scan::Candidate;
 use super::words::{
-    counted, ends_with_bar, has_measure, has_work, is_done, is_work, starts_with_bar,
+    counted, ends_with_bar, has_measure, has_work, is_done, is_unit, is_work, starts_with_bar,
 };
 use crate::log_parser::{Counter, CounterKind};
 
@@ -33,10 +33,20 @@ type Kind = Option<(CounterKind, Option<u8>)>;
 
 fn kind(candidate: Candidate<'_>, total: u64) -> Kind {
     let Candidate { before, after, .. } = candidate;
+    let next = after.trim_start_matches(' ');
+    let next = next
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
+    if is_unit(next) {
+        return None;
+    }
     word_before(before)
         .map(|kind| (kind, None))
         .or_else(|| rate_after(before, after))
         .or_else(|| bar_beside(before, after))
+        .or_else(|| dots_before(before, after))
+        .or_else(|| model_of_dbt(candidate))
         .or_else(|| bracketed(candidate, total))
         .or_else(|| in_parentheses(candidate))
         .or_else(|| work_before(before))
@@ -68,13 +78,12 @@ fn word_before(before: &str) -> Option<CounterKind> {
 /// tqdm: `67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]`
 fn rate_after(before: &str, after: &str) -> Kind {
     let rate = after.trim_start().strip_prefix('[')?;
-    let (elapsed, rest) = rate.split_once('<')?;
+    let (elapsed, _) = rate.split_once('<')?;
     let is_time = elapsed.len() <= 12
         && elapsed.contains(':')
         && elapsed
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b':');
-    let _ = rest;
     is_time.then(|| (CounterKind::Bar, bar_percentage(before)))
 }
 
@@ -96,6 +105,36 @@ fn bar_beside(before: &str, after: &str) -> Kind {
         .then(|| (CounterKind::Bar, bar_percentage(before)))
 }
 
+/// PHPUnit's `.......... 63 / 189 ( 33%)`
+fn dots_before(before: &str, after: &str) -> Kind {
+    let share = after.trim_start().strip_prefix('(')?;
+    let (percentage, rest) = share.split_once("%)")?;
+    let percentage = percentage
+        .trim()
+        .parse()
+        .ok()
+        .filter(|&percentage: &u8| percentage <= 100)?;
+    let marks = before
+        .trim_end()
+        .bytes()
+        .rev()
+        .take_while(|byte| b".FEWRSIDN".contains(byte));
+    let is_ours =
+        rest.trim().is_empty() && (marks.take(5).count() == 5 || before.trim().is_empty());
+    is_ours.then_some((CounterKind::Item, Some(percentage)))
+}
+
+/// dbt's `3 of 10 START sql table model …` and `3 of 10 OK created …`
+fn model_of_dbt(candidate: Candidate<'_>) -> Kind {
+    let first = candidate.after.split_whitespace().next()?;
+    let is_state = matches!(
+        first,
+        "START" | "OK" | "ERROR" | "PASS" | "FAIL" | "WARN" | "SKIP"
+    );
+    let is_first = candidate.is_near_start && candidate.before.trim().is_empty();
+    (is_first && is_state).then_some((CounterKind::Item, None))
+}
+
 /// `[3/10] …`, `#9 [builder 2/6] …`, `Building module [2/5]`, `[6400/60000 (11%)]`
 fn bracketed(candidate: Candidate<'_>, total: u64) -> Kind {
     let Candidate {
@@ -113,7 +152,15 @@ fn bracketed(candidate: Candidate<'_>, total: u64) -> Kind {
             .is_empty()
             .then_some((CounterKind::Bar, Some(percentage)));
     }
-    let after = after.trim_start().strip_prefix(']')?;
+    // Unity's builds print the seconds as well: `[ 12/345  3s] …`.
+    let elapsed = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+    let elapsed = elapsed
+        .strip_prefix("s]")
+        .filter(|_| after.starts_with(' '));
+    let after = match elapsed {
+        Some(rest) => rest,
+        None => after.trim_start().strip_prefix(']')?,
+    };
     if !inner.trim().is_empty() {
         // Buildkit names the stage in the brackets.
         let is_stage = inner.ends_with(' ')
@@ -153,7 +200,10 @@ fn in_parentheses(candidate: Candidate<'_>) -> Kind {
     let lead = candidate.before.trim_end().strip_suffix('(')?;
     let rest = candidate.after.trim_start().strip_prefix(')')?;
     let is_first = candidate.is_near_start && is_line_start(lead) && !is_blank(rest);
-    let is_progress = is_first || is_blank(rest) && has_work(lead) && !has_measure(lead);
+    // nextest: `PASS [   0.005s] (3/10) …`
+    let is_timed = lead.trim_end().ends_with("s]");
+    let is_progress =
+        is_first || is_timed || is_blank(rest) && has_work(lead) && !has_measure(lead);
     (is_progress && !is_retry(rest) && !is_retry(lead)).then_some((CounterKind::Bracket, None))
 }
 

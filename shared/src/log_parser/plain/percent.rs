@@ -19,8 +19,8 @@ pub(super) fn classify(candidate: Candidate<'_>, percentage: u64, found: &mut Fo
     let Ok(percentage) = u8::try_from(percentage) else {
         return Used::default();
     };
-    let mut put = |current, total| {
-        let kind = if total == None::<u64> {
+    let mut put = |current: Option<u64>, total: Option<u64>| {
+        let kind = if total.is_none() {
             CounterKind::Percent
         } else {
             CounterKind::Bar
@@ -61,8 +61,10 @@ pub(super) fn classify(candidate: Candidate<'_>, percentage: u64, found: &mut Fo
 fn count_after(candidate: Candidate<'_>) -> Option<(u64, u64, usize)> {
     let Candidate { before, after, .. } = candidate;
     let (text, separator, close) = if let Some(text) = after.strip_prefix(" (") {
-        let label = before.trim_end().strip_suffix(':')?;
-        let is_phase = has_gerund(label) && !has_measure(label);
+        let is_phase = match before.trim_end().strip_suffix(':') {
+            Some(label) => has_gerund(label) && !has_measure(label),
+            None => ends_with_bar(before),
+        };
         (is_phase.then_some(text)?, "/", ")")
     } else {
         let text = after.strip_prefix("] ").filter(|_| is_opened(before))?;
@@ -136,7 +138,8 @@ fn is_bracketed(candidate: Candidate<'_>) -> bool {
         .strip_prefix("[gw")
         .is_some_and(|rest| rest.ends_with(']'));
     let is_leading = is_near_start && (lead.is_empty() || is_worker);
-    let is_trailing = after.trim().is_empty() && !has_measure(lead);
+    // k6's `default   [  45% ] 10 VUs`
+    let is_trailing = !has_measure(lead) && (after.trim().is_empty() || after.contains(" VUs"));
     is_leading || is_trailing
 }
 
@@ -156,6 +159,8 @@ fn is_progress(candidate: Candidate<'_>) -> bool {
         || ends_with_bar(before)
         || starts_with_bar(after)
         || has_rate(after)
+        // youtube-dl's `45% of 12.3MiB at 1.2MiB/s`
+        || is_leading && after.starts_with(" of ") && after.contains("B at ")
         // apt's `45% [Working]`
         || is_leading && after.starts_with(" [")
         // `Reading package lists... 45%`, `(Reading database ... 45%`

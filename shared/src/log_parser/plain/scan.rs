@@ -4,7 +4,11 @@ use super::{Found, pair, percent};
 use crate::log_parser::text::{head, tail};
 
 /// How far around a number its meaning is looked for, in bytes.
-const WINDOW: usize = 160;
+const WINDOW: usize = 128;
+
+/// How much of a long line is read at its start and at its end: enough for what a tool writes on one line, and
+/// for the last of many frames of a bar.
+const ENDS: usize = 16 * 1024;
 
 /// Numbers with what stands around them.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +31,11 @@ pub(super) fn counters(line: &str) -> Found {
         .and_then(|rest| rest.iter().position(u8::is_ascii_digit))
     {
         let start = at + offset;
+        let last_part = bytes.len().saturating_sub(ENDS);
+        if (ENDS..last_part).contains(&start) {
+            at = last_part;
+            continue;
+        }
         let Some(number) = number(bytes, start) else {
             // Out of range: skip its digits.
             at = skip_digits(bytes, start);

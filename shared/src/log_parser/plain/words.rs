@@ -11,9 +11,11 @@ pub(super) fn counted(word: &str) -> Option<CounterKind> {
     let word = lower(word, &mut buffer)?;
     Some(match word {
         "epoch" | "task" | "phase" | "stage" | "milestone" | "wave" | "fold" => CounterKind::Phase,
-        "step" | "steps" | "stp" | "iteration" | "iter" | "round" | "turn" | "cycle" | "level"
-        | "pass" | "chapter" | "section" | "part" | "loop" | "trial" | "generation" | "episode"
-        | "progress" | "sprint" | "story" | "subtask" | "lesson" => CounterKind::Step,
+        "step" | "steps" | "stp" | "iteration" | "iter" | "round" | "turn" | "cycle" | "pass"
+        | "run" | "action" | "todo" | "chapter" | "section" | "part" | "loop" | "trial"
+        | "generation" | "episode" | "progress" | "sprint" | "story" | "subtask" | "lesson" => {
+            CounterKind::Step
+        }
         "item" | "items" | "batch" | "batches" | "file" | "files" | "image" | "images" | "page"
         | "pages" | "chunk" | "chunks" | "record" | "records" | "row" | "rows" | "test"
         | "query" | "question" | "sample" | "samples" | "document" | "documents" | "doc"
@@ -26,19 +28,23 @@ pub(super) fn counted(word: &str) -> Option<CounterKind> {
         | "patch" | "agent" | "tasks" | "user" | "users" | "entry" | "entries" | "symbol"
         | "ticker" | "track" | "song" | "book" | "photo" | "message" | "messages" | "email"
         | "contact" | "lead" | "job" | "jobs" | "request" | "crate" | "layer" | "slide"
-        | "tile" | "variant" | "benchmark" => CounterKind::Item,
+        | "tile" | "variant" | "benchmark" | "config" | "group" | "pair" | "seed" | "command"
+        | "keyword" | "topic" | "category" | "channel" | "domain" | "company" | "pipeline" => {
+            CounterKind::Item
+        }
         _ => return None,
     })
 }
 
 /// Whether `word` says that something is being worked off: `Processing`, `Downloaded`.
 pub(super) fn is_work(word: &str) -> bool {
-    const WORK: [&str; 46] = [
+    const WORK: [&str; 47] = [
         "process", "download", "upload", "complet", "finish", "runn", "build", "built", "compil",
         "install", "migrat", "import", "export", "load", "copy", "copi", "index", "analyz",
         "analys", "fetch", "scann", "render", "train", "evaluat", "generat", "convert", "sync",
         "execut", "crawl", "scrap", "translat", "pars", "extract", "compress", "transcod", "encod",
-        "verif", "check", "rebas", "apply", "link", "clon", "mov", "push", "pull", "optimiz",
+        "verify", "verifi", "check", "rebas", "apply", "link", "clon", "mov", "push", "pull",
+        "optimiz",
     ];
     let mut buffer = [0; MAX_WORD];
     let Some(word) = lower(word, &mut buffer) else {
@@ -95,7 +101,11 @@ pub(super) fn has_measure(text: &str) -> bool {
         "precision",
         "recall",
     ];
-    words(text).any(|word| {
+    // A name of a file or of a test may hold any word.
+    let is_name =
+        |token: &&str| token.contains('/') || token.contains("::") || token.ends_with(".py");
+    let tokens = text.split_whitespace().filter(|token| !is_name(token));
+    tokens.flat_map(words).any(|word| {
         let mut buffer = [0; MAX_WORD];
         lower(word, &mut buffer).is_some_and(|word| MEASURES.contains(&word))
     })
@@ -120,6 +130,38 @@ pub(super) fn is_done(word: &str) -> bool {
         "imported",
     ];
     DONE.iter().any(|done| word.eq_ignore_ascii_case(done))
+}
+
+/// Whether `word` makes the pair before it a size or a state of health: `12/45 MB`, `3/3 replicas`.
+pub(super) fn is_unit(word: &str) -> bool {
+    const UNITS: [&str; 24] = [
+        "b",
+        "kb",
+        "mb",
+        "gb",
+        "tb",
+        "kib",
+        "mib",
+        "gib",
+        "bytes",
+        "pods",
+        "pod",
+        "replicas",
+        "nodes",
+        "containers",
+        "instances",
+        "workers",
+        "vus",
+        "threads",
+        "healthy",
+        "ready",
+        "up",
+        "stars",
+        "points",
+        "running",
+    ];
+    let mut buffer = [0; MAX_WORD];
+    lower(word, &mut buffer).is_some_and(|word| UNITS.contains(&word))
 }
 
 /// Whether a percentage before `word` at the start of a line is a bundler's or a loader's: `41% building`.

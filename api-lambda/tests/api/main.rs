@@ -1,0 +1,13 @@
+//! The API as a client meets it: requests into the router, on parts in memory.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod cache;
+mod health;
+mod paging;
+mod problems;
+mod projects;
+mod properties;
+mod sample_events;
+mod tasks;
+mod world;
