@@ -1,4 +1,5 @@
 //! The real program, as a user runs it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod program;
 mod report;
