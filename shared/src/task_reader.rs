@@ -138,9 +138,7 @@ impl TaskReader {
         if let Some(page) = page {
             return Ok(page);
         }
-        // One more than asked for tells whether there is a next page. A store lists no more than the
-        // largest page: there a full page has to do, and the next one may be empty.
-        let wanted = (limit + 1).min(MAX_PAGE_LIMIT);
+        let wanted = look_ahead(limit);
         let after = request.after.as_ref();
         let mut tasks = self.tasks.list(&request.query, after, wanted).await?;
         let has_more = tasks.len() >= wanted;
@@ -251,6 +249,12 @@ fn heeded<T>(outcome: Result<T, CacheError>) -> Option<T> {
     outcome
         .inspect_err(|error| warn!(error = error_chain(error), "went on without the cache"))
         .ok()
+}
+
+/// How many tasks to ask the store for. One more than wanted tells whether there is a next page; but a
+/// store lists no more than the largest page, so after a full one of these the next may be empty.
+fn look_ahead(limit: usize) -> usize {
+    (limit + 1).min(MAX_PAGE_LIMIT)
 }
 
 fn page_key(request: &ListRequest, limit: usize) -> String {

@@ -10,7 +10,9 @@ use crate::model::{TaskId, Timestamp};
 use crate::store::memory::InMemoryStore;
 use crate::store::{ListPosition, ProjectStore, TaskQuery, TaskStore};
 
-use super::{ListRequest, Renderer, SavedTask, TaskReader, WriteThrough, canonical_query};
+use super::{
+    ListRequest, Renderer, SavedTask, TaskReader, WriteThrough, canonical_query, look_ahead,
+};
 
 const STALE_AFTER: Duration = Duration::from_secs(900);
 
@@ -114,6 +116,11 @@ fn no_bytes_outlive_the_moment_a_task_turns_stale() {
     assert_eq!(ttl(TaskStatus::Running, 900), 1);
     assert_eq!(ttl(TaskStatus::Running, 901), 60);
     assert_eq!(ttl(TaskStatus::Running, -500), 60);
+}
+
+#[test]
+fn a_store_is_never_asked_for_more_than_it_lists() {
+    assert_eq!([1, 199, 200].map(look_ahead), [2, 200, 200]);
 }
 
 #[test]

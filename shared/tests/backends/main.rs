@@ -5,6 +5,7 @@
 mod caches;
 mod dynamodb_items;
 mod embedded;
+mod reading;
 mod redis_faults;
 mod redis_server;
 mod schedules;

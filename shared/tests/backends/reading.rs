@@ -1,0 +1,116 @@
+//! The read path and its write-through on a real Redis before an embedded DynamoDB.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::cache::TaskCache;
+use shared::model::{Task, Timestamp};
+use shared::store::conformance::Stores;
+use shared::store::{ListPosition, TaskQuery};
+use shared::task_reader::{ListRequest, Renderer, SavedTask, TaskReader, WriteThrough};
+
+use crate::embedded::Embedded;
+use crate::redis_server::RedisServer;
+
+fn task(id: &str, revision: u64, now: Timestamp) -> Task {
+    let task = json!({
+        "task_id": id, "task_name": "配備 · \"x\"", "task_type": "build", "status": "running",
+        "progress": {"current": revision}, "run": now, "revision": revision,
+        "created_at": now, "updated_at": now, "metadata": {"a": [1.5, null, {"b": "\u{0}"}]},
+    });
+    serde_json::from_value(task).unwrap()
+}
+
+/// The read path and the write path over the same parts.
+struct Paths {
+    stores: Stores,
+    reader: TaskReader,
+    write_through: WriteThrough,
+}
+
+impl Paths {
+    fn of(stores: Stores, cache: Arc<dyn TaskCache>) -> Self {
+        let renderer = Renderer::new(Duration::from_secs(900));
+        let (tasks, projects) = (stores.tasks.clone(), stores.projects.clone());
+        Self {
+            reader: TaskReader::new(tasks, projects, Some(cache.clone()), renderer),
+            write_through: WriteThrough::new(Some(cache), renderer),
+            stores,
+        }
+    }
+
+    async fn save(&self, previous: Option<&Task>, next: &Task) {
+        self.stores.tasks.save(previous, next, None).await.unwrap();
+        let saved = [SavedTask { previous, next }];
+        let failures = self
+            .write_through
+            .tasks_saved(&saved, next.updated_at)
+            .await;
+        assert_eq!(failures, 0);
+    }
+
+    async fn show(&self, id: &str, now: Timestamp) -> Value {
+        let read = self.reader.fetch_task(&id.parse().unwrap(), now).await;
+        serde_json::from_slice(&read.unwrap().unwrap()).unwrap()
+    }
+
+    async fn list(&self, now: Timestamp) -> Value {
+        let request = ListRequest {
+            query: TaskQuery::default(),
+            after: None,
+            limit: 2,
+        };
+        let cursor = |last: &ListPosition| last.task_id.to_string();
+        let read = self.reader.list_tasks(&request, cursor, now).await;
+        serde_json::from_slice(&read.unwrap()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_also_without_the_store() {
+    let database = Embedded::start().await;
+    let (cache, _server) = RedisServer::start_with_cache().await;
+    let paths = Paths::of(database.stores(), Arc::new(cache));
+    let now = Timestamp::now();
+
+    let first = task("a", 1, now);
+    paths.save(None, &first).await;
+    assert_eq!(paths.show("a", now).await["progress"]["current"], 1);
+    let next = task("a", 2, now);
+    paths.save(Some(&first), &next).await;
+    paths.save(None, &task("b", 1, now)).await;
+    paths.save(None, &task("c", 1, now)).await;
+
+    let page = paths.list(now).await;
+    let tasks = page["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2);
+    assert_eq!(page["next_cursor"], tasks[1]["task_id"]);
+    let mut expected = serde_json::to_value(&next).unwrap();
+    expected["stale"] = false.into();
+    assert_eq!(paths.show("a", now).await, expected);
+
+    let _database = database.stop().await;
+    assert_eq!(paths.show("a", now).await, expected);
+    let missed = paths.reader.fetch_task(&"d".parse().unwrap(), now).await;
+    assert!(missed.is_err());
+}
+
+#[tokio::test]
+async fn rubbish_in_redis_is_replaced() {
+    let database = Embedded::start().await;
+    let (cache, _server) = RedisServer::start_with_cache().await;
+    let cache: Arc<dyn TaskCache> = Arc::new(cache);
+    let paths = Paths::of(database.stores(), cache.clone());
+    let now = Timestamp::now();
+    let saved = task("a", 1, now);
+    paths.stores.tasks.save(None, &saved, None).await.unwrap();
+    for rubbish in [b"".as_slice(), b"{\"revision\":9}", b"\xff", b"[1,"] {
+        let revision = task("a", 9, now).revision;
+        let put = cache.put_task(&saved.task_id, revision, rubbish, Duration::from_secs(60));
+        put.await.unwrap();
+        assert_eq!(paths.show("a", now).await["task_name"], saved.task_name);
+        let held = cache.fetch_task(&saved.task_id).await.unwrap().unwrap();
+        assert!(held.starts_with(br#"{"task_id":"a","#));
+    }
+}
