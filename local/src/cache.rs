@@ -15,7 +15,7 @@ pub(crate) enum LocalCache {
     /// The one at `REDIS_ENDPOINT`.
     Given(Arc<dyn TaskCache>),
     /// One of our own.
-    Started(Arc<dyn TaskCache>, RedisProcess),
+    Started(Arc<dyn TaskCache>, Box<RedisProcess>),
     /// None, as none can be started.
     Absent(RedisError),
     /// None, as none is wanted.
@@ -48,7 +48,8 @@ impl LocalCache {
             auth_token: None,
             tls: false,
         };
-        Ok(Self::Started(Arc::new(RedisTaskCache::new(&config)?), redis))
+        let cache = Arc::new(RedisTaskCache::new(&config)?);
+        Ok(Self::Started(cache, Box::new(redis)))
     }
 
     /// The cache.

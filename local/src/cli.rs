@@ -14,6 +14,28 @@ Examples:
   local report --agents run.log --json      the same, as the API answers it
   local services                            what `cargo lambda watch` needs";
 
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  local serve                               watch bundled sample runs
+  local serve --cdk deploy.log --data .local
+  npx cdk deploy --progress events 2>&1 | tee deploy.log | local serve --cdk -
+
+Redis: the one at REDIS_ENDPOINT, or else a redis-server on PATH is started, or else none.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  local report --cdk deploy.log
+  local report --cdk deploy.log --agents logs/ --json | jq '.tasks[].status'
+  git show main:deploy.log | local report --cdk -
+
+Each file is a log stream, named by the file without its extension.";
+
+const SERVICES_EXAMPLES: &str = "\
+Examples:
+  local services
+  local services --dynamodb-port 0 --redis-port 0 --env-file /tmp/functions.env
+  cargo lambda watch --env-file local.env   in another terminal";
+
 /// Turns the logs of deploys and agents into tasks with live progress, on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "local", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -34,10 +56,13 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the API and collect logs as they grow, or bundled sample runs; the default
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Read logs once and print the tasks in them
+    #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
     /// Run DynamoDB and Redis for `cargo lambda watch`, until Ctrl-C
+    #[command(after_help = SERVICES_EXAMPLES)]
     Services(ServicesArgs),
 }
 

@@ -23,11 +23,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// What is logged unless `RUST_LOG` says otherwise. The embedded DynamoDB warns of each request it refuses,
+/// such as that for a table which is there already; who asked says what matters of that.
+const LOG_FILTER: &str = "warn,dynoxide=error";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let filter = env::var("RUST_LOG").ok();
-    shared::telemetry::init(false, filter.as_deref().or(Some("warn")));
+    shared::telemetry::init(false, filter.as_deref().or(Some(LOG_FILTER)));
     let outcome = match cli.command() {
         cli::Command::Serve(args) => serve::serve(&args).await,
         cli::Command::Report(args) => report::report(&args).await,

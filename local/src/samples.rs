@@ -46,7 +46,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
         log_stream: "nightly-digest",
         kind: LogKind::Agent,
         text: include_str!("../samples/nightly-digest.log"),
-        starts_after: Duration::from_secs(1),
+        starts_after: Duration::from_millis(200),
         lasts: Duration::from_secs(60),
     },
     Sample {

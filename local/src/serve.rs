@@ -1,13 +1,11 @@
 //! `serve`: the collector and the API in one process, on embedded parts.
 
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api_lambda::{ApiState, router};
 use progress_collector::{Collector, CollectorConfig, Parts};
-use shared::cache::TaskCache;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{Settings, stale_after};
 use shared::log_source::{FileLogSource, Reading};
@@ -103,10 +101,7 @@ fn announce(
     source: &FileLogSource,
 ) -> Result<(), Failure> {
     let mut text = format!("Miyabi Progress is on http://{address}\n");
-    let mut say = |what: &str, value: &str| {
-        // Writing to a string can't fail.
-        drop(writeln!(text, "  {what:<6}{value}"));
-    };
+    let mut say = |what: &str, value: &str| text.push_str(&format!("  {what:<6}{value}\n"));
     if has_logs(args) {
         let streams = |log_group| source.log_streams(log_group).join(", ");
         let cdk = streams(inputs::CDK_LOG_GROUP);
@@ -120,11 +115,17 @@ fn announce(
             if path.is_dir() {
                 say("Logs", &format!("files that come to {}", path.display()));
             } else if path != "-" && !path.exists() {
-                say("Logs", &format!("{} does not exist yet: waiting for it", path.display()));
+                say(
+                    "Logs",
+                    &format!("{} does not exist yet: waiting for it", path.display()),
+                );
             }
         }
     } else {
-        say("Logs", "bundled samples, again and again; --cdk FILE and --agents FILE follow your own");
+        say(
+            "Logs",
+            "bundled samples, again and again; --cdk FILE and --agents FILE follow your own",
+        );
     }
     say("Redis", &cache.to_string());
     match &args.data {
@@ -133,10 +134,15 @@ fn announce(
     }
     say("Try", &format!("curl -s http://{address}/api/tasks"));
     if !args.host.is_loopback() {
-        say("Note", "anyone who can reach this address may read and write: nobody is asked who they are");
+        say(
+            "Note",
+            "anyone who can reach this address may read and write: nobody is asked who they are",
+        );
     }
     say("End", "Ctrl-C");
     let mut output = io::stdout().lock();
     let written = output.write_all(text.as_bytes());
-    written.and_then(|()| output.flush()).map_err(Failure::Print)
+    written
+        .and_then(|()| output.flush())
+        .map_err(Failure::Print)
 }

@@ -1,8 +1,7 @@
 //! `services`: what the two functions need around them, for `cargo lambda watch`.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::cli::ServicesArgs;
@@ -50,11 +49,10 @@ fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> Str
         ("AUTH_MODE", "none".to_owned()),
     ];
     variables.extend(redis.map(|redis| ("REDIS_ENDPOINT", redis.address.to_string())));
-    variables.into_iter().fold(String::new(), |mut text, (name, value)| {
-        // Writing to a string can't fail.
-        drop(writeln!(text, "{name}={value}"));
-        text
-    })
+    let lines = variables.into_iter();
+    lines
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect()
 }
 
 fn announce(
@@ -83,5 +81,7 @@ fn announce(
     );
     let mut output = io::stdout().lock();
     let written = output.write_all(text.as_bytes());
-    written.and_then(|()| output.flush()).map_err(Failure::Print)
+    written
+        .and_then(|()| output.flush())
+        .map_err(Failure::Print)
 }

@@ -66,7 +66,10 @@ pub(crate) fn write_table(
     let rows: Vec<_> = tasks
         .iter()
         .flat_map(|task| {
-            let parts = task.parts.iter().map(|(name, part)| row_of_part(name, part));
+            let parts = task
+                .parts
+                .iter()
+                .map(|(name, part)| row_of_part(name, part));
             std::iter::once(row_of_task(task, is_stale(task))).chain(parts)
         })
         .collect();
@@ -239,13 +242,23 @@ mod tests {
   ✖ Db  █████░░░░░░░░░░░░░░░  28 %       2/7  rolled back
     Queue: name taken
 ";
-        assert_eq!(table(&[failed_deploy("CDK", "Queue: name taken")], 100, false), expected);
+        assert_eq!(
+            table(&[failed_deploy("CDK", "Queue: name taken")], 100, false),
+            expected
+        );
     }
 
     #[test]
     fn hostile_text_is_shown_on_one_line_without_controls() {
-        let shown = table(&[failed_deploy("\x1b[2Ja\r\nb\u{202E}c", "x\ny\x07")], 100, false);
-        assert!(!shown.chars().any(|char| char.is_control() && char != '\n'), "{shown}");
+        let shown = table(
+            &[failed_deploy("\x1b[2Ja\r\nb\u{202E}c", "x\ny\x07")],
+            100,
+            false,
+        );
+        assert!(
+            !shown.chars().any(|char| char.is_control() && char != '\n'),
+            "{shown}"
+        );
         assert!(!shown.contains('\u{202E}'));
         assert_eq!(shown.lines().count(), 4, "{shown}");
     }
@@ -255,7 +268,10 @@ mod tests {
         let tasks = [failed_deploy(&"長い名前".repeat(40), &"reason ".repeat(80))];
         for width in [50, 80, 100, 200] {
             let shown = table(&tasks, width, false);
-            assert!(shown.lines().all(|line| line.width() <= width), "{width}:\n{shown}");
+            assert!(
+                shown.lines().all(|line| line.width() <= width),
+                "{width}:\n{shown}"
+            );
         }
     }
 

@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::*;
 
 const GROUP: &str = "/local/cdk";
@@ -258,4 +260,53 @@ async fn what_can_not_be_a_stream_is_said() {
     assert!(matches!(refused, Err(LogSourceError::Refused { .. })));
     let unknown = whole.fetch_page(request("/other", None)).await;
     assert!(matches!(unknown, Err(LogSourceError::GroupNotFound(_))));
+}
+
+/// All events, without a runtime.
+fn all_at_once(source: &FileLogSource) -> Vec<LogEvent> {
+    let mut request = OwnedRequest {
+        log_group: GROUP.to_owned(),
+        start: at(0),
+        end: at(i64::MAX),
+        after: None,
+    };
+    let mut events = Vec::new();
+    loop {
+        let page = source.read_page(&request).unwrap();
+        events.extend(page.events);
+        let Some(token) = page.next_token else {
+            return events;
+        };
+        request.after = Some(token.parse().unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn lines_are_the_same_however_a_file_grows(
+        pieces in proptest::collection::vec("[a-z\r\n\u{e9}]{0,12}", 0..20),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("grown.log");
+        let following = FileLogSource::new(Reading::Following);
+        following.add_path(GROUP, &path).unwrap();
+        for (piece, ms) in pieces.iter().zip(0..) {
+            append(&path, piece.as_bytes());
+            following.poll(later(ms));
+        }
+        append(&path, b"\n");
+        following.poll(later(100));
+        let whole = FileLogSource::new(Reading::Whole);
+        whole.add_path(GROUP, &path).unwrap();
+        whole.poll(later(0));
+        let texts = |events: Vec<LogEvent>| -> Vec<_> {
+            let texts = events.into_iter();
+            texts.map(|event| (event.event_id, event.message)).collect()
+        };
+        let (grown, at_once) = (all_at_once(&following), all_at_once(&whole));
+        prop_assert!(grown.is_sorted_by_key(|event| event.timestamp));
+        prop_assert_eq!(texts(grown), texts(at_once));
+    }
 }

@@ -1,0 +1,9 @@
+//! The real program, as a user runs it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod program;
+mod report;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+mod services;

@@ -1,0 +1,126 @@
+//! `serve`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use crate::program::{Running, run, wait_for};
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn row(current: u32) -> String {
+    format!(
+        "Api | {current}/4 | 9:15:04 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Q{current} (Q{current}A)\n"
+    )
+}
+
+fn wait_for_step(program: &Running, log_stream: &str, current: u32) -> serde_json::Value {
+    wait_for("the step", || {
+        let task = program.task(log_stream)?;
+        (task["progress"]["current"] == current).then_some(task)
+    })
+}
+
+#[test]
+fn samples_move_and_nothing_is_left_at_the_end() {
+    let program = Running::serve(&[]);
+    wait_for("a task that moves", || {
+        let task = program.task("shop-deploy")?;
+        (task["progress"]["percentage"].as_u64()? > 0).then_some(())
+    });
+    let project = wait_for("the project", || {
+        let project = program.get("/api/projects/sample-shop");
+        (project["metrics"]["running"].as_u64()? > 0).then_some(project)
+    });
+    assert_eq!(project["project_id"], "sample-shop");
+    let redis = program.address("Redis");
+    assert!(TcpStream::connect(&redis).is_ok());
+    assert!(program.end("INT").success());
+    assert!(
+        TcpStream::connect(&redis).is_err(),
+        "its Redis has ended too"
+    );
+}
+
+#[test]
+fn a_followed_file_changes_its_task() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deploy.log");
+    let program = Running::serve(&["--no-redis", "--cdk", path.to_str().unwrap()]);
+    append(&path, "Api: deploying... [1/1]\n");
+    append(&path, &row(1));
+    wait_for_step(&program, "deploy", 1);
+    append(&path, &row(2));
+    let task = wait_for_step(&program, "deploy", 2);
+    assert_eq!(task["status"], "running");
+    append(&path, " ✅  Api\n");
+    wait_for("the end", || {
+        let task = program.task("deploy")?;
+        (task["status"] == "completed").then_some(())
+    });
+    assert!(program.end("TERM").success());
+}
+
+#[test]
+fn standard_input_and_directories_are_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let mut program = Running::serve(&["--no-redis", "--cdk", "-", "--agents", path]);
+    program.input("Api: deploying... [1/1]\n");
+    program.input(&row(3));
+    append(&directory.path().join("agent.log"), "Step 3/10: build\n");
+    wait_for_step(&program, "stdin", 3);
+    wait_for_step(&program, "agent", 3);
+}
+
+#[test]
+fn kept_data_is_there_after_a_restart_and_nothing_is_doubled() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("deploy.log");
+    let data = directory.path().join("data");
+    let arguments = [
+        "--data",
+        data.to_str().unwrap(),
+        "--cdk",
+        log.to_str().unwrap(),
+    ];
+    let arguments = [&["--no-redis"], &arguments[..]].concat();
+    append(&log, "Api: deploying... [1/1]\n");
+    append(&log, &row(1));
+    let program = Running::serve(&arguments);
+    let before = wait_for_step(&program, "deploy", 1);
+    append(&log, &row(2));
+    let before_end = wait_for_step(&program, "deploy", 2);
+    assert_eq!(before["run"], before_end["run"]);
+
+    let busy = run(&[&["--port", "0"], &arguments[..]].concat(), b"");
+    let said = String::from_utf8(busy.stderr).unwrap();
+    assert!(!busy.status.success());
+    assert!(said.contains("another process uses it"), "{said}");
+
+    assert!(program.end("INT").success());
+    append(&log, &row(3));
+    let program = Running::serve(&arguments);
+    let after = wait_for_step(&program, "deploy", 3);
+    for same in ["task_id", "run", "started_at", "created_at"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_said_with_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = run(&["--port", &port], b"");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains(&port) && said.contains("--port"), "{said}");
+}
