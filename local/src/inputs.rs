@@ -15,9 +15,9 @@ use tracing::warn;
 use crate::cli::LogArgs;
 
 /// The log group of the CDK logs that the command line names.
-pub(crate) const CDK_LOG_GROUP: &str = "/local/cdk";
+pub(crate) const CDK_LOG_GROUP: &str = "/miyabi/cdk";
 /// The log group of the agents' logs that the command line names.
-pub(crate) const AGENT_LOG_GROUP: &str = "/local/agents";
+pub(crate) const AGENT_LOG_GROUP: &str = "/miyabi/agents";
 
 /// The two log groups.
 pub(crate) fn log_groups() -> Vec<LogGroup> {
