@@ -131,6 +131,7 @@ impl Collector {
         if is_adopted {
             ledger.mark_adopted();
         }
+        ledger.trim();
         if stored.is_some_and(|record| record.ledger == ledger) {
             return Ok(None);
         }

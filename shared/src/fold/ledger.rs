@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Position;
 use super::latest::Latest;
 use super::marks::{Ending, Mark};
-use super::track::Track;
+use super::track::{Track, cut};
 use crate::log_parser::{
     AgentObservation, CdkObservation, Counter, CounterKind, Observation, Operation, StackState,
 };
@@ -15,6 +15,9 @@ use crate::log_parser::{
 /// The most names of one kind that a ledger keeps, so that hostile logs can't make it large: of more, those
 /// that were heard of last. A run of CDK has a stack or two, rarely a hundred.
 const MOST_NAMES: usize = 200;
+/// The largest ledger, in bytes of JSON: an item of DynamoDB takes 400 KB
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+const MAX_BYTES: usize = 300_000;
 /// The most counters of rows without a stack name that are kept, the latest.
 const MOST_SAMPLES: usize = 500;
 
@@ -114,6 +117,28 @@ impl Ledger {
         Latest::merge(&mut self.project_id, other.project_id.as_ref());
         self.adopted |= other.adopted;
         self.whole_log |= other.whole_log;
+    }
+
+    /// Makes the ledger small enough to be stored: of one that is too large, which only a hostile log makes,
+    /// the names are dropped that were heard of least recently.
+    pub fn trim(&mut self) {
+        while serde_json::to_vec(self).is_ok_and(|json| json.len() > MAX_BYTES) {
+            let names = [
+                &mut self.stacks,
+                &mut self.environments,
+                &mut self.unnamed.own_rows,
+                &mut self.unnamed.in_progress,
+            ];
+            let mut kept = 0;
+            for tracks in names {
+                let most = tracks.len() * 3 / 4;
+                drop_surplus(tracks, "", most);
+                kept += most;
+            }
+            if kept == 0 {
+                return;
+            }
+        }
     }
 
     fn observe_cdk(&mut self, at: Position, observation: &CdkObservation) {
@@ -277,7 +302,7 @@ impl Track {
     fn see_end(&mut self, at: Position, ending: Ending, message: Option<&str>) {
         self.mark(at, Mark::End { ending, row: false });
         if let Some(message) = message {
-            Latest::put(&mut self.end_message, Latest::new(at, message.to_owned()));
+            Latest::put(&mut self.end_message, Latest::new(at, cut(message)));
         }
     }
 
@@ -311,7 +336,7 @@ impl Track {
         ];
         for (held, text) in texts {
             if let Some(text) = text {
-                Latest::put(held, Latest::new(at, text.clone()));
+                Latest::put(held, Latest::new(at, cut(text)));
             }
         }
     }
@@ -325,7 +350,7 @@ fn touch_name<'a>(
 ) -> &'a mut Track {
     if !tracks.contains_key(name) {
         tracks.insert(name.to_owned(), Track::at(at));
-        drop_surplus(tracks, name);
+        drop_surplus(tracks, name, MOST_NAMES);
     }
     tracks
         .entry(name.to_owned())
@@ -342,12 +367,12 @@ fn merge_names(tracks: &mut BTreeMap<String, Track>, others: &BTreeMap<String, T
             }
         }
     }
-    drop_surplus(tracks, "");
+    drop_surplus(tracks, "", MOST_NAMES);
 }
 
-/// Drops the names that were heard of least recently, if there are too many; never `kept`.
-fn drop_surplus(tracks: &mut BTreeMap<String, Track>, kept: &str) {
-    while tracks.len() > MOST_NAMES {
+/// Drops the names that were heard of least recently, if there are more than `most`; never `kept`.
+fn drop_surplus(tracks: &mut BTreeMap<String, Track>, kept: &str, most: usize) {
+    while tracks.len() > most {
         let others = tracks.iter().filter(|(name, _)| *name != kept);
         let Some(oldest) = others.min_by_key(|(_, track)| track.last) else {
             return;
@@ -360,5 +385,47 @@ fn drop_surplus(tracks: &mut BTreeMap<String, Track>, kept: &str) {
 fn keep_first(names: &mut BTreeSet<String>) {
     while names.len() > MOST_NAMES {
         names.pop_last();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn at(time: i64) -> Position {
+        Position::outside_logs(Timestamp::from_millis(time))
+    }
+
+    /// A row of a stack that never was, as long as lines may be.
+    fn hostile_row(number: i64) -> Observation {
+        Observation::Cdk(CdkObservation::Row {
+            stack: Some(format!("Stack{number}{}", "x".repeat(100))),
+            counter: None,
+            own: Some(StackState::Failed),
+            own_name: None,
+            failure: Some("f".repeat(1_024)),
+            message: "m".repeat(1_024),
+        })
+    }
+
+    #[test]
+    fn no_log_makes_a_ledger_too_large_to_be_stored() {
+        let mut ledger = Ledger::default();
+        for number in 0..20_000 {
+            ledger.observe(at(number), &hostile_row(number % 400));
+        }
+        ledger.trim();
+        assert!(serde_json::to_vec(&ledger).unwrap().len() <= MAX_BYTES);
+        let trimmed = ledger.clone();
+        ledger.trim();
+        assert_eq!(ledger, trimmed);
+        assert!(
+            ledger
+                .stacks
+                .keys()
+                .any(|name| name.starts_with("Stack399x")),
+            "what was heard of last is kept"
+        );
     }
 }

@@ -14,6 +14,8 @@ use crate::model::{Part, Progress, TaskStatus};
 
 /// The most stacks that a title names.
 const MOST_IN_TITLE: usize = 3;
+/// The longest message of a part, in bytes: a task with its parts must fit an item of DynamoDB.
+const MAX_PART_MESSAGE_BYTES: usize = 256;
 
 /// A stack and its latest run.
 struct StackRun {
@@ -290,7 +292,10 @@ impl StackRun {
             progress: shown(self.track.progress_of(&self.run, !has_turned), status),
             status,
             phase: self.phase().map(str::to_owned),
-            message: self.message(),
+            message: self.message().map(|mut message| {
+                message.truncate(message.floor_char_boundary(MAX_PART_MESSAGE_BYTES));
+                message
+            }),
         }
     }
 }

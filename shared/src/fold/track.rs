@@ -13,6 +13,8 @@ use crate::model::{Progress, TaskStatus};
 
 /// The most reasons of failure that are kept, the latest.
 const MOST_FAILURES: usize = 8;
+/// The longest text that is kept, in bytes.
+const MAX_TEXT_BYTES: usize = 512;
 
 /// Everything said of one thing, as a function of the set of lines alone: joining two tracks is
 /// commutative, associative and idempotent.
@@ -93,11 +95,11 @@ impl Track {
     }
 
     pub(super) fn say(&mut self, position: Position, message: &str) {
-        Latest::put(&mut self.message, Latest::new(position, message.to_owned()));
+        Latest::put(&mut self.message, Latest::new(position, cut(message)));
     }
 
     pub(super) fn fail(&mut self, position: Position, reason: &str) {
-        self.failures.insert(position, reason.to_owned());
+        self.failures.insert(position, cut(reason));
         while self.failures.len() > MOST_FAILURES {
             self.failures.pop_first();
         }
@@ -169,4 +171,10 @@ impl Track {
             .find(|(at, _)| Some(**at) >= run.start)
             .map(|(_, reason)| reason)
     }
+}
+
+/// `text`, or as much of its beginning as is kept.
+pub(super) fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_TEXT_BYTES);
+    text.get(..end).unwrap_or_default().to_owned()
 }
