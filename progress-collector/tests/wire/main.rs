@@ -5,8 +5,10 @@
 
 mod client;
 mod collecting;
-
+mod faults;
 mod log_group;
 mod moto;
 mod parts;
 mod reading;
+mod scripted;
+mod sockets;

@@ -89,7 +89,8 @@ fn classify(log_group: &str, error: SdkError<FilterLogEventsError>) -> LogSource
 
 /// Whether an answer that is an error may be another one next time.
 ///
-/// Expired credentials count as such: what provides them may have new ones by the next attempt.
+/// A success that can't be understood counts as such: it was cut off, or something in between gave it. So do
+/// expired credentials: what provides them may have new ones by the next attempt.
 fn is_transient(code: Option<&str>, status: u16) -> bool {
     const TRANSIENT: [&str; 9] = [
         "ExpiredToken",
@@ -102,7 +103,8 @@ fn is_transient(code: Option<&str>, status: u16) -> bool {
         "Throttling",
         "ThrottlingException",
     ];
-    matches!(status, 408 | 429 | 500..) || code.is_some_and(|code| TRANSIENT.contains(&code))
+    matches!(status, 200..300 | 408 | 429 | 500..)
+        || code.is_some_and(|code| TRANSIENT.contains(&code))
 }
 
 #[cfg(test)]
@@ -115,6 +117,7 @@ mod tests {
             (Some("ThrottlingException"), 400),
             (Some("ExpiredTokenException"), 400),
             (Some("ServiceUnavailableException"), 503),
+            (None, 200),
             (None, 500),
             (None, 408),
             (None, 429),
