@@ -8,6 +8,7 @@ use aws_sdk_cloudwatchlogs::config::{
 };
 use aws_sdk_cloudwatchlogs::error::BoxError;
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsInput;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use shared::aws;
 
 /// The collector's client, asking through `http_client` whatever is at `endpoint_url`.
@@ -23,9 +24,11 @@ pub(crate) fn client_through(http_client: impl HttpClient + 'static, endpoint_ur
     aws::cloudwatch_logs(&config)
 }
 
-/// The collector's client, over a socket.
+/// The collector's client, over a socket; what it is made of is the same, TLS included.
 pub(crate) fn client(endpoint_url: &str) -> Client {
-    let http_client = aws_smithy_http_client::Builder::new().build_http();
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
     client_through(http_client, endpoint_url)
 }
 
