@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::error::error_chain;
 use shared::log_parser::LogKind;
 use shared::log_source::{LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
@@ -111,6 +112,29 @@ async fn each_fault_is_known_for_what_it_is_from_one_request() {
         assert_eq!(error.is_transient(), may_pass, "{answer:?}");
         let requests = script.take_requests().len();
         assert_eq!(requests, 1, "the SDK itself does not repeat: {answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_tells_what_went_wrong() {
+    for (answer, words) in [
+        (
+            Answer::error(400, "AccessDeniedException"),
+            "AccessDeniedException",
+        ),
+        (
+            Answer::error(400, "ThrottlingException"),
+            "as the test asked for",
+        ),
+        (Answer::Broken, "connection reset"),
+        (Answer::Silence, "timeout"),
+    ] {
+        let script = Script::new([], answer);
+        let error = script.source().fetch_page(first_page()).await.unwrap_err();
+        let chain = error_chain(&error);
+        assert!(chain.contains(GROUP) && chain.contains(words), "{chain}");
+        // What a client of the summary sees has nothing of the inside.
+        assert!(!error.to_string().contains(words), "{error}");
     }
 }
 
