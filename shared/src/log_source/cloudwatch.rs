@@ -32,7 +32,8 @@ impl LogSource for CloudWatchLogSource {
             .filter_log_events()
             .log_group_name(request.log_group)
             .start_time(request.start.as_millis())
-            // The API takes the end as excluded.
+            // AWS documents the end as included, and yet was seen to leave it out: one millisecond more is
+            // asked for, and what is too late is dropped below.
             .end_time(request.end.as_millis().saturating_add(1))
             .set_next_token(request.next_token.map(str::to_owned));
         let page = call
@@ -41,7 +42,11 @@ impl LogSource for CloudWatchLogSource {
             .map_err(|error| classify(request.log_group, error))?;
         let events = page.events.unwrap_or_default();
         Ok(LogPage {
-            events: events.into_iter().filter_map(log_event).collect(),
+            events: events
+                .into_iter()
+                .filter_map(log_event)
+                .filter(|event| event.timestamp <= request.end)
+                .collect(),
             next_token: page.next_token,
         })
     }
@@ -84,7 +89,8 @@ fn classify(log_group: &str, error: SdkError<FilterLogEventsError>) -> LogSource
 
 /// Whether an answer that is an error may be another one next time.
 ///
-/// Expired credentials count as such: the SDK fetches new ones for the next attempt.
+/// A success that can't be understood counts as such: it was cut off, or something in between gave it. So do
+/// expired credentials: what provides them may have new ones by the next attempt.
 fn is_transient(code: Option<&str>, status: u16) -> bool {
     const TRANSIENT: [&str; 9] = [
         "ExpiredToken",
@@ -97,7 +103,8 @@ fn is_transient(code: Option<&str>, status: u16) -> bool {
         "Throttling",
         "ThrottlingException",
     ];
-    status >= 500 || status == 429 || code.is_some_and(|code| TRANSIENT.contains(&code))
+    matches!(status, 200..300 | 408 | 429 | 500..)
+        || code.is_some_and(|code| TRANSIENT.contains(&code))
 }
 
 #[cfg(test)]
@@ -110,7 +117,9 @@ mod tests {
             (Some("ThrottlingException"), 400),
             (Some("ExpiredTokenException"), 400),
             (Some("ServiceUnavailableException"), 503),
+            (None, 200),
             (None, 500),
+            (None, 408),
             (None, 429),
         ] {
             assert!(is_transient(code, status), "{code:?} {status}");

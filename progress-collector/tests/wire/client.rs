@@ -1,0 +1,61 @@
+//! The clients that the tests use: the collector's own, pointed elsewhere.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::config::interceptors::BeforeSerializationInterceptorContextMut;
+use aws_sdk_cloudwatchlogs::config::{
+    ConfigBag, Credentials, HttpClient, Intercept, RuntimeComponents, SharedCredentialsProvider,
+};
+use aws_sdk_cloudwatchlogs::error::BoxError;
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsInput;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use shared::aws;
+
+/// The collector's client, asking through `http_client` whatever is at `endpoint_url`.
+pub(crate) fn client_through(http_client: impl HttpClient + 'static, endpoint_url: &str) -> Client {
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(endpoint_url)
+        .http_client(http_client)
+        .build();
+    aws::cloudwatch_logs(&config)
+}
+
+/// The collector's client, over a socket; what it is made of is the same, TLS included.
+pub(crate) fn client(endpoint_url: &str) -> Client {
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    client_through(http_client, endpoint_url)
+}
+
+/// The same client, whose pages have at most `page_size` events, so that a few events are many pages.
+pub(crate) fn with_pages_of(page_size: i32, client: &Client) -> Client {
+    let config = client.config().to_builder();
+    Client::from_conf(config.interceptor(PageSize(page_size)).build())
+}
+
+/// Sets the limit of each request for events.
+#[derive(Debug)]
+struct PageSize(i32);
+
+impl Intercept for PageSize {
+    fn name(&self) -> &'static str {
+        "PageSize"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(input) = context.input_mut().downcast_mut::<FilterLogEventsInput>() {
+            input.limit = Some(self.0);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! The whole collector on an emulator.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use shared::log_parser::LogKind;
+use shared::log_source::{CloudWatchLogSource, InMemoryLogSource, LogEvent};
+use shared::model::{TaskStatus, Timestamp};
+
+use crate::client::with_pages_of;
+use crate::log_group::LogGroup;
+use crate::parts::World;
+
+/// The lines of a sample run, as `local` replays it.
+fn sample(name: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../local/samples/{name}.log"));
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| !line.is_empty()); // CloudWatch Logs takes no empty event
+    lines.map(str::to_owned).collect()
+}
+
+/// Three lines a millisecond: what a program prints at once.
+fn timed(start: Timestamp, lines: &[String]) -> Vec<(Timestamp, String)> {
+    let times = (0..).map(|index| Timestamp::from_millis(start.as_millis() + index / 3));
+    times.zip(lines.iter().cloned()).collect()
+}
+
+#[tokio::test]
+async fn a_sweep_of_cloudwatch_logs_ends_as_one_of_logs_in_memory() {
+    let now = Timestamp::now();
+    let start = Timestamp::from_millis(now.as_millis() - 600_000);
+    let groups = [
+        (
+            "/collecting/cdk",
+            LogKind::Cdk,
+            ["docs-deploy", "shop-deploy", "workers-deploy"].as_slice(),
+        ),
+        (
+            "/collecting/agents",
+            LogKind::Agent,
+            ["coder-142", "nightly-digest"].as_slice(),
+        ),
+    ];
+    let in_memory = InMemoryLogSource::new(1_000);
+    let mut on_the_wire = Vec::new();
+    for (name, _, streams) in groups {
+        let group = LogGroup::create(name, streams).await;
+        for stream in streams {
+            let events = timed(start, &sample(stream));
+            let event = |(number, (timestamp, message)): (usize, &(Timestamp, String))| LogEvent {
+                log_stream: (*stream).to_owned(),
+                timestamp: *timestamp,
+                event_id: format!("{number:056}"),
+                message: message.clone(),
+            };
+            in_memory.put(name, events.iter().enumerate().map(event));
+            group.put(stream, events).await;
+        }
+        on_the_wire.push(group);
+    }
+
+    let kinds = groups.map(|(name, kind, _)| (name, kind));
+    let expected = World::reading(Arc::new(in_memory), &kinds);
+    let expected_summary = expected.sweep(now, None).await;
+    // Pages that begin and end amid the lines of a millisecond.
+    let client = with_pages_of(10, &on_the_wire[0].client);
+    let world = World::reading(Arc::new(CloudWatchLogSource::new(client)), &kinds);
+    let summary = world.sweep(now, None).await;
+
+    let tasks = world.tasks().await;
+    assert_eq!(tasks.len(), 5);
+    let ended = tasks
+        .iter()
+        .filter(|task| task.status == TaskStatus::Completed);
+    assert!(ended.count() >= 3, "the samples are of runs that end well");
+    assert_eq!(tasks, expected.tasks().await);
+    let (totals, expected_totals) = (summary.totals(), expected_summary.totals());
+    assert!(totals.complete && totals.events > 200);
+    assert_eq!(
+        (totals.events, totals.lines_parsed, totals.parse_failures),
+        (
+            expected_totals.events,
+            expected_totals.lines_parsed,
+            expected_totals.parse_failures
+        ),
+    );
+
+    let again = world.sweep(now, None).await.totals();
+    assert_eq!(again.tasks_changed, 0, "once is the same as many");
+    assert_eq!(tasks, world.tasks().await);
+}
+
+#[tokio::test]
+async fn a_log_group_that_is_missing_is_an_empty_one() {
+    let group = LogGroup::create("/collecting/present", &["nightly-digest"]).await;
+    let now = Timestamp::now();
+    let start = Timestamp::from_millis(now.as_millis() - 600_000);
+    let lines = sample("nightly-digest");
+    group.put("nightly-digest", timed(start, &lines)).await;
+
+    let groups = [
+        ("/collecting/absent", LogKind::Cdk),
+        ("/collecting/present", LogKind::Agent),
+    ];
+    let world = World::reading(Arc::new(group.source()), &groups);
+    let summary = world.sweep(now, None).await;
+    let totals = summary.totals();
+    assert!(totals.complete && !summary.fallback_used);
+    assert_eq!(
+        (summary.groups[0].error.as_deref(), totals.retries),
+        (None, 0)
+    );
+    assert_eq!(world.tasks().await.len(), 1);
+}

@@ -1,0 +1,97 @@
+//! A log group in the emulator, and reading all of one.
+
+use std::sync::Arc;
+
+use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::types::InputLogEvent;
+use shared::log_source::{CloudWatchLogSource, LogPage, LogSource, PageRequest};
+use shared::model::Timestamp;
+
+use crate::client::client;
+use crate::moto::Moto;
+
+/// The most events that one `PutLogEvents` takes.
+const MOST_IN_CALL: usize = 10_000;
+
+/// A log group that one test has made.
+pub(crate) struct LogGroup {
+    pub(crate) name: String,
+    pub(crate) client: Client,
+    /// Runs as long as someone has a log group in it.
+    _moto: Arc<Moto>,
+}
+
+impl LogGroup {
+    /// A log group with these log streams. Tests share a server, so that the name must be the test's own.
+    pub(crate) async fn create(name: &str, log_streams: &[&str]) -> Self {
+        let moto = Moto::shared();
+        let client = client(&moto.endpoint_url);
+        let call = client.create_log_group().log_group_name(name);
+        call.send().await.unwrap();
+        for log_stream in log_streams {
+            let call = client
+                .create_log_stream()
+                .log_group_name(name)
+                .log_stream_name(*log_stream);
+            call.send().await.unwrap();
+        }
+        Self {
+            name: name.to_owned(),
+            client,
+            _moto: moto,
+        }
+    }
+
+    /// Puts events into a log stream, oldest first.
+    pub(crate) async fn put<M: Into<String>>(
+        &self,
+        log_stream: &str,
+        events: impl IntoIterator<Item = (Timestamp, M)>,
+    ) {
+        let event = |(timestamp, message): (Timestamp, M)| {
+            InputLogEvent::builder()
+                .timestamp(timestamp.as_millis())
+                .message(message)
+                .build()
+                .unwrap()
+        };
+        let events: Vec<_> = events.into_iter().map(event).collect();
+        for part in events.chunks(MOST_IN_CALL) {
+            let call = self
+                .client
+                .put_log_events()
+                .log_group_name(&self.name)
+                .log_stream_name(log_stream)
+                .set_log_events(Some(part.to_vec()));
+            let answer = call.send().await.unwrap();
+            assert_eq!(answer.rejected_log_events_info, None);
+        }
+    }
+
+    pub(crate) fn source(&self) -> CloudWatchLogSource {
+        CloudWatchLogSource::new(self.client.clone())
+    }
+}
+
+/// All pages of a window.
+pub(crate) async fn pages(
+    source: &dyn LogSource,
+    log_group: &str,
+    start: Timestamp,
+    end: Timestamp,
+) -> Vec<LogPage> {
+    let mut pages: Vec<LogPage> = Vec::new();
+    loop {
+        let next_token = pages.last().and_then(|page| page.next_token.as_deref());
+        if !pages.is_empty() && next_token.is_none() {
+            return pages;
+        }
+        let request = PageRequest {
+            log_group,
+            start,
+            end,
+            next_token,
+        };
+        pages.push(source.fetch_page(request).await.unwrap());
+    }
+}
