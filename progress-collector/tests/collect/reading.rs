@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use progress_collector::Trigger;
-use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
+use progress_collector::{Collector, CollectorConfig, Trigger, invoke};
+use serde_json::{Value, json};
+use shared::log_source::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
+use shared::store::{TaskQuery, TaskStore};
 use tokio::time::Instant;
 
-use crate::world::{AGENTS, CDK, RUNNING, START_MS, World, completed, events, now};
+use crate::world::{AGENTS, CDK, RUNNING, START_MS, World, completed, config, events, now};
 
 /// A source that fails for one log group, answers late, or gives an empty page before each full one.
 struct Trouble {
@@ -109,6 +111,91 @@ async fn a_window_is_read_without_touching_checkpoints() {
     );
     let task = world.task("cdk:deploy-7").await.unwrap();
     assert_eq!(task.progress.percentage, Some(60));
+}
+
+#[tokio::test]
+async fn all_of_many_whole_logs_are_whole_at_the_end() {
+    // Saved in portions, and each stream is heard of again after its first portion was saved.
+    let lines = [
+        "Api: deploying... [1/1]",
+        "Api | 0/3 | 10:00:01 AM | UPDATE_IN_PROGRESS   | AWS::CloudFormation::Stack | Api User Initiated",
+        "Api | 2/3 | 10:00:02 AM | UPDATE_COMPLETE_CLEA | AWS::CloudFormation::Stack | Api ",
+    ];
+    let world = World::new(250);
+    for stream in 0..600 {
+        let log = events(&format!("deploy-{stream}"), &lines);
+        world.logs.put(CDK, log);
+    }
+    for (whole_logs, expected) in [(false, TaskStatus::Running), (true, TaskStatus::Completed)] {
+        let config = CollectorConfig {
+            whole_logs,
+            ..config()
+        };
+        let trigger = Trigger::Backfill {
+            log_group: CDK.to_owned(),
+            start: Timestamp::from_millis(START_MS),
+            end: now(),
+        };
+        let collector = Collector::new(world.parts(), config);
+        let summary = collector.handle(trigger, now(), None).await.unwrap();
+        assert!(summary.totals().complete);
+        for stream in [0, 1, 255, 256, 511, 512, 599] {
+            let task = world.task(&format!("cdk:deploy-{stream}")).await.unwrap();
+            assert_eq!(task.status, expected, "{}", task.task_id);
+        }
+        let running = TaskQuery {
+            statuses: vec![TaskStatus::Running],
+            ..TaskQuery::default()
+        };
+        let running = world.store.list(&running, None, 1_000).await.unwrap();
+        assert_eq!(running.len(), if whole_logs { 0 } else { 600 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_page_of_many_tasks_is_saved_in_portions_and_in_time() {
+    let line =
+        |task: usize| format!(r#"{{"task_id":"t{task}","progress":{{"current":1,"total":4}}}}"#);
+    let lines: Vec<String> = (0..1_000).map(line).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let late = |event: LogEvent| LogEvent {
+        timestamp: Timestamp::from_millis(START_MS),
+        ..event
+    };
+    let world = World::new(10_000);
+    let log = events("agent-1", &lines);
+    world.logs.put(AGENTS, log.into_iter().map(late));
+    let summary = world.sweep().await;
+    assert_eq!(
+        (summary.groups[1].pages, summary.groups[1].tasks_changed),
+        (1, 1_000)
+    );
+    assert!(world.task("t0").await.is_some() && world.task("t999").await.is_some());
+}
+
+#[tokio::test]
+async fn an_invocation_writes_its_metrics_and_nothing_else() {
+    let world = World::new(2);
+    let mut written = Vec::new();
+    let collector = world.collector();
+    let summary = invoke(&collector, &json!({}), 0, &mut written)
+        .await
+        .unwrap();
+    assert!(summary.totals().complete);
+    let lines = String::from_utf8(written).unwrap();
+    let documents: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let groups: Vec<_> = documents
+        .iter()
+        .map(|document| &document["LogGroup"])
+        .collect();
+    assert_eq!(groups, [CDK, AGENTS]);
+
+    let mut written = Vec::new();
+    let failed = invoke(&collector, &json!([]), 0, &mut written).await;
+    assert!(failed.is_err() && written.is_empty());
 }
 
 #[tokio::test]
