@@ -115,18 +115,18 @@ async fn a_window_is_read_without_touching_checkpoints() {
 
 #[tokio::test]
 async fn all_of_many_whole_logs_are_whole_at_the_end() {
-    // Saved in portions, and each stream is heard of again after its first portion was saved.
+    // Saved in portions, and each stream is heard of again after what it said first was saved.
     let lines = [
         "Api: deploying... [1/1]",
         "Api | 0/3 | 10:00:01 AM | UPDATE_IN_PROGRESS   | AWS::CloudFormation::Stack | Api User Initiated",
         "Api | 2/3 | 10:00:02 AM | UPDATE_COMPLETE_CLEA | AWS::CloudFormation::Stack | Api ",
     ];
-    let world = World::new(250);
-    for stream in 0..600 {
-        let log = events(&format!("deploy-{stream}"), &lines);
-        world.logs.put(CDK, log);
-    }
     for (whole_logs, expected) in [(false, TaskStatus::Running), (true, TaskStatus::Completed)] {
+        let world = World::new(250);
+        for stream in 0..600 {
+            let log = events(&format!("deploy-{stream}"), &lines);
+            world.logs.put(CDK, log);
+        }
         let config = CollectorConfig {
             whole_logs,
             ..config()
@@ -139,21 +139,15 @@ async fn all_of_many_whole_logs_are_whole_at_the_end() {
         let collector = Collector::new(world.parts(), config);
         let summary = collector.handle(trigger, now(), None).await.unwrap();
         assert!(summary.totals().complete);
-        for stream in [0, 1, 255, 256, 511, 512, 599] {
-            let task = world.task(&format!("cdk:deploy-{stream}")).await.unwrap();
-            assert_eq!(task.status, expected, "{}", task.task_id);
-        }
-        let running = TaskQuery {
-            statuses: vec![TaskStatus::Running],
-            ..TaskQuery::default()
-        };
-        let running = world.store.list(&running, None, 1_000).await.unwrap();
-        assert_eq!(running.len(), if whole_logs { 0 } else { 600 });
+        let query = TaskQuery::default();
+        let tasks = world.store.list(&query, None, 1_000).await.unwrap();
+        assert_eq!(tasks.len(), 600);
+        assert!(tasks.iter().all(|task| task.status == expected));
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn one_page_of_many_tasks_is_saved_in_portions_and_in_time() {
+#[tokio::test]
+async fn one_page_of_many_tasks_is_saved_in_portions() {
     let line =
         |task: usize| format!(r#"{{"task_id":"t{task}","progress":{{"current":1,"total":4}}}}"#);
     let lines: Vec<String> = (0..1_000).map(line).collect();
