@@ -147,7 +147,7 @@ fn interrupted_window<'a>(
     now: Timestamp,
 ) -> Option<Window<'a>> {
     let resume = held.resume.as_ref()?;
-    // A token is never younger than its checkpoint says: that has the moment at which its run began.
+    // A token is no older than its checkpoint, which has the moment at which the run began that was given it.
     let is_fresh = u128::from(now.millis_since(held.saved_at)) <= OLDEST_TOKEN.as_millis();
     // A writer that does not know of windows leaves them in place when it has read on.
     let is_ahead = resume.end > held.read_up_to;

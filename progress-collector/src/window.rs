@@ -1,5 +1,6 @@
 //! Reading one window of a log group: page by page, saved as it goes, within the deadline.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use shared::checkpoint::{Checkpoint, Resume};
@@ -190,18 +191,19 @@ impl Collector {
             end: window.end,
             next_token,
         };
-        let attempts = with_retries(
-            || self.parts.logs.fetch_page(request),
-            LogSourceError::is_transient,
-        );
-        let outcome = match last_moment(deadline) {
-            Some(last_moment) => timeout_at(last_moment, attempts)
-                .await
-                .map_err(|_| Stopped::OutOfTime)?,
-            None => attempts.await,
+        // Counted here, so that those are counted too which time has cut off.
+        let made = AtomicU64::new(0);
+        let attempt = || {
+            made.fetch_add(1, Ordering::Relaxed);
+            self.parts.logs.fetch_page(request)
         };
-        summary.retries += outcome.retries;
-        match outcome.result {
+        let attempts = with_retries(attempt, LogSourceError::is_transient);
+        let answer = match last_moment(deadline) {
+            Some(last_moment) => timeout_at(last_moment, attempts).await.ok(),
+            None => Some(attempts.await),
+        };
+        summary.retries += made.into_inner().saturating_sub(1);
+        match answer.ok_or(Stopped::OutOfTime)? {
             Ok(page) => Ok(page),
             Err(LogSourceError::GroupNotFound(log_group)) => {
                 info!(log_group, "the log group does not exist yet");

@@ -289,8 +289,17 @@ async fn an_invocation_that_is_killed_costs_the_last_seconds_alone() {
     assert_eq!(world.tasks().await.len(), 7);
 }
 
+/// These cases are long ones.
+fn fewer_cases() -> ProptestConfig {
+    let config = config();
+    ProptestConfig {
+        cases: config.cases.div_ceil(4),
+        ..config
+    }
+}
+
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(fewer_cases())]
 
     /// Killed, out of time, and side by side: the end is that of one run that nothing disturbs.
     #[test]

@@ -237,6 +237,23 @@ async fn one_group_that_fails_does_not_lose_the_other() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn retries_that_time_cuts_off_are_counted_too() {
+    let world = World::new(100);
+    let trouble = Trouble {
+        failing_group: Some(CDK),
+        ..Trouble::of(&world)
+    };
+    let collector = world.collector_reading(Arc::new(trouble));
+    // Of the 3.1 seconds for reading three attempts take 3 at most; the fourth comes after 3.5 at least.
+    let deadline = Some(Instant::now() + Duration::from_millis(6_100));
+    let summary = collector.handle(Trigger::Sweep, now(), deadline).await;
+    let summary = summary.unwrap();
+    assert_eq!(summary.totals().retries, 2);
+    assert!(!summary.groups[0].complete);
+    assert!(summary.groups[1].complete && !summary.fallback_used);
+}
+
 #[tokio::test]
 async fn a_group_that_does_not_exist_is_an_empty_one() {
     let world = World {
