@@ -82,7 +82,7 @@ impl Collector {
         // Whether pages were read since the place was kept.
         let mut has_moved = false;
         let mut saved_at = Instant::now();
-        let stopped = 'pages: loop {
+        let stopped = loop {
             let page = match self
                 .fetch_page(window, next_token.as_deref(), deadline, summary)
                 .await
@@ -97,19 +97,12 @@ impl Collector {
             };
             is_first_page = false;
             summary.pages += 1;
-            for event in &page.events {
-                batch.add(window.group.kind, &window.group.name, event, summary);
-                if batch.is_full() {
-                    self.save(&mut batch, now, summary).await?;
-                    if last_moment(deadline).is_some_and(|last_moment| Instant::now() > last_moment)
-                    {
-                        break 'pages Some(Stopped::OutOfTime); // the page is read again
-                    }
-                }
+            let is_gathered = self
+                .gather(window, &page, &mut batch, now, deadline, summary)
+                .await?;
+            if !is_gathered {
+                break Some(Stopped::OutOfTime); // the page is read again
             }
-            let newest = page.events.iter().map(|event| event.timestamp).max();
-            let lag_ms = newest.map(|newest| now.millis_since(newest));
-            summary.lag_ms = [summary.lag_ms, lag_ms].into_iter().flatten().min();
             next_token = page.next_token;
             if next_token.is_none() {
                 break None;
@@ -151,6 +144,32 @@ impl Collector {
             }
         }
         Ok(WindowEnd::CutShort)
+    }
+
+    /// Adds a page to the batch, and saves that whenever it is full; `false` if time was over before all of the page
+    /// was added.
+    async fn gather(
+        &self,
+        window: &Window<'_>,
+        page: &LogPage,
+        batch: &mut Batch,
+        now: Timestamp,
+        deadline: Option<Instant>,
+        summary: &mut GroupSummary,
+    ) -> Result<bool, StoreError> {
+        for event in &page.events {
+            batch.add(window.group.kind, &window.group.name, event, summary);
+            if batch.is_full() {
+                self.save(batch, now, summary).await?;
+                if last_moment(deadline).is_some_and(|last_moment| Instant::now() > last_moment) {
+                    return Ok(false);
+                }
+            }
+        }
+        let newest = page.events.iter().map(|event| event.timestamp).max();
+        let lag_ms = newest.map(|newest| now.millis_since(newest));
+        summary.lag_ms = [summary.lag_ms, lag_ms].into_iter().flatten().min();
+        Ok(true)
     }
 
     /// Notes that the window goes on with `next_token`: all that comes before must be saved.
