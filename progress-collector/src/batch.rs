@@ -1,6 +1,6 @@
 //! What the events of one invocation say, by task, before it is saved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::fold::{Ledger, Position, TaskOrigin};
 use shared::log_parser::{LogKind, Observation, parse_message};
@@ -8,6 +8,12 @@ use shared::log_source::LogEvent;
 use shared::model::TaskId;
 
 use crate::summary::GroupSummary;
+
+/// Tasks gathered before they are saved.
+const MOST_TASKS: usize = 256;
+/// Text gathered before it is saved, in bytes. Many lines say the same thing again and take no room in a ledger; of
+/// those that do, a ledger holds a few times their length at most.
+const MOST_TEXT: usize = 4 * 1024 * 1024;
 
 /// Which task a line is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,13 +24,29 @@ pub(crate) struct Target {
     pub(crate) named: Option<TaskId>,
 }
 
-/// Observations, folded by task. Memory follows the number of tasks, not that of lines.
+/// Observations, folded by task. Memory follows the number of tasks, not that of lines, and has a bound where a
+/// batch is saved once it [is full](Self::is_full).
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     ledgers: BTreeMap<Target, Ledger>,
+    /// Bytes of the messages that are in `ledgers`.
+    text: usize,
+    /// Whether to remember which targets were saved.
+    remembers: bool,
+    /// What was saved, for [`Self::whole_logs`].
+    saved: BTreeSet<Target>,
 }
 
 impl Batch {
+    /// An empty batch. Only one that `remembers` what was saved can mark it as whole; its memory follows the number
+    /// of all tasks.
+    pub(crate) fn new(remembers: bool) -> Self {
+        Self {
+            remembers,
+            ..Self::default()
+        }
+    }
+
     /// Adds what an event of a log group says, and counts its lines.
     pub(crate) fn add(
         &mut self,
@@ -46,25 +68,48 @@ impl Batch {
             let ledger = self.ledgers.entry(target).or_default();
             ledger.observe(first_line.with_line(line), &observation);
         });
+        if counts.parsed > 0 {
+            self.text = self.text.saturating_add(event.message.len());
+        }
         summary.events += 1;
         summary.lines += counts.lines;
         summary.lines_parsed += counts.parsed;
         summary.parse_failures += counts.failures;
     }
 
-    /// Notes that the logs are whole: see [`Ledger::mark_whole_log`].
-    pub(crate) fn mark_whole_logs(&mut self) {
-        self.ledgers.values_mut().for_each(Ledger::mark_whole_log);
-    }
-
-    /// How many tasks are waiting to be saved.
-    pub(crate) fn len(&self) -> usize {
-        self.ledgers.len()
+    /// Whether it is time to save what was gathered.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ledgers.len() >= MOST_TASKS || self.text >= MOST_TEXT
     }
 
     /// What was gathered, leaving nothing.
     pub(crate) fn take(&mut self) -> Vec<(Target, Ledger)> {
-        std::mem::take(&mut self.ledgers).into_iter().collect()
+        self.text = 0;
+        let gathered: Vec<_> = std::mem::take(&mut self.ledgers).into_iter().collect();
+        if self.remembers {
+            let targets = gathered.iter().map(|(target, _)| target.clone());
+            self.saved.extend(targets);
+        }
+        gathered
+    }
+
+    /// Batches that say of everything saved so far, if that was remembered, that its logs are whole: see
+    /// [`Ledger::mark_whole_log`].
+    pub(crate) fn whole_logs(self) -> impl Iterator<Item = Self> {
+        let mut targets = self.saved.into_iter().peekable();
+        std::iter::from_fn(move || {
+            targets.peek()?;
+            let portion = targets.by_ref().take(MOST_TASKS);
+            let marked = portion.map(|target| {
+                let mut ledger = Ledger::default();
+                ledger.mark_whole_log();
+                (target, ledger)
+            });
+            Some(Self {
+                ledgers: marked.collect(),
+                ..Self::default()
+            })
+        })
     }
 }
 

@@ -172,12 +172,14 @@ impl Collector {
         let totals = summary.totals();
         info!(
             trigger = summary.trigger,
+            pages = totals.pages,
             events = totals.events,
             lines = totals.lines,
             parse_failures = totals.parse_failures,
             tasks_changed = totals.tasks_changed,
             retries = totals.retries,
             cache_errors = totals.cache_errors,
+            lag_ms = totals.lag_ms,
             complete = totals.complete,
             fallback_used = summary.fallback_used,
             duration_ms = summary.duration_ms,

@@ -1,5 +1,7 @@
 //! What is done while logs can't be read: the cache is kept warm from the store.
 
+use std::time::Duration;
+
 use shared::model::{TaskStatus, Timestamp};
 use shared::store::{ListPosition, StoreError, TaskQuery};
 use shared::task_reader::SavedTask;
@@ -10,6 +12,8 @@ use crate::summary::Summary;
 
 /// Tasks read at a time.
 const PAGE: usize = 100;
+/// What must be left of an invocation's time for one page more.
+const TIME_FOR_PAGE: Duration = Duration::from_secs(1);
 /// The most open tasks that are refreshed: more would not be looked at within a minute.
 const MOST_TASKS: usize = 1_000;
 
@@ -34,7 +38,10 @@ impl Collector {
         };
         let mut after: Option<ListPosition> = None;
         for _ in 0..MOST_TASKS / PAGE {
-            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let is_late = |deadline| Instant::now() + TIME_FOR_PAGE >= deadline;
+            if deadline.is_some_and(is_late) {
+                break;
+            }
             let tasks = self.parts.tasks.list(&query, after.as_ref(), PAGE).await?;
             let unchanged = |task| SavedTask {
                 previous: Some(task),
@@ -46,7 +53,7 @@ impl Collector {
                 group.cache_errors += u64::try_from(errors).unwrap_or(u64::MAX);
             }
             after = tasks.last().map(ListPosition::of);
-            if tasks.len() < PAGE || is_late {
+            if tasks.len() < PAGE {
                 break;
             }
         }

@@ -8,14 +8,17 @@
 mod batch;
 mod collector;
 mod fallback;
+mod metrics;
 mod projects;
 mod push;
 mod save;
 mod summary;
 mod sweep;
 mod trigger;
+mod window;
 pub mod wiring;
 
+use std::io::Write;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -23,6 +26,7 @@ use shared::model::Timestamp;
 use tokio::time::Instant;
 
 pub use collector::{CollectError, Collector, CollectorConfig, LogGroup, Parts};
+pub use metrics::write_metrics;
 pub use summary::{GroupSummary, Summary};
 pub use trigger::{InvalidTrigger, PushedEvents, Trigger, parse_trigger};
 
@@ -52,7 +56,8 @@ impl From<InvokeError> for lambda_runtime::Diagnostic {
 }
 
 /// Runs one invocation of the function: `event` is what Lambda was given, `deadline_ms` when it will be stopped,
-/// in milliseconds since 1970 (0: never).
+/// in milliseconds since 1970 (0: never). Its metrics are written to `metrics`, which Lambda takes from standard
+/// output.
 ///
 /// # Errors
 ///
@@ -61,13 +66,20 @@ pub async fn invoke(
     collector: &Collector,
     event: &Value,
     deadline_ms: u64,
+    metrics: &mut impl Write,
 ) -> Result<Summary, InvokeError> {
-    let outcome = try_invoke(collector, event, deadline_ms).await;
-    if let Err(error) = &outcome {
-        tracing::error!(
-            error = shared::error::error_chain(error),
-            "the invocation failed"
-        );
+    let now = Timestamp::now();
+    let outcome = try_invoke(collector, event, now, deadline_ms).await;
+    match &outcome {
+        Ok(summary) => {
+            if let Err(error) = write_metrics(summary, now, metrics) {
+                tracing::warn!(%error, "can't write metrics");
+            }
+        }
+        Err(error) => {
+            let error = shared::error::error_chain(error);
+            tracing::error!(error, "the invocation failed");
+        }
     }
     outcome
 }
@@ -75,10 +87,10 @@ pub async fn invoke(
 async fn try_invoke(
     collector: &Collector,
     event: &Value,
+    now: Timestamp,
     deadline_ms: u64,
 ) -> Result<Summary, InvokeError> {
     let trigger = parse_trigger(event)?;
-    let now = Timestamp::now();
     let deadline = i64::try_from(deadline_ms)
         .ok()
         .filter(|deadline| *deadline > 0);

@@ -1,6 +1,6 @@
 //! The collector as a Lambda function.
 
-use std::env;
+use std::{env, io};
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use progress_collector::{invoke, wiring};
@@ -16,7 +16,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init(json, lookup("RUST_LOG").as_deref());
     let collector = &wiring::connect(&Settings::new(&lookup)).await?;
     run(service_fn(async move |event: LambdaEvent<Value>| {
-        invoke(collector, &event.payload, event.context.deadline).await
+        let (event, context) = event.into_parts();
+        invoke(collector, &event, context.deadline, &mut io::stdout()).await
     }))
     .await
 }

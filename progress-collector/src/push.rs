@@ -14,10 +14,7 @@ impl Collector {
         pushed: &PushedEvents,
         now: Timestamp,
     ) -> Result<Summary, CollectError> {
-        let mut summary = GroupSummary {
-            log_group: pushed.log_group.clone(),
-            ..Default::default()
-        };
+        let mut summary = GroupSummary::of(&pushed.log_group);
         let group = self
             .config
             .groups
@@ -27,6 +24,9 @@ impl Collector {
             let mut batch = Batch::default();
             for event in &pushed.events {
                 batch.add(group.kind, &group.name, event, &mut summary);
+                if batch.is_full() {
+                    self.save(&mut batch, now, &mut summary).await?;
+                }
             }
             summary.lag_ms = pushed
                 .events

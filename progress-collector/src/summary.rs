@@ -10,7 +10,7 @@ pub struct Summary {
     pub trigger: &'static str,
     /// What was done for each log group.
     pub groups: Vec<GroupSummary>,
-    /// Whether logs could not be read, so that the cache was refreshed from the store instead.
+    /// Whether some log group could not be read, so that the cache was refreshed from the store instead.
     pub fallback_used: bool,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -21,6 +21,8 @@ pub struct Summary {
 pub struct GroupSummary {
     /// The log group.
     pub log_group: String,
+    /// Pages read; none of what is pushed.
+    pub pages: u64,
     /// Log events read.
     pub events: u64,
     /// Lines in them.
@@ -35,7 +37,9 @@ pub struct GroupSummary {
     pub retries: u64,
     /// Writes that the cache did not take.
     pub cache_errors: u64,
-    /// Whether all that was asked for was read and saved; otherwise the next run goes on.
+    /// Whether the log group could not be read, so that the cache was refreshed from the store instead.
+    pub fallback_used: bool,
+    /// Whether all that was asked for was read and saved; otherwise it was cut short, and the next run goes on.
     pub complete: bool,
     /// How far the log group has been read; absent where checkpoints are not touched.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +52,16 @@ pub struct GroupSummary {
     pub error: Option<String>,
 }
 
+impl GroupSummary {
+    /// The summary of a log group with which nothing was done yet.
+    pub(crate) fn of(log_group: &str) -> Self {
+        Self {
+            log_group: log_group.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 impl Summary {
     pub(crate) fn new(trigger: &'static str, groups: Vec<GroupSummary>) -> Self {
         Self {
@@ -57,13 +71,14 @@ impl Summary {
         }
     }
 
-    /// The sums over all log groups; complete if each is.
+    /// The sums over all log groups, and the longest lag; complete if each is.
     pub fn totals(&self) -> GroupSummary {
         let mut totals = GroupSummary {
             complete: true,
             ..GroupSummary::default()
         };
         for group in &self.groups {
+            totals.pages += group.pages;
             totals.events += group.events;
             totals.lines += group.lines;
             totals.lines_parsed += group.lines_parsed;
@@ -72,6 +87,7 @@ impl Summary {
             totals.retries += group.retries;
             totals.cache_errors += group.cache_errors;
             totals.complete &= group.complete;
+            totals.lag_ms = totals.lag_ms.max(group.lag_ms);
         }
         totals
     }

@@ -13,35 +13,17 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What became of something that was tried more than once if need be.
-#[derive(Debug)]
-pub struct Outcome<T, E> {
-    /// The result of the last attempt.
-    pub result: Result<T, E>,
-    /// How many attempts were repetitions.
-    pub retries: u64,
-}
-
 /// Tries `action` up to [`ATTEMPTS`] times, while it fails in a way that `is_transient`. Waits 1, 2, 4 and 8
 /// seconds, each less a random part of up to a half, so that callers that failed together do not return
-/// together.
+/// together. The result is that of the last attempt.
 pub async fn with_retries<T, E, F>(
-    mut action: impl FnMut() -> F,
+    action: impl FnMut() -> F,
     is_transient: impl FnMut(&E) -> bool,
-) -> Outcome<T, E>
+) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
-    let mut attempts: u64 = 0;
-    let counted = || {
-        attempts += 1;
-        action()
-    };
-    let result = RetryIf::start(waits(), counted, is_transient).await;
-    Outcome {
-        result,
-        retries: attempts.saturating_sub(1),
-    }
+    RetryIf::start(waits(), action, is_transient).await
 }
 
 fn waits() -> impl Iterator<Item = Duration> {
@@ -68,8 +50,8 @@ mod tests {
             attempts.push(start.elapsed());
             async { Err::<(), _>("throttled") }
         };
-        let outcome = with_retries(action, |_| true).await;
-        assert_eq!((outcome.result, outcome.retries), (Err("throttled"), 4));
+        assert_eq!(with_retries(action, |_| true).await, Err("throttled"));
+        assert_eq!(attempts.len(), ATTEMPTS);
         let waits = attempts.windows(2).map(|pair| pair[1] - pair[0]);
         for (wait, seconds) in waits.zip([1, 2, 4, 8]) {
             let longest = Duration::from_secs(seconds) + Duration::from_millis(5);
@@ -82,7 +64,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_will_not_pass_is_tried_once() {
-        let outcome = with_retries(|| async { Err::<(), _>("refused") }, |_| false).await;
-        assert_eq!((outcome.result, outcome.retries), (Err("refused"), 0));
+        let mut attempts = 0;
+        let action = || {
+            attempts += 1;
+            async { Err::<(), _>("refused") }
+        };
+        assert_eq!(with_retries(action, |_| false).await, Err("refused"));
+        assert_eq!(attempts, 1);
     }
 }

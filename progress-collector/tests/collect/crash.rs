@@ -2,26 +2,33 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use progress_collector::{Collector, Parts, Trigger};
 use proptest::prelude::*;
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::fold::Ledger;
-use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
+use shared::log_source::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
 use shared::store::{ListPosition, StoreError, TaskQuery, TaskRecord, TaskStore};
+use tokio::time::{Instant, timeout};
 
 use crate::races::{block_on, config};
 use crate::world::{self, AGENTS, CDK, World, completed, events, now, rolled_back};
 
 /// Lets a number of steps pass, then never answers again: what a killed process looks like from outside.
-struct Fuse(AtomicUsize);
+struct Fuse {
+    steps: AtomicUsize,
+    /// How long a step takes.
+    takes: Duration,
+}
 
 impl Fuse {
     async fn burn(&self) {
+        tokio::time::sleep(self.takes).await;
         let left = self
-            .0
+            .steps
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(1)
             });
@@ -120,9 +127,10 @@ fn filled(page_size: usize) -> World {
     world
 }
 
-/// Sweeps until the fuse has burnt down `steps` steps or the sweep is done.
-async fn sweep_and_die(world: &World, steps: usize) {
-    let fuse = Arc::new(Fuse(AtomicUsize::new(steps)));
+/// A collector that dies after `steps` steps.
+fn mortal(world: &World, steps: usize, takes: Duration) -> Collector {
+    let steps = AtomicUsize::new(steps);
+    let fuse = Arc::new(Fuse { steps, takes });
     let parts = world.parts();
     let mortal = Parts {
         tasks: Arc::new(Mortal {
@@ -140,11 +148,43 @@ async fn sweep_and_die(world: &World, steps: usize) {
         projects: parts.projects,
         cache: parts.cache,
     };
-    let collector = Collector::new(mortal, world::config());
+    Collector::new(mortal, world::config())
+}
+
+/// Sweeps until the fuse has burnt down `steps` steps or the sweep is done.
+async fn sweep_and_die(world: &World, steps: usize) {
+    let collector = mortal(world, steps, Duration::ZERO);
     let sweep = collector.handle(Trigger::Sweep, now(), None);
     // A fuse that has burnt down never wakes: all other parts answer at once.
-    let died = tokio::time::timeout(std::time::Duration::from_secs(60), sweep).await;
+    let died = timeout(Duration::from_secs(60), sweep).await;
     drop(died);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_takes_longer_to_save_than_there_is_time_is_saved_bit_by_bit() {
+    let line =
+        |task: usize| format!(r#"{{"task_id":"t{task:04}","progress":{{"current":1,"total":4}}}}"#);
+    let lines: Vec<String> = (0..4_000).map(line).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let world = World::new(10_000);
+    let at_once = events("agent-1", &lines).into_iter().map(|event| LogEvent {
+        timestamp: Timestamp::from_millis(world::START_MS),
+        ..event
+    });
+    world.logs.put(AGENTS, at_once);
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let slow = mortal(&world, usize::MAX, Duration::from_millis(10));
+        let summary = slow.handle(Trigger::Sweep, now(), Some(deadline)).await;
+        assert!(Instant::now() < deadline, "it ran late");
+        runs.push(summary.unwrap().groups[1].complete);
+        if runs.ends_with(&[true]) {
+            break;
+        }
+    }
+    assert!(runs.len() > 1 && runs.ends_with(&[true]), "{runs:?}");
+    assert!(world.task("t0000").await.is_some() && world.task("t3999").await.is_some());
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod backlog;
 mod crash;
 mod events;
 mod races;

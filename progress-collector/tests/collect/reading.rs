@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use progress_collector::Trigger;
-use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
+use progress_collector::{Collector, CollectorConfig, Trigger, invoke};
+use serde_json::{Value, json};
+use shared::log_source::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
+use shared::store::{TaskQuery, TaskStore};
 use tokio::time::Instant;
 
-use crate::world::{AGENTS, CDK, RUNNING, START_MS, World, completed, events, now};
+use crate::world::{AGENTS, CDK, RUNNING, START_MS, World, completed, config, events, now};
 
 /// A source that fails for one log group, answers late, or gives an empty page before each full one.
 struct Trouble {
@@ -112,6 +114,85 @@ async fn a_window_is_read_without_touching_checkpoints() {
 }
 
 #[tokio::test]
+async fn all_of_many_whole_logs_are_whole_at_the_end() {
+    // Saved in portions, and each stream is heard of again after what it said first was saved.
+    let lines = [
+        "Api: deploying... [1/1]",
+        "Api | 0/3 | 10:00:01 AM | UPDATE_IN_PROGRESS   | AWS::CloudFormation::Stack | Api User Initiated",
+        "Api | 2/3 | 10:00:02 AM | UPDATE_COMPLETE_CLEA | AWS::CloudFormation::Stack | Api ",
+    ];
+    for (whole_logs, expected) in [(false, TaskStatus::Running), (true, TaskStatus::Completed)] {
+        let world = World::new(250);
+        for stream in 0..600 {
+            let log = events(&format!("deploy-{stream}"), &lines);
+            world.logs.put(CDK, log);
+        }
+        let config = CollectorConfig {
+            whole_logs,
+            ..config()
+        };
+        let trigger = Trigger::Backfill {
+            log_group: CDK.to_owned(),
+            start: Timestamp::from_millis(START_MS),
+            end: now(),
+        };
+        let collector = Collector::new(world.parts(), config);
+        let summary = collector.handle(trigger, now(), None).await.unwrap();
+        assert!(summary.totals().complete);
+        let query = TaskQuery::default();
+        let tasks = world.store.list(&query, None, 1_000).await.unwrap();
+        assert_eq!(tasks.len(), 600);
+        assert!(tasks.iter().all(|task| task.status == expected));
+    }
+}
+
+#[tokio::test]
+async fn one_page_of_many_tasks_is_saved_in_portions() {
+    let line =
+        |task: usize| format!(r#"{{"task_id":"t{task}","progress":{{"current":1,"total":4}}}}"#);
+    let lines: Vec<String> = (0..1_000).map(line).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let late = |event: LogEvent| LogEvent {
+        timestamp: Timestamp::from_millis(START_MS),
+        ..event
+    };
+    let world = World::new(10_000);
+    let log = events("agent-1", &lines);
+    world.logs.put(AGENTS, log.into_iter().map(late));
+    let summary = world.sweep().await;
+    assert_eq!(
+        (summary.groups[1].pages, summary.groups[1].tasks_changed),
+        (1, 1_000)
+    );
+    assert!(world.task("t0").await.is_some() && world.task("t999").await.is_some());
+}
+
+#[tokio::test]
+async fn an_invocation_writes_its_metrics_and_nothing_else() {
+    let world = World::new(2);
+    let mut written = Vec::new();
+    let collector = world.collector();
+    let summary = invoke(&collector, &json!({}), 0, &mut written)
+        .await
+        .unwrap();
+    assert!(summary.totals().complete);
+    let lines = String::from_utf8(written).unwrap();
+    let documents: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let groups: Vec<_> = documents
+        .iter()
+        .map(|document| &document["LogGroup"])
+        .collect();
+    assert_eq!(groups, [CDK, AGENTS]);
+
+    let mut written = Vec::new();
+    let failed = invoke(&collector, &json!([]), 0, &mut written).await;
+    assert!(failed.is_err() && written.is_empty());
+}
+
+#[tokio::test]
 async fn a_late_event_within_the_overlap_is_found() {
     let world = World::new(100);
     let mut late = events("deploy-7", &completed());
@@ -154,6 +235,23 @@ async fn one_group_that_fails_does_not_lose_the_other() {
         world.sweep().await;
         assert!(world.task("cdk:deploy-7").await.is_some());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_that_time_cuts_off_are_counted_too() {
+    let world = World::new(100);
+    let trouble = Trouble {
+        failing_group: Some(CDK),
+        ..Trouble::of(&world)
+    };
+    let collector = world.collector_reading(Arc::new(trouble));
+    // Of the 3.1 seconds for reading three attempts take 3 at most; the fourth comes after 3.5 at least.
+    let deadline = Some(Instant::now() + Duration::from_millis(6_100));
+    let summary = collector.handle(Trigger::Sweep, now(), deadline).await;
+    let summary = summary.unwrap();
+    assert_eq!(summary.totals().retries, 2);
+    assert!(!summary.groups[0].complete);
+    assert!(summary.groups[1].complete && !summary.fallback_used);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ impl CheckpointStore for DynamoDbCheckpointStore {
     }
 
     async fn save(&self, source: &str, checkpoint: Checkpoint) -> Result<(), StoreError> {
-        let advance = item::advance(checkpoint);
+        let advance = item::advance(&checkpoint);
         let request = self
             .client
             .update_item()

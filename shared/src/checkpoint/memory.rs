@@ -26,7 +26,7 @@ impl CheckpointStore for InMemoryCheckpointStore {
     async fn load(&self, source: &str) -> Result<Option<Checkpoint>, StoreError> {
         let checkpoints = self.checkpoints.lock();
         let checkpoints = checkpoints.unwrap_or_else(PoisonError::into_inner);
-        Ok(checkpoints.get(source).copied())
+        Ok(checkpoints.get(source).cloned())
     }
 
     async fn save(&self, source: &str, checkpoint: Checkpoint) -> Result<(), StoreError> {

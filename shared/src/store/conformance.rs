@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
-use crate::checkpoint::{Checkpoint, CheckpointStore};
+use crate::checkpoint::{Checkpoint, CheckpointStore, Resume};
 use crate::fold::Ledger;
 use crate::model::{
     HistoryEntry, Metrics, Part, Priority, Progress, Project, ProjectId, ProjectStatus, Revision,
@@ -52,6 +52,7 @@ macro_rules! store_conformance {
             a_project_is_made_once,
             projects_are_listed_by_id,
             a_checkpoint_never_goes_back,
+            an_unfinished_window_is_kept_until_it_is_finished,
             stores_answer_a_ping,
         }
     };
@@ -608,6 +609,7 @@ pub async fn a_checkpoint_never_goes_back(stores: Stores) {
     let at = |read_up_to, saved_at| Checkpoint {
         read_up_to: moment(read_up_to),
         saved_at: moment(saved_at),
+        resume: None,
     };
     for (saved, held) in [
         (at(10, 11), at(10, 11)),
@@ -620,6 +622,35 @@ pub async fn a_checkpoint_never_goes_back(stores: Stores) {
         assert_eq!(loaded, Some(held));
     }
     assert_eq!(checkpoints.load("/log").await.unwrap(), None);
+}
+
+/// Where a window goes on is kept with its checkpoint, moves on with equal checkpoints, is gone once one is saved
+/// without it, and is not brought back by a collector that lags.
+pub async fn an_unfinished_window_is_kept_until_it_is_finished(stores: Stores) {
+    let checkpoints = &*stores.checkpoints;
+    let at = |read_up_to, saved_at, next_token: Option<&str>| Checkpoint {
+        read_up_to: moment(read_up_to),
+        saved_at: moment(saved_at),
+        resume: next_token.map(|next_token| Resume {
+            start: moment(5),
+            end: moment(30),
+            next_token: next_token.to_owned(),
+        }),
+    };
+    let long = "Bxkq6kVGFtq2y_Moigeqscg0:".repeat(80);
+    for (saved, held) in [
+        (at(10, 11, Some("1")), at(10, 11, Some("1"))),
+        (at(10, 12, Some(&long)), at(10, 12, Some(&long))),
+        (at(9, 13, Some("3")), at(10, 12, Some(&long))),
+        (at(30, 14, None), at(30, 14, None)),
+        (at(10, 15, Some("4")), at(30, 14, None)),
+        (at(30, 16, Some("5")), at(30, 16, Some("5"))),
+        (at(30, 17, None), at(30, 17, None)),
+    ] {
+        checkpoints.save("/log/group", saved).await.unwrap();
+        let loaded = checkpoints.load("/log/group").await.unwrap();
+        assert_eq!(loaded, Some(held));
+    }
 }
 
 /// A store that works says so.

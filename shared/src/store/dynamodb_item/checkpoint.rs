@@ -1,7 +1,7 @@
 //! The items of the checkpoints table, one for each source.
 
 use super::{Item, ItemError, ItemReader, ItemUpdate, ItemWriter, text};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Resume};
 use crate::model::Timestamp;
 
 /// Partition key.
@@ -11,18 +11,33 @@ pub(crate) const SOURCE: &str = "source";
 const READ_UP_TO: &str = "read_up_to";
 const SAVED_AT: &str = "saved_at";
 
+/// An unfinished window: all three or none. Items without them are of the same format, as a reader that does not
+/// know them only reads more than it must.
+const RESUME_START: &str = "resume_start";
+const RESUME_END: &str = "resume_end";
+const RESUME_TOKEN: &str = "resume_token";
+
 /// The key of a source's checkpoint.
 pub(crate) fn key(source: &str) -> Item {
     Item::from([(SOURCE.to_owned(), text(source))])
 }
 
 /// The update that moves a checkpoint forward, and never backward.
-pub(crate) fn advance(checkpoint: Checkpoint) -> ItemUpdate {
+pub(crate) fn advance(checkpoint: &Checkpoint) -> ItemUpdate {
     let set = ItemWriter::new()
         .number(READ_UP_TO, checkpoint.read_up_to.as_millis())
-        .number(SAVED_AT, checkpoint.saved_at.as_millis())
-        .finish();
-    let mut update = ItemUpdate::new(set, &[]);
+        .number(SAVED_AT, checkpoint.saved_at.as_millis());
+    let (set, remove): (_, &[&str]) = match &checkpoint.resume {
+        Some(resume) => {
+            let set = set
+                .number(RESUME_START, resume.start.as_millis())
+                .number(RESUME_END, resume.end.as_millis())
+                .text(RESUME_TOKEN, &resume.next_token);
+            (set, &[])
+        }
+        None => (set, &[RESUME_START, RESUME_END, RESUME_TOKEN]),
+    };
+    let mut update = ItemUpdate::new(set.finish(), remove);
     update.condition = Some(format!(
         "attribute_not_exists(#{READ_UP_TO}) OR #{READ_UP_TO} <= :{READ_UP_TO}"
     ));
@@ -35,5 +50,17 @@ pub(crate) fn read(item: &Item) -> Result<Checkpoint, ItemError> {
     Ok(Checkpoint {
         read_up_to: Timestamp::from_millis(item.number(READ_UP_TO)?),
         saved_at: Timestamp::from_millis(item.number(SAVED_AT)?),
+        resume: read_resume(item)?,
     })
+}
+
+fn read_resume(item: ItemReader<'_>) -> Result<Option<Resume>, ItemError> {
+    let Some(next_token) = item.optional_text(RESUME_TOKEN)? else {
+        return Ok(None);
+    };
+    Ok(Some(Resume {
+        start: Timestamp::from_millis(item.number(RESUME_START)?),
+        end: Timestamp::from_millis(item.number(RESUME_END)?),
+        next_token: next_token.to_owned(),
+    }))
 }
