@@ -200,10 +200,10 @@ pub enum CounterKind {
     InnerBar,
     /// A bar with a count: tqdm, git's phases, Spark's stages.
     Bar,
-    /// A counter in brackets: `[3/10]`.
-    Bracket,
     /// A named counter of small things: `item 3/10`, `batch 1/3`, `file 2 of 7`.
     Item,
+    /// A counter in brackets: `[3/10]`.
+    Bracket,
     /// A named step: `Step 3/10`.
     Step,
     /// A named large step: `Epoch 1/250`, `Task 3/5`, `Phase 2/3`, `Stage 1/4`.

@@ -11,7 +11,7 @@ use crate::model::TaskStatus;
 /// The report of an agent, or of a run of CDK that failed before it named a stack.
 pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     let track = ledger.whole.as_ref()?;
-    let run = track.marks.latest_run();
+    let run = track.latest_run();
     let status = match run.end {
         Some((_, Ending::Cancelled)) => TaskStatus::Cancelled,
         Some((_, ending)) if ending.is_failure() => TaskStatus::Failed,

@@ -11,8 +11,13 @@ use crate::model::Progress;
 /// The best percentage counts from where the total last changed: another total is another bar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CounterTrack {
+    /// Where the first sample is.
+    first: Position,
     /// Where the last sample is.
     at: Position,
+    /// Where the last sample is that leaves something to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open: Option<Position>,
     /// The last sample.
     last: Counter,
     /// The last sample that has another total than the last one has.
@@ -25,15 +30,15 @@ pub(super) struct CounterTrack {
 
 impl CounterTrack {
     pub(super) fn new(at: Position, counter: Counter) -> Self {
-        let best = percentage(counter)
-            .map(|percentage| (at, percentage))
-            .into_iter()
-            .collect();
+        let percentage = percentage(counter);
+        let best = percentage.map(|percentage| (at, percentage));
         Self {
+            first: at,
             at,
+            open: (percentage != Some(100)).then_some(at),
             last: counter,
             changed: None,
-            best,
+            best: best.into_iter().collect(),
         }
     }
 
@@ -58,16 +63,33 @@ impl CounterTrack {
         }
         samples.retain(|(at, _)| Some(*at) > changed);
         *self = Self {
+            first: later.first.min(earlier.first),
             at: later.at,
+            open: later.open.max(earlier.open),
             last: later.last,
             changed,
             best: unreached(samples),
         };
     }
 
+    /// Where the first sample is.
+    pub(super) fn first(&self) -> Position {
+        self.first
+    }
+
     /// Where the last sample is.
     pub(super) fn at(&self) -> Position {
         self.at
+    }
+
+    /// Where the last sample is that leaves something to be done.
+    pub(super) fn open(&self) -> Option<Position> {
+        self.open
+    }
+
+    /// Whether the last sample leaves something to be done.
+    pub(super) fn is_open(&self) -> bool {
+        self.open == Some(self.at)
     }
 
     /// The last sample, with the percentage it stands for.

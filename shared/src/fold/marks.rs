@@ -107,6 +107,11 @@ impl Marks {
         self.prune();
     }
 
+    /// All marks, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Position, Mark)> {
+        self.0.iter().map(|(at, mark)| (*at, *mark))
+    }
+
     /// Where an operation other than the building of assets was said to begin.
     pub(super) fn starts(&self) -> impl Iterator<Item = Position> {
         self.0.iter().filter_map(|(at, mark)| match mark {
@@ -135,6 +140,32 @@ impl Marks {
     /// renews the run.
     pub(super) fn latest_run(&self) -> Run {
         self.scan().0
+    }
+
+    /// The latest run of something that was still under way at `open`: an end before that was but the end of
+    /// a step, and what follows it is a run of its own.
+    pub(super) fn latest_run_open_at(&self, open: Option<Position>) -> Run {
+        let run = self.latest_run();
+        let (Some(open), Some(_)) = (open, run.end) else {
+            return run;
+        };
+        let ends = self.0.iter().filter_map(|(&at, &mark)| match mark {
+            Mark::End { ending, row } if Some(at) >= run.start => Some((at, ending, row)),
+            _ => None,
+        });
+        let (before, after): (Vec<_>, Vec<_>) = ends.partition(|(at, ..)| *at < open);
+        let Some((last_before, ..)) = before.last() else {
+            return run;
+        };
+        let mut later = Run {
+            start: Some(last_before.next()),
+            operation: run.operation,
+            ..Run::default()
+        };
+        for (at, ending, row) in after {
+            later.end_at(at, ending, row);
+        }
+        later
     }
 
     /// The latest run, and the last end of the run before it.
@@ -273,6 +304,21 @@ mod tests {
         );
         let run = marks(&[(1, START), (3, TICK), (4, START), (5, START)]).latest_run();
         assert_eq!((run.start, run.end), (Some(at(4)), None));
+    }
+
+    #[test]
+    fn an_end_before_more_of_the_same_was_the_end_of_a_step() {
+        let marks = marks(&[(1, START), (3, TICK), (9, CROSS)]);
+        let later = marks.latest_run_open_at(Some(at(5)));
+        assert_eq!(
+            (later.start, later.end),
+            (Some(at(3).next()), Some((at(9), Ending::Failed)))
+        );
+        assert_eq!(
+            marks.latest_run_open_at(Some(at(2))),
+            marks.latest_run(),
+            "nothing was said after the first end"
+        );
     }
 
     #[test]

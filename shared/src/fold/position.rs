@@ -43,6 +43,15 @@ impl Position {
         Self { line, ..self }
     }
 
+    /// The first place after this one.
+    #[must_use]
+    pub(super) fn next(self) -> Self {
+        Self {
+            line: self.line.saturating_add(1),
+            ..self
+        }
+    }
+
     /// The event time.
     pub fn time(self) -> Timestamp {
         self.time

@@ -36,9 +36,17 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     all.sort_by(|one, other| (one.start, &one.name).cmp(&(other.start, &other.name)));
 
     let run_failure = run_failure(ledger);
-    let present = &all[present_run(&all, run_failure.as_ref().map(|(at, _)| *at))..];
-    let start = present.first()?.start;
-    let run_failure = run_failure.filter(|(at, _)| *at >= start);
+    let begin = present_run(&all, run_failure.as_ref().map(|(at, _)| *at));
+    let start = all.get(begin)?.start;
+    // What fails after all stacks have ended well is not the run of CDK.
+    let is_over = status_of(&all[begin..], false) == TaskStatus::Completed;
+    let run_failure = run_failure.filter(|(at, _)| *at >= start && !is_over);
+    if let Some((at, _)) = run_failure {
+        let open = all[begin..].iter_mut().filter(|stack| stack.end.is_none());
+        open.filter(|stack| stack.start < at)
+            .for_each(|stack| stack.end = Some((at, Ending::Failed)));
+    }
+    let present = &all[begin..];
     let status = status_of(present, run_failure.is_some());
     let renewed = present.iter().filter_map(|stack| stack.run.renewed).max();
     let last_end = present.iter().filter_map(|stack| Some(stack.end?.0)).max();
@@ -147,7 +155,7 @@ fn progress_of(run: &[StackRun]) -> Progress {
     let stacks = u64::try_from(announced).unwrap_or(u64::MAX);
     let percentage = percentages.sum::<u64>() / stacks;
     Progress {
-        current,
+        current: current.filter(|_| all_told),
         total: total.filter(|_| all_told),
         percentage: u8::try_from(percentage).ok(),
     }
@@ -282,7 +290,10 @@ impl StackRun {
             let end_message = || Track::in_run(&self.run, self.track.end_message.as_ref());
             return reason.or_else(end_message).or_else(said);
         }
-        said()
+        // What was going on before the end is over; a row that says so itself may stay.
+        let said_last = self.track.message.as_ref().map(|said| said.at);
+        let is_over = self.end.is_some_and(|(end, _)| said_last < Some(end));
+        said().filter(|_| !is_over)
     }
 
     fn part(&self) -> Part {

@@ -144,18 +144,40 @@ impl Track {
         run.start.unwrap_or(self.first)
     }
 
+    /// The latest run. An end before something that was still to be done was but the end of a step.
+    pub(super) fn latest_run(&self) -> Run {
+        let run = self.marks.latest_run();
+        let counted = self.outermost(&run).and_then(CounterTrack::open);
+        let said = self.status.as_ref().map(|said| said.at);
+        self.marks.latest_run_open_at(counted.max(said))
+    }
+
     /// How far `run` is, by the outermost counter that it has. While it goes `forward` the percentage is the
     /// best it has reached.
     pub(super) fn progress_of(&self, run: &Run, forward: bool) -> Progress {
-        let of_run = |counter: &&CounterTrack| Some(counter.at()) >= run.start;
-        let Some(counter) = self.counters.values().rev().find(of_run) else {
-            return Progress::default();
-        };
-        if forward {
-            counter.best_since(run.start)
-        } else {
-            counter.last()
+        match self.outermost(run) {
+            Some(counter) if forward => counter.best_since(run.start),
+            Some(counter) => counter.last(),
+            None => Progress::default(),
         }
+    }
+
+    /// The outermost of the counters that `run` has: the one of the greatest kind; but a counter in brackets
+    /// that is not done counts what a named one that came later is only a step of.
+    fn outermost(&self, run: &Run) -> Option<&CounterTrack> {
+        let of_run = |counter: &&CounterTrack| Some(counter.at()) >= run.start;
+        let greatest = self
+            .counters
+            .iter()
+            .rev()
+            .find(|(_, counter)| of_run(counter));
+        let (kind, greatest) = greatest?;
+        let is_named = matches!(kind, CounterKind::Step | CounterKind::Phase);
+        let brackets = self.counters.get(&CounterKind::Bracket).filter(of_run);
+        let around = brackets.filter(|brackets| {
+            is_named && brackets.is_open() && brackets.first() < greatest.first()
+        });
+        Some(around.unwrap_or(greatest))
     }
 
     /// The value of `held` if it belongs to `run`.

@@ -74,12 +74,27 @@ fn named(ledger: &Ledger) -> Vec<Stack> {
             })
             .collect();
         for (_, track) in plain {
-            // Rows tell only the name they share: the last one is of the twin that was announced last.
-            let of = twins
+            // Rows tell only the name they share: each is of the twin that was announced last before it.
+            let twin_at = |at| {
+                let announced = twins
+                    .iter()
+                    .rposition(|twin: &Stack| twin.track.first <= at);
+                announced.unwrap_or(0)
+            };
+            let marks: Vec<_> = track
+                .marks
                 .iter()
-                .rposition(|twin| twin.track.first <= track.last)
-                .unwrap_or(0);
-            twins[of].track.merge_activity(track);
+                .map(|(at, mark)| (twin_at(at), at, mark))
+                .collect();
+            let last = twin_at(track.last);
+            let rolling_back = track.rolling_back.map(|at| (twin_at(at), at));
+            for (twin, at, mark) in marks {
+                twins[twin].track.mark(at, mark);
+            }
+            if let Some((twin, at)) = rolling_back {
+                twins[twin].track.rolling_back = Some(at);
+            }
+            twins[last].track.merge_activity(track);
         }
         stacks.append(&mut twins);
     }
