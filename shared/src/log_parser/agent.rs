@@ -30,12 +30,9 @@ pub(super) fn parse(line: &str) -> Option<AgentObservation> {
 
 /// Parses a report; `Ok(None)` if the object is none.
 pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservation>, ParseError> {
-    let task_id = object.task_id.map(id::<TaskId>).transpose()?.flatten();
-    let project_id = object
-        .project_id
-        .map(id::<ProjectId>)
-        .transpose()?
-        .flatten();
+    // A name that can't be an id names nothing: the line is of its stream's task.
+    let task_id = object.task_id.and_then(id::<TaskId>);
+    let project_id = object.project_id.and_then(id::<ProjectId>);
     let counter = counter(object)?;
     let phase = object.phase.and_then(words);
     let current_step = object.current_step.or(object.step).and_then(words);
@@ -141,16 +138,11 @@ fn parse_status(word: &str) -> Option<Status> {
     })
 }
 
-/// An id, as a string or a number. An empty one is none.
-fn id<T: FromStr>(value: &RawValue) -> Result<Option<T>, ParseError> {
-    const NO_ID: ParseError = ParseError("an id in a report is not valid");
-    let text = match json::string(value) {
-        Some(text) if text.is_empty() => return Ok(None),
-        Some(text) => text,
-        None if value.get() == "null" => return Ok(None),
-        None => value.get().into(),
-    };
-    text.parse().map(Some).map_err(|_| NO_ID)
+/// An id, as a string or a number.
+fn id<T: FromStr>(value: &RawValue) -> Option<T> {
+    let text = json::string(value).unwrap_or_else(|| value.get().into());
+    let is_null = value.get() == "null";
+    text.parse().ok().filter(|_| !is_null)
 }
 
 /// A field that says something in words; numbers are counters.

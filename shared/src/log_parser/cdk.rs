@@ -33,7 +33,7 @@ static HINT: LazyLock<Regex> = LazyLock::new(|| {
         r"\||✅|❌|âœ|âŒ|â\u{9d}Œ|: deploying\.\.\.|: destroying\.\.\.|: creating |: updating stack",
         r"|: importing resources|Rolling back |: building assets|start: Building |\] \(",
         r"|Currently in progress: |stack has no resources|ootstrapping environment |:stack/",
-        r"|hotswap|Starting de",
+        r"|hotswap|Starting de|xit code |exited with error|State: FAILED|canceled",
     ))
     .expect("the pattern is a constant")
 });

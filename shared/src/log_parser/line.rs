@@ -75,6 +75,10 @@ static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
         // `Nov 15 10:00:00 host process[123]: `
         r"[A-Z][a-z]{2} +[0-9]{1,2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)? [\w.-]+ [\w./@-]+(?:\[[0-9]+\])?:\s"
             .to_owned(),
+        // `stdout F `, as Kubernetes' container runtimes write it after the time stamp
+        r"(?:stdout|stderr) [FP] ".to_owned(),
+        // `I1115 10:00:00.123456       1 main.go:12] `
+        r"[IWEF][0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]+\s+[0-9]+ [\w./-]+:[0-9]+\] ".to_owned(),
         // a request id of Lambda
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\s+".to_owned(),
         // `INFO - `, `INFO:root:`, `my.module - INFO - `, `| INFO     | `
@@ -196,6 +200,8 @@ mod tests {
             "2025-11-15 10:00:00+0900 ",
             "[2025-11-15T10:00:00+11:00] ",
             "2025-11-15T10:00:00Z 01O ",
+            "2025-11-15T10:00:00.123456789Z stdout F ",
+            "I1115 10:00:00.123456       1 main.go:12] ",
             "2025/11/15 10:00:00.123456 ",
             "[Container] 2025/11/15 10:00:00.123456 ",
             "17/01/21 23:41:50 INFO ",

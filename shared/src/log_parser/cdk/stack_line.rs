@@ -12,7 +12,14 @@ pub(super) fn parse(line: &str) -> Option<CdkObservation> {
     if let Some(rest) = strip_any(line, &["❌", "âŒ", "â\u{9d}Œ"]) {
         return cross(rest);
     }
+    if let Some(rest) = after_unknown_prefix(line, "✅  ") {
+        return tick(rest);
+    }
+    if let Some(rest) = after_unknown_prefix(line, "❌  ") {
+        return cross(rest);
+    }
     start(line)
+        .or_else(|| run_failure(line))
         .or_else(|| bootstrap_start(line))
         .or_else(|| empty_stack(line))
         .or_else(|| hotswap(line))
@@ -23,6 +30,28 @@ fn strip_any<'a>(line: &'a str, marks: &[&str]) -> Option<&'a str> {
     let rest = marks.iter().find_map(|mark| line.strip_prefix(mark))?;
     // A variation selector may follow an emoji.
     Some(rest.trim_start_matches('\u{fe0f}'))
+}
+
+/// What follows a mark that some program has put its own name in front of. The two spaces that CDK writes
+/// after a mark tell it from the marks of others; they are left.
+fn after_unknown_prefix<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
+    let (prefix, _) = line.split_once(mark)?;
+    let rest = line.get(prefix.len()..)?;
+    let rest = rest.get(mark.trim_end().len()..)?;
+    prefix.ends_with(' ').then_some(rest)
+}
+
+/// A line in which the shell or the CI server says that the command as a whole has failed.
+fn run_failure(line: &str) -> Option<CdkObservation> {
+    let is_failure = ["Subprocess exited with error ", "Job failed: exit code "]
+        .iter()
+        .any(|start| line.trim_start_matches("ERROR: ").starts_with(start))
+        || line.starts_with("Phase complete: ") && line.contains(" State: FAILED")
+        || line.starts_with("Process completed with exit code ")
+        || line == "The operation was canceled.";
+    is_failure.then(|| CdkObservation::RunFailed {
+        message: clip(line),
+    })
 }
 
 /// Whether a name after a mark can be a stack's. CDK puts two spaces between them; where there is one, other
@@ -124,6 +153,11 @@ fn start(line: &str) -> Option<CdkObservation> {
     ];
     for (text, operation) in STARTS {
         if let Some((before, after)) = line.split_once(text) {
+            // The line of an announcement ends with it; an output or prose goes on, or came before.
+            let goes_on = text.ends_with("...") && !after.trim().is_empty();
+            if (goes_on && stacks_in_run(after).is_none()) || before.contains(" = ") {
+                return None;
+            }
             return last_display_name(before).map(|stack| CdkObservation::Start {
                 stack: stack.to_owned(),
                 operation,

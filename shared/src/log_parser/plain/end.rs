@@ -9,7 +9,7 @@ use crate::model::TaskStatus;
 /// What every such line holds one of, as part of a pattern.
 pub(super) const HINT: &str = concat!(
     r"(?i-u:passed|failed|failure|succe|complete|all done|done in|returned a non-zero|exited|finished",
-    r"|rolled out|, done\.|Error [0-9]|not exit)",
+    r"|rolled out|, done\.|Error [0-9]|not exit|timed out after|panicked at)",
 );
 
 struct Ends {
@@ -18,7 +18,7 @@ struct Ends {
     cancelled: RegexSet,
 }
 
-const COMPLETED: [&str; 17] = [
+const COMPLETED: [&str; 20] = [
     // pytest, with or without its rulers
     r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     // ant, gradle, maven, xcodebuild, dotnet
@@ -49,11 +49,15 @@ const COMPLETED: [&str; 17] = [
     // ctest, jest
     r"^100% tests passed, 0 tests failed out of [0-9]+",
     r"^Tests: +(?:[0-9]+ (?:skipped|todo), )*[0-9]+ passed, [0-9]+ total$",
+    // cargo, bazel
+    r"^Finished `[a-z-]+` profile \[",
+    r"^Build completed successfully, [0-9,]+ total actions?",
+    r"^test result: ok\. [0-9]+ passed; 0 failed;",
     // CI servers
     r"^(?:Finished: SUCCESS|Job succeeded)$",
 ];
 
-const FAILED: [&str; 19] = [
+const FAILED: [&str; 23] = [
     r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
     r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
@@ -78,6 +82,12 @@ const FAILED: [&str; 19] = [
     r"^Tests: +[1-9][0-9]* failed, .*[0-9]+ total$",
     r"^Completed with [1-9][0-9]* (?:partial )?errors?\b",
     r"^test result: FAILED\. ",
+    // vitest, googletest
+    r"^Tests +[1-9][0-9]* failed \| ",
+    r"^\[  FAILED  \] [1-9][0-9]* tests?, listed below:",
+    // Lambda, and programs that crash
+    r"^Task timed out after [0-9.]+ seconds$",
+    r"^thread '[^']*' (?:\([0-9]+\) )?panicked at ",
     // CI servers
     r"^(?:Finished: FAILURE$|Job failed: |ERROR: Job failed)",
 ];

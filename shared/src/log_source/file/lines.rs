@@ -53,8 +53,15 @@ impl<'a> Lines<'a> {
     /// The length of the next line's text, and with its end.
     fn next_lengths(&self, rest: &[u8]) -> Option<(usize, usize)> {
         let window = rest.get(..=MAX_LINE_BYTES).unwrap_or(rest);
-        if let Some(length) = memchr::memchr(b'\n', window) {
-            return Some((length, length + 1));
+        // A bar that is drawn over and over ends each frame with a CR alone.
+        if let Some(length) = memchr::memchr2(b'\n', b'\r', window) {
+            let end: &[u8] = rest.get(length..).unwrap_or_default();
+            match end {
+                [b'\r', b'\n', ..] => return Some((length, length + 2)),
+                // Whether an LF follows is not known yet.
+                [b'\r'] if !self.takes_rest => return None,
+                _ => return Some((length, length + 1)),
+            }
         }
         if rest.len() > MAX_LINE_BYTES {
             let is_inside_char = |&at: &usize| rest.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);
@@ -75,7 +82,6 @@ impl<'a> Iterator for Lines<'a> {
         let (length, length_with_end) = self.next_lengths(rest)?;
         self.read += length_with_end;
         let text = rest.get(..length)?;
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
         self.time = parse_line_time(text).unwrap_or(self.time);
         Some(Line {
             start,
@@ -96,8 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_with_lf_or_crlf() {
-        assert_eq!(texts(b"a\r\n\nb\rc\n", false), [&b"a"[..], b"", b"b\rc"]);
+    fn lines_end_with_lf_crlf_or_cr() {
+        assert_eq!(texts(b"a\r\n\nb\rc\n", false), [&b"a"[..], b"", b"b", b"c"]);
+        assert_eq!(texts(b"a\r", false), [b""; 0], "an LF may follow");
+        assert_eq!(texts(b"a\r", true), [b"a"]);
     }
 
     #[test]
