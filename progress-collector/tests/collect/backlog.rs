@@ -4,7 +4,7 @@
 //! also holds that memory stays flat, so that nothing else may run in its process:
 //!
 //! ```console
-//! $ BACKLOG_EVENTS=1000000 cargo test -p progress-collector --test collect -- a_backlog --nocapture
+//! $ BACKLOG_EVENTS=1000000 cargo test -p progress-collector --test collect -- a_backlog_is --nocapture
 //! ```
 
 use std::ops::Range;

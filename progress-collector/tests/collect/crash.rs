@@ -151,13 +151,34 @@ fn mortal(world: &World, steps: usize, takes: Duration) -> Collector {
     Collector::new(mortal, world::config())
 }
 
-/// Sweeps until the fuse has burnt down `steps` steps or the sweep is done.
-async fn sweep_and_die(world: &World, steps: usize) {
-    let collector = mortal(world, steps, Duration::ZERO);
-    let sweep = collector.handle(Trigger::Sweep, now(), None);
+/// Sweeps until the fuse has burnt down `steps` steps, time is over, or the sweep is done.
+async fn sweep_and_die(world: &World, steps: usize, takes: Duration) {
+    let collector = mortal(world, steps, takes);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let sweep = collector.handle(Trigger::Sweep, now(), Some(deadline));
     // A fuse that has burnt down never wakes: all other parts answer at once.
-    let died = timeout(Duration::from_secs(60), sweep).await;
+    let died = timeout(Duration::from_secs(600), sweep).await;
     drop(died);
+}
+
+/// Long enough to save, and keep the place, while reading and when time is over: at each step of that.
+#[tokio::test(start_paused = true)]
+async fn a_long_run_may_die_at_every_step() {
+    for (page_size, takes_ms) in [(1, 800), (1, 1_300), (2, 1_700), (3, 2_500)] {
+        let undisturbed = filled(page_size);
+        undisturbed.sweep().await;
+        let expected = undisturbed.tasks().await;
+        for steps in 0..70 {
+            let world = filled(page_size);
+            sweep_and_die(&world, steps, Duration::from_millis(takes_ms)).await;
+            world.sweep().await;
+            assert_eq!(
+                world.tasks().await,
+                expected,
+                "{page_size} {takes_ms} {steps}"
+            );
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,13 +213,13 @@ proptest! {
 
     #[test]
     fn after_the_next_run_it_is_as_if_it_had_never_died(
-        deaths in proptest::collection::vec(0..40usize, 1..4),
+        deaths in proptest::collection::vec((0..80usize, 0..800u64), 1..5),
         page_size in 1..20usize,
     ) {
         let (disturbed, undisturbed) = (filled(page_size), filled(page_size));
         block_on(async {
-            for steps in deaths {
-                sweep_and_die(&disturbed, steps).await;
+            for (steps, takes_ms) in deaths {
+                sweep_and_die(&disturbed, steps, Duration::from_millis(takes_ms)).await;
             }
             disturbed.sweep().await;
             undisturbed.sweep().await;
