@@ -1,13 +1,16 @@
 //! Writing what a batch says: DynamoDB first, then Redis.
 
+use std::slice;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use shared::error::error_chain;
 use shared::fold::{Ledger, TaskOrigin, fold_into_task};
 use shared::log_parser::LogKind;
 use shared::model::{Task, TaskId, Timestamp};
 use shared::store::{StoreError, TaskRecord};
 use shared::task_reader::SavedTask;
+use tracing::error;
 
 use crate::batch::{Batch, Target};
 use crate::collector::Collector;
@@ -23,11 +26,32 @@ const CONFLICT_ATTEMPTS: u32 = 12;
 /// The wait after the first lost race, which grows with each further one.
 const CONFLICT_WAIT: Duration = Duration::from_millis(5);
 
+/// What is stored of some tasks.
+#[derive(Default)]
+struct Records {
+    readable: Vec<TaskRecord>,
+    /// Tasks whose items are damaged.
+    unreadable: Vec<TaskId>,
+}
+
+impl Records {
+    /// Whether it can't be told what is stored of a target.
+    fn are_unreadable(&self, target: &Target) -> bool {
+        let candidates = target.candidates();
+        candidates
+            .iter()
+            .any(|task_id| self.unreadable.contains(task_id))
+    }
+}
+
 /// A write that the store has taken: the task before, and as it is now.
 type Saved = (Option<Task>, Task);
 
 impl Collector {
     /// Saves all that `batch` has gathered, and leaves it empty.
+    ///
+    /// A task that can't be saved whatever is tried is counted and logged, and keeps nobody else from being
+    /// saved. What may pass ends in an error, after all else was saved.
     pub(crate) async fn save(
         &self,
         batch: &mut Batch,
@@ -35,53 +59,96 @@ impl Collector {
         summary: &mut GroupSummary,
     ) -> Result<(), StoreError> {
         let gathered = batch.take();
+        let mut outcome = Ok(());
         for portion in gathered.chunks(TASKS_PER_READ) {
-            let candidates: Vec<_> = portion
-                .iter()
-                .flat_map(|(target, _)| target.candidates())
-                .collect();
-            let records = self
-                .parts
-                .tasks
-                .fetch_records(&deduplicated(candidates))
-                .await?;
-            // Two targets may be one task (a stream's, and one that a line names): in turn, not at once.
-            let mut by_task: Vec<(TaskId, Vec<&(Target, Ledger)>)> = Vec::new();
-            for gathered in portion {
-                let task_id = gathered.0.resolve(&records);
-                match by_task.iter_mut().find(|(known, _)| *known == task_id) {
-                    Some((_, of_task)) => of_task.push(gathered),
-                    None => by_task.push((task_id, vec![gathered])),
-                }
+            outcome = outcome.and(self.save_portion(portion, now, summary).await);
+        }
+        outcome
+    }
+
+    async fn save_portion(
+        &self,
+        portion: &[(Target, Ledger)],
+        now: Timestamp,
+        summary: &mut GroupSummary,
+    ) -> Result<(), StoreError> {
+        let candidates = portion.iter().flat_map(|(target, _)| target.candidates());
+        let records = self.read(&deduplicated(candidates.collect())).await?;
+        // Two targets may be one task (a stream's, and one that a line names): in turn, not at once.
+        let mut by_task: Vec<(TaskId, Vec<&(Target, Ledger)>)> = Vec::new();
+        for gathered in portion {
+            if records.are_unreadable(&gathered.0) {
+                summary.tasks_refused += 1;
+                continue;
             }
-            let saves = by_task.into_iter().map(|(task_id, gathered)| {
-                let stored = records
-                    .iter()
-                    .find(|record| record.task.task_id == task_id)
-                    .cloned();
-                self.save_task(task_id, gathered, stored)
-            });
-            let saves: Vec<_> = stream::iter(saves)
-                .buffer_unordered(CONCURRENT_SAVES)
-                .collect()
-                .await;
-            let (saved, failed): (Vec<_>, Vec<_>) = saves.into_iter().partition(Result::is_ok);
-            let saved: Vec<Saved> = saved.into_iter().flatten().flatten().collect();
-            let told: Vec<_> = saved
-                .iter()
-                .map(|(previous, next)| SavedTask {
-                    previous: previous.as_ref(),
-                    next,
-                })
-                .collect();
-            let cache_errors = self.write_through.tasks_saved(&told, now).await;
-            summary.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
-            summary.tasks_changed += u64::try_from(saved.len()).unwrap_or(u64::MAX);
-            if let Some(error) = failed.into_iter().find_map(Result::err) {
-                return Err(error);
+            let task_id = gathered.0.resolve(&records.readable);
+            match by_task.iter_mut().find(|(known, _)| *known == task_id) {
+                Some((_, of_task)) => of_task.push(gathered),
+                None => by_task.push((task_id, vec![gathered])),
             }
         }
-        Ok(())
+        let saves = by_task.into_iter().map(|(task_id, gathered)| {
+            let mut stored = records.readable.iter();
+            let stored = stored
+                .find(|record| record.task.task_id == task_id)
+                .cloned();
+            self.save_task(task_id, gathered, stored)
+        });
+        let saves: Vec<_> = stream::iter(saves)
+            .buffer_unordered(CONCURRENT_SAVES)
+            .collect()
+            .await;
+
+        let mut outcome = Ok(());
+        let mut saved: Vec<Saved> = Vec::new();
+        for save in saves {
+            match save {
+                Ok(changed) => saved.extend(changed),
+                Err(error @ (StoreError::Refused { .. } | StoreError::Corrupt { .. })) => {
+                    summary.tasks_refused += 1;
+                    error!(error = error_chain(&error), "a task can't be saved");
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        let told: Vec<_> = saved
+            .iter()
+            .map(|(previous, next)| SavedTask {
+                previous: previous.as_ref(),
+                next,
+            })
+            .collect();
+        let cache_errors = self.write_through.tasks_saved(&told, now).await;
+        summary.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
+        summary.tasks_changed += u64::try_from(saved.len()).unwrap_or(u64::MAX);
+        outcome
+    }
+
+    /// Reads records; one that is damaged does not hide the others.
+    async fn read(&self, task_ids: &[TaskId]) -> Result<Records, StoreError> {
+        let mut records = Records::default();
+        match self.parts.tasks.fetch_records(task_ids).await {
+            Ok(readable) => records.readable = readable,
+            Err(StoreError::Corrupt { .. }) => {
+                for task_id in task_ids {
+                    match self
+                        .parts
+                        .tasks
+                        .fetch_records(slice::from_ref(task_id))
+                        .await
+                    {
+                        Ok(readable) => records.readable.extend(readable),
+                        Err(error @ StoreError::Corrupt { .. }) => {
+                            error!(error = error_chain(&error), "a task can't be read");
+                            records.unreadable.push(task_id.clone());
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(records)
     }
 
     /// Joins what was gathered of one task with what is stored, and writes it if that is news. Who loses a
@@ -106,7 +173,7 @@ impl Collector {
                 Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
                     tokio::time::sleep(CONFLICT_WAIT * attempt).await;
                     attempt += 1;
-                    let read_again = std::slice::from_ref(&task_id);
+                    let read_again = slice::from_ref(&task_id);
                     stored = self.parts.tasks.fetch_records(read_again).await?.pop();
                 }
                 Err(error) => return Err(error),

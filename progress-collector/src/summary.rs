@@ -33,6 +33,9 @@ pub struct GroupSummary {
     pub parse_failures: u64,
     /// Tasks written.
     pub tasks_changed: u64,
+    /// Tasks that could not be saved and never will be, as their stored items are damaged or the store
+    /// refuses them. The log says which.
+    pub tasks_refused: u64,
     /// Requests that were repeated.
     pub retries: u64,
     /// Writes that the cache did not take.
@@ -84,6 +87,7 @@ impl Summary {
             totals.lines_parsed += group.lines_parsed;
             totals.parse_failures += group.parse_failures;
             totals.tasks_changed += group.tasks_changed;
+            totals.tasks_refused += group.tasks_refused;
             totals.retries += group.retries;
             totals.cache_errors += group.cache_errors;
             totals.complete &= group.complete;

@@ -4,6 +4,7 @@
 
 mod backlog;
 mod crash;
+mod damaged;
 mod events;
 mod races;
 mod reading;
