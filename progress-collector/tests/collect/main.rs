@@ -5,6 +5,7 @@
 mod backlog;
 mod crash;
 mod damaged;
+mod embedded;
 mod events;
 mod races;
 mod reading;
