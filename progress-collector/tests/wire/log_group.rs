@@ -18,7 +18,7 @@ pub(crate) struct LogGroup {
     pub(crate) name: String,
     pub(crate) client: Client,
     /// Runs as long as someone has a log group in it.
-    _moto: Arc<Moto>,
+    moto: Arc<Moto>,
 }
 
 impl LogGroup {
@@ -38,7 +38,7 @@ impl LogGroup {
         Self {
             name: name.to_owned(),
             client,
-            _moto: moto,
+            moto,
         }
     }
 
@@ -66,6 +66,11 @@ impl LogGroup {
             let answer = call.send().await.unwrap();
             assert_eq!(answer.rejected_log_events_info, None);
         }
+    }
+
+    /// Where the emulator listens.
+    pub(crate) fn endpoint_url(&self) -> &str {
+        &self.moto.endpoint_url
     }
 
     pub(crate) fn source(&self) -> CloudWatchLogSource {
