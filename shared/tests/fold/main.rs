@@ -1,7 +1,7 @@
 //! The fold's promises, on generated runs: what lines say is a matter of the lines alone, not of how, when, in
 //! which portions or how often they arrive.
 //!
-//! `PROPTEST_CASES=100000 cargo test -p shared --release --test fold` runs many more cases.
+//! `PROPTEST_CASES=100000 cargo test -p shared --test fold` runs many more cases.
 
 mod runs;
 
