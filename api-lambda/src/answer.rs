@@ -36,7 +36,8 @@ pub(crate) fn created(base: &BasePath, path: &str, json: Vec<u8>) -> Response {
 pub(crate) async fn finish(request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = next.run(request).await;
-    let keep = if is_read && response.status().is_success() {
+    let is_found = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    let keep = if is_read && is_found {
         "private, max-age=0, must-revalidate"
     } else {
         "no-store"

@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod cursor;
+mod etag;
 mod fields;
 mod front_door;
 mod parameters;

@@ -19,6 +19,7 @@ pub mod log_parser;
 pub mod log_source;
 pub mod model;
 pub mod retry;
+pub mod stopwatch;
 pub mod store;
 pub mod task_reader;
 pub mod telemetry;

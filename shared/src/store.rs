@@ -72,15 +72,29 @@ pub struct TaskQuery {
     pub task_types: Vec<TaskType>,
     /// Tasks of this project.
     pub project_id: Option<ProjectId>,
+    /// Tasks whose name begins like this, in capitals or not.
+    pub name_prefix: Option<String>,
+    /// Tasks that were changed later than this.
+    pub updated_after: Option<Timestamp>,
 }
 
 impl TaskQuery {
     /// Whether `task` is one of those asked for.
     pub fn matches(&self, task: &Task) -> bool {
+        let prefix = self.name_prefix.as_deref().map(name_key);
         (self.statuses.is_empty() || self.statuses.contains(&task.status))
             && (self.task_types.is_empty() || self.task_types.contains(&task.task_type))
             && (self.project_id.is_none() || self.project_id == task.project_id)
+            && prefix.is_none_or(|prefix| name_key(&task.task_name).starts_with(&prefix))
+            && self
+                .updated_after
+                .is_none_or(|after| task.updated_at > after)
     }
+}
+
+/// A name as names are compared: capitals make no difference.
+pub(crate) fn name_key(name: &str) -> String {
+    name.to_lowercase()
 }
 
 /// Where a task stands in the one order of all lists: by `updated_at`, then by id; newest first.
@@ -100,6 +114,15 @@ impl ListPosition {
             task_id: task.task_id.clone(),
         }
     }
+}
+
+/// One page of a list of tasks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskPage {
+    /// The tasks, newest first.
+    pub tasks: Vec<Task>,
+    /// After which position the next page begins; `None` if there is none. No task need stand there.
+    pub next: Option<ListPosition>,
 }
 
 /// The durable record of tasks.
@@ -129,13 +152,15 @@ pub trait TaskStore: Send + Sync {
 
     /// Lists tasks newest first: at most `limit` (1 to 200) of those that stand after `after`.
     ///
-    /// The list is complete but for writes of the last moments. There is a next page if it is full.
+    /// The list is complete but for writes of the last moments. A page may have fewer tasks than `limit`,
+    /// even none, and still have a next one: where few of many tasks are asked for, looking for them ends
+    /// after a while, so that no request takes long.
     async fn list(
         &self,
         query: &TaskQuery,
         after: Option<&ListPosition>,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError>;
+    ) -> Result<TaskPage, StoreError>;
 
     /// Lists a task's history oldest first: at most `limit` entries later than `after`, none later
     /// than `until`.

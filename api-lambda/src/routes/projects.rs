@@ -5,9 +5,12 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use shared::model::{MAX_NAME_CHARS, Metrics, Project, ProjectId, ProjectStatus, Timestamp};
-use shared::store::{StoreError, TaskQuery};
+use shared::stopwatch::for_store;
+use shared::store::StoreError;
+use shared::task_reader::Reading;
 
-use crate::answer::{Json, created};
+use crate::answer::created;
+use crate::etag::IfNoneMatch;
 use crate::fields::{Fields, TextRule};
 use crate::front_door::BasePath;
 use crate::parameters::{Parameters, PathId};
@@ -29,21 +32,30 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/api/projects/{project_id}/tasks", get(list_tasks))
 }
 
-async fn list(State(state): State<ApiState>, parameters: Parameters) -> Result<Json, ApiError> {
+async fn list(
+    State(state): State<ApiState>,
+    parameters: Parameters,
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
     parameters.finish()?;
-    Ok(Json(state.reader.list_projects().await?))
+    let projects = state
+        .reader
+        .list_projects(known.validators(), Timestamp::now());
+    Ok(known.respond_to(projects.await?))
 }
 
 async fn show(
     State(state): State<ApiState>,
     PathId(project_id): PathId<ProjectId>,
     parameters: Parameters,
-) -> Result<Json, ApiError> {
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let project = state.reader.fetch_project(&project_id).await?;
-    project
-        .map(Json)
-        .ok_or(ApiError::ProjectNotFound(project_id))
+    let (validators, now) = (known.validators(), Timestamp::now());
+    let project = state.reader.fetch_project(&project_id, validators, now);
+    let project = project.await?;
+    let project = project.ok_or(ApiError::ProjectNotFound(project_id))?;
+    Ok(known.respond_to(project))
 }
 
 /// Tasks may name a project before it is made: these are listed as well, so the project is looked for only
@@ -51,19 +63,20 @@ async fn show(
 async fn list_tasks(
     State(state): State<ApiState>,
     PathId(project_id): PathId<ProjectId>,
-    mut parameters: Parameters,
-) -> Result<Json, ApiError> {
-    let query = TaskQuery {
-        statuses: parameters.many("status"),
-        task_types: parameters.many("task_type"),
-        project_id: Some(project_id.clone()),
-    };
-    let page = tasks::page(&state, parameters, query).await?;
-    let is_empty = page.0.starts_with(br#"{"tasks":[]"#);
-    if is_empty && state.reader.fetch_project(&project_id).await?.is_none() {
-        return Err(ApiError::ProjectNotFound(project_id));
+    parameters: Parameters,
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
+    let page = tasks::page(&state, parameters, Some(project_id.clone()), &known).await?;
+    if let Reading::Answer(answer) = &page
+        && answer.json.starts_with(br#"{"tasks":[]"#)
+    {
+        let project = state
+            .reader
+            .fetch_project(&project_id, &[], Timestamp::now());
+        let project = project.await?;
+        project.ok_or(ApiError::ProjectNotFound(project_id))?;
     }
-    Ok(page)
+    Ok(known.respond_to(page))
 }
 
 async fn create(
@@ -74,20 +87,18 @@ async fn create(
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
     let project = parse(fields, Timestamp::now())?;
-    match state.projects.create(&project).await {
+    match for_store(state.projects.create(&project)).await {
         Ok(()) => {}
         Err(StoreError::Conflict(_)) => return Err(ApiError::ProjectExists(project.project_id)),
         Err(error) => return Err(error.into()),
     }
-    state.write_through.project_saved(&project.project_id).await;
+    state.write_through.project_saved().await;
     let path = format!("/api/projects/{}", project.project_id);
     // Tasks that name the project may be there already, so that its metrics are not those it was made
     // with. The project is made, whatever comes of reading it.
-    let json = match state.reader.fetch_project(&project.project_id).await {
-        Ok(Some(json)) => json,
-        Ok(None) | Err(_) => state.renderer.project(&project),
-    };
-    Ok(created(&base, &path, json))
+    let read = for_store(state.projects.fetch(&project.project_id)).await;
+    let project = read.ok().flatten().unwrap_or(project);
+    Ok(created(&base, &path, state.renderer.project(&project)))
 }
 
 fn parse(mut fields: Fields, now: Timestamp) -> Result<Project, ApiError> {

@@ -7,12 +7,16 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
-use shared::model::{HistoryEntry, TaskId, Timestamp};
+use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, TaskId, Timestamp};
+use shared::stopwatch::for_store;
 use shared::store::{ListPosition, StoreError, TaskQuery};
-use shared::task_reader::{ListRequest, MAX_PAGE_LIMIT, SavedTask, canonical_query};
+use shared::task_reader::{
+    Answer, ListRequest, MAX_PAGE_LIMIT, Reading, SavedTask, Validator, canonical_query,
+};
 
-use crate::answer::{Json, created};
+use crate::answer::created;
 use crate::cursor::Cursor;
+use crate::etag::{IfNoneMatch, tagged};
 use crate::fields::Fields;
 use crate::front_door::BasePath;
 use crate::parameters::{Parameters, PathId};
@@ -26,22 +30,30 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/api/tasks/{task_id}/history", get(history))
 }
 
-async fn list(State(state): State<ApiState>, mut parameters: Parameters) -> Result<Json, ApiError> {
+async fn list(
+    State(state): State<ApiState>,
+    mut parameters: Parameters,
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
     let project_id = parameters.one("project_id");
+    let reading = page(&state, parameters, project_id, &known).await?;
+    Ok(known.respond_to(reading))
+}
+
+/// Reads the page of tasks, those of a project or all, that the remaining parameters ask for.
+pub(super) async fn page(
+    state: &ApiState,
+    mut parameters: Parameters,
+    project_id: Option<ProjectId>,
+    known: &IfNoneMatch,
+) -> Result<Reading, ApiError> {
     let query = TaskQuery {
         statuses: parameters.many("status"),
         task_types: parameters.many("task_type"),
         project_id,
+        name_prefix: parameters.text_of("q", MAX_NAME_CHARS),
+        updated_after: parameters.moment("updated_after"),
     };
-    page(&state, parameters, query).await
-}
-
-/// Answers the page of the tasks of `query` that the remaining parameters ask for.
-pub(super) async fn page(
-    state: &ApiState,
-    mut parameters: Parameters,
-    query: TaskQuery,
-) -> Result<Json, ApiError> {
     let limit = parameters.limit(MAX_PAGE_LIMIT);
     let scope = canonical_query(&query);
     let mut after = None;
@@ -70,20 +82,21 @@ pub(super) async fn page(
         };
         cursor.encode(&scope)
     };
-    let now = Timestamp::now();
-    Ok(Json(
-        state.reader.list_tasks(&request, next_cursor, now).await?,
-    ))
+    let (known, now) = (known.validators(), Timestamp::now());
+    let reading = state.reader.list_tasks(&request, next_cursor, known, now);
+    Ok(reading.await?)
 }
 
 async fn show(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
     parameters: Parameters,
-) -> Result<Json, ApiError> {
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
     parameters.finish()?;
     let task = state.reader.fetch_task(&task_id, Timestamp::now()).await?;
-    task.map(Json).ok_or(ApiError::TaskNotFound(task_id))
+    let task = task.ok_or(ApiError::TaskNotFound(task_id))?;
+    Ok(known.respond(task))
 }
 
 async fn create(
@@ -95,7 +108,7 @@ async fn create(
     parameters.finish()?;
     let now = Timestamp::now();
     let task = new_task::parse(fields, now)?;
-    match state.tasks.save(None, &task, None).await {
+    match for_store(state.tasks.save(None, &task, None)).await {
         Ok(()) => {}
         Err(StoreError::Conflict(_)) => return Err(ApiError::TaskExists(task.task_id)),
         Err(error) => return Err(error.into()),
@@ -107,7 +120,9 @@ async fn create(
     // What the cache failed to take is warned of there; the task is made all the same.
     state.write_through.tasks_saved(&[saved], now).await;
     let path = format!("/api/tasks/{}", task.task_id);
-    Ok(created(&base, &path, state.renderer.task(&task, now)))
+    let json = state.renderer.task(&task, now);
+    let validator = Validator::of_task(&json);
+    Ok(tagged(created(&base, &path, json), &validator))
 }
 
 #[derive(Serialize)]
@@ -120,7 +135,8 @@ async fn history(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
     mut parameters: Parameters,
-) -> Result<Json, ApiError> {
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
     let from = parameters.moment("from");
     let until = parameters.moment("to");
     if let (Some(from), Some(until)) = (from, until)
@@ -160,9 +176,11 @@ async fn history(
         next_cursor,
     };
     let json = serde_json::to_vec(&page);
-    Ok(Json(json.expect(
-        "history has string keys and no fallible serializer",
-    )))
+    let json = json.expect("history has string keys and no fallible serializer");
+    Ok(known.respond(Answer {
+        validator: Validator::of_bytes(&json),
+        json,
+    }))
 }
 
 fn history_scope(task_id: &TaskId, from: Option<Timestamp>, until: Option<Timestamp>) -> String {

@@ -13,9 +13,9 @@ use serde_json::Value;
 use shared::cache::memory::InMemoryTaskCache;
 use shared::cache::{CacheError, PageLookup, TaskCache};
 use shared::fold::Ledger;
-use shared::model::{HistoryEntry, ProjectId, Revision, Task, TaskId, Timestamp};
+use shared::model::{HistoryEntry, Revision, Task, TaskId, Timestamp};
 use shared::store::memory::InMemoryStore;
-use shared::store::{ListPosition, StoreError, TaskQuery, TaskRecord, TaskStore};
+use shared::store::{ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
 use tower::ServiceExt as _;
 
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(900);
@@ -129,9 +129,8 @@ impl World {
     /// All tasks that the store has, newest first.
     pub(crate) async fn stored(&self) -> Vec<Task> {
         let query = TaskQuery::default();
-        TaskStore::list(&*self.store, &query, None, 200)
-            .await
-            .unwrap()
+        let page = TaskStore::list(&*self.store, &query, None, 200).await;
+        page.unwrap().tasks
     }
 
     /// Saves a task to the store alone, as another process does.
@@ -188,19 +187,10 @@ impl TaskCache for DownCache {
     async fn bump_generation(&self) -> Result<(), CacheError> {
         cache_down()
     }
-    async fn fetch_page(&self, _: &str) -> Result<PageLookup, CacheError> {
+    async fn fetch_page(&self, _: &str, _: Option<u64>) -> Result<PageLookup, CacheError> {
         cache_down()
     }
     async fn put_page(&self, _: &str, _: u64, _: &[u8]) -> Result<(), CacheError> {
-        cache_down()
-    }
-    async fn fetch_project(&self, _: &ProjectId) -> Result<Option<Vec<u8>>, CacheError> {
-        cache_down()
-    }
-    async fn put_project(&self, _: &ProjectId, _: &[u8]) -> Result<(), CacheError> {
-        cache_down()
-    }
-    async fn remove_project(&self, _: &ProjectId) -> Result<(), CacheError> {
         cache_down()
     }
     async fn ping(&self) -> Result<(), CacheError> {
@@ -247,7 +237,7 @@ impl TaskStore for DownStore {
         _: &TaskQuery,
         _: Option<&ListPosition>,
         _: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         self.fail()
     }
     async fn history(

@@ -11,7 +11,7 @@ use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::fold::Ledger;
 use shared::log_source::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
-use shared::store::{ListPosition, StoreError, TaskQuery, TaskRecord, TaskStore};
+use shared::store::{ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
 use tokio::time::{Instant, timeout};
 
 use crate::races::{block_on, config};
@@ -72,7 +72,7 @@ impl TaskStore for Mortal<dyn TaskStore> {
         query: &TaskQuery,
         after: Option<&ListPosition>,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         self.inner.list(query, after, limit).await
     }
 

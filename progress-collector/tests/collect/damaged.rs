@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use progress_collector::{Collector, Parts, Trigger};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
-use shared::store::{ListPosition, StoreError, TaskQuery, TaskRecord, TaskStore};
+use shared::store::{ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
 
 use crate::world::{CDK, RUNNING, World, config, events, now};
 
@@ -49,7 +49,7 @@ impl TaskStore for DamagedStore {
         query: &TaskQuery,
         after: Option<&ListPosition>,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         self.0.list(query, after, limit).await
     }
 

@@ -93,7 +93,8 @@ async fn end_state(parts: &Parts) -> (Vec<Task>, bool) {
         .tasks
         .list(&Default::default(), None, 200)
         .await
-        .unwrap();
+        .unwrap()
+        .tasks;
     for task in &mut tasks {
         task.revision = Default::default();
     }

@@ -97,7 +97,8 @@ async fn backlog(name: &str, streams: usize) -> LogGroup {
 /// All tasks in the database.
 async fn stored_tasks(dynamodb: &Embedded) -> Vec<Task> {
     let store = dynamodb.tasks();
-    store.list(&TaskQuery::default(), None, 200).await.unwrap()
+    let page = store.list(&TaskQuery::default(), None, 200).await;
+    page.unwrap().tasks
 }
 
 /// Numbers that look random and are the same each time (splitmix64).

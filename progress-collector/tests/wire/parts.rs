@@ -54,7 +54,7 @@ impl World {
     /// All tasks, without what depends on how often they were written.
     pub(crate) async fn tasks(&self) -> Vec<Task> {
         let query = Default::default();
-        let mut tasks = self.store.list(&query, None, 200).await.unwrap();
+        let mut tasks = self.store.list(&query, None, 200).await.unwrap().tasks;
         for task in &mut tasks {
             task.revision = Revision::default();
         }

@@ -28,7 +28,7 @@ use super::dynamodb_item::task::{
     is_ledger, ledger_item, ledger_key, read_head, read_history, read_ledger, read_ledger_revision,
 };
 use super::dynamodb_item::{Item, TTL, alias, is_expired, number, project, text};
-use super::{ListPosition, StoreError, TaskQuery, TaskRecord, TaskStore};
+use super::{ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
 use crate::config::StoreConfig;
 use crate::fold::Ledger;
 use crate::model::{HistoryEntry, MetricsDelta, Task, TaskId, Timestamp};
@@ -50,6 +50,7 @@ pub struct DynamoDbTaskStore {
     tasks_table: String,
     projects_table: String,
     index_shards: u32,
+    read_budget: usize,
     clock: Clock,
 }
 
@@ -72,7 +73,18 @@ impl DynamoDbTaskStore {
             tasks_table: config.tasks_table.clone(),
             projects_table: config.projects_table.clone(),
             index_shards: config.index_shards,
+            read_budget: list::READ_BUDGET,
             clock: Arc::new(Timestamp::now),
+        }
+    }
+
+    /// Ends a page of a list early once this many items were looked at, instead of the number that keeps
+    /// every request short.
+    #[must_use]
+    pub fn with_read_budget(self, read_budget: usize) -> Self {
+        Self {
+            read_budget,
+            ..self
         }
     }
 
@@ -250,7 +262,7 @@ impl TaskStore for DynamoDbTaskStore {
         query: &TaskQuery,
         after: Option<&ListPosition>,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         self.merge(query, after, limit).await
     }
 

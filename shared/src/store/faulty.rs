@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskRecord, TaskStore};
+use super::{ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
 use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::error::Source;
 use crate::faults::Faults;
@@ -64,7 +64,7 @@ impl<S: TaskStore> TaskStore for FaultyTaskStore<S> {
         query: &TaskQuery,
         after: Option<&ListPosition>,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         let call = self.inner.list(query, after, limit);
         self.faults.around(call, unavailable).await
     }

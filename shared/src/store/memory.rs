@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskRecord, TaskStore};
+use super::{ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
 use crate::fold::Ledger;
 use crate::model::{
     HistoryEntry, Metrics, MetricsDelta, Project, ProjectId, Revision, Task, TaskId, TaskStatus,
@@ -145,7 +145,7 @@ impl TaskStore for InMemoryStore {
         query: &TaskQuery,
         after: Option<&ListPosition>,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         let state = self.lock();
         let tasks = state.tasks.values().map(|stored| &stored.task);
         let mut tasks: Vec<(ListPosition, &Task)> = tasks
@@ -154,8 +154,11 @@ impl TaskStore for InMemoryStore {
             .filter(|(position, _)| after.is_none_or(|after| position < after))
             .collect();
         tasks.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        let has_more = tasks.len() > limit;
         let tasks = tasks.into_iter().take(limit);
-        Ok(tasks.map(|(_, task)| task.clone()).collect())
+        let tasks: Vec<Task> = tasks.map(|(_, task)| task.clone()).collect();
+        let next = tasks.last().filter(|_| has_more).map(ListPosition::of);
+        Ok(TaskPage { tasks, next })
     }
 
     async fn history(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{Project, Task, TaskStatus, Timestamp};
+use crate::model::{Project, Revision, Task, TaskStatus, Timestamp};
 
 /// How long a task that is over is kept in the cache.
 const TERMINAL_TTL: Duration = Duration::from_secs(3600);
@@ -12,6 +12,11 @@ const TERMINAL_TTL: Duration = Duration::from_secs(3600);
 const LIVE_TTL: Duration = Duration::from_secs(60);
 /// How long a task is kept, at least.
 const LEAST_TTL: Duration = Duration::from_secs(1);
+
+/// How long the mark of a deleted task is kept: longer than a reader takes that has read it before.
+pub(super) const DELETED_TTL: Duration = Duration::from_secs(60);
+/// How the mark begins.
+pub(super) const DELETED_BEGIN: &[u8] = br#"{"deleted":true,"#;
 
 /// A task as the API shows it: its fields, and what is derived when it is read.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -60,6 +65,13 @@ impl Renderer {
         to_json(&self.view(task, now))
     }
 
+    /// What the cache holds of a task that is deleted, so that a slow reader does not put it back.
+    pub(super) fn deleted(&self, revision: Revision) -> Vec<u8> {
+        let mut mark = DELETED_BEGIN.to_vec();
+        mark.extend_from_slice(format!(r#""revision":{revision}}}"#).as_bytes());
+        mark
+    }
+
     /// A page of tasks as JSON; `next_cursor` leads to the next one.
     pub fn page(&self, tasks: &[Task], next_cursor: Option<String>, now: Timestamp) -> Vec<u8> {
         to_json(&TaskPage {
@@ -90,9 +102,11 @@ impl Renderer {
         }
     }
 
-    /// Whether `task` is not stale at `now` and, left alone, will be before `time` is over.
-    pub(super) fn turns_stale_within(&self, task: &Task, now: Timestamp, time: Duration) -> bool {
-        self.until_stale(task, now).is_some_and(|left| left < time)
+    /// Until when a page of `tasks`, made at `now`, stays true if none of them is written: `most` from now at
+    /// the latest.
+    pub(super) fn true_until(&self, tasks: &[Task], now: Timestamp, most: Duration) -> Timestamp {
+        let left = tasks.iter().filter_map(|task| self.until_stale(task, now));
+        now.after(left.min().map_or(most, |left| left.min(most)))
     }
 
     /// How long until a task turns stale that says nothing more; `None` if it never will, or is.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Item, ItemError, ItemReader, ItemUpdate, ItemWriter, TTL, number, text};
 use crate::fold::Ledger;
 use crate::model::{HistoryEntry, Progress, Revision, Task, TaskId, TaskStatus, Timestamp};
-use crate::store::ListPosition;
+use crate::store::{ListPosition, name_key};
 
 /// Partition key of the table.
 pub(crate) const TASK_ID: &str = "task_id";
@@ -28,6 +28,8 @@ pub(crate) const TASK_TYPE: &str = "task_type";
 pub(crate) const UPDATED_AT: &str = "updated_at";
 /// Where a task stands.
 pub(crate) const STATUS: &str = "status";
+/// The name as names are compared.
+pub(crate) const NAME_KEY: &str = "name_key";
 
 /// Heads by project.
 pub(crate) const PROJECT_INDEX: &str = "ProjectIndex";
@@ -118,6 +120,16 @@ pub(crate) fn index_position(position: &ListPosition) -> String {
     format!("{}#{}", position.updated_at, position.task_id)
 }
 
+/// The place that [`index_position`] has written.
+pub(crate) fn read_index_position(text: &str) -> Result<ListPosition, ItemError> {
+    let invalid = || ItemError::Invalid(UPDATED_AT);
+    let (updated_at, task_id) = text.split_once('#').ok_or_else(invalid)?;
+    Ok(ListPosition {
+        updated_at: updated_at.parse().map_err(|_| invalid())?,
+        task_id: task_id.parse().map_err(|_| invalid())?,
+    })
+}
+
 /// When and by whom an item is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
@@ -145,6 +157,7 @@ pub(crate) fn head_update(
     let set = ItemWriter::new()
         .number(TTL, stamp.ttl_seconds)
         .text(TASK_NAME, &task.task_name)
+        .text(NAME_KEY, name_key(&task.task_name))
         .text(TASK_TYPE, task.task_type)
         .text(STATUS, task.status)
         .text(STATUS_SHARD, status_shard(task.status, shard))
@@ -198,9 +211,7 @@ pub(crate) fn head_update(
 /// The task that a head holds.
 pub(crate) fn read_head(item: &Item) -> Result<Task, ItemError> {
     let item = ItemReader::new(item)?;
-    let updated_at = item.text(UPDATED_AT)?.split_once('#');
-    let (updated_at, _) = updated_at.ok_or(ItemError::Invalid(UPDATED_AT))?;
-    let updated_at = updated_at.parse();
+    let updated_at = read_index_position(item.text(UPDATED_AT)?)?.updated_at;
     let metadata: Option<Value> = item.optional_json(METADATA)?;
     let metadata = match metadata {
         None => None,
@@ -225,7 +236,7 @@ pub(crate) fn read_head(item: &Item) -> Result<Task, ItemError> {
         log_stream: item.optional_text(LOG_STREAM)?.map(str::to_owned),
         created_at: item.parsed(CREATED_AT)?,
         started_at: item.optional_parsed(STARTED_AT)?,
-        updated_at: updated_at.map_err(|_| ItemError::Invalid(UPDATED_AT))?,
+        updated_at,
         completed_at: item.optional_parsed(COMPLETED_AT)?,
         duration_ms: item.optional_number(DURATION_MS)?,
         metadata,
