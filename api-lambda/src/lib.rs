@@ -6,14 +6,17 @@
 
 mod answer;
 mod body;
+mod cors;
 mod cursor;
 mod etag;
 mod fields;
 mod front_door;
+mod idempotency;
 mod parameters;
 mod problem;
 mod request_id;
 mod routes;
+mod server_timing;
 mod state;
 pub mod wiring;
 
@@ -21,12 +24,19 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use tower::ServiceBuilder;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
+pub use cors::Cors;
 pub use state::ApiState;
 
-/// The whole API.
-pub fn router(state: ApiState) -> Router {
+/// The least size of an answer that is compressed, in bytes: below, it would not become much smaller.
+const MIN_COMPRESSED_BYTES: u64 = 1024;
+
+/// The whole API, for pages of the origins that `cors` allows.
+pub fn router(state: ApiState, cors: Cors) -> Router {
     let routes = Router::new()
         .merge(routes::health::routes())
         .merge(routes::tasks::routes())
@@ -40,8 +50,19 @@ pub fn router(state: ApiState) -> Router {
     let layers = ServiceBuilder::new()
         .layer(from_fn(request_id::assign))
         .layer(from_fn(front_door::normalize))
+        .option_layer(cors.layer())
+        .layer(from_fn(etag::weaken))
+        .layer(compression())
         .layer(from_fn(problem::render))
         .layer(from_fn(answer::finish))
+        .layer(from_fn(server_timing::measure))
         .layer(CatchPanicLayer::custom(problem::of_panic));
     Router::new().fallback_service(routes).layer(layers)
+}
+
+fn compression() -> CompressionLayer<impl Predicate> {
+    let is_worth_it = SizeAbove::new(MIN_COMPRESSED_BYTES).and(DefaultPredicate::new());
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(is_worth_it)
 }

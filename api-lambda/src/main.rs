@@ -2,7 +2,7 @@
 
 use std::env;
 
-use api_lambda::{router, wiring};
+use api_lambda::{Cors, router, wiring};
 use shared::config::Settings;
 use shared::telemetry;
 
@@ -12,6 +12,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     let lookup = |name: &str| env::var(name).ok();
     let json = lookup("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format == "JSON");
     telemetry::init(json, lookup("RUST_LOG").as_deref());
-    let state = wiring::connect(&Settings::new(&lookup)).await?;
-    lambda_http::run(router(state)).await
+    let settings = Settings::new(&lookup);
+    let cors = Cors::from_settings(&settings)?;
+    let state = wiring::connect(&settings).await?;
+    lambda_http::run(router(state, cors)).await
 }

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::error::error_chain;
+use shared::fold::IllegalMove;
 use shared::model::{ProjectId, TaskId};
 use shared::store::StoreError;
 use tracing::error;
@@ -49,6 +50,14 @@ pub(crate) enum ApiError {
     TaskExists(TaskId),
     #[error("project {0} exists already")]
     ProjectExists(ProjectId),
+    #[error("task {0} is no longer in the state that If-Match names; read it again")]
+    TaskChanged(TaskId),
+    #[error("project {0} is no longer in the state that If-Match names; read it again")]
+    ProjectChanged(ProjectId),
+    #[error("{0}")]
+    IllegalMove(IllegalMove),
+    #[error("this Idempotency-Key was used for another request within 24 hours; use a new one")]
+    IdempotencyKeyReused,
     #[error("the path or the query has values that can't be used")]
     InvalidParameters(Vec<FieldError>),
     #[error("the body is not valid JSON in UTF-8")]
@@ -97,6 +106,17 @@ impl ApiError {
             ),
             Self::TaskExists(_) => (StatusCode::CONFLICT, "task-exists", "Task exists"),
             Self::ProjectExists(_) => (StatusCode::CONFLICT, "project-exists", "Project exists"),
+            Self::TaskChanged(_) | Self::ProjectChanged(_) => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition-failed",
+                "Precondition failed",
+            ),
+            Self::IllegalMove(_) => (StatusCode::CONFLICT, "illegal-move", "Illegal move"),
+            Self::IdempotencyKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "Idempotency key reused",
+            ),
             Self::InvalidParameters(_) => (
                 StatusCode::BAD_REQUEST,
                 "invalid-parameters",
@@ -256,9 +276,13 @@ pub(crate) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
 }
 
-/// The answer where a route is, but not for this method. The router adds `Allow`.
-pub(crate) async fn method_not_allowed() -> ApiError {
-    ApiError::MethodNotAllowed
+/// The answer where a route is, but not for this method. The router adds `Allow`, which is all that OPTIONS
+/// asks for.
+pub(crate) async fn method_not_allowed(method: Method) -> Result<StatusCode, ApiError> {
+    if method == Method::OPTIONS {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(ApiError::MethodNotAllowed)
 }
 
 /// The answer where a handler panicked. What it said was printed by the panic hook, for the log alone.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use api_lambda::{ApiState, router};
+use api_lambda::{ApiState, Cors, router};
 use progress_collector::{Collector, CollectorConfig, Parts};
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{Settings, stale_after};
@@ -56,12 +56,8 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
         ..CollectorConfig::default()
     };
     let collector = Collector::new(parts, config);
-    let api = router(ApiState::new(
-        tasks,
-        projects.clone(),
-        cache.task_cache(),
-        stale_after,
-    ));
+    let state = ApiState::new(tasks, projects.clone(), cache.task_cache(), stale_after);
+    let api = router(state, Cors::default());
     let outcome = match announce(args, address, &cache, &source) {
         Ok(()) => tokio::select! {
             served = async { axum::serve(listener, api).await } => served.map_err(Failure::Api),

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod cache;
+mod changes;
 mod health;
+mod manners;
 mod paging;
 mod problems;
 mod projects;
