@@ -8,8 +8,8 @@ use crate::model::{Task, TaskId, TaskStatus, Timestamp, Transition};
 use crate::store::stream_record::TaskWrite;
 use crate::task_reader::{Renderer, TaskView};
 
-/// The most that the details of events sent at once may hold, in bytes. EventBridge takes 256 KB, with all that comes
-/// around them, wherever it runs; not every region, nor every target of a rule, has more
+/// The most that the details of events sent at once may hold, in bytes: with all that comes around them, less than the
+/// 256 KB that EventBridge took until 2026. It takes 1 MB since, but what is behind a rule may not
 /// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>).
 pub const MOST_DETAIL_BYTES: usize = 240 * 1024;
 
