@@ -8,6 +8,7 @@ pub(crate) mod dynamodb_item;
 pub mod faulty;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
+pub mod stream_record;
 #[cfg(any(test, feature = "test-util"))]
 pub mod tables;
 

@@ -288,6 +288,15 @@ pub(crate) fn read_head(item: &Item) -> Result<Task, ItemError> {
     })
 }
 
+/// The task that an image of a head shows; `None` where a task was deleted and only its place is left.
+pub(crate) fn read_image(head: &Item) -> Result<Option<Task>, ItemError> {
+    if head.contains_key(TASK_NAME) {
+        read_head(head).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
 /// The revision whose ledger belongs to a head; `None` if it has none.
 pub(crate) fn read_ledger_revision(head: &Item) -> Result<Option<Revision>, ItemError> {
     let revision = ItemReader::new(head)?.optional_number(LEDGER_REVISION)?;
@@ -369,6 +378,15 @@ pub(crate) fn id_of(item: &Item) -> String {
 
 /// Whether an item is a ledger rather than a head.
 pub(crate) fn is_ledger(item: &Item) -> bool {
+    has_timestamp(item, LEDGER_TIMESTAMP)
+}
+
+/// Whether an item, or its key, is of a head.
+pub(crate) fn is_head(item: &Item) -> bool {
+    has_timestamp(item, HEAD_TIMESTAMP)
+}
+
+fn has_timestamp(item: &Item, expected: i64) -> bool {
     let timestamp = item.get(TIMESTAMP);
-    timestamp.is_some_and(|timestamp| *timestamp == number(LEDGER_TIMESTAMP))
+    timestamp.is_some_and(|timestamp| *timestamp == number(expected))
 }
