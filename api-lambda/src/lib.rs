@@ -5,6 +5,7 @@
 //! `problem` knows which error is which status code.
 
 mod answer;
+pub mod auth;
 mod body;
 mod cursor;
 mod fields;
@@ -18,14 +19,15 @@ pub mod wiring;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use auth::Auth;
 pub use state::ApiState;
 
-/// The whole API.
-pub fn router(state: ApiState) -> Router {
+/// The whole API, for those whom `auth` lets in.
+pub fn router(state: ApiState, auth: Auth) -> Router {
     let routes = Router::new()
         .merge(routes::health::routes())
         .merge(routes::tasks::routes())
@@ -41,6 +43,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn(front_door::normalize))
         .layer(from_fn(problem::render))
         .layer(from_fn(answer::finish))
-        .layer(CatchPanicLayer::custom(problem::of_panic));
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn_with_state(auth, auth::admit));
     Router::new().fallback_service(routes).layer(layers)
 }

@@ -15,6 +15,7 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
     command.args(arguments);
     for name in [
+        "AUTH_MODE",
         "REDIS_ENDPOINT",
         "RUST_LOG",
         "STALE_AFTER_SECONDS",
