@@ -15,6 +15,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::init(json, lookup("RUST_LOG").as_deref());
     let settings = Settings::new(&lookup);
     let auth = Auth::from_settings(&settings).map_err(|error| error_chain(&error))?;
-    let state = wiring::connect(&settings).await?;
+    let state = wiring::connect(&settings).await;
+    let state = state.map_err(|error| error_chain(&error))?;
     lambda_http::run(router(state, auth)).await
 }

@@ -141,10 +141,12 @@ fn announce(
         None => say("Data", "in memory, gone at the end; --data DIR keeps it"),
     }
     if asks {
-        let header = "'Authorization: Bearer '\"$TOKEN\"";
-        let curl = format!("curl -s http://{address}/api/tasks -H {header}");
         say("Auth", "tokens are asked for: AUTH_MODE is jwt");
-        say("Try", &curl);
+        let header = r#"-H "Authorization: Bearer $TOKEN""#;
+        say(
+            "Try",
+            &format!("curl -s http://{address}/api/tasks {header}"),
+        );
     } else {
         say("Try", &format!("curl -s http://{address}/api/tasks"));
     }
