@@ -5,6 +5,7 @@
 //! `problem` knows which error is which status code.
 
 mod answer;
+pub mod auth;
 mod body;
 mod cors;
 mod cursor;
@@ -22,21 +23,22 @@ pub mod wiring;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
+pub use auth::Auth;
 pub use cors::Cors;
 pub use state::ApiState;
 
 /// The least size of an answer that is compressed, in bytes: below, it would not become much smaller.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
-/// The whole API, for pages of the origins that `cors` allows.
-pub fn router(state: ApiState, cors: Cors) -> Router {
+/// The whole API, for those whom `auth` lets in, and for pages of the origins that `cors` allows.
+pub fn router(state: ApiState, auth: Auth, cors: Cors) -> Router {
     let routes = Router::new()
         .merge(routes::health::routes())
         .merge(routes::tasks::routes())
@@ -56,7 +58,8 @@ pub fn router(state: ApiState, cors: Cors) -> Router {
         .layer(from_fn(problem::render))
         .layer(from_fn(answer::finish))
         .layer(from_fn(server_timing::measure))
-        .layer(CatchPanicLayer::custom(problem::of_panic));
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn_with_state(auth, auth::admit));
     Router::new().fallback_service(routes).layer(layers)
 }
 

@@ -1,14 +1,15 @@
 //! The one place where errors become HTTP: `application/problem+json` of RFC 9457.
 //!
 //! The `type` of a problem is stable; clients may tell problems apart by it. Statuses: 400 for what can't
-//! be read, 422 for what can be read and makes no sense, 409 for what is there already; 500 is a bug, 503
-//! a part that does not answer (try again). Of what lies inside, the client sees nothing and the log all.
+//! be read, 401 for a sender who is not known and 403 for one who may not do this, 422 for what can be read
+//! and makes no sense, 409 for what is there already; 500 is a bug, 503 a part that does not answer (try
+//! again). Of what lies inside, the client sees nothing and the log all.
 
 use std::any::Any;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -20,6 +21,7 @@ use shared::model::{ProjectId, TaskId};
 use shared::store::StoreError;
 use tracing::error;
 
+use crate::auth::{Refusal, Scope};
 use crate::body::MAX_BODY_BYTES;
 use crate::request_id::RequestId;
 
@@ -38,6 +40,10 @@ pub(crate) struct FieldError {
 /// Why a request is not answered as its sender hoped. The messages are for that sender.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
+    #[error("{0}")]
+    Unauthenticated(Refusal),
+    #[error("the token must have the scope {}", .0.name())]
+    InsufficientScope(Scope),
     #[error("there is nothing at this path")]
     UnknownPath,
     #[error("this path does not take that method; see the Allow header")]
@@ -92,6 +98,16 @@ impl ApiError {
     /// Status, stable name and title.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
+            Self::Unauthenticated(_) => (
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "Unauthenticated",
+            ),
+            Self::InsufficientScope(_) => (
+                StatusCode::FORBIDDEN,
+                "insufficient-scope",
+                "Insufficient scope",
+            ),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown-path", "Unknown path"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -153,10 +169,29 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// What `WWW-Authenticate` says (RFC 6750, section 3), where a token, or another one, would help.
+    fn challenge(&self) -> Option<String> {
+        let realm = r#"Bearer realm="miyabi-progress""#;
+        match self {
+            Self::Unauthenticated(refusal) if refusal.is_of_a_token() => Some(format!(
+                r#"{realm}, error="invalid_token", error_description="{refusal}""#
+            )),
+            Self::Unauthenticated(_) => Some(realm.to_owned()),
+            Self::InsufficientScope(scope) => Some(format!(
+                r#"{realm}, error="insufficient_scope", error_description="{self}", scope="{}""#,
+                scope.name()
+            )),
+            _ => None,
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     /// An answer without a body: [`render`] writes it, once the id of the request is known.
     fn into_response(self) -> Response {
         let (status, name, title) = self.kind();
+        let challenge = self.challenge().map(HeaderValue::try_from);
         let problem = Problem {
             name,
             title,
@@ -177,6 +212,9 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
             response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        if let Some(Ok(challenge)) = challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response.extensions_mut().insert(problem);
         response

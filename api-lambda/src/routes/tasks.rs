@@ -21,6 +21,7 @@ use shared::task_reader::{
 
 use self::change::Change;
 use crate::answer::{Json, created};
+use crate::auth::Principal;
 use crate::cursor::Cursor;
 use crate::etag::{IfMatch, IfNoneMatch, tagged};
 use crate::fields::Fields;
@@ -117,6 +118,7 @@ async fn create(
     base: BasePath,
     parameters: Parameters,
     key: IdempotencyKey,
+    sender: Principal,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
@@ -127,7 +129,7 @@ async fn create(
         task.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&task)).await?;
     }
     let json = state.renderer.task(&task, now);
-    let receipt = key.receipt_key("").map(|key| Receipt {
+    let receipt = key.receipt_key(&sender.identity()).map(|key| Receipt {
         key,
         digest,
         task_id: task.task_id.clone(),

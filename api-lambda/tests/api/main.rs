@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod auth;
 mod cache;
 mod changes;
 mod health;

@@ -1,6 +1,6 @@
 //! Entity tags, repetitions, compression, other origins, and what else HTTP is polite about.
 
-use api_lambda::{ApiState, Cors, router};
+use api_lambda::{ApiState, Auth, Cors, router};
 use axum::http::{Method, Request, StatusCode};
 use serde_json::json;
 use shared::config::Settings;
@@ -201,7 +201,8 @@ fn with_cors(origins: &'static str) -> World {
     let lookup = move |name: &str| (name == "CORS_ALLOWED_ORIGINS").then(|| origins.to_owned());
     let cors = Cors::from_settings(&Settings::new(&lookup)).unwrap();
     let store = world.store.clone();
-    world.router = router(ApiState::new(store.clone(), store, None, STALE_AFTER), cors);
+    let state = ApiState::new(store.clone(), store, None, STALE_AFTER);
+    world.router = router(state, Auth::none(), cors);
     world
 }
 

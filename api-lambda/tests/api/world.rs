@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_lambda::{ApiState, Cors, router};
+use api_lambda::{ApiState, Auth, Cors, router};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -73,10 +73,18 @@ impl World {
         Self::with_cache(Some(Arc::new(InMemoryTaskCache::new())))
     }
 
+    /// For those alone whom `auth` lets in.
+    pub(crate) fn guarded(auth: Auth) -> Self {
+        let store = Arc::new(InMemoryStore::new());
+        let state = ApiState::new(store.clone(), store.clone(), None, STALE_AFTER);
+        let router = router(state, auth, Cors::default());
+        Self { store, router }
+    }
+
     pub(crate) fn with_cache(cache: Option<Arc<dyn TaskCache>>) -> Self {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(store.clone(), store.clone(), cache, STALE_AFTER);
-        let router = router(state, Cors::default());
+        let router = router(state, Auth::none(), Cors::default());
         Self { store, router }
     }
 
@@ -84,7 +92,7 @@ impl World {
     pub(crate) fn with_tasks(tasks: Arc<dyn TaskStore>, cache: Option<Arc<dyn TaskCache>>) -> Self {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(tasks, store.clone(), cache, STALE_AFTER);
-        let router = router(state, Cors::default());
+        let router = router(state, Auth::none(), Cors::default());
         Self { store, router }
     }
 

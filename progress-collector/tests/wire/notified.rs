@@ -111,7 +111,7 @@ async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is
             statuses: vec![TaskStatus::Completed],
             ..TaskQuery::default()
         };
-        let completed = store.list(&query, None, 200).await.unwrap();
+        let completed = store.list(&query, None, 200).await.unwrap().tasks;
         assert_eq!(completed.len(), 2);
         assert_eq!(by_id.len(), completed.len());
         for copies in by_id.values() {
