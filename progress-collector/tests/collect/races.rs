@@ -98,6 +98,7 @@ async fn end_state(parts: &Parts) -> (Vec<Task>, bool) {
         .tasks;
     for task in &mut tasks {
         task.revision = Default::default();
+        task.usual_duration_ms = None; // it depends on which runs were over when this one began
     }
     let projects = parts.projects.list().await.unwrap();
     let is_exact = |project: &Project| {
