@@ -1,14 +1,12 @@
 //! CloudWatch Logs on the wire: the production client against an emulator, and against answers and silences
-//! that no emulator gives; and the real binary, killed in the midst of its work.
+//! that no emulator gives; and the real binary, killed in the midst of its work, at any moment and at each step.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod client;
 mod collecting;
-#[path = "../collect/embedded.rs"]
-#[expect(dead_code, reason = "made for the tests of the collector in process")]
-mod embedded;
 mod faults;
+mod function;
 mod killed;
 mod log_group;
 mod moto;
