@@ -8,6 +8,7 @@
 mod batch;
 mod collector;
 mod fallback;
+pub mod fault_point;
 mod metrics;
 mod projects;
 mod push;

@@ -14,6 +14,7 @@ use tracing::error;
 
 use crate::batch::{Batch, Target};
 use crate::collector::Collector;
+use crate::fault_point::FaultPoint;
 use crate::summary::GroupSummary;
 
 /// Tasks saved side by side. More would only queue up at the store.
@@ -44,8 +45,18 @@ impl Records {
     }
 }
 
-/// A write that the store has taken: the task before, and as it is now.
-type Saved = (Option<Task>, Task);
+/// What became of a task.
+enum Saved {
+    /// It was written.
+    Written {
+        /// As it was before; `None` if it is new.
+        previous: Option<Task>,
+        /// As it is now.
+        next: Task,
+    },
+    /// Nothing was news.
+    Unchanged(Task),
+}
 
 impl Collector {
     /// Saves all that `batch` has gathered, and leaves it empty.
@@ -74,6 +85,7 @@ impl Collector {
     ) -> Result<(), StoreError> {
         let candidates = portion.iter().flat_map(|(target, _)| target.candidates());
         let records = self.read(&deduplicated(candidates.collect())).await?;
+        FaultPoint::TasksRead.reach();
         // Two targets may be one task (a stream's, and one that a line names): in turn, not at once.
         let mut by_task: Vec<(TaskId, Vec<&(Target, Ledger)>)> = Vec::new();
         for gathered in portion {
@@ -100,10 +112,13 @@ impl Collector {
             .await;
 
         let mut outcome = Ok(());
-        let mut saved: Vec<Saved> = Vec::new();
+        let mut written: Vec<(Option<Task>, Task)> = Vec::new();
+        let mut unchanged: Vec<Task> = Vec::new();
         for save in saves {
             match save {
-                Ok(changed) => saved.extend(changed),
+                Ok(Some(Saved::Written { previous, next })) => written.push((previous, next)),
+                Ok(Some(Saved::Unchanged(task))) => unchanged.push(task),
+                Ok(None) => {}
                 Err(error @ (StoreError::Refused { .. } | StoreError::Corrupt { .. })) => {
                     summary.tasks_refused += 1;
                     error!(error = error_chain(&error), "a task can't be saved");
@@ -111,16 +126,20 @@ impl Collector {
                 Err(error) => outcome = Err(error),
             }
         }
-        let told: Vec<_> = saved
+        let told: Vec<_> = written
             .iter()
             .map(|(previous, next)| SavedTask {
                 previous: previous.as_ref(),
                 next,
             })
             .collect();
-        let cache_errors = self.write_through.tasks_saved(&told, now).await;
+        FaultPoint::BeforeCache.reach();
+        let mut cache_errors = self.write_through.tasks_saved(&told, now).await;
+        let unchanged: Vec<_> = unchanged.iter().collect();
+        cache_errors += self.write_through.tasks_unchanged(&unchanged, now).await;
+        FaultPoint::AfterCache.reach();
         summary.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
-        summary.tasks_changed += u64::try_from(saved.len()).unwrap_or(u64::MAX);
+        summary.tasks_changed += u64::try_from(written.len()).unwrap_or(u64::MAX);
         outcome
     }
 
@@ -165,12 +184,18 @@ impl Collector {
                 .next_state(&task_id, &gathered, stored.as_ref())
                 .await?
             else {
-                return Ok(None);
+                return Ok(stored.map(|record| Saved::Unchanged(record.task)));
             };
             let previous = stored.as_ref().map(|record| &record.task);
+            FaultPoint::BeforeTask.reach();
             match self.parts.tasks.save(previous, &next, Some(&ledger)).await {
-                Ok(()) => return Ok(Some((stored.map(|record| record.task), next))),
+                Ok(()) => {
+                    FaultPoint::AfterTask.reach();
+                    let previous = stored.map(|record| record.task);
+                    return Ok(Some(Saved::Written { previous, next }));
+                }
                 Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
+                    FaultPoint::RaceLost.reach();
                     tokio::time::sleep(CONFLICT_WAIT * attempt).await;
                     attempt += 1;
                     let read_again = slice::from_ref(&task_id);

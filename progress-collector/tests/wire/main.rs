@@ -5,13 +5,18 @@
 
 mod client;
 mod collecting;
+mod fault_points;
 mod faults;
 mod function;
 mod killed;
 mod log_group;
+mod log_server;
 mod moto;
 mod parts;
 mod reading;
+#[path = "../../../shared/tests/backends/redis_server.rs"]
+#[expect(dead_code, reason = "made for the tests of the cache")]
+mod redis_server;
 mod runtime_api;
 mod scripted;
 mod sockets;
