@@ -13,6 +13,8 @@ mod cdk;
 mod json;
 mod line;
 mod plain;
+#[cfg(any(test, feature = "test-util"))]
+pub mod properties;
 mod text;
 
 #[cfg(test)]
@@ -159,6 +161,16 @@ pub enum CdkObservation {
         /// The message, for failures.
         message: Option<String>,
     },
+    /// A tick or a cross before what may be a stack's name and may as well be another program's word: it is an end
+    /// only of a stack that other lines know.
+    PossibleEnd {
+        /// What may be a stack: its CloudFormation name or its display name.
+        stack: String,
+        /// How it has ended.
+        outcome: Outcome,
+        /// The message, for failures.
+        message: Option<String>,
+    },
     /// `⏳  Bootstrapping environment aws://…`. The stack is named by the lines that follow, or else is
     /// `CDKToolkit`.
     BootstrapStart {
@@ -226,6 +238,9 @@ pub struct AgentObservation {
     /// Whether the line plainly begins a run: a first step (0 or 1 of n, 0 %), or a JSON status such as
     /// `started`.
     pub is_start: bool,
+    /// Whether the end that `status` says may be that of a part: of one host of several, of those tests that passed.
+    /// It contradicts no other end.
+    pub is_partial_end: bool,
     /// What is being done.
     pub phase: Option<String>,
     /// The step it is at, in words.

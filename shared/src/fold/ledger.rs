@@ -17,7 +17,7 @@ use crate::log_parser::{
 const MOST_NAMES: usize = 200;
 /// The largest ledger, in bytes of JSON: an item of DynamoDB takes 400 KB
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
-const MAX_BYTES: usize = 300_000;
+pub(super) const MAX_BYTES: usize = 300_000;
 /// The most counters of rows without a stack name that are kept, the latest.
 const MOST_SAMPLES: usize = 500;
 
@@ -33,6 +33,9 @@ pub struct Ledger {
     /// Environments being bootstrapped, as `aws://account/region`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) environments: BTreeMap<String, Track>,
+    /// Ends of what may be stacks, by name: they count where other lines know the stack.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) possible_ends: BTreeMap<String, Track>,
     /// Rows that do not name their stack.
     #[serde(default, skip_serializing_if = "Unnamed::is_empty")]
     pub(super) unnamed: Unnamed,
@@ -111,6 +114,7 @@ impl Ledger {
         }
         merge_names(&mut self.stacks, &other.stacks);
         merge_names(&mut self.environments, &other.environments);
+        merge_names(&mut self.possible_ends, &other.possible_ends);
         self.unnamed.merge(&other.unnamed);
         self.arn_names.extend(other.arn_names.iter().cloned());
         keep_first(&mut self.arn_names);
@@ -126,6 +130,7 @@ impl Ledger {
             let names = [
                 &mut self.stacks,
                 &mut self.environments,
+                &mut self.possible_ends,
                 &mut self.unnamed.own_rows,
                 &mut self.unnamed.in_progress,
             ];
@@ -198,6 +203,14 @@ impl Ledger {
                 message,
             } => {
                 let track = touch_name(&mut self.stacks, stack, at);
+                track.see_end(at, (*outcome).into(), message.as_deref());
+            }
+            CdkObservation::PossibleEnd {
+                stack,
+                outcome,
+                message,
+            } => {
+                let track = touch_name(&mut self.possible_ends, stack, at);
                 track.see_end(at, (*outcome).into(), message.as_deref());
             }
             CdkObservation::BootstrapStart { environment } => {
@@ -312,6 +325,13 @@ impl Track {
             self.count(at, kind, counter);
         }
         match said.status {
+            Some(TaskStatus::Completed) if said.is_partial_end => {
+                let mark = Mark::End {
+                    ending: Ending::Completed,
+                    row: true,
+                };
+                self.mark(at, mark);
+            }
             Some(TaskStatus::Completed) => self.see_end(at, Ending::Completed, None),
             Some(TaskStatus::Failed) => self.see_end(at, Ending::Failed, said.message.as_deref()),
             Some(TaskStatus::Cancelled) => self.see_end(at, Ending::Cancelled, None),

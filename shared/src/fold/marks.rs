@@ -20,7 +20,8 @@ pub(super) enum Mark {
         operation: Option<Operation>,
         stacks: Option<u32>,
     },
-    /// It ended, as its own line says, or as `row` says: weaker evidence, from CloudFormation's events.
+    /// It ended, as its own line says, or as a `row` does: weaker evidence, from CloudFormation's events or of a part
+    /// of what an agent does.
     End { ending: Ending, row: bool },
     /// CloudFormation has deleted the stack: the end of what was not a deploy.
     Deleted,

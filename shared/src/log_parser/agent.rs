@@ -53,6 +53,7 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
     let mut report = AgentObservation {
         is_start: status.as_ref().is_some_and(|status| status.is_start),
         status: status.map(|status| status.status),
+        is_partial_end: false,
         task_id: task_id.map(String::from),
         project_id: project_id.map(String::from),
         counters: Vec::new(),
@@ -70,7 +71,10 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
             if let Some(plain) = text.lines().find_map(parse) {
                 report.is_start |= plain.is_start;
                 report.counters = plain.counters;
-                report.status = report.status.or(plain.status);
+                if report.status.is_none() {
+                    report.status = plain.status;
+                    report.is_partial_end = plain.is_partial_end;
+                }
             }
         }
     }

@@ -8,17 +8,18 @@ use crate::model::TaskStatus;
 
 /// What every such line holds one of, as part of a pattern.
 pub(super) const HINT: &str = concat!(
-    r"(?i-u:passed|failed|failure|succe|complete|all done|done in|returned a non-zero|exited|finished",
+    r"(?i-u:pass(?:ed|ing)|fail(?:ed|ing|ure|$)|succe|complete|all done|done in|returned a non-zero|exited|finished",
     r"|rolled out|, done\.|Error [0-9]|not exit|timed out after|panicked at)",
 );
 
 struct Ends {
     completed: RegexSet,
+    partly_completed: RegexSet,
     failed: RegexSet,
     cancelled: RegexSet,
 }
 
-const COMPLETED: [&str; 20] = [
+const COMPLETED: [&str; 21] = [
     // pytest, with or without its rulers
     r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     // ant, gradle, maven, xcodebuild, dotnet
@@ -49,6 +50,8 @@ const COMPLETED: [&str; 20] = [
     // ctest, jest
     r"^100% tests passed, 0 tests failed out of [0-9]+",
     r"^Tests: +(?:[0-9]+ (?:skipped|todo), )*[0-9]+ passed, [0-9]+ total$",
+    // vitest
+    r"^Tests +[0-9]+ passed(?: \| [0-9]+ (?:skipped|todo))* \([0-9]+\)$",
     // cargo, bazel
     r"^Finished `[a-z-]+` profile \[",
     r"^Build completed successfully, [0-9,]+ total actions?",
@@ -57,7 +60,16 @@ const COMPLETED: [&str; 20] = [
     r"^(?:Finished: SUCCESS|Job succeeded)$",
 ];
 
-const FAILED: [&str; 23] = [
+/// What a tool says of a part: more of it may have failed, which it says elsewhere.
+const PARTLY_COMPLETED: [&str; 3] = [
+    // Playwright says first how many tests have failed; mocha says so afterwards
+    r"^[0-9]+ passed \([0-9.]+(?:ms|s|m|h)\)$",
+    r"^[0-9]+ passing \([0-9.]+(?:ms|s|m|h)\)$",
+    // Ansible's recap, a line a host
+    r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +unreachable=0 +failed=0(?: |$)",
+];
+
+const FAILED: [&str; 26] = [
     r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
     r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
@@ -85,6 +97,10 @@ const FAILED: [&str; 23] = [
     // vitest, googletest
     r"^Tests +[1-9][0-9]* failed \| ",
     r"^\[  FAILED  \] [1-9][0-9]* tests?, listed below:",
+    // Playwright, mocha; Ansible's recap; go
+    r"^[1-9][0-9]* (?:failed|failing)$",
+    r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +(?:unreachable=[1-9][0-9]* +failed=[0-9]+|unreachable=0 +failed=[1-9][0-9]*)(?: |$)",
+    r"^FAIL$",
     // Lambda, and programs that crash
     r"^Task timed out after [0-9.]+ seconds$",
     r"^thread '[^']*' (?:\([0-9]+\) )?panicked at ",
@@ -98,6 +114,7 @@ static ENDS: LazyLock<Ends> = LazyLock::new(|| {
     let set = |patterns: &[&str]| RegexSet::new(patterns).expect("the patterns are constants");
     Ends {
         completed: set(&COMPLETED),
+        partly_completed: set(&PARTLY_COMPLETED),
         failed: set(&FAILED),
         cancelled: set(&CANCELLED),
     }
@@ -106,21 +123,32 @@ static ENDS: LazyLock<Ends> = LazyLock::new(|| {
 static MAY_END: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(HINT).expect("the pattern is a constant"));
 
-/// The status that the run has ended with, if `line` says so.
-pub(super) fn parse(line: &str) -> Option<TaskStatus> {
+/// An end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// What the run has ended with.
+    pub(super) status: TaskStatus,
+    /// Whether it may be the end of a part alone.
+    pub(super) is_partial: bool,
+}
+
+/// The end of the run, if `line` speaks of it.
+pub(super) fn parse(line: &str) -> Option<End> {
     /// Ends are short; a long line that holds one of our words is prose or data.
     const LONGEST: usize = 2048;
     if line.len() > LONGEST || !MAY_END.is_match(line) {
         return None;
     }
     let line = line.trim_end();
-    if ENDS.failed.is_match(line) && !line.ends_with("(ignored)") {
-        Some(TaskStatus::Failed)
-    } else if ENDS.completed.is_match(line) {
-        Some(TaskStatus::Completed)
+    let is_partial = ENDS.partly_completed.is_match(line);
+    let status = if ENDS.failed.is_match(line) && !line.ends_with("(ignored)") {
+        TaskStatus::Failed
+    } else if is_partial || ENDS.completed.is_match(line) {
+        TaskStatus::Completed
+    } else if ENDS.cancelled.is_match(line) {
+        TaskStatus::Cancelled
     } else {
-        ENDS.cancelled
-            .is_match(line)
-            .then_some(TaskStatus::Cancelled)
-    }
+        return None;
+    };
+    Some(End { status, is_partial })
 }

@@ -38,7 +38,7 @@ fn kind(candidate: Candidate<'_>, total: u64) -> Kind {
         .split(|c: char| !c.is_ascii_alphabetic())
         .next()
         .unwrap_or_default();
-    if is_unit(next) {
+    if is_unit(next) || is_of_bytes(after) {
         return None;
     }
     word_before(before)
@@ -85,6 +85,13 @@ fn rate_after(before: &str, after: &str) -> Kind {
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b':');
     is_time.then(|| (CounterKind::Bar, bar_percentage(before)))
+}
+
+/// Whether tqdm says after a pair that bytes are counted: `1234567/2700000 [00:10<00:12, 120kB/s]`.
+fn is_of_bytes(after: &str) -> bool {
+    let rate = after.trim_start().strip_prefix('[');
+    rate.and_then(|rate| rate.split_once(']'))
+        .is_some_and(|(rate, _)| rate.contains('<') && rate.trim_end().ends_with("B/s"))
 }
 
 /// The percentage before a bar that ends `before`: `67%|██████▋   | `.
