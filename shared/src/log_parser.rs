@@ -224,6 +224,19 @@ pub enum CounterKind {
     Report,
 }
 
+/// What has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EndOf {
+    /// The run, as the agent itself says.
+    #[default]
+    Run,
+    /// A tool that the agent runs: the run as well, unless the agent counts steps and has some left.
+    Tool,
+    /// A part of what a tool does, one host of several or those tests that passed: as [`Self::Tool`], but it
+    /// contradicts no other end.
+    Part,
+}
+
 /// What one line of an agent says. Every field may be absent; a line without any is no observation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentObservation {
@@ -238,9 +251,8 @@ pub struct AgentObservation {
     /// Whether the line plainly begins a run: a first step (0 or 1 of n, 0 %), or a JSON status such as
     /// `started`.
     pub is_start: bool,
-    /// Whether the end that `status` says may be that of a part: of one host of several, of those tests that passed.
-    /// It contradicts no other end.
-    pub is_partial_end: bool,
+    /// What has ended, where `status` is an end.
+    pub end_of: EndOf,
     /// What is being done.
     pub phase: Option<String>,
     /// The step it is at, in words.

@@ -9,7 +9,8 @@ use super::latest::Latest;
 use super::marks::{Ending, Mark};
 use super::track::{Track, cut};
 use crate::log_parser::{
-    AgentObservation, CdkObservation, Counter, CounterKind, Observation, Operation, StackState,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, Observation, Operation,
+    StackState,
 };
 
 /// The most names of one kind that a ledger keeps, so that hostile logs can't make it large: of more, those
@@ -325,14 +326,11 @@ impl Track {
             self.count(at, kind, counter);
         }
         match said.status {
-            Some(TaskStatus::Completed) if said.is_partial_end => {
-                let mark = Mark::End {
-                    ending: Ending::Completed,
-                    row: true,
-                };
-                self.mark(at, mark);
-            }
-            Some(TaskStatus::Completed) => self.see_end(at, Ending::Completed, None),
+            Some(TaskStatus::Completed) => match said.end_of {
+                EndOf::Run => self.see_end(at, Ending::Completed, None),
+                EndOf::Tool => self.mark(at, Mark::ToolEnd { part: false }),
+                EndOf::Part => self.mark(at, Mark::ToolEnd { part: true }),
+            },
             Some(TaskStatus::Failed) => self.see_end(at, Ending::Failed, said.message.as_deref()),
             Some(TaskStatus::Cancelled) => self.see_end(at, Ending::Cancelled, None),
             Some(status) => Latest::put(&mut self.status, Latest::new(at, status)),

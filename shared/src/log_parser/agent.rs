@@ -20,7 +20,7 @@ use super::json::{self, Object};
 use super::line::{clean, strip_all_prefixes};
 use super::plain;
 use super::text::clip_some;
-use super::{AgentObservation, Counter, CounterKind, ParseError};
+use super::{AgentObservation, Counter, CounterKind, EndOf, ParseError};
 use crate::model::{ProjectId, TaskId, TaskStatus};
 
 /// Parses one clean line of plain text.
@@ -53,7 +53,7 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
     let mut report = AgentObservation {
         is_start: status.as_ref().is_some_and(|status| status.is_start),
         status: status.map(|status| status.status),
-        is_partial_end: false,
+        end_of: EndOf::Run,
         task_id: task_id.map(String::from),
         project_id: project_id.map(String::from),
         counters: Vec::new(),
@@ -73,7 +73,7 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
                 report.counters = plain.counters;
                 if report.status.is_none() {
                     report.status = plain.status;
-                    report.is_partial_end = plain.is_partial_end;
+                    report.end_of = plain.end_of;
                 }
             }
         }

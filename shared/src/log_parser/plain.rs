@@ -74,7 +74,7 @@ pub(super) fn parse(line: &str) -> Option<AgentObservation> {
         counters,
         status,
         is_start,
-        is_partial_end: end.is_some_and(|end| end.is_partial),
+        end_of: end.map(|end| end.of).unwrap_or_default(),
         message: clip_some(line),
         ..AgentObservation::default()
     })

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use shared::fold::Position;
 use shared::log_parser::{
-    AgentObservation, CdkObservation, Counter, CounterKind, Observation, Operation, Outcome,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, Observation, Operation, Outcome,
     StackState,
 };
 use shared::log_source::LogEvent;
@@ -263,10 +263,10 @@ fn any_agent() -> impl Strategy<Value = AgentObservation> {
         proptest::option::weighted(0.8, (kind, counter())),
         proptest::option::weighted(0.25, status),
         proptest::option::weighted(0.3, "[a-c]"),
-        any::<bool>(),
+        proptest::sample::select(&[EndOf::Run, EndOf::Tool, EndOf::Part][..]),
     )
-        .prop_map(|(counter, status, text, is_partial_end)| AgentObservation {
-            is_partial_end,
+        .prop_map(|(counter, status, text, end_of)| AgentObservation {
+            end_of,
             is_start: counter.is_some_and(|(_, counter)| counter.current <= Some(1)),
             counters: counter.into_iter().collect(),
             status,

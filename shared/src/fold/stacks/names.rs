@@ -54,12 +54,25 @@ fn named(ledger: &Ledger) -> Vec<Stack> {
     }
     for (label, track) in &ledger.possible_ends {
         let name = stack_name(label, ledger);
-        let is_own_row = ledger.unnamed.own_rows.contains_key(&name);
+        let is_known =
+            ledger.unnamed.own_rows.contains_key(&name) || ledger.arn_names.contains(&name);
         if let Some(labels) = by_name.get_mut(&name) {
             let known = labels.iter().position(|(known, _)| known == label);
             labels[known.unwrap_or(0)].1.merge(track);
-        } else if is_own_row {
+        } else if is_known {
             by_name.insert(name, vec![(label, track.clone())]);
+        }
+    }
+    if by_name.is_empty() {
+        // Nothing else is known of any stack: a tick is believed, a cross needs more.
+        let has_failed = |track: &Track| {
+            let end = track.marks.latest_run().end;
+            end.is_some_and(|(_, ending)| ending.is_failure())
+        };
+        let ticks = ledger.possible_ends.iter();
+        for (label, track) in ticks.filter(|(_, track)| !has_failed(track)) {
+            let labels = by_name.entry(stack_name(label, ledger)).or_default();
+            labels.push((label, track.clone()));
         }
     }
     let mut stacks = Vec::new();

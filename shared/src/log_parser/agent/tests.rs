@@ -44,7 +44,7 @@ fn a_whole_report() {
             counters: vec![(CounterKind::Report, counter(3, 10, Some(30)))],
             status: Some(TaskStatus::Running),
             is_start: false,
-            is_partial_end: false,
+            end_of: EndOf::Run,
             phase: Some("build".to_owned()),
             current_step: Some("link".to_owned()),
             message: Some("linking".to_owned()),

@@ -90,10 +90,15 @@ fn tick(rest: &str) -> Option<CdkObservation> {
             return is_stack.then(|| end(stack, outcome, None));
         }
     }
-    if is_spaced_path(text) {
-        return Some(possible_end(text, Outcome::Completed, None));
+    if !is_spaced_path(text) && !is_marked_name(rest, text) {
+        return None;
     }
-    is_marked_name(rest, text).then(|| end(text, Outcome::Completed, None))
+    // Other programs put ticks before words as well.
+    Some(if is_plainly_stack(text) {
+        end(text, Outcome::Completed, None)
+    } else {
+        possible_end(text, Outcome::Completed, None)
+    })
 }
 
 fn cross(rest: &str) -> Option<CdkObservation> {

@@ -417,9 +417,9 @@ fn starts() {
 #[test]
 fn ends() {
     for (line, expected) in [
-        ("✅  Prod-Api", "Completed Prod-Api [-]"),
-        (" ✅  Prod-Api", "Completed Prod-Api [-]"),
-        ("âœ…  Prod-Api", "Completed Prod-Api [-]"),
+        ("✅  Prod-Api", "perhaps Completed Prod-Api [-]"),
+        (" ✅  Prod-Api", "perhaps Completed Prod-Api [-]"),
+        ("âœ…  Prod-Api", "perhaps Completed Prod-Api [-]"),
         (
             "✅  Prod/Api (Prod-Api)",
             "Completed Prod/Api (Prod-Api) [-]",
@@ -434,7 +434,7 @@ fn ends() {
         ("✅  Prod-Api: deployed", "Destroyed Prod-Api [-]"),
         (
             "2025-11-15 10:00:00 INFO  ✅  Prod-Api",
-            "Completed Prod-Api [-]",
+            "perhaps Completed Prod-Api [-]",
         ),
         (
             "Prod-Api: stack has no resources, skipping deployment.",

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
+use crate::log_parser::EndOf;
 use crate::model::TaskStatus;
 
 /// What every such line holds one of, as part of a pattern.
@@ -14,17 +15,13 @@ pub(super) const HINT: &str = concat!(
 
 struct Ends {
     completed: RegexSet,
+    completed_by_tools: RegexSet,
     partly_completed: RegexSet,
     failed: RegexSet,
     cancelled: RegexSet,
 }
 
-const COMPLETED: [&str; 21] = [
-    // pytest, with or without its rulers
-    r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
-    // ant, gradle, maven, xcodebuild, dotnet
-    r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:SUCCESSFUL|SUCCESS|SUCCEEDED)\b",
-    r"^Build succeeded(?: in .*)?[.!]?$",
+const COMPLETED: [&str; 5] = [
     // scripts and trainers
     r"^\W*(?i:all done)\W*$",
     concat!(
@@ -35,6 +32,17 @@ const COMPLETED: [&str; 21] = [
     ),
     r"^Training completed\. Do not forget",
     r"^[0-9]+ epochs completed in [0-9.]+",
+    // CI servers
+    r"^(?:Finished: SUCCESS|Job succeeded)$",
+];
+
+/// What tools say that agents run.
+const COMPLETED_BY_TOOLS: [&str; 16] = [
+    // pytest, with or without its rulers
+    r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
+    // ant, gradle, maven, xcodebuild, dotnet
+    r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:SUCCESSFUL|SUCCESS|SUCCEEDED)\b",
+    r"^Build succeeded(?: in .*)?[.!]?$",
     // git clone
     r"^Resolving deltas: 100% \([0-9]+/[0-9]+\)(?:, completed with [0-9]+ local objects)?, done\.",
     // docker and podman
@@ -47,17 +55,14 @@ const COMPLETED: [&str; 21] = [
     r"^(?:✨ +)?Done in [0-9.]+m?s\.?$",
     // dbt
     r"^Completed successfully$",
-    // ctest, jest
+    // ctest, jest, vitest
     r"^100% tests passed, 0 tests failed out of [0-9]+",
     r"^Tests: +(?:[0-9]+ (?:skipped|todo), )*[0-9]+ passed, [0-9]+ total$",
-    // vitest
     r"^Tests +[0-9]+ passed(?: \| [0-9]+ (?:skipped|todo))* \([0-9]+\)$",
     // cargo, bazel
     r"^Finished `[a-z-]+` profile \[",
     r"^Build completed successfully, [0-9,]+ total actions?",
     r"^test result: ok\. [0-9]+ passed; 0 failed;",
-    // CI servers
-    r"^(?:Finished: SUCCESS|Job succeeded)$",
 ];
 
 /// What a tool says of a part: more of it may have failed, which it says elsewhere.
@@ -114,6 +119,7 @@ static ENDS: LazyLock<Ends> = LazyLock::new(|| {
     let set = |patterns: &[&str]| RegexSet::new(patterns).expect("the patterns are constants");
     Ends {
         completed: set(&COMPLETED),
+        completed_by_tools: set(&COMPLETED_BY_TOOLS),
         partly_completed: set(&PARTLY_COMPLETED),
         failed: set(&FAILED),
         cancelled: set(&CANCELLED),
@@ -128,8 +134,8 @@ static MAY_END: LazyLock<Regex> =
 pub(super) struct End {
     /// What the run has ended with.
     pub(super) status: TaskStatus,
-    /// Whether it may be the end of a part alone.
-    pub(super) is_partial: bool,
+    /// What has ended.
+    pub(super) of: EndOf,
 }
 
 /// The end of the run, if `line` speaks of it.
@@ -140,15 +146,18 @@ pub(super) fn parse(line: &str) -> Option<End> {
         return None;
     }
     let line = line.trim_end();
-    let is_partial = ENDS.partly_completed.is_match(line);
-    let status = if ENDS.failed.is_match(line) && !line.ends_with("(ignored)") {
-        TaskStatus::Failed
-    } else if is_partial || ENDS.completed.is_match(line) {
-        TaskStatus::Completed
+    let (status, of) = if ENDS.failed.is_match(line) && !line.ends_with("(ignored)") {
+        (TaskStatus::Failed, EndOf::Run)
+    } else if ENDS.completed.is_match(line) {
+        (TaskStatus::Completed, EndOf::Run)
+    } else if ENDS.completed_by_tools.is_match(line) {
+        (TaskStatus::Completed, EndOf::Tool)
+    } else if ENDS.partly_completed.is_match(line) {
+        (TaskStatus::Completed, EndOf::Part)
     } else if ENDS.cancelled.is_match(line) {
-        TaskStatus::Cancelled
+        (TaskStatus::Cancelled, EndOf::Run)
     } else {
         return None;
     };
-    Some(End { status, is_partial })
+    Some(End { status, of })
 }

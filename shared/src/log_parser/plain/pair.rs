@@ -42,6 +42,13 @@ fn kind(candidate: Candidate<'_>, total: u64) -> Kind {
         return None;
     }
     word_before(before)
+        .map(|kind| {
+            if is_instruction(after) {
+                CounterKind::Item
+            } else {
+                kind
+            }
+        })
         .map(|kind| (kind, None))
         .or_else(|| rate_after(before, after))
         .or_else(|| bar_beside(before, after))
@@ -73,6 +80,15 @@ fn word_before(before: &str) -> Option<CounterKind> {
     let head = text.get(..text.len().checked_sub(word.len())?)?;
     let is_whole = !head.ends_with(|c: char| c.is_ascii_digit() || "_/\\.@".contains(c));
     is_whole.then_some(kind)
+}
+
+/// Docker's ` : COPY …`, which buildkit writes in brackets: steps of a build, not of who builds.
+fn is_instruction(after: &str) -> bool {
+    let Some(instruction) = after.strip_prefix(" : ") else {
+        return false;
+    };
+    let word = instruction.split(' ').next().unwrap_or_default();
+    word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// tqdm: `67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]`

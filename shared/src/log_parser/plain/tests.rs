@@ -42,7 +42,7 @@ fn counters_with_words() {
         ("Phase 2/3", "Phase 2/3"),
         (
             "Step 12/13 : COPY pipeline/ /usr/local/lib/python3.6/dist-packages/pipeline",
-            "Step 12/13",
+            "Item 12/13",
         ),
         ("[1/2] STEP 6/10: RUN npm ci", "Step 6/10, Bracket 1/2"),
         ("STEP 1/6: Image Processing...", "Step 1/6"),
