@@ -10,7 +10,7 @@ use crate::model::TaskStatus;
 /// What every such line holds one of, as part of a pattern.
 pub(super) const HINT: &str = concat!(
     r"(?i-u:pass(?:ed|ing)|fail(?:ed|ing|ure|$)|succe|complete|all done|done in|returned a non-zero|exited|finished",
-    r"|rolled out|, done\.|Error [0-9]|not exit|timed out after|panicked at)",
+    r"|rolled out|, done\.|Error [0-9]|not exit|timed out after|panicked at|could not compile)",
 );
 
 struct Ends {
@@ -74,7 +74,7 @@ const PARTLY_COMPLETED: [&str; 3] = [
     r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +unreachable=0 +failed=0(?: |$)",
 ];
 
-const FAILED: [&str; 26] = [
+const FAILED: [&str; 27] = [
     r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
     r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
@@ -99,6 +99,7 @@ const FAILED: [&str; 26] = [
     r"^Tests: +[1-9][0-9]* failed, .*[0-9]+ total$",
     r"^Completed with [1-9][0-9]* (?:partial )?errors?\b",
     r"^test result: FAILED\. ",
+    r"^error: could not compile `",
     // vitest, googletest
     r"^Tests +[1-9][0-9]* failed \| ",
     r"^\[  FAILED  \] [1-9][0-9]* tests?, listed below:",

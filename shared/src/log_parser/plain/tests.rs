@@ -411,6 +411,10 @@ fn ends_of_runs() {
         ("Tests  12 passed (12)", Some(Completed)),
         ("Tests  1 failed | 11 passed (12)", Some(Failed)),
         ("FAIL", Some(Failed)),
+        (
+            "error: could not compile `app` (lib) due to 2 previous errors",
+            Some(Failed),
+        ),
         ("FAIL: the disk is slow", None),
         ("❌ Failed: 2 stories", None),
         (
