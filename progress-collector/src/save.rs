@@ -45,17 +45,13 @@ impl Records {
     }
 }
 
-/// What became of a task.
-enum Saved {
-    /// It was written.
-    Written {
-        /// As it was before; `None` if it is new.
-        previous: Option<Task>,
-        /// As it is now.
-        next: Task,
-    },
-    /// Nothing was news.
-    Unchanged(Task),
+/// A task as the store has it now.
+struct Saved {
+    task: Task,
+    /// As it was before it was written; `None` if it is new, or was not written.
+    previous: Option<Task>,
+    /// Whether it had to be written.
+    is_written: bool,
 }
 
 impl Collector {
@@ -112,13 +108,10 @@ impl Collector {
             .await;
 
         let mut outcome = Ok(());
-        let mut written: Vec<(Option<Task>, Task)> = Vec::new();
-        let mut unchanged: Vec<Task> = Vec::new();
+        let mut saved: Vec<Saved> = Vec::new();
         for save in saves {
             match save {
-                Ok(Some(Saved::Written { previous, next })) => written.push((previous, next)),
-                Ok(Some(Saved::Unchanged(task))) => unchanged.push(task),
-                Ok(None) => {}
+                Ok(task) => saved.extend(task),
                 Err(error @ (StoreError::Refused { .. } | StoreError::Corrupt { .. })) => {
                     summary.tasks_refused += 1;
                     error!(error = error_chain(&error), "a task can't be saved");
@@ -126,16 +119,16 @@ impl Collector {
                 Err(error) => outcome = Err(error),
             }
         }
-        let told: Vec<_> = written
-            .iter()
-            .map(|(previous, next)| SavedTask {
-                previous: previous.as_ref(),
-                next,
-            })
-            .collect();
+        let (written, unchanged): (Vec<_>, Vec<_>) =
+            saved.iter().partition(|saved| saved.is_written);
+        let told = written.iter().map(|saved| SavedTask {
+            previous: saved.previous.as_ref(),
+            next: &saved.task,
+        });
+        let told: Vec<_> = told.collect();
+        let unchanged: Vec<_> = unchanged.iter().map(|saved| &saved.task).collect();
         FaultPoint::BeforeCache.reach();
         let mut cache_errors = self.write_through.tasks_saved(&told, now).await;
-        let unchanged: Vec<_> = unchanged.iter().collect();
         cache_errors += self.write_through.tasks_unchanged(&unchanged, now).await;
         FaultPoint::AfterCache.reach();
         summary.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
@@ -184,7 +177,11 @@ impl Collector {
                 .next_state(&task_id, &gathered, stored.as_ref())
                 .await?
             else {
-                return Ok(stored.map(|record| Saved::Unchanged(record.task)));
+                return Ok(stored.map(|record| Saved {
+                    task: record.task,
+                    previous: None,
+                    is_written: false,
+                }));
             };
             let previous = stored.as_ref().map(|record| &record.task);
             FaultPoint::BeforeTask.reach();
@@ -192,7 +189,11 @@ impl Collector {
                 Ok(()) => {
                     FaultPoint::AfterTask.reach();
                     let previous = stored.map(|record| record.task);
-                    return Ok(Some(Saved::Written { previous, next }));
+                    return Ok(Some(Saved {
+                        task: next,
+                        previous,
+                        is_written: true,
+                    }));
                 }
                 Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
                     FaultPoint::RaceLost.reach();

@@ -5,7 +5,6 @@
 mod backlog;
 mod crash;
 mod damaged;
-#[expect(dead_code, reason = "shared with the tests of the binary")]
 mod events;
 mod races;
 mod reading;

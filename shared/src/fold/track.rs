@@ -161,10 +161,10 @@ impl Track {
     /// was one of them that the tool has completed.
     fn judge_tool_end(&self, run: Run) -> Run {
         use CounterKind::{Phase, Report, Step};
-        let of_run = self.counters.iter().filter(|(kind, counter)| {
+        let mut of_run = self.counters.iter().filter(|(kind, counter)| {
             matches!(kind, Step | Phase | Report) && Some(counter.at()) >= run.start
         });
-        let steps = of_run.last().map(|(_, steps)| steps);
+        let steps = of_run.next_back().map(|(_, steps)| steps);
         let end = run.end.map(|(at, _)| at);
         let is_amid_steps = steps.is_some_and(|steps| steps.is_open() && Some(steps.at()) <= end);
         if !is_amid_steps {

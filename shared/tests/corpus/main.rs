@@ -1,6 +1,8 @@
 //! The inputs of the fuzz targets, each through the same checks. What fuzzing finds is put into `fuzz/corpus`, and is
 //! tried here ever after.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
 use std::fs;
 use std::path::Path;
 
