@@ -51,7 +51,7 @@ impl Function {
             .env("TASKS_TABLE_NAME", "tasks")
             .env("PROJECTS_TABLE_NAME", "projects")
             .env("CHECKPOINTS_TABLE_NAME", "checkpoints")
-            .env("INDEX_SHARDS", "2")
+            .env("INDEX_SHARDS", "3")
             .env("FIRST_SWEEP_SECONDS", "1800")
             .envs(settings.iter().copied())
             .spawn();

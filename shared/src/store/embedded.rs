@@ -54,14 +54,14 @@ impl Drop for EmbeddedDynamoDb {
 
 impl EmbeddedDynamoDb {
     /// An empty one in memory, on a free port of the loopback address. Its tables are `tasks`, `projects` and
-    /// `checkpoints`, in two shards.
+    /// `checkpoints`, in three shards.
     pub async fn start() -> Result<Self, EmbeddedError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let config = StoreConfig {
             tasks_table: "tasks".to_owned(),
             projects_table: "projects".to_owned(),
             checkpoints_table: Some("checkpoints".to_owned()),
-            index_shards: 2,
+            index_shards: 3,
         };
         Self::serve(listener.map_err(EmbeddedError::Listen)?, None, config).await
     }
