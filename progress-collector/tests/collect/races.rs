@@ -4,8 +4,8 @@ use progress_collector::{Collector, Parts, PushedEvents, Trigger};
 use proptest::prelude::*;
 use shared::log_source::LogEvent;
 use shared::model::{Metrics, Project, ProjectStatus, Task, TaskStatus, Timestamp};
+use shared::store::embedded::EmbeddedDynamoDb;
 
-use crate::embedded::Embedded;
 use crate::world::{self, CDK, RUNNING, START_MS, World, completed, events, now, rolled_back};
 
 /// The cases of each property, unless `PROPTEST_CASES` says otherwise.
@@ -211,8 +211,14 @@ proptest! {
         // Requests over loopback take time: this clock must go as clocks do.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let found = runtime.unwrap().block_on(async {
-            let dynamodb = Embedded::start().await;
-            let parts = dynamodb.parts(busy.parts());
+            let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
+            let stores = dynamodb.stores();
+            let parts = Parts {
+                tasks: stores.tasks,
+                projects: stores.projects,
+                checkpoints: stores.checkpoints,
+                ..busy.parts()
+            };
             run(&parts, &steps).await;
             end_state(&parts).await
         });
