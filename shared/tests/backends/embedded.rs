@@ -30,6 +30,15 @@ impl Drop for Embedded {
 
 impl Embedded {
     pub(crate) async fn start() -> Self {
+        let embedded = Self::start_empty().await;
+        create_tables(&embedded.client, &embedded.config)
+            .await
+            .unwrap();
+        embedded
+    }
+
+    /// Starts it without any table.
+    pub(crate) async fn start_empty() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let database = Database::memory().unwrap();
@@ -41,7 +50,6 @@ impl Embedded {
             checkpoints_table: Some("checkpoints".to_owned()),
             index_shards: 3,
         };
-        create_tables(&client, &config).await.unwrap();
         Self {
             client,
             config,

@@ -10,3 +10,4 @@ mod redis_faults;
 mod redis_server;
 mod schedules;
 mod stores;
+mod template;
