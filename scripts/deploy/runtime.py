@@ -117,10 +117,13 @@ class Function:
 
 
 class Recorder:
-    """Passes requests on to a DynamoDB, and keeps the (action, table, index) triples they were for."""
+    """Passes requests on to a DynamoDB, and keeps the (action, table, index) triples they were for. If it `counts`, it
+    also asks for the units that each used."""
 
     def __init__(self, endpoint):
         self.seen = set()
+        self.counts, self.lock = False, threading.Lock()
+        self.calls, self.read_units, self.write_units = 0, 0.0, 0.0
         recorder = self
         upstream = urllib.parse.urlsplit(endpoint).netloc
         local = threading.local()
@@ -128,13 +131,19 @@ class Recorder:
         class Proxy(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                recorder.remember(self.headers["X-Amz-Target"], json.loads(body))
+                request = json.loads(body)
+                recorder.remember(self.headers["X-Amz-Target"], request)
+                if recorder.counts:
+                    body = json.dumps(request | {"ReturnConsumedCapacity": "TOTAL"}).encode()
                 if not hasattr(local, "connection"):
                     local.connection = http.client.HTTPConnection(upstream)
-                headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
+                own = ("host", "connection", "content-length")
+                headers = {k: v for k, v in self.headers.items() if k.lower() not in own}
                 local.connection.request("POST", self.path, body, headers)
                 answer = local.connection.getresponse()
                 content = answer.read()
+                if recorder.counts:
+                    recorder.count(self.headers["X-Amz-Target"], json.loads(content))
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
@@ -145,6 +154,17 @@ class Recorder:
 
         self.proxy = Server(Proxy)
         self.endpoint_url = f"http://{self.proxy.address}"
+
+    def count(self, target, answer):
+        used = answer.get("ConsumedCapacity", [])
+        units = sum(part["CapacityUnits"] for part in (used if isinstance(used, list) else [used]))
+        writes = any(word in target for word in ("Put", "Update", "Delete", "Write"))
+        with self.lock:
+            self.calls += 1
+            if writes:
+                self.write_units += units
+            else:
+                self.read_units += units
 
     def remember(self, target, body):
         action = target.split(".")[1]
