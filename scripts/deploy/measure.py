@@ -71,6 +71,7 @@ class Meter:
         recorder = self.services.recorder
         recorder.calls, recorder.read_units, recorder.write_units = 0, 0.0, 0.0
         before = cpu_seconds(self.function.process)
+        logged = os.path.getsize(self.function.log.name)
         seconds = []
         size = 0
         for i in range(20, 20 + INVOCATIONS):
@@ -85,6 +86,7 @@ class Meter:
             "read_units": round(recorder.read_units / INVOCATIONS, 2),
             "write_units": round(recorder.write_units / INVOCATIONS, 2),
             "answer_bytes": size // INVOCATIONS,
+            "log_bytes": (os.path.getsize(self.function.log.name) - logged) // INVOCATIONS,
         }
 
 

@@ -188,7 +188,10 @@ def main():
         TABLES.write_text(text)
     check(f"{TABLES.name} is what DynamoDB says of the tables", TABLES.exists() and TABLES.read_text() == text)
 
-    documented = set(re.findall(r"AWS::\w+::\w+", DOCS.read_text())) if DOCS.exists() else set()
+    docs = DOCS.read_text()
+    parameters = {name for name in template["Parameters"] if f"`{name}`" not in docs}
+    check(f"{DOCS.name} names every parameter", not parameters)
+    documented = set(re.findall(r"AWS::\w+::\w+", docs))
     print(f"moto does not know, so that nothing but cfn-lint has seen: {', '.join(unknown)}")
     check(f"{DOCS.name} names these {len(unknown)} types and no other", set(unknown) == documented)
 
