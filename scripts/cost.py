@@ -93,15 +93,21 @@ def month(teams, mode, kinds, alarm_metrics):
     hit, missed = requests * hits, requests * (1 - hits)
 
     ms = {
-        "push": billed_ms("push", ROUNDS["push"] if cached else ROUNDS["push"] | {"redis": 0}, push["cpu_ms"], "collector"),
+        "push": billed_ms(
+            "push", ROUNDS["push"] if cached else ROUNDS["push"] | {"redis": 0}, push["cpu_ms"], "collector"
+        ),
         "sweep": billed_ms("sweep", ROUNDS["sweep"], sweep["cpu_ms"], "collector"),
         "hit": billed_ms("list", ROUNDS["list, cache"], lists["cache"]["cpu_ms"], "api"),
         "miss": billed_ms("list", ROUNDS["list, no cache"], lists["no cache"]["cpu_ms"], "api"),
     }
     gb_seconds = (
-        (pushes * ms["push"] + sweeps * ms["sweep"]) * MEMORY_MB["collector"]
-        + (hit * ms["hit"] + missed * ms["miss"]) * MEMORY_MB["api"]
-    ) / 1024 / 1000
+        (
+            (pushes * ms["push"] + sweeps * ms["sweep"]) * MEMORY_MB["collector"]
+            + (hit * ms["hit"] + missed * ms["miss"]) * MEMORY_MB["api"]
+        )
+        / 1024
+        / 1000
+    )
     invocations = pushes + sweeps + requests
     read_units = pushes * push["read_units"] + sweeps * sweep["read_units"] + missed * lists["no cache"]["read_units"]
     write_units = pushes * push["write_units"] + sweeps * sweep["write_units"]
@@ -114,7 +120,9 @@ def month(teams, mode, kinds, alarm_metrics):
     stored = teams * 3 * (DEPLOYS + AGENT_RUNS) * TASK_BYTES / 1e9  # items live for 90 days
     # Eight metrics, as a whole and for each of two log groups.
     metrics = 8 * 3
-    traces = sweeps + pushes + min(requests, teams and HOURS * 3600 * WORK_SECONDS / 86_400 * DAYS / 30 + 0.05 * requests)
+    traces = (
+        sweeps + pushes + min(requests, teams and HOURS * 3600 * WORK_SECONDS / 86_400 * DAYS / 30 + 0.05 * requests)
+    )
 
     p = PRICES
     cost = {
@@ -150,7 +158,9 @@ def page():
     kinds = measured["kinds"]
     alarm_metrics = len(re.findall(r"MetricName:", (ROOT / "template.yaml").read_text()))
     lines = [f"US dollars a month in {REGION}, at prices of {PRICES_DATE}, without free tiers.\n"]
-    results = {(load, mode): month(teams, mode, kinds, alarm_metrics) for load, teams in LOADS.items() for mode in MODES}
+    results = {
+        (load, mode): month(teams, mode, kinds, alarm_metrics) for load, teams in LOADS.items() for mode in MODES
+    }
 
     lines.append("\n| | " + " | ".join(f"`CacheMode={mode}`" for mode in MODES) + " |\n")
     lines.append("| --- |" + " ---: |" * len(MODES) + "\n")
@@ -185,8 +195,8 @@ def page():
             f"| {k['write_units']:.1f} | {ms:.0f} ms |\n"
         )
     lines.append(
-        f"\nMeasured on {measured['date']} over {measured['invocations']} invocations each, with {measured['tasks']} tasks, "
-        f"by the release build for {measured['machine']}. From starting the process to asking for its first event took the "
+        f"\nMeasured on {measured['date']} over {measured['invocations']} invocations each, with {measured['tasks']} "
+        f"tasks, by the release build for {measured['machine']}. From its start to asking for its first event took the "
         f"API {measured['init_ms']['api']:.0f} ms and the collector {measured['init_ms']['collector']:.0f} ms.\n"
     )
     return "".join(lines)

@@ -134,9 +134,7 @@ def run_collector(function, services):
         group = summary["groups"][0]
         check(
             f"{name}: {group['tasks_changed']} task changed by {group['lines_parsed']} lines, {seconds * 1000:.0f} ms",
-            summary["trigger"] == "push"
-            and group["complete"]
-            and group["tasks_changed"] > 0,
+            summary["trigger"] == "push" and group["complete"] and group["tasks_changed"] > 0,
             summary,
         )
         cache_errors.append(group["cache_errors"])
@@ -147,14 +145,20 @@ def run_collector(function, services):
     agents = next(g for g in summary["groups"] if g["log_group"] == services.environment["AGENT_LOG_GROUP_NAME"])
     check(
         f"scheduler: both log groups swept, {seconds * 1000:.0f} ms",
-        summary["trigger"] == "sweep" and all(g["complete"] for g in summary["groups"]) and agents["tasks_changed"] == 1,
+        summary["trigger"] == "sweep"
+        and all(g["complete"] for g in summary["groups"])
+        and agents["tasks_changed"] == 1,
         summary,
     )
     # A log group that is gone is an empty one; one that can't be read makes the collector fall back on the store.
     reachable = services.environment["AGENT_LOG_GROUP_NAME"]
     window = {"log_group": reachable, "start_time": 0, "end_time": int(time.time() * 1000)}
     summary, seconds = function.invoke(window)
-    check(f"backfill: nothing changes when it is read again, {seconds * 1000:.0f} ms", summary["groups"][0]["tasks_changed"] == 0, summary)
+    check(
+        f"backfill: nothing changes when it is read again, {seconds * 1000:.0f} ms",
+        summary["groups"][0]["tasks_changed"] == 0,
+        summary,
+    )
 
 
 def run_api(function):
@@ -206,9 +210,9 @@ def main():
         folder = pathlib.Path(folder)
         services = Services(arguments.local, folder)
         try:
-            for role, crate in (("CollectorRole", "progress-collector"), ("ApiRole", "api-lambda")):
-                names = (crate, {"api-lambda": "ApiFunction", "progress-collector": "CollectorFunction"}[crate])
-                bootstrap = next(p for n in names if (p := arguments.directory / n / "bootstrap").exists())
+            for role in ("CollectorRole", "ApiRole"):  # in this order: the API shows what the collector has saved
+                crate = iam.FUNCTIONS[role][0]
+                bootstrap = iam.bootstrap_of(arguments.directory, role)
                 newest = glibc_needed(bootstrap)
                 print(f"{crate}: {machine(bootstrap)}, {bootstrap.stat().st_size / 1e6:.1f} MB")
                 check(f"it needs glibc {'.'.join(map(str, newest))} at most", newest <= NEWEST_GLIBC)

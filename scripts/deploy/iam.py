@@ -322,6 +322,15 @@ def linked(bootstrap, known):
     return found
 
 
+def bootstrap_of(directory, role):
+    """A function's program, in a folder of the function's or the crate's name."""
+    names = (role.removesuffix("Role") + "Function", FUNCTIONS[role][0])
+    for path in (directory / name / "bootstrap" for name in names):
+        if path.exists():
+            return path
+    sys.exit(f"{directory} has no bootstrap of {' or '.join(names)}")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--bootstraps", type=pathlib.Path)
@@ -344,7 +353,11 @@ def main():
         print(f"  {role}: {len(calls)} rights for calls, {len(PLATFORM[role])} for the platform")
 
     everything = set().union(*roles.values()) | {(action, on) for _, action, on in AHEAD_OF_CODE}
-    for endpoint, service in {"DynamoDbEndpoint": "dynamodb", "LogsEndpoint": "logs", "EventsEndpoint": "events"}.items():
+    for endpoint, service in {
+        "DynamoDbEndpoint": "dynamodb",
+        "LogsEndpoint": "logs",
+        "EventsEndpoint": "events",
+    }.items():
         pairs = allowed(resources[endpoint]["Properties"]["PolicyDocument"])
         wanted = {pair for pair in everything if pair[0].startswith(f"{service}:")}
         # An endpoint's policy has one list of actions and one of resources; roles say which goes with which.
@@ -354,17 +367,19 @@ def main():
     if arguments.bootstraps:
         known = operations()
         for role, (crate, parts) in FUNCTIONS.items():
-            program = linked(next(arguments.bootstraps.glob(f"*{crate}*/bootstrap")), known)
+            program = linked(bootstrap_of(arguments.bootstraps, role), known)
             called = set()
             for trait, method in set(used_methods(crate, parts)):
                 called |= {pair[:2] for pair in methods.get((trait, method), set())}
             called -= {("dynamodb", "PutItem"), ("dynamodb", "DeleteItem"), ("dynamodb", "ConditionCheckItem")}
             print(f"  {crate} holds {', '.join(sorted(operation for _, operation in program))}")
-            for service, operation in sorted(called - program):
+            for _, operation in sorted(called - program):
                 print(f"{crate} should hold {operation}, and does not: is this script mistaken?")
                 good = False
-            reachable = {pair[:2] for pairs in methods.values() for pair in pairs} | {("dynamodb", "TransactWriteItems")}
-            for service, operation in sorted(program - reachable):
+            reachable = {pair[:2] for pairs in methods.values() for pair in pairs} | {
+                ("dynamodb", "TransactWriteItems")
+            }
+            for _, operation in sorted(program - reachable):
                 print(f"{crate} holds {operation}, which no role's method reaches")
                 good = False
     if not good:

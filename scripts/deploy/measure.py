@@ -112,11 +112,15 @@ def main():
                 cold["api"] = round(api.init_seconds() * 1000, 1)
                 for i in range(TASKS):
                     collector.invoke(push(group, f"deploy-{i}", rows(0, 20, 29), now))
+
+                def lines(i, group=group, now=now):
+                    return push(group, f"run-{i % 40}", rows(i, i + 9, 999), now + i * 100)
+
                 kinds = {
                     # Nothing new in either log group: what an idle stack does every minute.
                     "sweep": (collector, lambda i: event("collector/scheduler")),
                     # Ten lines of a deploy that is under way.
-                    "push": (collector, lambda i: push(group, f"run-{i % 40}", rows(i, i + 9, 999), now + i * 100)),
+                    "push": (collector, lines),
                     "list": (api, lambda i: get("list-tasks", query="limit=50")),
                     "list_running": (api, lambda i: get("list-tasks", query="status=running&limit=50")),
                     "get": (api, lambda i: get("get-task", path="/api/tasks/cdk:deploy-7")),

@@ -170,7 +170,7 @@ class Recorder:
         action = target.split(".")[1]
         if action == "TransactWriteItems":
             for item in body["TransactItems"]:
-                (kind, part), = item.items()
+                ((kind, part),) = item.items()
                 names = {"Update": "UpdateItem", "Put": "PutItem", "Delete": "DeleteItem"}
                 self.seen.add((names.get(kind, "ConditionCheckItem"), part["TableName"], False))
         elif action in ("BatchGetItem", "BatchWriteItem"):

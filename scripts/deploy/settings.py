@@ -4,7 +4,7 @@ import re
 import sys
 
 import transform
-from iam import FUNCTIONS, ROOT, without_tests
+from iam import FUNCTIONS, ROOT
 
 # Set by Lambda (LoggingConfig), or said by what is set: the endpoint of the cache is a rediss:// URL.
 NOT_OURS = {"AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS"}
@@ -49,7 +49,6 @@ def main():
     print(f"  {len(used)} settings are set by template.yaml and named in the README")
     if not good:
         sys.exit("settings differ")
-
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def known_types():
 
 
 def without(template, cut):
-    """The template without the resources `cut`: what refers to one gets its name instead, or, of an alias, its function."""
+    """The template without the resources `cut`. What refers to one gets its name instead, or its function's address if
+    it is an alias."""
 
     def instead(name):
         resource = template["Resources"][name]
@@ -58,7 +59,7 @@ def without(template, cut):
         if not isinstance(node, dict):
             return node
         if len(node) == 1:
-            (function, argument), = node.items()
+            ((function, argument),) = node.items()
             if function == "Ref" and argument in cut:
                 return instead(argument)
             if function == "Fn::GetAtt":
@@ -144,7 +145,9 @@ def main():
         )
         made = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
         # What a condition leaves out is listed without a name.
-        return {part["LogicalResourceId"]: part.get("PhysicalResourceId") for part in made if "LogicalResourceId" in part}
+        return {
+            part["LogicalResourceId"]: part.get("PhysicalResourceId") for part in made if "LogicalResourceId" in part
+        }
 
     for parameters in (PARAMETERS | {"CacheMode": "serverless"}, PARAMETERS | {"CacheMode": "node"}, PARAMETERS):
         stack = f"progress-{parameters.get('CacheMode', 'none')}"
@@ -188,7 +191,10 @@ def main():
             and environments[name]["PROJECTS_TABLE_NAME"] == made["ProjectsTable"],
         )
     collector = environments["CollectorFunction"]
-    check("CollectorFunction: its checkpoints are the stack's", collector["CHECKPOINTS_TABLE_NAME"] == made["CheckpointsTable"])
+    check(
+        "CollectorFunction: its checkpoints are the stack's",
+        collector["CHECKPOINTS_TABLE_NAME"] == made["CheckpointsTable"],
+    )
     groups = {group["logGroupName"]: group.get("retentionInDays") for group in logs.describe_log_groups()["logGroups"]}
     check(
         "CollectorFunction: its log groups are the stack's",
@@ -206,7 +212,11 @@ def main():
     check(f"{DOCS.name} names every parameter", not parameters, parameters)
     documented = set(re.findall(r"`(AWS::\w+::\w+)`", docs))
     print(f"moto does not know, so that nothing but cfn-lint has seen: {', '.join(unknown)}")
-    check(f"{DOCS.name} names these {len(unknown)} types and no other", set(unknown) == documented, documented ^ set(unknown))
+    check(
+        f"{DOCS.name} names these {len(unknown)} types and no other",
+        set(unknown) == documented,
+        documented ^ set(unknown),
+    )
 
 
 def is_off(template, resource, parameters):
@@ -215,7 +225,7 @@ def is_off(template, resource, parameters):
     # CommaDelimitedList: joined with nothing in between, as its only use is to see whether it is empty.
 
     def holds(condition):
-        (function, argument), = condition.items()
+        ((function, argument),) = condition.items()
         match function:
             case "Condition":
                 return holds(template["Conditions"][argument])
