@@ -8,6 +8,7 @@ ask of DynamoDB is compared with what was found in the source, as roles allow no
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import pathlib
@@ -72,7 +73,9 @@ class Services:
         self.environment["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"] = url
         self.logs = boto3.client("logs", endpoint_url=url)
         for name in ("CDK_LOG_GROUP_NAME", "AGENT_LOG_GROUP_NAME"):
-            self.logs.create_log_group(logGroupName=self.environment[name])
+            # moto keeps what it has as long as this process lives.
+            with contextlib.suppress(self.logs.exceptions.ResourceAlreadyExistsException):
+                self.logs.create_log_group(logGroupName=self.environment[name])
 
     def restrict_redis(self):
         """Gives Redis the password and the rights that the template gives Valkey serverless."""
