@@ -101,6 +101,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             services = Services(arguments.local, pathlib.Path(folder))
             services.recorder.counts = True
+            services.environment["INDEX_SHARDS"] = "4"  # as in template.yaml
             if not cache:
                 services.environment.pop("REDIS_ENDPOINT")
             group = services.environment["CDK_LOG_GROUP_NAME"]
