@@ -2,12 +2,30 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::front_door::BasePath;
+
+/// What no browser may do with an answer, unless the answer says otherwise itself.
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (STRICT_TRANSPORT_SECURITY, "max-age=63072000"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
 
 /// An answer in JSON that is ready to be sent.
 pub(crate) struct Json(pub(crate) Vec<u8>);
@@ -36,7 +54,8 @@ pub(crate) fn created(base: &BasePath, path: &str, json: Vec<u8>) -> Response {
 pub(crate) async fn finish(request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = next.run(request).await;
-    let keep = if is_read && response.status().is_success() {
+    let is_found = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    let keep = if is_read && is_found {
         "private, max-age=0, must-revalidate"
     } else {
         "no-store"
@@ -45,7 +64,10 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static(keep));
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    for (name, value) in SECURITY_HEADERS {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
     response
 }

@@ -104,6 +104,16 @@ impl Parameters {
             .unwrap_or_default()
     }
 
+    /// A text of 1 to `most` characters.
+    pub(crate) fn text_of(&mut self, name: &str, most: usize) -> Option<String> {
+        let text = self.text(name)?;
+        let is_short = (1..=most).contains(&text.chars().count());
+        if !is_short {
+            self.reject(name, format!("must be 1 to {most} characters"));
+        }
+        is_short.then_some(text)
+    }
+
     /// `limit`: how many entries to answer, 1 to `most`.
     pub(crate) fn limit(&mut self, most: usize) -> usize {
         let Some(text) = self.text("limit") else {

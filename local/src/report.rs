@@ -9,7 +9,7 @@ use shared::config::{Settings, stale_after};
 use shared::log_source::{FileLogSource, Reading};
 use shared::model::{Task, Timestamp};
 use shared::store::memory::InMemoryStore;
-use shared::store::{ListPosition, StoreError, TaskQuery, TaskStore};
+use shared::store::{StoreError, TaskQuery, TaskStore};
 use shared::task_reader::{MAX_PAGE_LIMIT, Renderer};
 
 use crate::cli::ReportArgs;
@@ -77,14 +77,14 @@ async fn collect(source: FileLogSource, now: Timestamp) -> Result<Vec<Task>, Fai
 
 async fn list_all(store: &dyn TaskStore) -> Result<Vec<Task>, StoreError> {
     let mut tasks: Vec<Task> = Vec::new();
+    let mut after = None;
     loop {
-        let after = tasks.last().map(ListPosition::of);
         let query = TaskQuery::default();
         let page = store.list(&query, after.as_ref(), MAX_PAGE_LIMIT).await?;
-        let is_last = page.len() < MAX_PAGE_LIMIT;
-        tasks.extend(page);
-        if is_last {
+        tasks.extend(page.tasks);
+        if page.next.is_none() {
             return Ok(tasks);
         }
+        after = page.next;
     }
 }

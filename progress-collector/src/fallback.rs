@@ -42,18 +42,18 @@ impl Collector {
             if deadline.is_some_and(is_late) {
                 break;
             }
-            let tasks = self.parts.tasks.list(&query, after.as_ref(), PAGE).await?;
+            let page = self.parts.tasks.list(&query, after.as_ref(), PAGE).await?;
             let unchanged = |task| SavedTask {
                 previous: Some(task),
                 next: task,
             };
-            let refreshed: Vec<_> = tasks.iter().map(unchanged).collect();
+            let refreshed: Vec<_> = page.tasks.iter().map(unchanged).collect();
             let errors = self.write_through.tasks_saved(&refreshed, now).await;
             if let Some(group) = summary.groups.first_mut() {
                 group.cache_errors += u64::try_from(errors).unwrap_or(u64::MAX);
             }
-            after = tasks.last().map(ListPosition::of);
-            if tasks.len() < PAGE {
+            after = page.next;
+            if after.is_none() {
                 break;
             }
         }

@@ -26,7 +26,7 @@ def read_by(crate):
 
 def main():
     resources = transform.transformed()["Resources"]
-    readme = set(re.findall(r"(?m)^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text()))
+    readme = set(re.findall(r"(?m)^\| `([A-Z0-9_]+)` \|", (ROOT / "README.md").read_text()))
     good = True
 
     def differ(names, text):

@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Source;
-use crate::model::{ProjectId, Revision, TaskId};
+use crate::model::{Revision, TaskId};
 
 /// Why a cache did not answer. A reader goes to the store instead.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,10 @@ pub struct CacheError {
 pub struct PageLookup {
     /// The generation of all tasks at the moment of the look-up.
     pub generation: u64,
-    /// The page as it was put under this generation.
+    /// Whether the generation is older than [`INDEX_DELAY`]: what is read from now on misses no write that
+    /// began it.
+    pub is_settled: bool,
+    /// The page as it was put under this generation. Left out if the generation is the known one.
     pub page: Option<Vec<u8>>,
 }
 
@@ -57,26 +60,18 @@ pub trait TaskCache: Send + Sync {
     /// Forgets a task.
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError>;
 
-    /// Tells that some task was written: no page kept before is found again.
+    /// Tells that some task or project was written: no page kept before is found again.
     async fn bump_generation(&self) -> Result<(), CacheError>;
 
-    /// The page kept under `key` for the present generation, and that generation.
-    async fn fetch_page(&self, key: &str) -> Result<PageLookup, CacheError>;
+    /// The page kept under `key` for the present generation, and that generation. Who has the page of the
+    /// `known` generation already is not sent it again.
+    async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError>;
 
     /// Keeps a page that was read when the generation was `generation`.
     ///
     /// The store's indexes follow its writes with a delay: within [`INDEX_DELAY`] of a bump a page is kept
     /// for [`FRESH_PAGE_TTL`] alone, so that a page which misses the last write is soon read again.
     async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError>;
-
-    /// The bytes of a project.
-    async fn fetch_project(&self, project_id: &ProjectId) -> Result<Option<Vec<u8>>, CacheError>;
-
-    /// Keeps the bytes of a project.
-    async fn put_project(&self, project_id: &ProjectId, bytes: &[u8]) -> Result<(), CacheError>;
-
-    /// Forgets a project, whose metrics or fields have changed.
-    async fn remove_project(&self, project_id: &ProjectId) -> Result<(), CacheError>;
 
     /// Answers if the cache can be reached.
     async fn ping(&self) -> Result<(), CacheError>;
@@ -88,5 +83,3 @@ pub const PAGE_TTL: Duration = Duration::from_secs(60);
 pub const FRESH_PAGE_TTL: Duration = Duration::from_secs(1);
 /// How long after a write the store's indexes may lack it, generously.
 pub const INDEX_DELAY: Duration = Duration::from_secs(5);
-/// How long a project is kept.
-pub const PROJECT_TTL: Duration = Duration::from_secs(300);

@@ -12,6 +12,7 @@ pub mod cache;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod event_sink;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faults;
 pub mod fold;
@@ -19,6 +20,7 @@ pub mod log_parser;
 pub mod log_source;
 pub mod model;
 pub mod retry;
+pub mod stopwatch;
 pub mod store;
 pub mod task_reader;
 pub mod telemetry;

@@ -5,19 +5,25 @@
 //! so that an answer is the same whoever put it there. The cache may be absent, down, or hold rubbish: the
 //! answers stay the same and come from the store.
 
+mod pages;
 mod renderer;
+mod validator;
 mod write_through;
 
 use std::sync::Arc;
 
 use tracing::warn;
 
+use self::pages::Page;
+use self::renderer::DELETED_BEGIN;
 use crate::cache::{CacheError, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
 use crate::model::{HistoryEntry, ProjectId, TaskId, Timestamp};
+use crate::stopwatch::{for_cache, for_store};
 use crate::store::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
 
 pub use renderer::{Renderer, TaskView};
+pub use validator::Validator;
 pub use write_through::{SavedTask, WriteThrough};
 
 /// The largest number of tasks in one answer.
@@ -37,12 +43,39 @@ pub struct ListRequest {
     pub limit: usize,
 }
 
+/// An answer of the API, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What changes with it.
+    pub validator: Validator,
+    /// The answer itself.
+    pub json: Vec<u8>,
+}
+
+/// What came of asking for an answer that the client may have already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// The client has it, and said so by this validator.
+    Unchanged(Validator),
+    /// The answer; whether the client has it is yet to be told by its validator.
+    Answer(Answer),
+}
+
 /// `query` as text: the same text for the same tasks, whatever the order of the filters.
 pub fn canonical_query(query: &TaskQuery) -> String {
     let project = query.project_id.as_ref().map_or("", ProjectId::as_str);
     let statuses = sorted_names(query.statuses.iter().map(|status| status.as_str()));
     let task_types = sorted_names(query.task_types.iter().map(|task_type| task_type.as_str()));
-    format!("tasks?status={statuses}&task_type={task_types}&project_id={project}")
+    let mut text = format!("tasks?status={statuses}&task_type={task_types}&project_id={project}");
+    if let Some(after) = query.updated_after {
+        text.push_str(&format!("&updated_after={}", after.as_millis()));
+    }
+    // Last, as it may be any text.
+    if let Some(prefix) = &query.name_prefix {
+        text.push_str("&q=");
+        text.push_str(prefix);
+    }
+    text
 }
 
 fn sorted_names(names: impl Iterator<Item = &'static str>) -> String {
@@ -81,7 +114,7 @@ impl TaskReader {
         }
     }
 
-    /// A task as JSON; `None` if there is none.
+    /// A task; `None` if there is none.
     ///
     /// # Errors
     ///
@@ -90,36 +123,50 @@ impl TaskReader {
         &self,
         task_id: &TaskId,
         now: Timestamp,
+    ) -> Result<Option<Answer>, StoreError> {
+        let json = self.task_json(task_id, now).await?;
+        Ok(json.map(|json| Answer {
+            validator: Validator::of_record(&json),
+            json,
+        }))
+    }
+
+    async fn task_json(
+        &self,
+        task_id: &TaskId,
+        now: Timestamp,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let mut fillable = None;
         if let Some(cache) = &self.cache
-            && let Some(held) = heeded(cache.fetch_task(task_id).await)
+            && let Some(held) = heeded(for_cache(cache.fetch_task(task_id)).await)
         {
             match held {
                 Some(bytes) if starts_as(&bytes, "task_id", task_id.as_str()) => {
                     return Ok(Some(bytes));
                 }
+                Some(bytes) if bytes.starts_with(DELETED_BEGIN) => {}
                 // Rubbish may claim any revision, so it has to go before the task can come.
                 Some(_) => {
                     warn!(%task_id, "the cache holds something else than the task");
-                    heeded(cache.remove_task(task_id).await);
+                    heeded(for_cache(cache.remove_task(task_id)).await);
                 }
                 None => {}
             }
             fillable = Some(cache);
         }
-        let Some(task) = self.tasks.fetch(task_id).await? else {
+        let Some(task) = for_store(self.tasks.fetch(task_id)).await? else {
             return Ok(None);
         };
         let bytes = self.renderer.task(&task, now);
         if let Some(cache) = fillable {
             let ttl = self.renderer.cache_ttl(&task, now);
-            heeded(cache.put_task(task_id, task.revision, &bytes, ttl).await);
+            heeded(for_cache(cache.put_task(task_id, task.revision, &bytes, ttl)).await);
         }
         Ok(Some(bytes))
     }
 
-    /// A page of tasks, newest first, as JSON: `{"tasks":[…],"next_cursor":…}`.
+    /// A page of tasks, newest first: `{"tasks":[…],"next_cursor":…}`, unless it is known under one of the
+    /// validators in `known`.
     ///
     /// `cursor` writes down where the next page begins; it is called only if there is one.
     ///
@@ -130,29 +177,22 @@ impl TaskReader {
         &self,
         request: &ListRequest,
         cursor: impl Fn(&ListPosition) -> String + Send,
+        known: &[Validator],
         now: Timestamp,
-    ) -> Result<Vec<u8>, StoreError> {
+    ) -> Result<Reading, StoreError> {
         let limit = request.limit.clamp(1, MAX_PAGE_LIMIT);
+        let read = async {
+            let after = request.after.as_ref();
+            let page = self.tasks.list(&request.query, after, limit).await?;
+            let next_cursor = page.next.as_ref().map(cursor);
+            Ok(Some(Page {
+                json: self.renderer.page(&page.tasks, next_cursor, now),
+                true_until: self.renderer.true_until(&page.tasks, now, PAGE_TTL),
+            }))
+        };
         let key = page_key(request, limit);
-        let (page, fillable) = self.cached_page(&key, br#"{"tasks":["#).await;
-        if let Some(page) = page {
-            return Ok(page);
-        }
-        let wanted = look_ahead(limit);
-        let after = request.after.as_ref();
-        let mut tasks = self.tasks.list(&request.query, after, wanted).await?;
-        let has_more = tasks.len() >= wanted;
-        tasks.truncate(limit);
-        let last = tasks.last().filter(|_| has_more).map(ListPosition::of);
-        let bytes = self.renderer.page(&tasks, last.map(|at| cursor(&at)), now);
-        // A page is kept for a fixed time, so one that would be wrong before is not kept at all.
-        let turns_stale = |task| self.renderer.turns_stale_within(task, now, PAGE_TTL);
-        if let Some((cache, generation)) = fillable
-            && !tasks.iter().any(turns_stale)
-        {
-            heeded(cache.put_page(&key, generation, &bytes).await);
-        }
-        Ok(bytes)
+        let reading = self.read_page(&key, br#"{"tasks":["#, known, now, read);
+        Ok(reading.await?.expect("a list is never absent"))
     }
 
     /// A task's history, oldest first: at most `limit` entries later than `after`, none later than
@@ -168,10 +208,10 @@ impl TaskReader {
         until: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        self.tasks.history(task_id, after, until, limit).await
+        for_store(self.tasks.history(task_id, after, until, limit)).await
     }
 
-    /// A project as JSON; `None` if there is none.
+    /// A project; `None` if there is none.
     ///
     /// # Errors
     ///
@@ -179,68 +219,47 @@ impl TaskReader {
     pub async fn fetch_project(
         &self,
         project_id: &ProjectId,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut fillable = None;
-        if let Some(cache) = &self.cache
-            && let Some(held) = heeded(cache.fetch_project(project_id).await)
-        {
-            match held {
-                Some(bytes) if starts_as(&bytes, "project_id", project_id.as_str()) => {
-                    return Ok(Some(bytes));
-                }
-                Some(_) => warn!(%project_id, "the cache holds something else than the project"),
-                None => {}
-            }
-            fillable = Some(cache);
-        }
-        let Some(project) = self.projects.fetch(project_id).await? else {
-            return Ok(None);
+        now: Timestamp,
+    ) -> Result<Option<Answer>, StoreError> {
+        let read = async {
+            let project = self.projects.fetch(project_id).await?;
+            Ok(project.map(|project| Page {
+                json: self.renderer.project(&project),
+                true_until: now.after(PAGE_TTL),
+            }))
         };
-        let bytes = self.renderer.project(&project);
-        if let Some(cache) = fillable {
-            heeded(cache.put_project(project_id, &bytes).await);
-        }
-        Ok(Some(bytes))
+        let key = format!("project/{project_id}");
+        let begin = format!(r#"{{"project_id":"{project_id}","#);
+        let reading = self.read_page(&key, begin.as_bytes(), &[], now, read);
+        Ok(match reading.await? {
+            // Whoever changes a project names its revision.
+            Some(Reading::Answer(Answer { json, .. })) => Some(Answer {
+                validator: Validator::of_record(&json),
+                json,
+            }),
+            Some(Reading::Unchanged(_)) | None => None, // nothing was said to be known
+        })
     }
 
-    /// All projects by id, as JSON: `{"projects":[…]}`.
+    /// All projects by id: `{"projects":[…]}`, unless they are known under one of the validators in
+    /// `known`.
     ///
     /// # Errors
     ///
     /// Those of the store, when the cache does not have the list.
-    pub async fn list_projects(&self) -> Result<Vec<u8>, StoreError> {
-        let (page, fillable) = self.cached_page(PROJECTS_KEY, br#"{"projects":["#).await;
-        if let Some(page) = page {
-            return Ok(page);
-        }
-        let bytes = self.renderer.projects(&self.projects.list().await?);
-        if let Some((cache, generation)) = fillable {
-            heeded(cache.put_page(PROJECTS_KEY, generation, &bytes).await);
-        }
-        Ok(bytes)
-    }
-
-    /// The page that the cache has under `key`, if it begins as it should; or else the cache to fill and
-    /// the generation to fill it for, if it answered.
-    async fn cached_page(
+    pub async fn list_projects(
         &self,
-        key: &str,
-        begin: &[u8],
-    ) -> (Option<Vec<u8>>, Option<(&dyn TaskCache, u64)>) {
-        let Some(cache) = self.cache.as_deref() else {
-            return (None, None);
+        known: &[Validator],
+        now: Timestamp,
+    ) -> Result<Reading, StoreError> {
+        let read = async {
+            Ok(Some(Page {
+                json: self.renderer.projects(&self.projects.list().await?),
+                true_until: now.after(PAGE_TTL),
+            }))
         };
-        let Some(lookup) = heeded(cache.fetch_page(key).await) else {
-            return (None, None);
-        };
-        match lookup.page {
-            Some(page) if page.starts_with(begin) && page.ends_with(b"}") => (Some(page), None),
-            Some(_) => {
-                warn!("the cache holds something else than a page");
-                (None, Some((cache, lookup.generation)))
-            }
-            None => (None, Some((cache, lookup.generation))),
-        }
+        let reading = self.read_page(PROJECTS_KEY, br#"{"projects":["#, known, now, read);
+        Ok(reading.await?.expect("a list is never absent"))
     }
 }
 
@@ -249,12 +268,6 @@ fn heeded<T>(outcome: Result<T, CacheError>) -> Option<T> {
     outcome
         .inspect_err(|error| warn!(error = error_chain(error), "went on without the cache"))
         .ok()
-}
-
-/// How many tasks to ask the store for. One more than wanted tells whether there is a next page; but a
-/// store lists no more than the largest page, so after a full one of these the next may be empty.
-fn look_ahead(limit: usize) -> usize {
-    (limit + 1).min(MAX_PAGE_LIMIT)
 }
 
 fn page_key(request: &ListRequest, limit: usize) -> String {

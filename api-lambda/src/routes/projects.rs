@@ -2,12 +2,18 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use shared::model::{MAX_NAME_CHARS, Metrics, Project, ProjectId, ProjectStatus, Timestamp};
-use shared::store::{StoreError, TaskQuery};
+use serde_json::json;
+use shared::model::{
+    MAX_NAME_CHARS, Metrics, Project, ProjectId, ProjectStatus, Revision, Timestamp,
+};
+use shared::stopwatch::for_store;
+use shared::store::StoreError;
+use shared::task_reader::{Reading, Validator};
 
 use crate::answer::{Json, created};
+use crate::etag::{IfMatch, IfNoneMatch, tagged};
 use crate::fields::{Fields, TextRule};
 use crate::front_door::BasePath;
 use crate::parameters::{Parameters, PathId};
@@ -22,28 +28,39 @@ const MAX_PREFIXES: usize = 20;
 /// The longest of them, in characters.
 const MAX_PREFIX_CHARS: usize = 128;
 
+/// How often a write is tried against faster writers.
+const CONFLICT_ATTEMPTS: u32 = 8;
+
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/projects", get(list).post(create))
-        .route("/api/projects/{project_id}", get(show))
+        .route("/api/projects/{project_id}", get(show).patch(change))
         .route("/api/projects/{project_id}/tasks", get(list_tasks))
 }
 
-async fn list(State(state): State<ApiState>, parameters: Parameters) -> Result<Json, ApiError> {
+async fn list(
+    State(state): State<ApiState>,
+    parameters: Parameters,
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
     parameters.finish()?;
-    Ok(Json(state.reader.list_projects().await?))
+    let projects = state
+        .reader
+        .list_projects(known.validators(), Timestamp::now());
+    Ok(known.respond_to(projects.await?))
 }
 
 async fn show(
     State(state): State<ApiState>,
     PathId(project_id): PathId<ProjectId>,
     parameters: Parameters,
-) -> Result<Json, ApiError> {
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let project = state.reader.fetch_project(&project_id).await?;
-    project
-        .map(Json)
-        .ok_or(ApiError::ProjectNotFound(project_id))
+    let project = state.reader.fetch_project(&project_id, Timestamp::now());
+    let project = project.await?;
+    let project = project.ok_or(ApiError::ProjectNotFound(project_id))?;
+    Ok(known.respond(project))
 }
 
 /// Tasks may name a project before it is made: these are listed as well, so the project is looked for only
@@ -51,19 +68,18 @@ async fn show(
 async fn list_tasks(
     State(state): State<ApiState>,
     PathId(project_id): PathId<ProjectId>,
-    mut parameters: Parameters,
-) -> Result<Json, ApiError> {
-    let query = TaskQuery {
-        statuses: parameters.many("status"),
-        task_types: parameters.many("task_type"),
-        project_id: Some(project_id.clone()),
-    };
-    let page = tasks::page(&state, parameters, query).await?;
-    let is_empty = page.0.starts_with(br#"{"tasks":[]"#);
-    if is_empty && state.reader.fetch_project(&project_id).await?.is_none() {
-        return Err(ApiError::ProjectNotFound(project_id));
+    parameters: Parameters,
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
+    let page = tasks::page(&state, parameters, Some(project_id.clone()), &known).await?;
+    if let Reading::Answer(answer) = &page
+        && answer.json.starts_with(br#"{"tasks":[]"#)
+    {
+        let project = state.reader.fetch_project(&project_id, Timestamp::now());
+        let project = project.await?;
+        project.ok_or(ApiError::ProjectNotFound(project_id))?;
     }
-    Ok(page)
+    Ok(known.respond_to(page))
 }
 
 async fn create(
@@ -74,29 +90,103 @@ async fn create(
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
     let project = parse(fields, Timestamp::now())?;
-    match state.projects.create(&project).await {
+    match for_store(state.projects.create(&project)).await {
         Ok(()) => {}
         Err(StoreError::Conflict(_)) => return Err(ApiError::ProjectExists(project.project_id)),
         Err(error) => return Err(error.into()),
     }
-    state.write_through.project_saved(&project.project_id).await;
+    state.write_through.project_saved().await;
     let path = format!("/api/projects/{}", project.project_id);
     // Tasks that name the project may be there already, so that its metrics are not those it was made
     // with. The project is made, whatever comes of reading it.
-    let json = match state.reader.fetch_project(&project.project_id).await {
-        Ok(Some(json)) => json,
-        Ok(None) | Err(_) => state.renderer.project(&project),
-    };
-    Ok(created(&base, &path, json))
+    let read = for_store(state.projects.fetch(&project.project_id)).await;
+    let project = read.ok().flatten().unwrap_or(project);
+    let json = state.renderer.project(&project);
+    let validator = Validator::of_record(&json);
+    Ok(tagged(created(&base, &path, json), &validator))
+}
+
+async fn change(
+    State(state): State<ApiState>,
+    PathId(project_id): PathId<ProjectId>,
+    parameters: Parameters,
+    if_match: IfMatch,
+    patch: Fields,
+) -> Result<Response, ApiError> {
+    parameters.finish()?;
+    let mut conflict = None;
+    for _ in 0..CONFLICT_ATTEMPTS {
+        let project = for_store(state.projects.fetch(&project_id)).await?;
+        let project = project.ok_or_else(|| ApiError::ProjectNotFound(project_id.clone()))?;
+        if !if_match.admits(project.revision) {
+            return Err(ApiError::ProjectChanged(project_id));
+        }
+        let mut next = patched(patch.clone(), &project)?;
+        if next != project {
+            next.updated_at = project.updated_at.max(Timestamp::now());
+            next.revision = project.revision.next();
+            match for_store(state.projects.update(&project, &next)).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Conflict(_)) => {
+                    conflict = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            state.write_through.project_saved().await;
+        }
+        let json = state.renderer.project(&next);
+        let validator = Validator::of_record(&json);
+        return Ok(tagged(Json(json).into_response(), &validator));
+    }
+    let conflict = conflict.unwrap_or_else(|| StoreError::Conflict(project_id.to_string()));
+    Err(ApiError::Unavailable(conflict))
+}
+
+/// `project` with a merge patch applied.
+fn patched(patch: Fields, project: &Project) -> Result<Project, ApiError> {
+    let document = json!({
+        "project_name": project.project_name,
+        "description": project.description,
+        "status": project.status,
+        "owner": project.owner,
+        "match": project.match_prefixes,
+    });
+    let document = document.as_object().cloned().unwrap_or_default();
+    let mut fields = patch.merged_into(document);
+    let status = fields.parsed("status");
+    let status = fields.require("status", status);
+    let next = parse_fields(fields, project.clone())?;
+    Ok(Project {
+        status: status.unwrap_or(project.status),
+        ..next
+    })
 }
 
 fn parse(mut fields: Fields, now: Timestamp) -> Result<Project, ApiError> {
     let project_id = fields.id("project_id");
+    let status = fields.parsed("status").unwrap_or(ProjectStatus::Active);
+    let project = Project {
+        project_id: project_id.unwrap_or_else(ProjectId::random),
+        project_name: String::new(),
+        description: None,
+        status,
+        owner: None,
+        match_prefixes: Vec::new(),
+        revision: Revision::default().next(),
+        metrics: Metrics::default(),
+        created_at: now,
+        updated_at: now,
+    };
+    parse_fields(fields, project)
+}
+
+/// `project` with the remaining fields as they are given, or absent.
+fn parse_fields(mut fields: Fields, project: Project) -> Result<Project, ApiError> {
     let project_name = fields.text("project_name", TextRule::Name(MAX_NAME_CHARS));
     let project_name = fields.require("project_name", project_name);
     let description = fields.text("description", TextRule::Message(MAX_DESCRIPTION_BYTES));
     let owner = fields.text("owner", TextRule::Name(MAX_NAME_CHARS));
-    let status = fields.parsed("status").unwrap_or(ProjectStatus::Active);
     let prefix = TextRule::Name(MAX_PREFIX_CHARS);
     let match_prefixes = fields.texts("match", MAX_PREFIXES, prefix);
     fields.finish()?;
@@ -105,14 +195,10 @@ fn parse(mut fields: Fields, now: Timestamp) -> Result<Project, ApiError> {
         return Err(ApiError::InvalidFields(Vec::new()));
     };
     Ok(Project {
-        project_id: project_id.unwrap_or_else(ProjectId::random),
         project_name,
         description,
-        status,
         owner,
         match_prefixes,
-        metrics: Metrics::default(),
-        created_at: now,
-        updated_at: now,
+        ..project
     })
 }

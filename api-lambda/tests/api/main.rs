@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod auth;
 mod cache;
+mod changes;
 mod health;
+mod manners;
 mod paging;
 mod problems;
 mod projects;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_lambda::{ApiState, router};
+use api_lambda::{ApiState, Auth, Cors, router};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -13,9 +13,11 @@ use serde_json::Value;
 use shared::cache::memory::InMemoryTaskCache;
 use shared::cache::{CacheError, PageLookup, TaskCache};
 use shared::fold::Ledger;
-use shared::model::{HistoryEntry, ProjectId, Revision, Task, TaskId, Timestamp};
+use shared::model::{HistoryEntry, Revision, Task, TaskId, Timestamp};
 use shared::store::memory::InMemoryStore;
-use shared::store::{ListPosition, StoreError, TaskQuery, TaskRecord, TaskStore};
+use shared::store::{
+    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+};
 use tower::ServiceExt as _;
 
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(900);
@@ -71,10 +73,18 @@ impl World {
         Self::with_cache(Some(Arc::new(InMemoryTaskCache::new())))
     }
 
+    /// For those alone whom `auth` lets in.
+    pub(crate) fn guarded(auth: Auth) -> Self {
+        let store = Arc::new(InMemoryStore::new());
+        let state = ApiState::new(store.clone(), store.clone(), None, STALE_AFTER);
+        let router = router(state, auth, Cors::default());
+        Self { store, router }
+    }
+
     pub(crate) fn with_cache(cache: Option<Arc<dyn TaskCache>>) -> Self {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(store.clone(), store.clone(), cache, STALE_AFTER);
-        let router = router(state);
+        let router = router(state, Auth::none(), Cors::default());
         Self { store, router }
     }
 
@@ -82,7 +92,7 @@ impl World {
     pub(crate) fn with_tasks(tasks: Arc<dyn TaskStore>, cache: Option<Arc<dyn TaskCache>>) -> Self {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(tasks, store.clone(), cache, STALE_AFTER);
-        let router = router(state);
+        let router = router(state, Auth::none(), Cors::default());
         Self { store, router }
     }
 
@@ -129,9 +139,8 @@ impl World {
     /// All tasks that the store has, newest first.
     pub(crate) async fn stored(&self) -> Vec<Task> {
         let query = TaskQuery::default();
-        TaskStore::list(&*self.store, &query, None, 200)
-            .await
-            .unwrap()
+        let page = TaskStore::list(&*self.store, &query, None, 200).await;
+        page.unwrap().tasks
     }
 
     /// Saves a task to the store alone, as another process does.
@@ -188,19 +197,10 @@ impl TaskCache for DownCache {
     async fn bump_generation(&self) -> Result<(), CacheError> {
         cache_down()
     }
-    async fn fetch_page(&self, _: &str) -> Result<PageLookup, CacheError> {
+    async fn fetch_page(&self, _: &str, _: Option<u64>) -> Result<PageLookup, CacheError> {
         cache_down()
     }
     async fn put_page(&self, _: &str, _: u64, _: &[u8]) -> Result<(), CacheError> {
-        cache_down()
-    }
-    async fn fetch_project(&self, _: &ProjectId) -> Result<Option<Vec<u8>>, CacheError> {
-        cache_down()
-    }
-    async fn put_project(&self, _: &ProjectId, _: &[u8]) -> Result<(), CacheError> {
-        cache_down()
-    }
-    async fn remove_project(&self, _: &ProjectId) -> Result<(), CacheError> {
         cache_down()
     }
     async fn ping(&self) -> Result<(), CacheError> {
@@ -242,12 +242,21 @@ impl TaskStore for DownStore {
     async fn save(&self, _: Option<&Task>, _: &Task, _: Option<&Ledger>) -> Result<(), StoreError> {
         self.fail()
     }
+    async fn create(&self, _: &Task, _: &Receipt) -> Result<Option<Receipt>, StoreError> {
+        self.fail()
+    }
+    async fn delete(&self, _: &Task, _: Option<&Ledger>) -> Result<(), StoreError> {
+        self.fail()
+    }
+    async fn usual_duration_ms(&self, _: &Task) -> Result<Option<u64>, StoreError> {
+        self.fail()
+    }
     async fn list(
         &self,
         _: &TaskQuery,
         _: Option<&ListPosition>,
         _: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         self.fail()
     }
     async fn history(

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use progress_collector::{Collector, Parts, Trigger};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
-use shared::store::{ListPosition, StoreError, TaskQuery, TaskRecord, TaskStore};
+use shared::store::{
+    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+};
 
 use crate::world::{CDK, RUNNING, World, config, events, now};
 
@@ -44,12 +46,24 @@ impl TaskStore for DamagedStore {
         self.0.save(previous, next, ledger).await
     }
 
+    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+        self.0.create(task, receipt).await
+    }
+
+    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+        self.0.delete(previous, ledger).await
+    }
+
+    async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
+        self.0.usual_duration_ms(task).await
+    }
+
     async fn list(
         &self,
         query: &TaskQuery,
         after: Option<&ListPosition>,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         self.0.list(query, after, limit).await
     }
 

@@ -78,6 +78,7 @@ async fn make_projects(parts: &Parts) {
             status: ProjectStatus::Active,
             owner: None,
             match_prefixes: vec![prefix.to_owned()],
+            revision: Default::default(),
             metrics: Metrics::default(),
             created_at: now(),
             updated_at: now(),
@@ -93,7 +94,8 @@ async fn end_state(parts: &Parts) -> (Vec<Task>, bool) {
         .tasks
         .list(&Default::default(), None, 200)
         .await
-        .unwrap();
+        .unwrap()
+        .tasks;
     for task in &mut tasks {
         task.revision = Default::default();
     }

@@ -140,7 +140,7 @@ async fn all_of_many_whole_logs_are_whole_at_the_end() {
         let summary = collector.handle(trigger, now(), None).await.unwrap();
         assert!(summary.totals().complete);
         let query = TaskQuery::default();
-        let tasks = world.store.list(&query, None, 1_000).await.unwrap();
+        let tasks = world.store.list(&query, None, 1_000).await.unwrap().tasks;
         assert_eq!(tasks.len(), 600);
         assert!(tasks.iter().all(|task| task.status == expected));
     }

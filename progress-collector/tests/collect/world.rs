@@ -86,7 +86,8 @@ impl World {
             .store
             .list(&Default::default(), None, 200)
             .await
-            .unwrap();
+            .unwrap()
+            .tasks;
         for task in &mut tasks {
             task.revision = Default::default();
         }

@@ -46,6 +46,11 @@ impl World {
         }
     }
 
+    /// The collector alone.
+    pub(crate) fn into_collector(self) -> Collector {
+        self.collector
+    }
+
     pub(crate) async fn sweep(&self, now: Timestamp, deadline: Option<Instant>) -> Summary {
         let sweep = self.collector.handle(Trigger::Sweep, now, deadline);
         sweep.await.unwrap()
@@ -54,7 +59,7 @@ impl World {
     /// All tasks, without what depends on how often they were written.
     pub(crate) async fn tasks(&self) -> Vec<Task> {
         let query = Default::default();
-        let mut tasks = self.store.list(&query, None, 200).await.unwrap();
+        let mut tasks = self.store.list(&query, None, 200).await.unwrap().tasks;
         for task in &mut tasks {
             task.revision = Revision::default();
         }

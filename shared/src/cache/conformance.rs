@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TaskCache;
-use crate::model::{ProjectId, Revision, TaskId};
+use crate::model::{Revision, TaskId};
 
 /// Longer than any test takes.
 const TTL: Duration = Duration::from_secs(3600);
@@ -29,7 +29,8 @@ macro_rules! cache_conformance {
             of_many_revisions_the_highest_stays,
             a_page_is_found_under_its_generation_and_key,
             no_page_outlives_a_write,
-            a_project_is_found_as_it_was_kept_until_it_is_removed,
+            a_known_page_is_not_sent_again,
+            a_generation_has_not_settled_just_after_a_write,
             a_cache_answers_a_ping,
         }
     };
@@ -45,10 +46,6 @@ macro_rules! cache_conformance {
 }
 
 fn task_id() -> TaskId {
-    "cdk:main.log_2".parse().unwrap()
-}
-
-fn project_id() -> ProjectId {
     "cdk:main.log_2".parse().unwrap()
 }
 
@@ -74,10 +71,8 @@ async fn fetch(cache: &dyn TaskCache) -> Option<Vec<u8>> {
 /// An empty cache has nothing, and that is no error.
 pub async fn what_was_not_kept_is_a_miss(cache: Arc<dyn TaskCache>) {
     assert_eq!(fetch(&*cache).await, None);
-    assert_eq!(cache.fetch_project(&project_id()).await.unwrap(), None);
-    assert_eq!(cache.fetch_page("all").await.unwrap().page, None);
+    assert_eq!(cache.fetch_page("all", None).await.unwrap().page, None);
     cache.remove_task(&task_id()).await.unwrap();
-    cache.remove_project(&project_id()).await.unwrap();
 }
 
 /// Not a byte is changed.
@@ -86,8 +81,6 @@ pub async fn a_task_is_found_as_it_was_kept_until_it_is_removed(cache: Arc<dyn T
     assert_eq!(fetch(&*cache).await, Some(task_bytes(5)));
     let other: TaskId = "other".parse().unwrap();
     assert_eq!(cache.fetch_task(&other).await.unwrap(), None);
-    let project = cache.fetch_project(&project_id()).await.unwrap();
-    assert_eq!(project, None, "a project is no task of the same id");
     cache.remove_task(&task_id()).await.unwrap();
     assert_eq!(fetch(&*cache).await, None);
     put(&*cache, 1).await;
@@ -124,48 +117,52 @@ pub async fn of_many_revisions_the_highest_stays(cache: Arc<dyn TaskCache>) {
 /// Pages are kept apart.
 pub async fn a_page_is_found_under_its_generation_and_key(cache: Arc<dyn TaskCache>) {
     let key = "tasks?status=failed&limit=50";
-    let generation = cache.fetch_page(key).await.unwrap().generation;
+    let generation = cache.fetch_page(key, None).await.unwrap().generation;
     let page = b"\0\xffnot even JSON";
     cache.put_page(key, generation, page).await.unwrap();
-    let found = cache.fetch_page(key).await.unwrap();
+    let found = cache.fetch_page(key, None).await.unwrap();
     assert_eq!(found.generation, generation);
     assert_eq!(found.page.as_deref(), Some(&page[..]));
-    let other = cache.fetch_page("tasks?status=failed").await.unwrap();
+    let other = cache.fetch_page("tasks?status=failed", None).await.unwrap();
     assert_eq!((other.generation, other.page), (generation, None));
     cache.put_page(key, generation, b"[]").await.unwrap();
-    let found = cache.fetch_page(key).await.unwrap();
+    let found = cache.fetch_page(key, None).await.unwrap();
     assert_eq!(found.page.as_deref(), Some(&b"[]"[..]));
 }
 
 /// A page that was read before a write is not found after it, also if it is put later.
 pub async fn no_page_outlives_a_write(cache: Arc<dyn TaskCache>) {
-    let mut before = cache.fetch_page("all").await.unwrap().generation;
+    let mut before = cache.fetch_page("all", None).await.unwrap().generation;
     cache.put_page("all", before, b"old").await.unwrap();
     for _ in 0..3 {
         cache.bump_generation().await.unwrap();
-        let after = cache.fetch_page("all").await.unwrap();
+        let after = cache.fetch_page("all", None).await.unwrap();
         assert!(after.generation > before);
         assert_eq!(after.page, None);
         cache.put_page("all", before, b"late").await.unwrap();
-        assert_eq!(cache.fetch_page("all").await.unwrap(), after);
+        assert_eq!(cache.fetch_page("all", None).await.unwrap(), after);
         let generation = after.generation;
         cache.put_page("all", generation, b"new").await.unwrap();
-        let found = cache.fetch_page("all").await.unwrap();
+        let found = cache.fetch_page("all", None).await.unwrap();
         assert_eq!(found.page.as_deref(), Some(&b"new"[..]));
         before = generation;
     }
 }
 
-/// Not a byte is changed.
-pub async fn a_project_is_found_as_it_was_kept_until_it_is_removed(cache: Arc<dyn TaskCache>) {
-    for bytes in [&b"{}"[..], b"", b"\0\xff"] {
-        cache.put_project(&project_id(), bytes).await.unwrap();
-        let found = cache.fetch_project(&project_id()).await.unwrap();
-        assert_eq!(found.as_deref(), Some(bytes));
-    }
-    assert_eq!(fetch(&*cache).await, None, "a task is no project");
-    cache.remove_project(&project_id()).await.unwrap();
-    assert_eq!(cache.fetch_project(&project_id()).await.unwrap(), None);
+/// Who has a page is told so, and not sent it.
+pub async fn a_known_page_is_not_sent_again(cache: Arc<dyn TaskCache>) {
+    let generation = cache.fetch_page("all", None).await.unwrap().generation;
+    cache.put_page("all", generation, b"[]").await.unwrap();
+    let known = cache.fetch_page("all", Some(generation)).await.unwrap();
+    assert_eq!((known.generation, known.page), (generation, None));
+    let other = cache.fetch_page("all", Some(generation + 1)).await.unwrap();
+    assert_eq!(other.page.as_deref(), Some(&b"[]"[..]));
+}
+
+/// Just after a write nobody knows whether the store's indexes have it.
+pub async fn a_generation_has_not_settled_just_after_a_write(cache: Arc<dyn TaskCache>) {
+    cache.bump_generation().await.unwrap();
+    assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
 }
 
 /// A cache that works says so.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{CacheError, PageLookup, TaskCache};
 use crate::error::Source;
 use crate::faults::Faults;
-use crate::model::{ProjectId, Revision, TaskId};
+use crate::model::{Revision, TaskId};
 
 /// A cache whose calls fail as its [`Faults`] say.
 #[derive(Debug)]
@@ -63,28 +63,13 @@ impl<C: TaskCache> TaskCache for FaultyTaskCache<C> {
         self.faults.around(call, failed).await
     }
 
-    async fn fetch_page(&self, key: &str) -> Result<PageLookup, CacheError> {
-        let call = self.inner.fetch_page(key);
+    async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError> {
+        let call = self.inner.fetch_page(key, known);
         self.faults.around(call, failed).await
     }
 
     async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError> {
         let call = self.inner.put_page(key, generation, bytes);
-        self.faults.around(call, failed).await
-    }
-
-    async fn fetch_project(&self, project_id: &ProjectId) -> Result<Option<Vec<u8>>, CacheError> {
-        let call = self.inner.fetch_project(project_id);
-        self.faults.around(call, failed).await
-    }
-
-    async fn put_project(&self, project_id: &ProjectId, bytes: &[u8]) -> Result<(), CacheError> {
-        let call = self.inner.put_project(project_id, bytes);
-        self.faults.around(call, failed).await
-    }
-
-    async fn remove_project(&self, project_id: &ProjectId) -> Result<(), CacheError> {
-        let call = self.inner.remove_project(project_id);
         self.faults.around(call, failed).await
     }
 

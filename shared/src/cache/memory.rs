@@ -7,10 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{
-    CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PROJECT_TTL, PageLookup, TaskCache,
-};
-use crate::model::{ProjectId, Revision, TaskId};
+use super::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
+use crate::model::{Revision, TaskId};
 
 /// A cache that forgets by tokio's clock, which a test can pause and advance.
 #[derive(Debug, Default)]
@@ -21,10 +19,16 @@ pub struct InMemoryTaskCache {
 #[derive(Debug, Default)]
 struct State {
     tasks: HashMap<TaskId, (Revision, Expiring)>,
-    projects: HashMap<ProjectId, Expiring>,
     pages: HashMap<(u64, String), Expiring>,
     generation: u64,
     last_bump: Option<Instant>,
+}
+
+impl State {
+    fn is_settled(&self) -> bool {
+        let bumped = self.last_bump;
+        bumped.is_none_or(|bumped| bumped.elapsed() >= INDEX_DELAY)
+    }
 }
 
 /// Bytes that are forgotten at a moment.
@@ -98,40 +102,28 @@ impl TaskCache for InMemoryTaskCache {
         Ok(())
     }
 
-    async fn fetch_page(&self, key: &str) -> Result<PageLookup, CacheError> {
+    async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError> {
         let state = self.lock();
         let generation = state.generation;
         let page = state.pages.get(&(generation, key.to_owned()));
         Ok(PageLookup {
             generation,
-            page: page.and_then(Expiring::bytes),
+            is_settled: state.is_settled(),
+            page: page
+                .filter(|_| known != Some(generation))
+                .and_then(Expiring::bytes),
         })
     }
 
     async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError> {
         let mut state = self.lock();
-        let bumped = state.last_bump;
-        let is_fresh = bumped.is_some_and(|bumped| bumped.elapsed() < INDEX_DELAY);
-        let ttl = if is_fresh { FRESH_PAGE_TTL } else { PAGE_TTL };
+        let ttl = if state.is_settled() {
+            PAGE_TTL
+        } else {
+            FRESH_PAGE_TTL
+        };
         let page = Expiring::new(bytes, ttl);
         state.pages.insert((generation, key.to_owned()), page);
-        Ok(())
-    }
-
-    async fn fetch_project(&self, project_id: &ProjectId) -> Result<Option<Vec<u8>>, CacheError> {
-        let state = self.lock();
-        let held = state.projects.get(project_id);
-        Ok(held.and_then(Expiring::bytes))
-    }
-
-    async fn put_project(&self, project_id: &ProjectId, bytes: &[u8]) -> Result<(), CacheError> {
-        let project = Expiring::new(bytes, PROJECT_TTL);
-        self.lock().projects.insert(project_id.clone(), project);
-        Ok(())
-    }
-
-    async fn remove_project(&self, project_id: &ProjectId) -> Result<(), CacheError> {
-        self.lock().projects.remove(project_id);
         Ok(())
     }
 
@@ -155,10 +147,10 @@ mod tests {
         cache.put_page("all", 0, b"[]").await.unwrap();
         advance(Duration::from_secs(59)).await;
         assert!(cache.fetch_task(&task_id).await.unwrap().is_some());
-        assert!(cache.fetch_page("all").await.unwrap().page.is_some());
+        assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
         advance(Duration::from_secs(1)).await;
         assert!(cache.fetch_task(&task_id).await.unwrap().is_none());
-        assert!(cache.fetch_page("all").await.unwrap().page.is_none());
+        assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -167,10 +159,12 @@ mod tests {
         cache.bump_generation().await.unwrap();
         cache.put_page("all", 1, b"[]").await.unwrap();
         advance(FRESH_PAGE_TTL).await;
-        assert!(cache.fetch_page("all").await.unwrap().page.is_none());
+        assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
+        assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
         advance(INDEX_DELAY).await;
+        assert!(cache.fetch_page("all", None).await.unwrap().is_settled);
         cache.put_page("all", 1, b"[]").await.unwrap();
         advance(FRESH_PAGE_TTL).await;
-        assert!(cache.fetch_page("all").await.unwrap().page.is_some());
+        assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
     }
 }

@@ -3,10 +3,9 @@
 //! | key | value |
 //! | --- | --- |
 //! | `task:{task_id}` | the bytes of a task, a JSON object with its `revision` |
-//! | `project:{project_id}` | the bytes of a project |
-//! | `{tasks}:generation` | a number that grows with every write of any task |
+//! | `{tasks}:generation` | a number that grows with every write of any task or project |
 //! | `{tasks}:fresh` | there while indexes may lack the last write |
-//! | `{tasks}:page:{generation}:{key}` | the bytes of a page |
+//! | `{tasks}:page:{generation}:{key}` | the bytes of a page of tasks, of a project, or of all projects |
 //!
 //! The braces around `tasks` are really there: they put all of these keys into one slot of a cluster, as a
 //! script may only touch one. What is found under one of our keys and is not a string is a miss, and
@@ -25,11 +24,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::breaker::Breaker;
-use super::{
-    CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PROJECT_TTL, PageLookup, TaskCache,
-};
+use super::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
 use crate::config::{CacheConfig, ConfigError};
-use crate::model::{ProjectId, Revision, TaskId};
+use crate::model::{Revision, TaskId};
 
 /// How long any call may take, with all its attempts.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -162,32 +159,6 @@ impl RedisTaskCache {
             *self.connection() = connection;
         }
     }
-
-    async fn get(
-        &self,
-        operation: &'static str,
-        key: String,
-    ) -> Result<Option<Vec<u8>>, CacheError> {
-        let get = |mut connection: ConnectionManager| {
-            let key = &key;
-            async move {
-                let held = cmd("GET").arg(key).query_async(&mut connection).await;
-                match held {
-                    Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
-                    held => held,
-                }
-            }
-        };
-        self.call(operation, get).await
-    }
-
-    async fn remove(&self, operation: &'static str, key: String) -> Result<(), CacheError> {
-        let remove = |mut connection: ConnectionManager| {
-            let key = &key;
-            async move { cmd("DEL").arg(key).query_async(&mut connection).await }
-        };
-        self.call(operation, remove).await
-    }
 }
 
 /// Whether Redis is there, and only will not or can't do what it was asked.
@@ -200,10 +171,6 @@ fn is_answer(error: &RedisError) -> bool {
 
 fn task_key(task_id: &TaskId) -> String {
     format!("task:{task_id}")
-}
-
-fn project_key(project_id: &ProjectId) -> String {
-    format!("project:{project_id}")
 }
 
 fn page_key(generation: u64, key: &str) -> String {
@@ -225,7 +192,18 @@ fn jittered_millis(ttl: Duration) -> u64 {
 #[async_trait]
 impl TaskCache for RedisTaskCache {
     async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
-        self.get("fetching a task", task_key(task_id)).await
+        let key = task_key(task_id);
+        let get = |mut connection: ConnectionManager| {
+            let key = &key;
+            async move {
+                let held = cmd("GET").arg(key).query_async(&mut connection).await;
+                match held {
+                    Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
+                    held => held,
+                }
+            }
+        };
+        self.call("fetching a task", get).await
     }
 
     async fn put_task(
@@ -246,7 +224,12 @@ impl TaskCache for RedisTaskCache {
     }
 
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
-        self.remove("forgetting a task", task_key(task_id)).await
+        let key = task_key(task_id);
+        let remove = |mut connection: ConnectionManager| {
+            let key = &key;
+            async move { cmd("DEL").arg(key).query_async(&mut connection).await }
+        };
+        self.call("forgetting a task", remove).await
     }
 
     async fn bump_generation(&self) -> Result<(), CacheError> {
@@ -259,16 +242,21 @@ impl TaskCache for RedisTaskCache {
         self.call("beginning a generation", bump).await
     }
 
-    async fn fetch_page(&self, key: &str) -> Result<PageLookup, CacheError> {
+    async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError> {
         let mut invocation = FETCH_PAGE.key(GENERATION_KEY);
         invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
         invocation.arg(PAGE_PREFIX).arg(key);
+        invocation.arg(known.map_or_else(String::new, |known| known.to_string()));
         let fetch = |mut connection: ConnectionManager| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
-        let (generation, page) = self.call("fetching a page", fetch).await?;
-        Ok(PageLookup { generation, page })
+        let (generation, is_settled, page) = self.call("fetching a page", fetch).await?;
+        Ok(PageLookup {
+            generation,
+            is_settled,
+            page,
+        })
     }
 
     async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError> {
@@ -281,27 +269,6 @@ impl TaskCache for RedisTaskCache {
             async move { invocation.invoke_async(&mut connection).await }
         };
         self.call("keeping a page", put).await
-    }
-
-    async fn fetch_project(&self, project_id: &ProjectId) -> Result<Option<Vec<u8>>, CacheError> {
-        let key = project_key(project_id);
-        self.get("fetching a project", key).await
-    }
-
-    async fn put_project(&self, project_id: &ProjectId, bytes: &[u8]) -> Result<(), CacheError> {
-        let mut set = cmd("SET");
-        set.arg(project_key(project_id)).arg(bytes);
-        set.arg("PX").arg(jittered_millis(PROJECT_TTL));
-        let put = |mut connection: ConnectionManager| {
-            let set = &set;
-            async move { set.query_async(&mut connection).await }
-        };
-        self.call("keeping a project", put).await
-    }
-
-    async fn remove_project(&self, project_id: &ProjectId) -> Result<(), CacheError> {
-        let key = project_key(project_id);
-        self.remove("forgetting a project", key).await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

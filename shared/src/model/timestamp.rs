@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,13 @@ impl Timestamp {
     /// This moment by the system's clock. Only entry points call it; everything below takes a moment.
     pub fn now() -> Self {
         Self::from(Utc::now())
+    }
+
+    /// The moment `duration` later.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_add(ms))
     }
 
     /// Milliseconds from `earlier` to this moment; 0 if `earlier` is later.

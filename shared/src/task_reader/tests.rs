@@ -11,7 +11,7 @@ use crate::store::memory::InMemoryStore;
 use crate::store::{ListPosition, ProjectStore, TaskQuery, TaskStore};
 
 use super::{
-    ListRequest, Renderer, SavedTask, TaskReader, WriteThrough, canonical_query, look_ahead,
+    ListRequest, Reading, Renderer, SavedTask, TaskReader, Validator, WriteThrough, canonical_query,
 };
 
 const STALE_AFTER: Duration = Duration::from_secs(900);
@@ -42,6 +42,7 @@ fn task(id: &str, status: TaskStatus, updated_at: Timestamp) -> Task {
         updated_at,
         completed_at: None,
         duration_ms: None,
+        usual_duration_ms: None,
         metadata: None,
     }
 }
@@ -54,6 +55,7 @@ fn project(id: &str) -> Project {
         status: ProjectStatus::Active,
         owner: None,
         match_prefixes: Vec::new(),
+        revision: Revision(1),
         metrics: Metrics::default(),
         created_at: at(0),
         updated_at: at(0),
@@ -86,14 +88,27 @@ impl Fixture {
     }
 
     async fn list(&self, limit: usize, now: Timestamp) -> serde_json::Value {
+        match self.list_unless(&[], limit, now).await {
+            Reading::Answer(answer) => serde_json::from_slice(&answer.json).unwrap(),
+            unchanged => panic!("{unchanged:?}"),
+        }
+    }
+
+    async fn list_unless(&self, known: &[Validator], limit: usize, now: Timestamp) -> Reading {
         let request = ListRequest {
             query: TaskQuery::default(),
             after: None,
             limit,
         };
         let cursor = |at: &ListPosition| at.task_id.to_string();
-        let bytes = self.reader.list_tasks(&request, cursor, now).await;
-        serde_json::from_slice(&bytes.unwrap()).unwrap()
+        let reading = self.reader.list_tasks(&request, cursor, known, now);
+        reading.await.unwrap()
+    }
+
+    /// A task's bytes.
+    async fn read(&self, id: &str, now: Timestamp) -> Option<Vec<u8>> {
+        let answer = self.reader.fetch_task(&id.parse().unwrap(), now).await;
+        answer.unwrap().map(|answer| answer.json)
     }
 }
 
@@ -119,11 +134,6 @@ fn no_bytes_outlive_the_moment_a_task_turns_stale() {
 }
 
 #[test]
-fn a_store_is_never_asked_for_more_than_it_lists() {
-    assert_eq!([1, 199, 200].map(look_ahead), [2, 200, 200]);
-}
-
-#[test]
 fn a_query_has_one_text() {
     let query = |statuses: &[TaskStatus]| TaskQuery {
         statuses: statuses.to_vec(),
@@ -139,19 +149,13 @@ fn a_query_has_one_text() {
 async fn a_task_is_read_once_and_then_comes_from_the_cache() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
-    let read = fixture
-        .reader
-        .fetch_task(&id("a"), at(1))
-        .await
-        .unwrap()
-        .unwrap();
+    let read = fixture.read("a", at(1)).await.unwrap();
     let held = fixture.cache.fetch_task(&id("a")).await.unwrap();
     assert_eq!(held.as_ref(), Some(&read));
     let shown: serde_json::Value = serde_json::from_slice(&read).unwrap();
     assert_eq!(shown["stale"], false);
     assert_eq!(shown["progress"]["total"], serde_json::Value::Null);
-    let again = fixture.reader.fetch_task(&id("a"), at(1)).await.unwrap();
-    assert_eq!(again, Some(read));
+    assert_eq!(fixture.read("a", at(1)).await, Some(read));
 }
 
 #[tokio::test]
@@ -171,12 +175,7 @@ async fn rubbish_in_the_cache_is_replaced() {
             .put_task(&id("a"), Revision(9), rubbish, STALE_AFTER)
             .await
             .unwrap();
-        let read = fixture
-            .reader
-            .fetch_task(&id("a"), at(1))
-            .await
-            .unwrap()
-            .unwrap();
+        let read = fixture.read("a", at(1)).await.unwrap();
         assert!(read.starts_with(br#"{"task_id":"a","#));
         assert_eq!(
             fixture.cache.fetch_task(&id("a")).await.unwrap(),
@@ -235,13 +234,17 @@ async fn a_next_page_is_named_only_if_there_is_one() {
 }
 
 #[tokio::test]
-async fn a_write_forgets_the_projects_whose_metrics_it_changes() {
+async fn a_write_forgets_projects_whose_metrics_it_may_change() {
     let fixture = Fixture::new();
-    fixture.store.create(&project("alpha")).await.unwrap();
+    let store = &*fixture.store;
+    ProjectStore::create(store, &project("alpha"))
+        .await
+        .unwrap();
     let alpha = "alpha".parse().unwrap();
     let total = async || {
-        let bytes = fixture.reader.fetch_project(&alpha).await.unwrap().unwrap();
-        let project: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let answer = fixture.reader.fetch_project(&alpha, at(1)).await;
+        let answer = answer.unwrap().unwrap();
+        let project: serde_json::Value = serde_json::from_slice(&answer.json).unwrap();
         project["metrics"]["total_tasks"].clone()
     };
     assert_eq!(total().await, 0);
@@ -257,4 +260,71 @@ async fn a_write_forgets_the_projects_whose_metrics_it_changes() {
     };
     fixture.write_through.tasks_saved(&[saved], at(1)).await;
     assert_eq!(total().await, 1);
+}
+
+/// The validator of the list's first page.
+async fn validator_of_list(fixture: &Fixture, now: Timestamp) -> Validator {
+    match fixture.list_unless(&[], 5, now).await {
+        Reading::Answer(answer) => answer.validator,
+        Reading::Unchanged(validator) => validator,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_known_by_its_generation_until_a_write_or_the_time_changes_it() {
+    let fixture = Fixture::new();
+    let first = task("a", TaskStatus::Running, at(0));
+    fixture.save(&first).await;
+    let known = [validator_of_list(&fixture, at(1)).await];
+    let unchanged = Reading::Unchanged(known[0].clone());
+    // The store is not asked: what was saved to it alone is not seen.
+    fixture.save(&task("b", TaskStatus::Pending, at(0))).await;
+    assert_eq!(fixture.list_unless(&known, 5, at(60)).await, unchanged);
+    assert_ne!(fixture.list_unless(&known, 5, at(61)).await, unchanged);
+    assert_ne!(fixture.list_unless(&known, 4, at(1)).await, unchanged);
+    fixture.cache.bump_generation().await.unwrap();
+    assert_ne!(fixture.list_unless(&known, 5, at(2)).await, unchanged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_may_miss_the_last_write_is_known_by_its_bytes() {
+    let fixture = Fixture::new();
+    fixture.cache.bump_generation().await.unwrap();
+    let known = [validator_of_list(&fixture, at(1)).await];
+    let saved = task("a", TaskStatus::Pending, at(0));
+    fixture.save(&saved).await;
+    tokio::time::advance(Duration::from_secs(2)).await; // the index has it now
+    let Reading::Answer(answer) = fixture.list_unless(&known, 5, at(3)).await else {
+        panic!("what was written is not seen");
+    };
+    assert_ne!(answer.validator, known[0]);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let settled = [validator_of_list(&fixture, at(10)).await];
+    let again = fixture.list_unless(&settled, 5, at(10)).await;
+    assert_eq!(again, Reading::Unchanged(settled[0].clone()));
+}
+
+#[tokio::test]
+async fn a_list_is_not_known_beyond_the_moment_a_task_turns_stale() {
+    let fixture = Fixture::new();
+    fixture.save(&task("a", TaskStatus::Running, at(0))).await;
+    let known = [validator_of_list(&fixture, at(880)).await];
+    let unchanged = Reading::Unchanged(known[0].clone());
+    assert_eq!(fixture.list_unless(&known, 5, at(899)).await, unchanged);
+    assert_ne!(fixture.list_unless(&known, 5, at(901)).await, unchanged);
+}
+
+#[tokio::test]
+async fn a_deleted_task_is_not_put_back_by_a_slow_reader() {
+    let fixture = Fixture::new();
+    let deleted = task("a", TaskStatus::Completed, at(0));
+    let slow = Renderer::new(STALE_AFTER).task(&deleted, at(1));
+    fixture.write_through.task_deleted(&deleted).await;
+    let (cache, id) = (&fixture.cache, id("a"));
+    let put = cache.put_task(&id, deleted.revision, &slow, STALE_AFTER);
+    put.await.unwrap();
+    assert_eq!(fixture.read("a", at(1)).await, None);
+    // One that is made anew is read from the store.
+    fixture.save(&deleted).await;
+    assert!(fixture.read("a", at(1)).await.is_some());
 }

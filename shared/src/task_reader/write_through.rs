@@ -6,9 +6,11 @@ use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tracing::warn;
 
 use super::Renderer;
+use super::renderer::DELETED_TTL;
 use crate::cache::{CacheError, TaskCache};
 use crate::error::error_chain;
-use crate::model::{MetricsDelta, ProjectId, Task, Timestamp};
+use crate::model::{Task, Timestamp};
+use crate::stopwatch::for_cache;
 
 /// One write of a task that the store has taken.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +37,8 @@ impl WriteThrough {
         Self { cache, renderer }
     }
 
-    /// Tells the cache of tasks that were saved: puts them, makes all pages unfindable, and forgets the
-    /// projects whose metrics they changed. All at once, so that the wait is that for one.
+    /// Tells the cache of tasks that were saved: puts them, and makes all pages and projects unfindable. All
+    /// at once, so that the wait is that for one.
     ///
     /// Returns how many operations the cache failed.
     pub async fn tasks_saved(&self, saved: &[SavedTask<'_>], now: Timestamp) -> usize {
@@ -46,27 +48,34 @@ impl WriteThrough {
         if saved.is_empty() {
             return 0;
         }
-        let projects = changed_projects(saved);
         let mut operations = vec![cache.bump_generation()];
         for saved in saved {
             operations.push(self.put(cache, saved.next, now).boxed());
         }
-        operations.extend(projects.iter().map(|project| cache.remove_project(project)));
         failures_of(operations).await
     }
 
-    /// Tells the cache of a project that was made or changed.
+    /// Tells the cache of a task that was deleted.
     ///
     /// Returns how many operations the cache failed.
-    pub async fn project_saved(&self, project_id: &ProjectId) -> usize {
+    pub async fn task_deleted(&self, task: &Task) -> usize {
         let Some(cache) = self.cache.as_deref() else {
             return 0;
         };
-        failures_of(vec![
-            cache.remove_project(project_id),
-            cache.bump_generation(), // the list of projects is kept by generation, too
-        ])
-        .await
+        let revision = task.revision.next();
+        let mark = self.renderer.deleted(revision);
+        let put = cache.put_task(&task.task_id, revision, &mark, DELETED_TTL);
+        failures_of(vec![put, cache.bump_generation()]).await
+    }
+
+    /// Tells the cache that a project was made or changed.
+    ///
+    /// Returns how many operations the cache failed.
+    pub async fn project_saved(&self) -> usize {
+        let Some(cache) = self.cache.as_deref() else {
+            return 0;
+        };
+        failures_of(vec![cache.bump_generation()]).await
     }
 
     async fn put(
@@ -82,20 +91,9 @@ impl WriteThrough {
     }
 }
 
-/// The projects whose metrics these writes have changed, each once.
-fn changed_projects(saved: &[SavedTask<'_>]) -> Vec<ProjectId> {
-    let deltas = saved
-        .iter()
-        .flat_map(|saved| MetricsDelta::of_change(saved.previous, Some(saved.next)));
-    let mut projects: Vec<_> = deltas.map(|delta| delta.project_id).collect();
-    projects.sort_unstable();
-    projects.dedup();
-    projects
-}
-
 /// Runs all operations side by side and counts those that failed, with one warning for all of them.
 async fn failures_of(operations: Vec<BoxFuture<'_, Result<(), CacheError>>>) -> usize {
-    let outcomes = join_all(operations).await;
+    let outcomes = for_cache(join_all(operations)).await;
     let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     if let Some(first) = errors.first() {
         let failures = errors.len();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::model::{ProjectId, Revision, Task, Timestamp};
 use shared::store::conformance::{moment, new_project, new_task, next_of, recount};
-use shared::store::{ProjectStore, StoreError, TaskQuery, TaskStore};
+use shared::store::{ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -47,11 +47,11 @@ async fn a_task_is_gone_ninety_days_after_its_last_write() {
     assert_eq!(store.fetch(&first.task_id).await.unwrap(), None);
     assert_eq!(store.fetch_records(&ids).await.unwrap(), []);
     let listed = store.list(&TaskQuery::default(), None, 10).await.unwrap();
-    assert_eq!(listed, []);
+    assert_eq!(listed.tasks, []);
     // Its items may still be there for days: a new task of this id takes nothing from them.
     store.save(None, &first, None).await.unwrap();
     let records = store.fetch_records(&ids).await.unwrap();
-    assert_eq!(records[0].task, first);
+    assert_eq!(records[0].task.as_ref(), Some(&first));
     assert!(records[0].ledger.is_empty());
     let again = store.save(None, &first, None).await;
     assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
@@ -103,8 +103,54 @@ async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
         let is_corrupt = matches!(&outcome, Err(StoreError::Corrupt { .. }));
         assert!(is_corrupt, "{name} {value:?}: {outcome:?}");
         let listed = store.list(&TaskQuery::default(), None, 10).await.unwrap();
-        assert_eq!(listed, std::slice::from_ref(&healthy), "{name} {value:?}");
+        assert_eq!(
+            listed.tasks,
+            std::slice::from_ref(&healthy),
+            "{name} {value:?}"
+        );
     }
+}
+
+#[tokio::test]
+async fn a_page_ends_early_where_little_is_found_and_the_next_one_goes_on() {
+    let embedded = Embedded::start().await;
+    let store = embedded.tasks();
+    let mut expected = Vec::new();
+    for number in 0..60_i64 {
+        let mut task = new_task(&format!("task-{number}"));
+        task.updated_at = moment(number / 3);
+        if number % 25 == 0 {
+            task.task_name = "Wanted".to_owned();
+            expected.push(task.clone());
+        }
+        store.save(None, &task, None).await.unwrap();
+    }
+    expected.reverse();
+    let query = TaskQuery {
+        name_prefix: Some("wanted".to_owned()),
+        ..TaskQuery::default()
+    };
+    for budget in [1, 7, 20] {
+        let store = embedded.tasks().with_read_budget(budget);
+        let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+        loop {
+            let page = store.list(&query, after.as_ref(), 50).await.unwrap();
+            found.extend(page.tasks);
+            pages += 1;
+            let Some(next) = page.next else { break };
+            assert!(after.is_none_or(|after| next < after));
+            after = Some(next);
+        }
+        assert_eq!(found, expected, "{budget}");
+        assert!(pages > 1, "{budget}");
+    }
+    assert_eq!(
+        store.list(&query, None, 50).await.unwrap(),
+        TaskPage {
+            tasks: expected,
+            next: None
+        }
+    );
 }
 
 #[tokio::test]

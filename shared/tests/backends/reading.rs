@@ -8,7 +8,9 @@ use shared::cache::TaskCache;
 use shared::model::{Task, Timestamp};
 use shared::store::conformance::Stores;
 use shared::store::{ListPosition, TaskQuery};
-use shared::task_reader::{ListRequest, Renderer, SavedTask, TaskReader, WriteThrough};
+use shared::task_reader::{
+    ListRequest, Reading, Renderer, SavedTask, TaskReader, Validator, WriteThrough,
+};
 
 use crate::embedded::Embedded;
 use crate::redis_server::RedisServer;
@@ -52,18 +54,25 @@ impl Paths {
 
     async fn show(&self, id: &str, now: Timestamp) -> Value {
         let read = self.reader.fetch_task(&id.parse().unwrap(), now).await;
-        serde_json::from_slice(&read.unwrap().unwrap()).unwrap()
+        serde_json::from_slice(&read.unwrap().unwrap().json).unwrap()
     }
 
-    async fn list(&self, now: Timestamp) -> Value {
+    async fn list_unless(&self, known: &[Validator], now: Timestamp) -> Reading {
         let request = ListRequest {
             query: TaskQuery::default(),
             after: None,
             limit: 2,
         };
         let cursor = |last: &ListPosition| last.task_id.to_string();
-        let read = self.reader.list_tasks(&request, cursor, now).await;
-        serde_json::from_slice(&read.unwrap()).unwrap()
+        let reading = self.reader.list_tasks(&request, cursor, known, now);
+        reading.await.unwrap()
+    }
+
+    async fn list(&self, now: Timestamp) -> Value {
+        let Reading::Answer(answer) = self.list_unless(&[], now).await else {
+            panic!("nothing was known");
+        };
+        serde_json::from_slice(&answer.json).unwrap()
     }
 }
 
@@ -113,4 +122,26 @@ async fn rubbish_in_redis_is_replaced() {
         let held = cache.fetch_task(&saved.task_id).await.unwrap().unwrap();
         assert!(held.starts_with(br#"{"task_id":"a","#));
     }
+}
+
+#[tokio::test]
+async fn a_settled_list_is_found_unchanged_without_the_store() {
+    let database = Embedded::start().await;
+    let (cache, server) = RedisServer::start_with_cache().await;
+    let paths = Paths::of(database.stores(), Arc::new(cache));
+    let now = Timestamp::now();
+    paths.save(None, &task("a", 1, now)).await;
+    server.run::<()>(&["DEL", "{tasks}:fresh"]).await;
+    let Reading::Answer(answer) = paths.list_unless(&[], now).await else {
+        panic!("nothing was known");
+    };
+    let known = [answer.validator.clone()];
+    let _database = database.stop().await;
+    // Not from the page that is kept, either.
+    let page_key: String = server.run(&["GET", "{tasks}:generation"]).await;
+    let page_key =
+        format!("{{tasks}}:page:{page_key}:tasks?status=&task_type=&project_id=&limit=2");
+    assert_eq!(server.run::<i64>(&["DEL", &page_key]).await, 1);
+    let unchanged = Reading::Unchanged(answer.validator);
+    assert_eq!(paths.list_unless(&known, now).await, unchanged);
 }

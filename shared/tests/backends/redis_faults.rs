@@ -6,7 +6,7 @@ use shared::cache::conformance::task_bytes;
 use shared::cache::redis::RedisTaskCache;
 use shared::cache::{CacheError, TaskCache};
 use shared::config::{CacheConfig, Secret};
-use shared::model::{ProjectId, Revision, TaskId};
+use shared::model::{Revision, TaskId};
 
 use crate::redis_server::{RedisServer, until_up};
 
@@ -16,10 +16,6 @@ const BUDGET: Duration = Duration::from_millis(50 + 200);
 
 fn task_id() -> TaskId {
     "t".parse().unwrap()
-}
-
-fn project_id() -> ProjectId {
-    "p".parse().unwrap()
 }
 
 async fn put(cache: &RedisTaskCache, revision: u64) -> Result<(), CacheError> {
@@ -55,20 +51,16 @@ async fn rubbish_under_a_task_s_key_is_replaced() {
 #[tokio::test]
 async fn a_value_of_another_type_is_a_miss_and_replaced() {
     let (cache, server) = RedisServer::start_with_cache().await;
-    for key in ["task:t", "project:p", "{tasks}:generation", "{tasks}:fresh"] {
+    for key in ["task:t", "{tasks}:generation", "{tasks}:fresh"] {
         server.run::<()>(&["RPUSH", key, "1"]).await;
     }
     assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
-    assert_eq!(cache.fetch_project(&project_id()).await.unwrap(), None);
-    cache.put_project(&project_id(), b"{}").await.unwrap();
-    let held = cache.fetch_project(&project_id()).await.unwrap();
-    assert_eq!(held.as_deref(), Some(&b"{}"[..]));
-    let generation = cache.fetch_page("all").await.unwrap().generation;
+    let generation = cache.fetch_page("all", None).await.unwrap().generation;
     let page_key = format!("{{tasks}}:page:{generation}:all");
     server.run::<()>(&["RPUSH", &page_key, "1"]).await;
-    assert_eq!(cache.fetch_page("all").await.unwrap().page, None);
+    assert_eq!(cache.fetch_page("all", None).await.unwrap().page, None);
     cache.put_page("all", generation, b"[]").await.unwrap();
-    let page = cache.fetch_page("all").await.unwrap().page;
+    let page = cache.fetch_page("all", None).await.unwrap().page;
     assert_eq!(page.as_deref(), Some(&b"[]"[..]));
 }
 
@@ -76,24 +68,24 @@ async fn a_value_of_another_type_is_a_miss_and_replaced() {
 async fn a_generation_that_is_lost_or_rubbish_is_never_an_old_one() {
     let (cache, server) = RedisServer::start_with_cache().await;
     let key = "{tasks}:generation";
-    let mut before = cache.fetch_page("all").await.unwrap().generation;
+    let mut before = cache.fetch_page("all", None).await.unwrap().generation;
     cache.put_page("all", before, b"old").await.unwrap();
     let huge = "99999999999999999999999";
     for rubbish in ["-5", "0x10", "1e400", "nan", huge, "9007199254740993", ""] {
         server.run::<()>(&["SET", key, rubbish]).await;
-        let after = cache.fetch_page("all").await.unwrap();
+        let after = cache.fetch_page("all", None).await.unwrap();
         assert!(
             after.generation > before && after.page.is_none(),
             "{rubbish}"
         );
         server.run::<()>(&["SET", key, rubbish]).await;
         cache.bump_generation().await.unwrap();
-        before = cache.fetch_page("all").await.unwrap().generation;
+        before = cache.fetch_page("all", None).await.unwrap().generation;
         assert!(before > after.generation, "{rubbish}");
     }
     server.run::<()>(&["DEL", key]).await;
     cache.bump_generation().await.unwrap();
-    let after = cache.fetch_page("all").await.unwrap();
+    let after = cache.fetch_page("all", None).await.unwrap();
     assert!(after.generation > before && after.page.is_none());
 }
 
@@ -101,8 +93,7 @@ async fn a_generation_that_is_lost_or_rubbish_is_never_an_old_one() {
 async fn everything_but_the_generation_ends() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
-    cache.put_project(&project_id(), b"{}").await.unwrap();
-    let generation = cache.fetch_page("all").await.unwrap().generation;
+    let generation = cache.fetch_page("all", None).await.unwrap().generation;
     let page_key = format!("{{tasks}}:page:{generation}:all");
     cache.put_page("all", generation, b"[]").await.unwrap();
     let check = async |key: &str, seconds: i64| {
@@ -111,15 +102,16 @@ async fn everything_but_the_generation_ends() {
         assert!(left > seconds * 900 - 500, "{key}: {left} ms");
     };
     check("task:t", 60).await;
-    check("project:p", 300).await;
     // A generation that has just begun may miss a write, so a page of it does not live long.
     check(&page_key, 1).await;
+    assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
     server.run::<()>(&["DEL", "{tasks}:fresh"]).await;
+    assert!(cache.fetch_page("all", None).await.unwrap().is_settled);
     cache.put_page("all", generation, b"[]").await.unwrap();
     check(&page_key, 60).await;
     cache.bump_generation().await.unwrap();
     check("{tasks}:fresh", 5).await;
-    let generation = cache.fetch_page("all").await.unwrap().generation;
+    let generation = cache.fetch_page("all", None).await.unwrap().generation;
     let page_key = format!("{{tasks}}:page:{generation}:all");
     cache.put_page("all", generation, b"[]").await.unwrap();
     check(&page_key, 1).await;

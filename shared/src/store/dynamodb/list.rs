@@ -1,4 +1,5 @@
-//! Lists of tasks: a merge of index partitions, each of which is read no further than the merge needs.
+//! Lists of tasks: a merge of index partitions, each of which is read no further than the merge needs, and
+//! all of them no further than a budget allows.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -7,20 +8,23 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tracing::error;
 
 use super::DynamoDbTaskStore;
-use super::error::store_error;
+use super::error::{corrupt, store_error};
 use crate::error::error_chain;
 use crate::model::{Task, TaskStatus, TaskType};
 use crate::store::dynamodb_item::task::{
-    PROJECT_ID, PROJECT_INDEX, STATUS, STATUS_INDEX, STATUS_SHARD, TASK_TYPE, TYPE_INDEX,
-    UPDATED_AT, id_of, index_position, read_head, status_shard,
+    NAME_KEY, PROJECT_ID, PROJECT_INDEX, STATUS, STATUS_INDEX, STATUS_SHARD, TASK_TYPE, TYPE_INDEX,
+    UPDATED_AT, id_of, index_position, read_head, read_index_position, status_shard,
 };
 use crate::store::dynamodb_item::{Item, TTL, alias, number, text};
-use crate::store::{ListPosition, StoreError, TaskQuery};
+use crate::store::{ListPosition, StoreError, TaskPage, TaskQuery, name_key};
 
 /// How many partitions are asked at a time.
 const CONCURRENCY: usize = 32;
 /// The most items that one query reads, where most are filtered out.
 const MAX_PAGE_SIZE: usize = 1000;
+/// After how many items looked at a page ends, however few were found: some 250 read units, and a few
+/// round trips.
+pub(super) const READ_BUDGET: usize = 2000;
 
 /// A partition of an index, newest first.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ struct Partition {
     key_value: String,
     /// Read, and not yet taken.
     tasks: VecDeque<Task>,
-    /// Where the next query starts.
+    /// Where the next query starts: at the last item that was looked at.
     start: Option<Item>,
     page_size: usize,
     is_exhausted: bool,
@@ -57,6 +61,31 @@ impl Partition {
     fn newest(&self) -> Option<ListPosition> {
         self.tasks.front().map(ListPosition::of)
     }
+
+    /// The position of the last item that was looked at; `None` before the first.
+    fn looked_up_to(&self) -> Result<Option<ListPosition>, StoreError> {
+        let Some(start) = &self.start else {
+            return Ok(None);
+        };
+        let position = start
+            .get(UPDATED_AT)
+            .and_then(|position| position.as_s().ok());
+        let position = position.map_or("", String::as_str);
+        let position = read_index_position(position);
+        let invalid = |error| corrupt(format!("task {}", id_of(start)), error);
+        position.map(Some).map_err(invalid)
+    }
+}
+
+/// Down to which position nothing can have been missed, where reading ended early: the first that one of
+/// the partitions was not read beyond. `None` if all was read.
+fn known_down_to(partitions: &[Partition]) -> Result<Option<ListPosition>, StoreError> {
+    let unread = partitions.iter().filter(|partition| partition.needs_more());
+    let mut positions = Vec::new();
+    for partition in unread {
+        positions.extend(partition.looked_up_to()?);
+    }
+    Ok(positions.into_iter().max())
 }
 
 /// What every query of a list has in common.
@@ -65,17 +94,42 @@ struct Selection {
     filter: String,
     names: HashMap<String, String>,
     values: Item,
-    after: Option<String>,
+    /// What the sort key must be.
+    range: Option<&'static str>,
 }
 
 impl Selection {
-    fn new(after: Option<&ListPosition>, now_seconds: i64) -> Self {
-        Self {
+    fn new(query: &TaskQuery, after: Option<&ListPosition>, now_seconds: i64) -> Self {
+        let mut selection = Self {
             filter: format!("#{TTL} > :now"),
             names: HashMap::from([alias(TTL)]),
             values: Item::from([(":now".to_owned(), number(now_seconds))]),
-            after: after.map(index_position),
+            range: None,
+        };
+        if let Some(prefix) = &query.name_prefix {
+            selection.filter += &format!(" AND begins_with(#{NAME_KEY}, :prefix)");
+            selection.names.extend([alias(NAME_KEY)]);
+            selection
+                .values
+                .insert(":prefix".to_owned(), text(name_key(prefix)));
         }
+        // No id sorts after `~`, and no position of a millisecond after that one's.
+        let since = query.updated_after.map(|after| format!("{after}#~"));
+        selection.range = match (&since, after) {
+            (None, None) => None,
+            (Some(_), None) => Some("> :since"),
+            (None, Some(_)) => Some("< :after"),
+            // A key takes one condition, and both of this one's ends belong to it: nothing stands at
+            // the first, and what stands at the second was on the page before.
+            (Some(_), Some(_)) => Some("BETWEEN :since AND :after"),
+        };
+        let positions = [(":since", since), (":after", after.map(index_position))];
+        for (name, position) in positions {
+            if let Some(position) = position {
+                selection.values.insert(name.to_owned(), text(position));
+            }
+        }
+        selection
     }
 
     /// Keeps those whose attribute is one of `wanted`; all, if there are none.
@@ -114,7 +168,7 @@ fn plan(
     let types = distinct(&query.task_types);
     let status_names: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
     let type_names: Vec<_> = types.iter().map(|task_type| task_type.as_str()).collect();
-    let mut selection = Selection::new(after, now_seconds);
+    let mut selection = Selection::new(query, after, now_seconds);
     let partitions = if let Some(project_id) = &query.project_id {
         selection.restrict(STATUS, &status_names);
         selection.restrict(TASK_TYPE, &type_names);
@@ -149,8 +203,11 @@ impl DynamoDbTaskStore {
         query: &TaskQuery,
         after: Option<&ListPosition>,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<TaskPage, StoreError> {
         let now_seconds = self.now_seconds();
+        if after.is_some_and(|after| query.updated_after >= Some(after.updated_at)) {
+            return Ok(TaskPage::default()); // DynamoDB refuses an empty range
+        }
         let (mut partitions, selection) = plan(query, after, self.index_shards, now_seconds);
         // A first page of each is likely enough where tasks are spread evenly; where they are not, the
         // second one of the partition that has them brings all the rest.
@@ -158,65 +215,70 @@ impl DynamoDbTaskStore {
         for partition in &mut partitions {
             partition.page_size = first_page_size;
         }
-        let mut tasks = Vec::with_capacity(limit);
-        // A task that moves between partitions while they are read may be found in both.
-        let mut seen = HashSet::new();
-        while tasks.len() < limit {
-            let missing = limit - tasks.len();
-            self.refill(&mut partitions, &selection, missing).await?;
+        let mut budget = self.read_budget.max(1);
+        let mut tasks = Vec::with_capacity(limit + 1);
+        // A task that moves between partitions while they are read may be found in both; the one that the
+        // list goes on after may be found again.
+        let mut seen: HashSet<_> = after
+            .map(|after| after.task_id.clone())
+            .into_iter()
+            .collect();
+        // One more than wanted tells whether there is a next page.
+        while tasks.len() <= limit {
+            let missing = limit + 1 - tasks.len();
+            while budget > 0 && partitions.iter().any(Partition::needs_more) {
+                let looked_at = self.read_on(&mut partitions, &selection, missing).await?;
+                budget = budget.saturating_sub(looked_at.max(1));
+            }
+            let bound = known_down_to(&partitions)?;
             let newest = partitions
                 .iter_mut()
                 .filter_map(|partition| Some((partition.newest()?, partition)))
                 .max_by(|(one, _), (other, _)| one.cmp(other));
-            let Some(task) = newest.and_then(|(_, partition)| partition.tasks.pop_front()) else {
-                break;
+            let task = newest
+                .filter(|(position, _)| bound.as_ref() < Some(position))
+                .and_then(|(_, partition)| partition.tasks.pop_front());
+            let Some(task) = task else {
+                return Ok(TaskPage { tasks, next: bound });
             };
             if seen.insert(task.task_id.clone()) {
                 tasks.push(task);
             }
         }
-        Ok(tasks)
+        tasks.truncate(limit);
+        let next = tasks.last().map(ListPosition::of);
+        Ok(TaskPage { tasks, next })
     }
 
-    /// Reads on in every partition whose newest task isn't known.
-    async fn refill(
+    /// Reads a page more of every partition whose newest task isn't known. Returns how many items were
+    /// looked at.
+    async fn read_on(
         &self,
         partitions: &mut [Partition],
         selection: &Selection,
         missing: usize,
-    ) -> Result<(), StoreError> {
-        let empty = partitions.iter_mut().filter(|one| one.needs_more());
-        let reads: Vec<_> = empty
-            .map(|partition| self.read_on(partition, selection, missing))
+    ) -> Result<usize, StoreError> {
+        let unread = partitions.iter_mut().filter(|one| one.needs_more());
+        let reads: Vec<_> = unread
+            .map(|partition| async {
+                let looked_at = self.read_page(partition, selection).await?;
+                // Where filters leave little, larger pages save round trips.
+                let next = missing.max(partition.page_size * 2);
+                partition.page_size = next.min(MAX_PAGE_SIZE);
+                Ok(looked_at)
+            })
             .collect();
-        if reads.is_empty() {
-            return Ok(());
-        }
         let reads = stream::iter(reads).buffer_unordered(CONCURRENCY);
-        reads.try_collect::<()>().await
+        let looked_at: Vec<usize> = reads.try_collect().await?;
+        Ok(looked_at.into_iter().sum())
     }
 
-    /// Reads on in a partition until there is a task, or no more.
-    async fn read_on(
-        &self,
-        partition: &mut Partition,
-        selection: &Selection,
-        missing: usize,
-    ) -> Result<(), StoreError> {
-        while partition.needs_more() {
-            self.read_page(partition, selection).await?;
-            // Where filters leave little, larger pages save round trips.
-            let next = missing.max(partition.page_size * 2);
-            partition.page_size = next.min(MAX_PAGE_SIZE);
-        }
-        Ok(())
-    }
-
+    /// Returns how many items were looked at.
     async fn read_page(
         &self,
         partition: &mut Partition,
         selection: &Selection,
-    ) -> Result<(), StoreError> {
+    ) -> Result<usize, StoreError> {
         let key_name = partition.key_name;
         let mut condition = format!("#{key_name} = :partition");
         let mut names = selection.names.clone();
@@ -224,10 +286,9 @@ impl DynamoDbTaskStore {
         let mut values = selection.values.clone();
         let key_value = AttributeValue::S(partition.key_value.clone());
         values.insert(":partition".to_owned(), key_value);
-        if let Some(after) = &selection.after {
-            condition = format!("{condition} AND #{UPDATED_AT} < :after");
+        if let Some(range) = selection.range {
+            condition = format!("{condition} AND #{UPDATED_AT} {range}");
             names.extend([alias(UPDATED_AT)]);
-            values.insert(":after".to_owned(), text(after.as_str()));
         }
         let request = self
             .client
@@ -258,6 +319,6 @@ impl DynamoDbTaskStore {
         }
         partition.start = page.last_evaluated_key;
         partition.is_exhausted = partition.start.is_none();
-        Ok(())
+        Ok(usize::try_from(page.scanned_count).unwrap_or(0))
     }
 }

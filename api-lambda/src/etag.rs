@@ -1,0 +1,174 @@
+//! Entity tags: whether a client has the present answer (`If-None-Match`), or writes to the present state
+//! (`If-Match`).
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header::{CONTENT_ENCODING, ETAG, IF_MATCH, IF_NONE_MATCH};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use shared::model::Revision;
+use shared::task_reader::{Answer, Reading, Validator};
+
+use crate::answer::Json;
+
+/// How many tags of a header are looked at.
+const MAX_TAGS: usize = 32;
+
+/// What a client has already: `If-None-Match`.
+#[derive(Debug, Default)]
+pub(crate) struct IfNoneMatch(Tags);
+
+/// On which state a client builds its change: `If-Match`; `None` if it does not say.
+#[derive(Debug, Default)]
+pub(crate) struct IfMatch(Option<Tags>);
+
+/// The tags of a header.
+#[derive(Debug, Default)]
+struct Tags {
+    /// `*`: whatever there is.
+    is_any: bool,
+    validators: Vec<Validator>,
+}
+
+impl Tags {
+    /// `None` without the header. Weak tags count as their strong ones: we give the same text to either.
+    fn of(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
+        let mut values = headers.get_all(name).into_iter().peekable();
+        values.peek()?;
+        let mut tags = Self::default();
+        let texts = values.filter_map(|value| value.to_str().ok());
+        let texts = texts.flat_map(|text| text.split(',')).map(str::trim);
+        for text in texts.take(MAX_TAGS) {
+            if text == "*" {
+                tags.is_any = true;
+            }
+            let strong = text.strip_prefix("W/").unwrap_or(text);
+            let tag = strong
+                .strip_prefix('"')
+                .and_then(|tag| tag.strip_suffix('"'));
+            tags.validators
+                .extend(tag.map(|tag| Validator::from(tag.to_owned())));
+        }
+        Some(tags)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let tags = Tags::of(&parts.headers, IF_NONE_MATCH);
+        Ok(Self(tags.unwrap_or_default()))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Tags::of(&parts.headers, IF_MATCH)))
+    }
+}
+
+impl IfNoneMatch {
+    /// The validators of what the client has.
+    pub(crate) fn validators(&self) -> &[Validator] {
+        &self.0.validators
+    }
+
+    /// The answer, or 304 if the client has it.
+    pub(crate) fn respond(&self, answer: Answer) -> Response {
+        let Answer { validator, json } = answer;
+        if self.0.is_any || self.0.validators.contains(&validator) {
+            return not_modified(&validator);
+        }
+        tagged(Json(json).into_response(), &validator)
+    }
+
+    /// The same of what may have been found to be unchanged.
+    pub(crate) fn respond_to(&self, reading: Reading) -> Response {
+        match reading {
+            Reading::Answer(answer) => self.respond(answer),
+            Reading::Unchanged(validator) => not_modified(&validator),
+        }
+    }
+}
+
+impl IfMatch {
+    /// Whether a change may be made to a state of this revision.
+    pub(crate) fn admits(&self, revision: Revision) -> bool {
+        self.0.as_ref().is_none_or(|tags| {
+            let revisions = tags.validators.iter().filter_map(Validator::revision);
+            tags.is_any || revisions.into_iter().any(|wanted| wanted == revision)
+        })
+    }
+}
+
+/// Puts the tag of what it shows on a response.
+pub(crate) fn tagged(mut response: Response, validator: &Validator) -> Response {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{validator}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Makes the tag of an answer that was compressed on its way a weak one: other bytes have the same tag.
+pub(crate) async fn weaken(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if headers.contains_key(CONTENT_ENCODING)
+        && let Some(tag) = headers.get(ETAG)
+        && tag.as_bytes().starts_with(b"\"")
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    {
+        headers.insert(ETAG, weak);
+    }
+    response
+}
+
+fn not_modified(validator: &Validator) -> Response {
+    tagged(StatusCode::NOT_MODIFIED.into_response(), validator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(values: &[&str]) -> Option<Tags> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(IF_MATCH, value.parse().unwrap());
+        }
+        Tags::of(&headers, IF_MATCH)
+    }
+
+    #[test]
+    fn tags_are_read_from_lists_and_from_several_headers() {
+        assert!(tags(&[]).is_none());
+        let found = tags(&["\"a\" , W/\"b\"", "\"c\""]).unwrap();
+        let texts: Vec<_> = found.validators.iter().map(Validator::as_str).collect();
+        assert_eq!(texts, ["a", "b", "c"]);
+        assert!(!found.is_any && tags(&["*"]).unwrap().is_any);
+        let rubbish = tags(&["a", "\"", "W/", ",,", "\u{20}"]).unwrap();
+        assert!(rubbish.validators.is_empty(), "{rubbish:?}");
+    }
+
+    #[test]
+    fn a_change_is_bound_to_a_revision() {
+        let check = |value: &[&str], expected| {
+            let admits = IfMatch(tags(value)).admits(Revision(7));
+            assert_eq!(admits, expected, "{value:?}");
+        };
+        check(&[], true);
+        check(&["*"], true);
+        check(&["\"7-0123456789abcdef\""], true);
+        check(&["\"6-a\", W/\"7-b\""], true);
+        check(&["\"6-0123456789abcdef\""], false);
+        check(&["\"0123456789abcdef\""], false);
+        check(&["7"], false);
+        check(&[""], false);
+    }
+}
