@@ -23,6 +23,8 @@ class Server:
         handler.protocol_version = "HTTP/1.1"
         handler.disable_nagle_algorithm = True
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        # A function that is ended leaves connections behind.
+        self.server.handle_error = lambda *_: None
         self.server.daemon_threads = True
         self.address = "127.0.0.1:%d" % self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
