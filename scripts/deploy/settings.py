@@ -8,6 +8,8 @@ from iam import FUNCTIONS, ROOT
 
 # Set by Lambda (LoggingConfig), or said by what is set: the endpoint of the cache is a rediss:// URL.
 NOT_OURS = {"AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS"}
+# For tests, and nothing to set on AWS.
+OF_TESTS = {"FAULT_POINTS"}
 # What `shared` reads for the other function alone.
 OF_ONE = {"api-lambda": {"CHECKPOINTS_TABLE_NAME"}}
 NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"'
@@ -41,11 +43,11 @@ def main():
         given = set(function["Environment"]["Variables"])
         read = read_by(crate)
         used |= read
-        missing = read - given - NOT_OURS - OF_ONE.get(crate, set())
+        missing = read - given - NOT_OURS - OF_TESTS - OF_ONE.get(crate, set())
         differ(missing, f"is read by {crate}, and template.yaml does not set it")
         for name in sorted(given - read):
             print(f"  {name} is set for {crate}, which does not read it yet")
-    differ(used - readme, "is read, and the README does not name it")
+    differ(used - readme - OF_TESTS, "is read, and the README does not name it")
     print(f"  {len(used)} settings are set by template.yaml and named in the README")
     if not good:
         sys.exit("settings differ")

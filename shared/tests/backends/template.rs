@@ -13,8 +13,7 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::Value;
 use shared::store::conformance::Stores;
-
-use crate::embedded::Embedded;
+use shared::store::embedded::EmbeddedDynamoDb;
 
 const TABLES: &str = include_str!("../../test_data/tables.json");
 
@@ -88,17 +87,19 @@ async fn create(client: &Client, name: &str, table: &Value) {
     }
 }
 
-async fn of_the_template() -> Embedded {
-    let embedded = Embedded::start_empty().await;
+async fn of_the_template() -> EmbeddedDynamoDb {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let tables: BTreeMap<String, Value> = serde_json::from_str(TABLES).unwrap();
     assert_eq!(tables.len(), 3);
     for (name, table) in &tables {
+        let made_by_code = embedded.client.delete_table().table_name(name);
+        made_by_code.send().await.unwrap();
         create(&embedded.client, name, table).await;
     }
     embedded
 }
 
-async fn in_tables_of_the_template() -> (Stores, Embedded) {
+async fn in_tables_of_the_template() -> (Stores, EmbeddedDynamoDb) {
     let embedded = of_the_template().await;
     (embedded.stores(), embedded)
 }
@@ -143,7 +144,8 @@ async fn shape(client: &Client, table: &str) -> impl PartialEq + std::fmt::Debug
 
 #[tokio::test]
 async fn the_code_makes_the_tables_of_the_template() {
-    let (template, code) = (of_the_template().await, Embedded::start().await);
+    let template = of_the_template().await;
+    let code = EmbeddedDynamoDb::start().await.unwrap();
     for table in ["tasks", "projects", "checkpoints"] {
         assert_eq!(
             shape(&template.client, table).await,
