@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod cache;
+mod dashboard;
 mod health;
 mod paging;
 mod problems;
