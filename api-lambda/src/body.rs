@@ -42,9 +42,12 @@ fn is_json(headers: &HeaderMap) -> bool {
         return false;
     };
     let mut parts = content_type.split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let is_json = parts.next().is_some_and(|essence| {
+        // A PATCH is a merge patch; it may be called so, or just JSON.
+        ["application/json", "application/merge-patch+json"]
+            .iter()
+            .any(|known| essence.eq_ignore_ascii_case(known))
+    });
     is_json
         && parts.all(|parameter| match parameter.split_once('=') {
             Some((name, value)) if name.eq_ignore_ascii_case("charset") => {

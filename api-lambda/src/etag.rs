@@ -3,10 +3,11 @@
 
 use std::convert::Infallible;
 
-use axum::extract::FromRequestParts;
-use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header::{CONTENT_ENCODING, ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use shared::model::Revision;
 use shared::task_reader::{Answer, Reading, Validator};
@@ -119,6 +120,20 @@ impl IfMatch {
 pub(crate) fn tagged(mut response: Response, validator: &Validator) -> Response {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{validator}\"")) {
         response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Makes the tag of an answer that was compressed on its way a weak one: other bytes have the same tag.
+pub(crate) async fn weaken(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if headers.contains_key(CONTENT_ENCODING)
+        && let Some(tag) = headers.get(ETAG)
+        && tag.as_bytes().starts_with(b"\"")
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    {
+        headers.insert(ETAG, weak);
     }
     response
 }

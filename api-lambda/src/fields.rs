@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 use shared::model::Progress;
 
+use crate::idempotency::digest;
 use crate::problem::{ApiError, FieldError};
 
 /// How many errors an answer lists: it must not grow with what is sent.
@@ -44,7 +45,7 @@ impl TextRule {
 
 /// Fields that are yet to be taken, and what was wrong with those taken. A field that is `null` counts as
 /// absent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fields {
     given: BTreeMap<String, Value>,
     errors: Vec<FieldError>,
@@ -63,6 +64,33 @@ impl Fields {
             }
         }
         fields
+    }
+
+    /// The fields of `document` after these, a merge patch (RFC 7396), are merged into it. Those that the document
+    /// does not have are unknown.
+    pub(crate) fn merged_into(self, document: Map<String, Value>) -> Self {
+        let Self { given, mut errors } = self;
+        for name in given.keys().filter(|name| !document.contains_key(*name)) {
+            let field = shortened(name);
+            let detail = "is not a field that can be changed".to_owned();
+            errors.push(FieldError { field, detail });
+        }
+        let known = given.into_iter();
+        let known = known.filter(|(name, _)| document.contains_key(name));
+        let patch = Value::Object(known.collect());
+        let mut merged = Value::Object(document);
+        json_patch::merge(&mut merged, &patch);
+        let given = match merged {
+            Value::Object(merged) => merged.into_iter().collect(),
+            _ => BTreeMap::new(), // never: both are objects
+        };
+        Self { given, errors }
+    }
+
+    /// A digest of what was given, whatever the order and the white space.
+    pub(crate) fn digest(&self) -> String {
+        let json = serde_json::to_vec(&self.given);
+        digest(&[&json.expect("values that were read from JSON can be written")])
     }
 
     /// Notes what is wrong with a field.

@@ -5,28 +5,40 @@
 //! `problem` knows which error is which status code.
 
 mod answer;
+pub mod auth;
 mod body;
+mod cors;
 mod cursor;
 mod etag;
 mod fields;
 mod front_door;
+mod idempotency;
 mod parameters;
 mod problem;
 mod request_id;
 mod routes;
+mod server_timing;
 mod state;
 pub mod wiring;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower::ServiceBuilder;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
+pub use auth::Auth;
+pub use cors::Cors;
 pub use state::ApiState;
 
-/// The whole API.
-pub fn router(state: ApiState) -> Router {
+/// The least size of an answer that is compressed, in bytes: below, it would not become much smaller.
+const MIN_COMPRESSED_BYTES: u64 = 1024;
+
+/// The whole API, for those whom `auth` lets in, and for pages of the origins that `cors` allows.
+pub fn router(state: ApiState, auth: Auth, cors: Cors) -> Router {
     let routes = Router::new()
         .merge(routes::health::routes())
         .merge(routes::tasks::routes())
@@ -41,8 +53,20 @@ pub fn router(state: ApiState) -> Router {
     let layers = ServiceBuilder::new()
         .layer(from_fn(request_id::assign))
         .layer(from_fn(front_door::normalize))
+        .option_layer(cors.layer())
+        .layer(from_fn(etag::weaken))
+        .layer(compression())
         .layer(from_fn(problem::render))
         .layer(from_fn(answer::finish))
-        .layer(CatchPanicLayer::custom(problem::of_panic));
+        .layer(from_fn(server_timing::measure))
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn_with_state(auth, auth::admit));
     Router::new().fallback_service(routes).layer(layers)
+}
+
+fn compression() -> CompressionLayer<impl Predicate> {
+    let is_worth_it = SizeAbove::new(MIN_COMPRESSED_BYTES).and(DefaultPredicate::new());
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(is_worth_it)
 }

@@ -2,8 +2,9 @@
 
 use std::env;
 
-use api_lambda::{router, wiring};
+use api_lambda::{Auth, Cors, router, wiring};
 use shared::config::Settings;
+use shared::error::error_chain;
 use shared::telemetry;
 
 // One request at a time is in this process: more threads would only cost their start.
@@ -12,6 +13,10 @@ async fn main() -> Result<(), lambda_http::Error> {
     let lookup = |name: &str| env::var(name).ok();
     let json = lookup("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format == "JSON");
     telemetry::init(json, lookup("RUST_LOG").as_deref());
-    let state = wiring::connect(&Settings::new(&lookup)).await?;
-    lambda_http::run(router(state)).await
+    let settings = Settings::new(&lookup);
+    let auth = Auth::from_settings(&settings).map_err(|error| error_chain(&error))?;
+    let cors = Cors::from_settings(&settings)?;
+    let state = wiring::connect(&settings).await;
+    let state = state.map_err(|error| error_chain(&error))?;
+    lambda_http::run(router(state, auth, cors)).await
 }

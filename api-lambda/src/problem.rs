@@ -1,24 +1,27 @@
 //! The one place where errors become HTTP: `application/problem+json` of RFC 9457.
 //!
 //! The `type` of a problem is stable; clients may tell problems apart by it. Statuses: 400 for what can't
-//! be read, 422 for what can be read and makes no sense, 409 for what is there already; 500 is a bug, 503
-//! a part that does not answer (try again). Of what lies inside, the client sees nothing and the log all.
+//! be read, 401 for a sender who is not known and 403 for one who may not do this, 422 for what can be read
+//! and makes no sense, 409 for what is there already; 500 is a bug, 503 a part that does not answer (try
+//! again). Of what lies inside, the client sees nothing and the log all.
 
 use std::any::Any;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::error::error_chain;
+use shared::fold::IllegalMove;
 use shared::model::{ProjectId, TaskId};
 use shared::store::StoreError;
 use tracing::error;
 
+use crate::auth::{Refusal, Scope};
 use crate::body::MAX_BODY_BYTES;
 use crate::request_id::RequestId;
 
@@ -37,6 +40,10 @@ pub(crate) struct FieldError {
 /// Why a request is not answered as its sender hoped. The messages are for that sender.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
+    #[error("{0}")]
+    Unauthenticated(Refusal),
+    #[error("the token must have the scope {}", .0.name())]
+    InsufficientScope(Scope),
     #[error("there is nothing at this path")]
     UnknownPath,
     #[error("this path does not take that method; see the Allow header")]
@@ -49,6 +56,14 @@ pub(crate) enum ApiError {
     TaskExists(TaskId),
     #[error("project {0} exists already")]
     ProjectExists(ProjectId),
+    #[error("task {0} is no longer in the state that If-Match names; read it again")]
+    TaskChanged(TaskId),
+    #[error("project {0} is no longer in the state that If-Match names; read it again")]
+    ProjectChanged(ProjectId),
+    #[error("{0}")]
+    IllegalMove(IllegalMove),
+    #[error("this Idempotency-Key was used for another request within 24 hours; use a new one")]
+    IdempotencyKeyReused,
     #[error("the path or the query has values that can't be used")]
     InvalidParameters(Vec<FieldError>),
     #[error("the body is not valid JSON in UTF-8")]
@@ -83,6 +98,16 @@ impl ApiError {
     /// Status, stable name and title.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
+            Self::Unauthenticated(_) => (
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "Unauthenticated",
+            ),
+            Self::InsufficientScope(_) => (
+                StatusCode::FORBIDDEN,
+                "insufficient-scope",
+                "Insufficient scope",
+            ),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown-path", "Unknown path"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -97,6 +122,17 @@ impl ApiError {
             ),
             Self::TaskExists(_) => (StatusCode::CONFLICT, "task-exists", "Task exists"),
             Self::ProjectExists(_) => (StatusCode::CONFLICT, "project-exists", "Project exists"),
+            Self::TaskChanged(_) | Self::ProjectChanged(_) => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition-failed",
+                "Precondition failed",
+            ),
+            Self::IllegalMove(_) => (StatusCode::CONFLICT, "illegal-move", "Illegal move"),
+            Self::IdempotencyKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "Idempotency key reused",
+            ),
             Self::InvalidParameters(_) => (
                 StatusCode::BAD_REQUEST,
                 "invalid-parameters",
@@ -133,10 +169,29 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// What `WWW-Authenticate` says (RFC 6750, section 3), where a token, or another one, would help.
+    fn challenge(&self) -> Option<String> {
+        let realm = r#"Bearer realm="miyabi-progress""#;
+        match self {
+            Self::Unauthenticated(refusal) if refusal.is_of_a_token() => Some(format!(
+                r#"{realm}, error="invalid_token", error_description="{refusal}""#
+            )),
+            Self::Unauthenticated(_) => Some(realm.to_owned()),
+            Self::InsufficientScope(scope) => Some(format!(
+                r#"{realm}, error="insufficient_scope", error_description="{self}", scope="{}""#,
+                scope.name()
+            )),
+            _ => None,
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     /// An answer without a body: [`render`] writes it, once the id of the request is known.
     fn into_response(self) -> Response {
         let (status, name, title) = self.kind();
+        let challenge = self.challenge().map(HeaderValue::try_from);
         let problem = Problem {
             name,
             title,
@@ -157,6 +212,9 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
             response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        if let Some(Ok(challenge)) = challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response.extensions_mut().insert(problem);
         response
@@ -256,9 +314,13 @@ pub(crate) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
 }
 
-/// The answer where a route is, but not for this method. The router adds `Allow`.
-pub(crate) async fn method_not_allowed() -> ApiError {
-    ApiError::MethodNotAllowed
+/// The answer where a route is, but not for this method. The router adds `Allow`, which is all that OPTIONS
+/// asks for.
+pub(crate) async fn method_not_allowed(method: Method) -> Result<StatusCode, ApiError> {
+    if method == Method::OPTIONS {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(ApiError::MethodNotAllowed)
 }
 
 /// The answer where a handler panicked. What it said was printed by the panic hook, for the log alone.

@@ -20,7 +20,8 @@ Examples:
   local serve --cdk deploy.log --data .local
   npx cdk deploy --progress events 2>&1 | tee deploy.log | local serve --cdk -
 
-Redis: the one at REDIS_ENDPOINT, or else a redis-server on PATH is started, or else none.";
+Redis: the one at REDIS_ENDPOINT, or else a redis-server on PATH is started, or else none.
+Tokens: not asked for, unless AUTH_MODE is set to jwt, and a key with it (AUTH_HS256_SECRET, ...).";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:
@@ -82,7 +83,7 @@ pub(crate) struct LogArgs {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) logs: LogArgs,
-    /// The address to listen on; nobody is asked who they are, so keep it to this machine
+    /// The address to listen on; unless AUTH_MODE is jwt nobody is asked who they are: keep it to this machine
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
     /// The port to listen on; 0 takes a free one

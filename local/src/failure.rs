@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use api_lambda::auth::AuthConfigError;
 use progress_collector::CollectError;
 use shared::config::ConfigError;
 use shared::error::{Source, error_chain};
@@ -43,6 +44,8 @@ pub(crate) enum Failure {
     ReadBack(#[source] StoreError),
     #[error("a setting can't be used")]
     Config(#[from] ConfigError),
+    #[error("can't tell who may come in")]
+    Auth(#[from] AuthConfigError),
     /// A log that was found and then could not be read.
     #[error("can't read the logs of {log_group}: {reason}")]
     Unread { log_group: String, reason: String },

@@ -6,7 +6,7 @@ use progress_collector::{Collector, PushedEvents, Trigger};
 use shared::error::error_chain;
 use shared::log_parser::LogKind;
 use shared::log_source::LogEvent;
-use shared::model::{Project, ProjectId, ProjectStatus, Timestamp};
+use shared::model::{Project, ProjectId, ProjectStatus, Revision, Timestamp};
 use shared::store::{ProjectStore, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
@@ -53,6 +53,7 @@ pub(crate) async fn create_project(projects: &dyn ProjectStore) {
         status: ProjectStatus::Active,
         owner: None,
         match_prefixes: vec!["Shop".to_owned()],
+        revision: Revision::default().next(),
         metrics: Default::default(),
         created_at: now,
         updated_at: now,

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use api_lambda::{ApiState, router};
+use api_lambda::auth::AuthConfigError;
+use api_lambda::{ApiState, Auth, Cors, router};
 use progress_collector::{Collector, CollectorConfig, Parts};
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{Settings, stale_after};
@@ -35,6 +36,8 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let lookup = |name: &str| std::env::var(name).ok();
     let settings = Settings::new(&lookup);
     let stale_after = stale_after(&settings)?;
+    let auth = auth(&settings)?;
+    let cors = Cors::from_settings(&settings)?;
 
     let dynamodb = EmbeddedDynamoDb::start(0, data.as_ref()).await?;
     let cache = LocalCache::start(&settings, args.no_redis).await?;
@@ -56,13 +59,10 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
         ..CollectorConfig::default()
     };
     let collector = Collector::new(parts, config);
-    let api = router(ApiState::new(
-        tasks,
-        projects.clone(),
-        cache.task_cache(),
-        stale_after,
-    ));
-    let outcome = match announce(args, address, &cache, &source) {
+    let asks = !auth.is_none();
+    let state = ApiState::new(tasks, projects.clone(), cache.task_cache(), stale_after);
+    let api = router(state, auth, cors);
+    let outcome = match announce(args, address, &cache, &source, asks) {
         Ok(()) => tokio::select! {
             served = async { axum::serve(listener, api).await } => served.map_err(Failure::Api),
             asked = shutdown.asked() => asked.map_err(Failure::Signals),
@@ -72,6 +72,14 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     };
     cache.stop().await;
     outcome
+}
+
+/// Nobody is asked who they are, unless the environment says so: this is for a laptop.
+fn auth(settings: &Settings<'_>) -> Result<Auth, AuthConfigError> {
+    match settings.optional("AUTH_MODE") {
+        None => Ok(Auth::none()),
+        Some(_) => Auth::from_settings(settings),
+    }
 }
 
 fn has_logs(args: &ServeArgs) -> bool {
@@ -99,6 +107,7 @@ fn announce(
     address: SocketAddr,
     cache: &LocalCache,
     source: &FileLogSource,
+    asks: bool,
 ) -> Result<(), Failure> {
     let mut text = format!("Miyabi Progress is on http://{address}\n");
     let mut say = |what: &str, value: &str| text.push_str(&format!("  {what:<6}{value}\n"));
@@ -132,8 +141,17 @@ fn announce(
         Some(directory) => say("Data", &directory.display().to_string()),
         None => say("Data", "in memory, gone at the end; --data DIR keeps it"),
     }
-    say("Try", &format!("curl -s http://{address}/api/tasks"));
-    if !args.host.is_loopback() {
+    if asks {
+        say("Auth", "tokens are asked for: AUTH_MODE is jwt");
+        let header = r#"-H "Authorization: Bearer $TOKEN""#;
+        say(
+            "Try",
+            &format!("curl -s http://{address}/api/tasks {header}"),
+        );
+    } else {
+        say("Try", &format!("curl -s http://{address}/api/tasks"));
+    }
+    if !asks && !args.host.is_loopback() {
         say(
             "Note",
             "anyone who can reach this address may read and write: nobody is asked who they are",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use shared::cache::TaskCache;
 use shared::checkpoint::CheckpointStore;
 use shared::config::{ConfigError, Settings};
+use shared::event_sink::EventSink;
 use shared::log_parser::LogKind;
 use shared::log_source::LogSource;
 use shared::model::Timestamp;
@@ -130,6 +131,8 @@ pub struct Collector {
     pub(crate) config: CollectorConfig,
     pub(crate) matcher: ProjectMatcher,
     pub(crate) write_through: WriteThrough,
+    /// Who is told of transitions, if anyone is.
+    pub(crate) events: Option<Arc<dyn EventSink>>,
 }
 
 impl Collector {
@@ -143,6 +146,16 @@ impl Collector {
             config,
             matcher,
             write_through,
+            events: None,
+        }
+    }
+
+    /// The same collector, which tells `events` of the transitions that the tasks table's stream has.
+    #[must_use]
+    pub fn with_event_sink(self, events: Arc<dyn EventSink>) -> Self {
+        Self {
+            events: Some(events),
+            ..self
         }
     }
 
@@ -167,8 +180,23 @@ impl Collector {
                 end,
             } => self.backfill(&log_group, start, end, now, deadline).await?,
             Trigger::Push(events) => self.push(&events, now).await?,
+            Trigger::Stream(records) => self.notify(&records, deadline).await,
         };
         summary.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(events) = &summary.events {
+            info!(
+                trigger = summary.trigger,
+                records = events.records,
+                unreadable = events.unreadable,
+                events_sent = events.sent,
+                events_failed = events.failed,
+                events_rejected = events.rejected,
+                requests = events.requests,
+                duration_ms = summary.duration_ms,
+                "notified"
+            );
+            return Ok(summary);
+        }
         let totals = summary.totals();
         info!(
             trigger = summary.trigger,

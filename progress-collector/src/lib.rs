@@ -3,12 +3,15 @@
 //! One handler, several triggers, all ending in the same fold: a [`Trigger`] names the events to read, lines
 //! become observations in a batch of ledgers, and each task that they change is written. The
 //! order of writes is DynamoDB, Redis, checkpoint: whatever is interrupted is read again, and reading
-//! again is harmless.
+//! again is harmless. What is written comes back by the tasks table's stream, the one trigger that is of
+//! another kind: the transitions among its records are told to others.
 
+mod answer;
 mod batch;
 mod collector;
 mod fallback;
 mod metrics;
+mod notify;
 mod projects;
 mod push;
 mod save;
@@ -25,9 +28,10 @@ use serde_json::Value;
 use shared::model::Timestamp;
 use tokio::time::Instant;
 
+pub use answer::{Answer, RecordFailure};
 pub use collector::{CollectError, Collector, CollectorConfig, LogGroup, Parts};
 pub use metrics::write_metrics;
-pub use summary::{GroupSummary, Summary};
+pub use summary::{EventsSummary, GroupSummary, Summary};
 pub use trigger::{InvalidTrigger, PushedEvents, Trigger, parse_trigger};
 
 /// Why an invocation has failed.

@@ -3,7 +3,7 @@
 use std::{env, io};
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use progress_collector::{invoke, wiring};
+use progress_collector::{Answer, invoke, wiring};
 use serde_json::Value;
 use shared::config::Settings;
 use shared::telemetry;
@@ -17,7 +17,8 @@ async fn main() -> Result<(), Error> {
     let collector = &wiring::connect(&Settings::new(&lookup)).await?;
     run(service_fn(async move |event: LambdaEvent<Value>| {
         let (event, context) = event.into_parts();
-        invoke(collector, &event, context.deadline, &mut io::stdout()).await
+        let summary = invoke(collector, &event, context.deadline, &mut io::stdout()).await;
+        summary.map(Answer::of)
     }))
     .await
 }

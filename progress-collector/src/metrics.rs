@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 use shared::model::Timestamp;
 
-use crate::summary::{GroupSummary, Summary};
+use crate::summary::{EventsSummary, GroupSummary, Summary};
 
 /// The namespace of the metrics.
 const NAMESPACE: &str = "MiyabiProgress";
@@ -14,7 +14,8 @@ const NAMESPACE: &str = "MiyabiProgress";
 const SERVICE: &str = "progress-collector";
 
 /// Writes the metrics of an invocation that was asked for at `at`: a line for each log group, as a line has one
-/// value of each metric. Those of the service as a whole are the sums over its lines.
+/// value of each metric, or one for the records of a stream. Those of the service as a whole are the sums over its
+/// lines.
 ///
 /// # Errors
 ///
@@ -22,7 +23,12 @@ const SERVICE: &str = "progress-collector";
 pub fn write_metrics(summary: &Summary, at: Timestamp, output: &mut impl Write) -> io::Result<()> {
     let mut lines = String::new();
     for group in &summary.groups {
-        lines.push_str(&document(group, at).to_string());
+        let log_group = Some(group.log_group.as_str());
+        lines.push_str(&document(&values(group), log_group, at).to_string());
+        lines.push('\n');
+    }
+    if let Some(events) = &summary.events {
+        lines.push_str(&document(&event_values(events), None, at).to_string());
         lines.push('\n');
     }
     // At once, so that no other line comes between.
@@ -30,31 +36,39 @@ pub fn write_metrics(summary: &Summary, at: Timestamp, output: &mut impl Write) 
     output.flush()
 }
 
-/// The document of one log group.
-fn document(group: &GroupSummary, at: Timestamp) -> Value {
-    let values = values(group);
+/// Name, unit and value of a metric.
+type Metric = (&'static str, &'static str, u64);
+
+/// The document of some metrics, which are the service's and, if they are of one, a log group's.
+fn document(values: &[Metric], log_group: Option<&str>, at: Timestamp) -> Value {
     let metrics: Vec<Value> = values
         .iter()
         .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}))
         .collect();
     let mut document = Map::new();
+    let dimensions = match log_group {
+        Some(_) => json!([["Service"], ["Service", "LogGroup"]]),
+        None => json!([["Service"]]),
+    };
     let directive = json!({
         "Namespace": NAMESPACE,
-        "Dimensions": [["Service"], ["Service", "LogGroup"]],
+        "Dimensions": dimensions,
         "Metrics": metrics,
     });
     let header = json!({"Timestamp": at.as_millis(), "CloudWatchMetrics": [directive]});
     document.insert("_aws".to_owned(), header);
     document.insert("Service".to_owned(), SERVICE.into());
-    document.insert("LogGroup".to_owned(), group.log_group.as_str().into());
+    if let Some(log_group) = log_group {
+        document.insert("LogGroup".to_owned(), log_group.into());
+    }
     for (name, _, value) in values {
-        document.insert(name.to_owned(), value.into());
+        document.insert((*name).to_owned(), (*value).into());
     }
     Value::Object(document)
 }
 
-/// Name, unit and value of each metric. How far the logs are behind is unknown where no event was read.
-fn values(group: &GroupSummary) -> Vec<(&'static str, &'static str, u64)> {
+/// The metrics of a log group. How far the logs are behind is unknown where no event was read.
+fn values(group: &GroupSummary) -> Vec<Metric> {
     let mut values = vec![
         ("EventsRead", "Count", group.events),
         ("LinesParsed", "Count", group.lines_parsed),
@@ -71,15 +85,27 @@ fn values(group: &GroupSummary) -> Vec<(&'static str, &'static str, u64)> {
     values
 }
 
+/// The metrics of the records of a stream.
+fn event_values(events: &EventsSummary) -> Vec<Metric> {
+    vec![
+        ("EventsSent", "Count", events.sent),
+        ("EventsFailed", "Count", events.failed + events.rejected),
+        ("RecordsUnreadable", "Count", events.unreadable),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn written(groups: Vec<GroupSummary>) -> Vec<Value> {
-        let summary = Summary::new("sweep", groups);
+        written_of(&Summary::new("sweep", groups))
+    }
+
+    fn written_of(summary: &Summary) -> Vec<Value> {
         let mut output = Vec::new();
         write_metrics(
-            &summary,
+            summary,
             Timestamp::from_millis(1_795_255_200_123),
             &mut output,
         )
@@ -135,6 +161,38 @@ mod tests {
             "CollectorLagMs": 1_500,
         });
         assert_eq!(written(vec![group]), [expected]);
+    }
+
+    #[test]
+    fn records_of_a_stream_are_one_document_of_the_service() {
+        let summary = Summary::of_events(EventsSummary {
+            records: 9,
+            unreadable: 1,
+            sent: 5,
+            failed: 2,
+            rejected: 1,
+            ..EventsSummary::default()
+        });
+        let count = |name: &str| json!({"Name": name, "Unit": "Count"});
+        let expected = json!({
+            "_aws": {
+                "Timestamp": 1_795_255_200_123_i64,
+                "CloudWatchMetrics": [{
+                    "Namespace": "MiyabiProgress",
+                    "Dimensions": [["Service"]],
+                    "Metrics": [
+                        count("EventsSent"),
+                        count("EventsFailed"),
+                        count("RecordsUnreadable"),
+                    ],
+                }],
+            },
+            "Service": "progress-collector",
+            "EventsSent": 5,
+            "EventsFailed": 3,
+            "RecordsUnreadable": 1,
+        });
+        assert_eq!(written_of(&summary), [expected]);
     }
 
     #[test]

@@ -89,9 +89,7 @@ impl Collector {
         }
         let saves = by_task.into_iter().map(|(task_id, gathered)| {
             let mut stored = records.readable.iter();
-            let stored = stored
-                .find(|record| record.task.task_id == task_id)
-                .cloned();
+            let stored = stored.find(|record| record.task_id == task_id).cloned();
             self.save_task(task_id, gathered, stored)
         });
         let saves: Vec<_> = stream::iter(saves)
@@ -167,9 +165,9 @@ impl Collector {
             else {
                 return Ok(None);
             };
-            let previous = stored.as_ref().map(|record| &record.task);
+            let previous = stored.as_ref().and_then(|record| record.task.as_ref());
             match self.parts.tasks.save(previous, &next, Some(&ledger)).await {
-                Ok(()) => return Ok(Some((stored.map(|record| record.task), next))),
+                Ok(()) => return Ok(Some((previous.cloned(), next))),
                 Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
                     tokio::time::sleep(CONFLICT_WAIT * attempt).await;
                     attempt += 1;
@@ -191,18 +189,18 @@ impl Collector {
         let mut ledger = stored
             .map(|record| record.ledger.clone())
             .unwrap_or_default();
-        let is_adopted = stored.is_some() && ledger.is_empty();
+        let previous = stored.and_then(|record| record.task.as_ref());
+        let adopted = previous.filter(|_| ledger.is_empty());
         for (_, said) in gathered {
             ledger.merge(said);
         }
-        if is_adopted {
-            ledger.mark_adopted();
+        if let Some(adopted) = adopted {
+            ledger.adopt(adopted);
         }
         ledger.trim();
         if stored.is_some_and(|record| record.ledger == ledger) {
             return Ok(None);
         }
-        let previous = stored.map(|record| &record.task);
         let Some(origin) = origin_of(previous, gathered) else {
             return Ok(None);
         };
@@ -211,6 +209,15 @@ impl Collector {
         };
         if next.project_id.is_none() {
             next.project_id = self.matcher.project_of(&next).await?;
+        }
+        // What is known of earlier runs is asked for once, when a run is first heard of or has another name.
+        let is_same = |previous: &Task| {
+            previous.run == next.run
+                && previous.task_name == next.task_name
+                && previous.started_at.is_some()
+        };
+        if !next.status.is_terminal() && !previous.is_some_and(is_same) {
+            next.usual_duration_ms = self.parts.tasks.usual_duration_ms(&next).await?;
         }
         Ok(Some((next, ledger)))
     }
@@ -254,7 +261,7 @@ impl Target {
     /// The task that the target is, of those that exist.
     fn resolve(&self, existing: &[TaskRecord]) -> TaskId {
         let mut candidates = self.candidates();
-        let exists = |id: &TaskId| existing.iter().any(|record| record.task.task_id == *id);
+        let exists = |id: &TaskId| existing.iter().any(|record| record.task_id == *id);
         let first = candidates
             .iter()
             .position(exists)

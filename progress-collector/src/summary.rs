@@ -6,10 +6,13 @@ use shared::model::Timestamp;
 /// What an invocation has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// `sweep`, `backfill` or `push`.
+    /// `sweep`, `backfill`, `push` or `stream`.
     pub trigger: &'static str,
-    /// What was done for each log group.
+    /// What was done for each log group; none for a stream.
     pub groups: Vec<GroupSummary>,
+    /// What was done for the records of a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsSummary>,
     /// Whether some log group could not be read, so that the cache was refreshed from the store instead.
     pub fallback_used: bool,
     /// How long it took, in milliseconds.
@@ -55,6 +58,26 @@ pub struct GroupSummary {
     pub error: Option<String>,
 }
 
+/// What was done for the records of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EventsSummary {
+    /// Records that were handed over.
+    pub records: u64,
+    /// Records that can't be read, now or later. The log says why.
+    pub unreadable: u64,
+    /// Events that were taken.
+    pub sent: u64,
+    /// Events that were not taken now, those after them included: they will be sent again.
+    pub failed: u64,
+    /// Events that will never be taken. The log says which.
+    pub rejected: u64,
+    /// Requests that were made.
+    pub requests: u64,
+    /// The sequence number from which on Lambda has to hand records over again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again_from: Option<String>,
+}
+
 impl GroupSummary {
     /// The summary of a log group with which nothing was done yet.
     pub(crate) fn of(log_group: &str) -> Self {
@@ -70,6 +93,14 @@ impl Summary {
         Self {
             trigger,
             groups,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn of_events(events: EventsSummary) -> Self {
+        Self {
+            trigger: "stream",
+            events: Some(events),
             ..Self::default()
         }
     }

@@ -30,6 +30,9 @@ pub enum Trigger {
     },
     /// Take what a subscription has pushed.
     Push(PushedEvents),
+    /// Tell others of the transitions among these records of the tasks table's stream. They are read one by one: one
+    /// that can't be read must not hold up the others.
+    Stream(Vec<Value>),
 }
 
 /// Events of one log stream, as a subscription pushes them.
@@ -46,8 +49,8 @@ pub struct PushedEvents {
 pub enum InvalidTrigger {
     /// It is nothing that the collector knows.
     #[error(
-        "the event is no trigger: expected a schedule, a subscription's \"awslogs\", or \
-         {{\"log_group\", \"start_time\", \"end_time\"}}"
+        "the event is no trigger: expected a schedule, a subscription's \"awslogs\", \
+         {{\"log_group\", \"start_time\", \"end_time\"}}, or \"Records\" of a DynamoDB stream"
     )]
     Unknown,
     /// A field is missing or has a wrong value.
@@ -66,7 +69,7 @@ pub enum InvalidTrigger {
 /// Finds out what an invocation's event asks for.
 ///
 /// A schedule's event, or an empty object, is a sweep; an object with a `log_group` is a backfill; one with
-/// `awslogs` is a push.
+/// `awslogs` is a push; one with `Records` of which any is DynamoDB's is a part of its stream.
 pub fn parse_trigger(event: &Value) -> Result<Trigger, InvalidTrigger> {
     let object = event.as_object().ok_or(InvalidTrigger::Unknown)?;
     if let Some(logs) = object.get("awslogs") {
@@ -77,6 +80,12 @@ pub fn parse_trigger(event: &Value) -> Result<Trigger, InvalidTrigger> {
             expected,
         })?)
         .map(Trigger::Push);
+    }
+    if let Some(Value::Array(records)) = object.get("Records") {
+        let is_of_dynamodb = |record: &Value| record["eventSource"] == "aws:dynamodb";
+        if records.iter().any(is_of_dynamodb) {
+            return Ok(Trigger::Stream(records.clone()));
+        }
     }
     let is_window = ["log_group", "start_time", "end_time"]
         .iter()
@@ -210,12 +219,22 @@ mod tests {
     }
 
     #[test]
+    fn records_of_a_stream_are_handed_on_as_they_are() {
+        let records = json!([{"eventSource": "aws:dynamodb", "dynamodb": {}}, "rubbish"]);
+        let trigger = parse_trigger(&json!({"Records": records})).unwrap();
+        let records = records.as_array().unwrap().clone();
+        assert_eq!(trigger, Trigger::Stream(records));
+    }
+
+    #[test]
     fn what_is_no_trigger_is_said_to_be_none() {
         for event in [
             json!(null),
             json!([1]),
             json!("x"),
             json!({"source": "aws.s3"}),
+            json!({"Records": []}),
+            json!({"Records": [{"eventSource": "aws:sqs"}, 7]}),
         ] {
             assert!(
                 error_of(&event).starts_with("the event is no trigger"),

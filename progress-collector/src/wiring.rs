@@ -8,6 +8,7 @@ use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig};
+use shared::event_sink::eventbridge::EventBridgeSink;
 use shared::log_source::CloudWatchLogSource;
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
@@ -36,5 +37,13 @@ pub async fn connect(settings: &Settings<'_>) -> Result<Collector, ConfigError> 
         cache,
         logs: Arc::new(CloudWatchLogSource::new(aws::cloudwatch_logs(&aws))),
     };
-    Ok(Collector::new(parts, config))
+    let collector = Collector::new(parts, config);
+    Ok(match settings.optional("EVENT_BUS_NAME") {
+        // Most cold starts are for something else: the client is made when there is an event.
+        Some(event_bus) => collector.with_event_sink(Arc::new(EventBridgeSink::new(
+            move || aws::eventbridge(&aws),
+            event_bus,
+        ))),
+        None => collector,
+    })
 }

@@ -21,6 +21,8 @@ pub(crate) const DYNAMODB_OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 const DYNAMODB_ATTEMPTS: u32 = 3;
 /// How long a call of CloudWatch Logs may take: a page is up to 1 MB, found by a search.
 const LOGS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call of EventBridge may take.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What all clients share: region, credentials, connections.
 pub async fn load_config() -> SdkConfig {
@@ -70,10 +72,73 @@ pub fn cloudwatch_logs(config: &SdkConfig) -> aws_sdk_cloudwatchlogs::Client {
     aws_sdk_cloudwatchlogs::Client::from_conf(config)
 }
 
+/// A client of EventBridge. It never tries again: the collector has its own policy for that.
+pub fn eventbridge(config: &SdkConfig) -> aws_sdk_eventbridge::Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_timeout(EVENTS_TIMEOUT)
+        .build();
+    let config = aws_sdk_eventbridge::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .build();
+    aws_sdk_eventbridge::Client::from_conf(config)
+}
+
 fn dynamodb_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(DYNAMODB_ATTEMPT_TIMEOUT)
         .operation_timeout(DYNAMODB_OPERATION_TIMEOUT)
         .build()
+}
+
+/// Whether an answer of CloudWatch Logs or EventBridge that is an error, by its code and status, may be another one
+/// next time.
+///
+/// A success that can't be understood counts as such: it was cut off, or something in between gave it. So do
+/// expired credentials: what provides them may have new ones by the next attempt.
+pub(crate) fn is_transient(code: Option<&str>, status: u16) -> bool {
+    const TRANSIENT: [&str; 10] = [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InternalException",
+        "InternalFailure",
+        "LimitExceededException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailableException",
+        "Throttling",
+        "ThrottlingException",
+    ];
+    matches!(status, 200..300 | 408 | 429 | 500..)
+        || code.is_some_and(|code| TRANSIENT.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_retried_and_nothing_else() {
+        for (code, status) in [
+            (Some("ThrottlingException"), 400),
+            (Some("ExpiredTokenException"), 400),
+            (Some("ServiceUnavailableException"), 503),
+            (None, 200),
+            (None, 500),
+            (None, 408),
+            (None, 429),
+        ] {
+            assert!(is_transient(code, status), "{code:?} {status}");
+        }
+        for (code, status) in [
+            (Some("InvalidParameterException"), 400),
+            (Some("AccessDeniedException"), 400),
+            (Some("UnrecognizedClientException"), 400),
+            (None, 400),
+        ] {
+            assert!(!is_transient(code, status), "{code:?} {status}");
+        }
+    }
 }

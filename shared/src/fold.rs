@@ -11,6 +11,7 @@
 
 mod agent;
 mod counter;
+mod edit;
 mod latest;
 mod ledger;
 mod marks;
@@ -21,6 +22,7 @@ mod task;
 mod track;
 
 pub use counter::percentage_of;
+pub use edit::{Edit, IllegalMove, shown_progress};
 pub use ledger::Ledger;
 pub use position::{InvalidPosition, Position};
 pub use report::Report;

@@ -12,6 +12,7 @@ pub mod cache;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod event_sink;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faults;
 pub mod fold;

@@ -4,6 +4,7 @@ mod ids;
 mod project;
 mod task;
 mod timestamp;
+mod transition;
 
 pub use ids::{InvalidId, ProjectId, Revision, TaskId};
 pub use project::{Metrics, MetricsDelta, Project, ProjectStatus};
@@ -12,3 +13,4 @@ pub use task::{
     Task, TaskStatus, TaskType, UnknownValue,
 };
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use transition::Transition;

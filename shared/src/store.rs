@@ -8,8 +8,11 @@ pub(crate) mod dynamodb_item;
 pub mod faulty;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
+pub mod stream_record;
 #[cfg(any(test, feature = "test-util"))]
 pub mod tables;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -57,11 +60,32 @@ pub enum StoreError {
 /// A task with all that its logs have said.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRecord {
-    /// The task's present state.
-    pub task: Task,
-    /// What the logs have said so far; empty for a task that no log reported yet.
+    /// The task's identity.
+    pub task_id: TaskId,
+    /// The task's present state; `None` once it was deleted.
+    pub task: Option<Task>,
+    /// What the logs have said so far; empty for a task that no log reported yet. It outlasts the task, so
+    /// that lines which are read again don't bring it back.
     pub ledger: Ledger,
 }
+
+/// What a request that made a task leaves behind, so that its repetition is answered like itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// What a repetition has in common with the request, at most 128 characters.
+    pub key: String,
+    /// A digest of what was asked for: a request of the same key and another digest is no repetition.
+    pub digest: String,
+    /// The task that was made.
+    pub task_id: TaskId,
+    /// The answer.
+    pub answer: String,
+    /// When the request was answered. The receipt is kept for [`RECEIPT_LIFETIME`].
+    pub made_at: Timestamp,
+}
+
+/// How long a receipt is kept.
+pub const RECEIPT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which tasks a list is of. Empty sets mean "any".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -125,17 +149,35 @@ pub struct TaskPage {
     pub next: Option<ListPosition>,
 }
 
+/// How long runs like `next` usually take, as its write over `previous` tells; `None` if it tells nothing.
+pub(crate) fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
+    let completed = |task: &Task| task.status == TaskStatus::Completed;
+    let was_completed =
+        previous.is_some_and(|previous| completed(previous) && previous.run == next.run);
+    let duration_ms = next.duration_ms.filter(|duration_ms| *duration_ms > 0)?;
+    (completed(next) && !was_completed).then(|| match next.usual_duration_ms {
+        Some(usual_ms) => usual_ms.midpoint(duration_ms),
+        None => duration_ms,
+    })
+}
+
+/// What runs have in common that are expected to take as long.
+pub(crate) fn pace_key(task: &Task) -> String {
+    format!("{}#{}", task.task_type, name_key(&task.task_name))
+}
+
 /// The durable record of tasks.
 #[async_trait]
 pub trait TaskStore: Send + Sync {
     /// Reads a task, strongly consistent; `None` if there is none.
     async fn fetch(&self, task_id: &TaskId) -> Result<Option<Task>, StoreError>;
 
-    /// Reads tasks with their ledgers, strongly consistent, in any order; those that do not exist are
+    /// Reads tasks with their ledgers, strongly consistent, in any order; those that never existed are
     /// left out.
     async fn fetch_records(&self, task_ids: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError>;
 
-    /// Writes a task, its history, and the metrics of its project, all or nothing.
+    /// Writes a task, its history, and the metrics of its project, all or nothing. If a run completes by
+    /// it, the store remembers how long such runs take.
     ///
     /// `previous` is the state that was read (`None`: the task must not exist); `next.revision` is one
     /// more. A `ledger` replaces the stored one; `None` leaves it as it is.
@@ -149,6 +191,27 @@ pub trait TaskStore: Send + Sync {
         next: &Task,
         ledger: Option<&Ledger>,
     ) -> Result<(), StoreError>;
+
+    /// Writes a new task together with `receipt`, all or nothing. If a receipt of the same key is there
+    /// already, nothing is written, and that one is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if the task exists and there is no such receipt.
+    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError>;
+
+    /// Deletes a task with its history, and takes it out of the metrics of its project. `previous` is the
+    /// state that was read; a `ledger` is what shall be left of what its logs have said.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if the stored task is no longer `previous`. If it is an error while history
+    /// is deleted, the task is gone already and the rest of its history will expire.
+    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError>;
+
+    /// How long runs like `task` have taken: of the same type and name, completed, the mean of the last
+    /// with the earlier ones' mean, in milliseconds; `None` if there were none within 90 days.
+    async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError>;
 
     /// Lists tasks newest first: at most `limit` (1 to 200) of those that stand after `after`.
     ///
@@ -189,6 +252,14 @@ pub trait ProjectStore: Send + Sync {
     ///
     /// [`StoreError::Conflict`] if it exists.
     async fn create(&self, project: &Project) -> Result<(), StoreError>;
+
+    /// Writes what a project is; its metrics stay those of its tasks. `previous` is the state that was read,
+    /// and `next.revision` is one more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if the stored project is no longer of the revision of `previous`.
+    async fn update(&self, previous: &Project, next: &Project) -> Result<(), StoreError>;
 
     /// All projects, by id. Projects are few.
     async fn list(&self) -> Result<Vec<Project>, StoreError>;

@@ -126,7 +126,7 @@ impl TaskReader {
     ) -> Result<Option<Answer>, StoreError> {
         let json = self.task_json(task_id, now).await?;
         Ok(json.map(|json| Answer {
-            validator: Validator::of_task(&json),
+            validator: Validator::of_record(&json),
             json,
         }))
     }
@@ -211,7 +211,7 @@ impl TaskReader {
         for_store(self.tasks.history(task_id, after, until, limit)).await
     }
 
-    /// A project, unless it is known under one of the validators in `known`; `None` if there is none.
+    /// A project; `None` if there is none.
     ///
     /// # Errors
     ///
@@ -219,9 +219,8 @@ impl TaskReader {
     pub async fn fetch_project(
         &self,
         project_id: &ProjectId,
-        known: &[Validator],
         now: Timestamp,
-    ) -> Result<Option<Reading>, StoreError> {
+    ) -> Result<Option<Answer>, StoreError> {
         let read = async {
             let project = self.projects.fetch(project_id).await?;
             Ok(project.map(|project| Page {
@@ -231,8 +230,15 @@ impl TaskReader {
         };
         let key = format!("project/{project_id}");
         let begin = format!(r#"{{"project_id":"{project_id}","#);
-        self.read_page(&key, begin.as_bytes(), known, now, read)
-            .await
+        let reading = self.read_page(&key, begin.as_bytes(), &[], now, read);
+        Ok(match reading.await? {
+            // Whoever changes a project names its revision.
+            Some(Reading::Answer(Answer { json, .. })) => Some(Answer {
+                validator: Validator::of_record(&json),
+                json,
+            }),
+            Some(Reading::Unchanged(_)) | None => None, // nothing was said to be known
+        })
     }
 
     /// All projects by id: `{"projects":[…]}`, unless they are known under one of the validators in

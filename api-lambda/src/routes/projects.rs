@@ -2,15 +2,18 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use shared::model::{MAX_NAME_CHARS, Metrics, Project, ProjectId, ProjectStatus, Timestamp};
+use serde_json::json;
+use shared::model::{
+    MAX_NAME_CHARS, Metrics, Project, ProjectId, ProjectStatus, Revision, Timestamp,
+};
 use shared::stopwatch::for_store;
 use shared::store::StoreError;
-use shared::task_reader::Reading;
+use shared::task_reader::{Reading, Validator};
 
-use crate::answer::created;
-use crate::etag::IfNoneMatch;
+use crate::answer::{Json, created};
+use crate::etag::{IfMatch, IfNoneMatch, tagged};
 use crate::fields::{Fields, TextRule};
 use crate::front_door::BasePath;
 use crate::parameters::{Parameters, PathId};
@@ -25,10 +28,13 @@ const MAX_PREFIXES: usize = 20;
 /// The longest of them, in characters.
 const MAX_PREFIX_CHARS: usize = 128;
 
+/// How often a write is tried against faster writers.
+const CONFLICT_ATTEMPTS: u32 = 8;
+
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/projects", get(list).post(create))
-        .route("/api/projects/{project_id}", get(show))
+        .route("/api/projects/{project_id}", get(show).patch(change))
         .route("/api/projects/{project_id}/tasks", get(list_tasks))
 }
 
@@ -51,11 +57,10 @@ async fn show(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let (validators, now) = (known.validators(), Timestamp::now());
-    let project = state.reader.fetch_project(&project_id, validators, now);
+    let project = state.reader.fetch_project(&project_id, Timestamp::now());
     let project = project.await?;
     let project = project.ok_or(ApiError::ProjectNotFound(project_id))?;
-    Ok(known.respond_to(project))
+    Ok(known.respond(project))
 }
 
 /// Tasks may name a project before it is made: these are listed as well, so the project is looked for only
@@ -70,9 +75,7 @@ async fn list_tasks(
     if let Reading::Answer(answer) = &page
         && answer.json.starts_with(br#"{"tasks":[]"#)
     {
-        let project = state
-            .reader
-            .fetch_project(&project_id, &[], Timestamp::now());
+        let project = state.reader.fetch_project(&project_id, Timestamp::now());
         let project = project.await?;
         project.ok_or(ApiError::ProjectNotFound(project_id))?;
     }
@@ -98,16 +101,92 @@ async fn create(
     // with. The project is made, whatever comes of reading it.
     let read = for_store(state.projects.fetch(&project.project_id)).await;
     let project = read.ok().flatten().unwrap_or(project);
-    Ok(created(&base, &path, state.renderer.project(&project)))
+    let json = state.renderer.project(&project);
+    let validator = Validator::of_record(&json);
+    Ok(tagged(created(&base, &path, json), &validator))
+}
+
+async fn change(
+    State(state): State<ApiState>,
+    PathId(project_id): PathId<ProjectId>,
+    parameters: Parameters,
+    if_match: IfMatch,
+    patch: Fields,
+) -> Result<Response, ApiError> {
+    parameters.finish()?;
+    let mut conflict = None;
+    for _ in 0..CONFLICT_ATTEMPTS {
+        let project = for_store(state.projects.fetch(&project_id)).await?;
+        let project = project.ok_or_else(|| ApiError::ProjectNotFound(project_id.clone()))?;
+        if !if_match.admits(project.revision) {
+            return Err(ApiError::ProjectChanged(project_id));
+        }
+        let mut next = patched(patch.clone(), &project)?;
+        if next != project {
+            next.updated_at = project.updated_at.max(Timestamp::now());
+            next.revision = project.revision.next();
+            match for_store(state.projects.update(&project, &next)).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Conflict(_)) => {
+                    conflict = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            state.write_through.project_saved().await;
+        }
+        let json = state.renderer.project(&next);
+        let validator = Validator::of_record(&json);
+        return Ok(tagged(Json(json).into_response(), &validator));
+    }
+    let conflict = conflict.unwrap_or_else(|| StoreError::Conflict(project_id.to_string()));
+    Err(ApiError::Unavailable(conflict))
+}
+
+/// `project` with a merge patch applied.
+fn patched(patch: Fields, project: &Project) -> Result<Project, ApiError> {
+    let document = json!({
+        "project_name": project.project_name,
+        "description": project.description,
+        "status": project.status,
+        "owner": project.owner,
+        "match": project.match_prefixes,
+    });
+    let document = document.as_object().cloned().unwrap_or_default();
+    let mut fields = patch.merged_into(document);
+    let status = fields.parsed("status");
+    let status = fields.require("status", status);
+    let next = parse_fields(fields, project.clone())?;
+    Ok(Project {
+        status: status.unwrap_or(project.status),
+        ..next
+    })
 }
 
 fn parse(mut fields: Fields, now: Timestamp) -> Result<Project, ApiError> {
     let project_id = fields.id("project_id");
+    let status = fields.parsed("status").unwrap_or(ProjectStatus::Active);
+    let project = Project {
+        project_id: project_id.unwrap_or_else(ProjectId::random),
+        project_name: String::new(),
+        description: None,
+        status,
+        owner: None,
+        match_prefixes: Vec::new(),
+        revision: Revision::default().next(),
+        metrics: Metrics::default(),
+        created_at: now,
+        updated_at: now,
+    };
+    parse_fields(fields, project)
+}
+
+/// `project` with the remaining fields as they are given, or absent.
+fn parse_fields(mut fields: Fields, project: Project) -> Result<Project, ApiError> {
     let project_name = fields.text("project_name", TextRule::Name(MAX_NAME_CHARS));
     let project_name = fields.require("project_name", project_name);
     let description = fields.text("description", TextRule::Message(MAX_DESCRIPTION_BYTES));
     let owner = fields.text("owner", TextRule::Name(MAX_NAME_CHARS));
-    let status = fields.parsed("status").unwrap_or(ProjectStatus::Active);
     let prefix = TextRule::Name(MAX_PREFIX_CHARS);
     let match_prefixes = fields.texts("match", MAX_PREFIXES, prefix);
     fields.finish()?;
@@ -116,14 +195,10 @@ fn parse(mut fields: Fields, now: Timestamp) -> Result<Project, ApiError> {
         return Err(ApiError::InvalidFields(Vec::new()));
     };
     Ok(Project {
-        project_id: project_id.unwrap_or_else(ProjectId::random),
         project_name,
         description,
-        status,
         owner,
         match_prefixes,
-        metrics: Metrics::default(),
-        created_at: now,
-        updated_at: now,
+        ..project
     })
 }

@@ -1,32 +1,46 @@
-//! `/api/tasks`: lists, single tasks and their history; and new tasks.
+//! `/api/tasks`: lists, single tasks and their history; new tasks, changes and deletions.
 
+mod change;
 mod new_task;
+
+use std::slice;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
-use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, TaskId, Timestamp};
+use shared::fold::Ledger;
+use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, Task, TaskId, TaskStatus, Timestamp};
 use shared::stopwatch::for_store;
-use shared::store::{ListPosition, StoreError, TaskQuery};
+use shared::store::{ListPosition, Receipt, StoreError, TaskQuery};
 use shared::task_reader::{
     Answer, ListRequest, MAX_PAGE_LIMIT, Reading, SavedTask, Validator, canonical_query,
 };
 
-use crate::answer::created;
+use self::change::Change;
+use crate::answer::{Json, created};
+use crate::auth::Principal;
 use crate::cursor::Cursor;
-use crate::etag::{IfNoneMatch, tagged};
+use crate::etag::{IfMatch, IfNoneMatch, tagged};
 use crate::fields::Fields;
 use crate::front_door::BasePath;
+use crate::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
 use crate::parameters::{Parameters, PathId};
 use crate::problem::ApiError;
 use crate::state::ApiState;
 
+/// How often a write is tried against faster writers.
+const CONFLICT_ATTEMPTS: u32 = 8;
+
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/tasks", get(list).post(create))
-        .route("/api/tasks/{task_id}", get(show))
+        .route(
+            "/api/tasks/{task_id}",
+            get(show).patch(change).delete(delete),
+        )
         .route("/api/tasks/{task_id}/history", get(history))
 }
 
@@ -103,13 +117,44 @@ async fn create(
     State(state): State<ApiState>,
     base: BasePath,
     parameters: Parameters,
+    key: IdempotencyKey,
+    sender: Principal,
     fields: Fields,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
     let now = Timestamp::now();
-    let task = new_task::parse(fields, now)?;
-    match for_store(state.tasks.save(None, &task, None)).await {
-        Ok(()) => {}
+    let digest = fields.digest();
+    let mut task = new_task::parse(fields, now)?;
+    if task.status == TaskStatus::Running {
+        task.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&task)).await?;
+    }
+    let json = state.renderer.task(&task, now);
+    let receipt = key.receipt_key(&sender.identity()).map(|key| Receipt {
+        key,
+        digest,
+        task_id: task.task_id.clone(),
+        answer: String::from_utf8_lossy(&json).into_owned(),
+        made_at: now,
+    });
+    let held = match &receipt {
+        Some(receipt) => for_store(state.tasks.create(&task, receipt)).await,
+        None => for_store(state.tasks.save(None, &task, None))
+            .await
+            .map(|()| None),
+    };
+    match held {
+        Ok(None) => {}
+        Ok(Some(held)) if receipt.is_some_and(|receipt| receipt.digest != held.digest) => {
+            return Err(ApiError::IdempotencyKeyReused);
+        }
+        Ok(Some(held)) => {
+            let mut response = made(&base, &held.task_id, held.answer.into_bytes());
+            let replayed = HeaderValue::from_static("true");
+            response
+                .headers_mut()
+                .insert(IDEMPOTENCY_REPLAYED, replayed);
+            return Ok(response);
+        }
         Err(StoreError::Conflict(_)) => return Err(ApiError::TaskExists(task.task_id)),
         Err(error) => return Err(error.into()),
     }
@@ -119,10 +164,112 @@ async fn create(
     };
     // What the cache failed to take is warned of there; the task is made all the same.
     state.write_through.tasks_saved(&[saved], now).await;
-    let path = format!("/api/tasks/{}", task.task_id);
-    let json = state.renderer.task(&task, now);
-    let validator = Validator::of_task(&json);
-    Ok(tagged(created(&base, &path, json), &validator))
+    Ok(made(&base, &task.task_id, json))
+}
+
+/// The answer to a request that has made a task.
+fn made(base: &BasePath, task_id: &TaskId, json: Vec<u8>) -> Response {
+    let validator = Validator::of_record(&json);
+    let path = format!("/api/tasks/{task_id}");
+    tagged(created(base, &path, json), &validator)
+}
+
+async fn change(
+    State(state): State<ApiState>,
+    PathId(task_id): PathId<TaskId>,
+    parameters: Parameters,
+    if_match: IfMatch,
+    patch: Fields,
+) -> Result<Response, ApiError> {
+    parameters.finish()?;
+    let mut conflict = None;
+    for _ in 0..CONFLICT_ATTEMPTS {
+        let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
+        let now = Timestamp::now();
+        let change = Change::parse(patch.clone(), &task)?;
+        let mut next = change.apply(&task, now).map_err(ApiError::IllegalMove)?;
+        if next != task {
+            let begins = task.status != next.status && next.status == TaskStatus::Running;
+            if begins && next.usual_duration_ms.is_none() {
+                next.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&next)).await?;
+            }
+            if let Some(ledger) = &mut ledger {
+                ledger.edit(&task, &change.edit, now);
+            }
+            let save = state.tasks.save(Some(&task), &next, ledger.as_ref());
+            match for_store(save).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Conflict(_)) => {
+                    conflict = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let saved = SavedTask {
+                previous: Some(&task),
+                next: &next,
+            };
+            state.write_through.tasks_saved(&[saved], now).await;
+        }
+        let json = state.renderer.task(&next, now);
+        let validator = Validator::of_record(&json);
+        return Ok(tagged(Json(json).into_response(), &validator));
+    }
+    Err(gave_up(conflict, &task_id))
+}
+
+async fn delete(
+    State(state): State<ApiState>,
+    PathId(task_id): PathId<TaskId>,
+    parameters: Parameters,
+    if_match: IfMatch,
+) -> Result<StatusCode, ApiError> {
+    parameters.finish()?;
+    let mut conflict = None;
+    for _ in 0..CONFLICT_ATTEMPTS {
+        let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
+        if let Some(ledger) = &mut ledger {
+            ledger.delete(&task, Timestamp::now());
+        }
+        match for_store(state.tasks.delete(&task, ledger.as_ref())).await {
+            Ok(()) => {
+                state.write_through.task_deleted(&task).await;
+                return Ok(StatusCode::NO_CONTENT);
+            }
+            Err(error @ StoreError::Conflict(_)) => conflict = Some(error),
+            Err(error) => {
+                // It may be deleted all the same: then it must not be served any more.
+                state.write_through.task_deleted(&task).await;
+                return Err(error.into());
+            }
+        }
+    }
+    Err(gave_up(conflict, &task_id))
+}
+
+/// A task as it is stored, with what its logs have said, if any did; in the state that the client knows.
+async fn present(
+    state: &ApiState,
+    task_id: &TaskId,
+    if_match: &IfMatch,
+) -> Result<(Task, Option<Ledger>), ApiError> {
+    let not_found = || ApiError::TaskNotFound(task_id.clone());
+    let fetch = state.tasks.fetch_records(slice::from_ref(task_id));
+    let record = for_store(fetch).await?.pop().ok_or_else(not_found)?;
+    let task = record.task.ok_or_else(not_found)?;
+    if !if_match.admits(task.revision) {
+        return Err(ApiError::TaskChanged(task_id.clone()));
+    }
+    Ok((
+        task,
+        Some(record.ledger).filter(|ledger| !ledger.is_empty()),
+    ))
+}
+
+/// The error of a write that others were faster than, each time.
+fn gave_up(conflict: Option<StoreError>, task_id: &TaskId) -> ApiError {
+    let conflict = conflict.unwrap_or_else(|| StoreError::Conflict(format!("task {task_id}")));
+    ApiError::Unavailable(conflict)
 }
 
 #[derive(Serialize)]

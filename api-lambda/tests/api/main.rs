@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod auth;
 mod cache;
+mod changes;
 mod dashboard;
 mod health;
+mod manners;
 mod paging;
 mod problems;
 mod projects;

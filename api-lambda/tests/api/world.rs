@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_lambda::{ApiState, router};
+use api_lambda::{ApiState, Auth, Cors, router};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +15,9 @@ use shared::cache::{CacheError, PageLookup, TaskCache};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Revision, Task, TaskId, Timestamp};
 use shared::store::memory::InMemoryStore;
-use shared::store::{ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
+use shared::store::{
+    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+};
 use tower::ServiceExt as _;
 
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(900);
@@ -71,10 +73,18 @@ impl World {
         Self::with_cache(Some(Arc::new(InMemoryTaskCache::new())))
     }
 
+    /// For those alone whom `auth` lets in.
+    pub(crate) fn guarded(auth: Auth) -> Self {
+        let store = Arc::new(InMemoryStore::new());
+        let state = ApiState::new(store.clone(), store.clone(), None, STALE_AFTER);
+        let router = router(state, auth, Cors::default());
+        Self { store, router }
+    }
+
     pub(crate) fn with_cache(cache: Option<Arc<dyn TaskCache>>) -> Self {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(store.clone(), store.clone(), cache, STALE_AFTER);
-        let router = router(state);
+        let router = router(state, Auth::none(), Cors::default());
         Self { store, router }
     }
 
@@ -82,7 +92,7 @@ impl World {
     pub(crate) fn with_tasks(tasks: Arc<dyn TaskStore>, cache: Option<Arc<dyn TaskCache>>) -> Self {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(tasks, store.clone(), cache, STALE_AFTER);
-        let router = router(state);
+        let router = router(state, Auth::none(), Cors::default());
         Self { store, router }
     }
 
@@ -230,6 +240,15 @@ impl TaskStore for DownStore {
         self.fail()
     }
     async fn save(&self, _: Option<&Task>, _: &Task, _: Option<&Ledger>) -> Result<(), StoreError> {
+        self.fail()
+    }
+    async fn create(&self, _: &Task, _: &Receipt) -> Result<Option<Receipt>, StoreError> {
+        self.fail()
+    }
+    async fn delete(&self, _: &Task, _: Option<&Ledger>) -> Result<(), StoreError> {
+        self.fail()
+    }
+    async fn usual_duration_ms(&self, _: &Task) -> Result<Option<u64>, StoreError> {
         self.fail()
     }
     async fn list(

@@ -15,6 +15,11 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
     command.args(arguments);
     for name in [
+        "AUTH_GATEWAY_CLAIMS",
+        "AUTH_HS256_SECRET",
+        "AUTH_JWKS",
+        "AUTH_MODE",
+        "AUTH_PUBLIC_KEY",
         "REDIS_ENDPOINT",
         "RUST_LOG",
         "STALE_AFTER_SECONDS",
@@ -61,7 +66,11 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it and reads what it prints, up to the line that begins with `last`.
     pub(crate) fn start(arguments: &[&str], last: &str) -> Self {
-        let mut command = program(arguments);
+        Self::spawn(program(arguments), last)
+    }
+
+    /// Starts what [`program`] gave and reads what it prints, up to the line that begins with `last`.
+    pub(crate) fn spawn(mut command: Command, last: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -111,14 +120,20 @@ impl Running {
         input.flush().unwrap();
     }
 
-    /// The answer to a GET request, as JSON.
-    pub(crate) fn get(&self, path: &str) -> Value {
+    /// The answer to a GET request with these headers, each with its line end, as it comes.
+    pub(crate) fn ask(&self, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(self.address("Miyabi Progress")).unwrap();
         let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The answer to a GET request, as JSON.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let answer = self.ask(path, "");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         // A body of unknown length comes in chunks; ours is known.

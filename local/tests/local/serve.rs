@@ -1,11 +1,11 @@
 //! `serve`.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
-use crate::program::{Running, run, wait_for};
+use crate::program::{Running, program, run, wait_for};
 
 fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new()
@@ -123,4 +123,60 @@ fn a_port_in_use_is_said_with_what_to_do() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains(&port) && said.contains("--port"), "{said}");
+}
+
+#[test]
+fn tokens_are_asked_for_where_the_environment_says_so() {
+    const SECRET: &str = "a-secret-for-tests-that-is-long-enough";
+    // Signed with it: {"sub":"tester","exp":9999999999,"scope":"progress:read"}.
+    const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9\
+        .eyJzdWIiOiJ0ZXN0ZXIiLCJleHAiOjk5OTk5OTk5OTksInNjb3BlIjoicHJvZ3Jlc3M6cmVhZCJ9\
+        .sfG-vvUrV6IvKOiIgtof5L8tEjzvsX1fwc5WWfLFt9Q";
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let mut command = program(&["serve", "--port", "0", "--no-redis"]);
+    command
+        .env("AUTH_MODE", "jwt")
+        .env("AUTH_HS256_SECRET", SECRET)
+        .env("RUST_LOG", "trace")
+        .stderr(File::create(&log).unwrap());
+    let program = Running::spawn(command, "End");
+    let status = |path: &str, headers: &str| {
+        let answer = program.ask(path, headers);
+        let (status, _) = answer.split_once("\r\n").unwrap();
+        status.to_owned()
+    };
+    let authorization = format!("Authorization: Bearer {TOKEN}\r\n");
+    assert_eq!(status("/api/tasks", &authorization), "HTTP/1.1 200 OK");
+    let refused = "HTTP/1.1 401 Unauthorized";
+    assert_eq!(status("/api/tasks", ""), refused);
+    let forged = authorization.replace("\r\n", "A\r\n");
+    assert_eq!(status("/api/tasks", &forged), refused);
+    assert_eq!(status("/health", ""), "HTTP/1.1 200 OK");
+    let printed = program.printed.join("\n");
+    assert!(printed.contains("Authorization: Bearer"), "{printed}");
+    assert!(program.end("INT").success());
+
+    let logged = fs::read_to_string(&log).unwrap();
+    assert!(logged.contains("a request was let in"), "{logged}");
+    let parts = TOKEN.split('.').chain([SECRET]);
+    for part in parts {
+        assert!(!logged.contains(part) && !printed.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_start_without_a_key_says_what_to_set() {
+    let mut command = program(&["serve", "--port", "0", "--no-redis"]);
+    let output = command.env("AUTH_MODE", "jwt").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    for name in [
+        "AUTH_HS256_SECRET",
+        "AUTH_PUBLIC_KEY",
+        "AUTH_JWKS",
+        "AUTH_MODE=none",
+    ] {
+        assert!(said.contains(name), "{said}");
+    }
 }

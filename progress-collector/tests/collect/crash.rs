@@ -11,7 +11,9 @@ use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::fold::Ledger;
 use shared::log_source::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
-use shared::store::{ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
+use shared::store::{
+    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::races::{block_on, config};
@@ -65,6 +67,18 @@ impl TaskStore for Mortal<dyn TaskStore> {
         let saved = self.inner.save(previous, next, ledger).await;
         self.fuse.burn().await;
         saved
+    }
+
+    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+        self.inner.create(task, receipt).await
+    }
+
+    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+        self.inner.delete(previous, ledger).await
+    }
+
+    async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
+        self.inner.usual_duration_ms(task).await
     }
 
     async fn list(

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use progress_collector::{Collector, Parts, Trigger};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
-use shared::store::{ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
+use shared::store::{
+    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+};
 
 use crate::world::{CDK, RUNNING, World, config, events, now};
 
@@ -42,6 +44,18 @@ impl TaskStore for DamagedStore {
             return Err(StoreError::Refused { operation, source });
         }
         self.0.save(previous, next, ledger).await
+    }
+
+    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+        self.0.create(task, receipt).await
+    }
+
+    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+        self.0.delete(previous, ledger).await
+    }
+
+    async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
+        self.0.usual_duration_ms(task).await
     }
 
     async fn list(

@@ -18,9 +18,10 @@ fn every_event_file_is_a_trigger() {
             Trigger::Sweep => "sweep",
             Trigger::Backfill { .. } => "backfill",
             Trigger::Push(_) => "push",
+            Trigger::Stream(_) => "stream",
         });
     }
-    for kind in ["sweep", "backfill", "push"] {
+    for kind in ["sweep", "backfill", "push", "stream"] {
         assert!(kinds.contains(&kind), "no file is a {kind}");
     }
 }

@@ -8,6 +8,7 @@ mod damaged;
 #[expect(dead_code, reason = "shared with the tests of the binary")]
 mod embedded;
 mod events;
+mod notify;
 mod races;
 mod reading;
 mod tasks;

@@ -78,6 +78,7 @@ async fn make_projects(parts: &Parts) {
             status: ProjectStatus::Active,
             owner: None,
             match_prefixes: vec![prefix.to_owned()],
+            revision: Default::default(),
             metrics: Metrics::default(),
             created_at: now(),
             updated_at: now(),

@@ -128,11 +128,12 @@ async fn a_task_belongs_to_the_project_with_the_longest_match() {
             status: ProjectStatus::Active,
             owner: None,
             match_prefixes: vec![prefix.to_owned()],
+            revision: Default::default(),
             metrics: Default::default(),
             created_at: now(),
             updated_at: now(),
         };
-        world.store.create(&project).await.unwrap();
+        ProjectStore::create(&*world.store, &project).await.unwrap();
     }
     world.logs.put(CDK, events("deploy-7", &completed()));
     world.sweep().await;
@@ -220,6 +221,7 @@ fn made_by_caller(task_id: &str) -> Task {
         updated_at: made_at,
         completed_at: None,
         duration_ms: None,
+        usual_duration_ms: None,
         metadata: None,
     }
 }

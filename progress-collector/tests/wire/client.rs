@@ -13,23 +13,35 @@ use shared::aws;
 
 /// The collector's client, asking through `http_client` whatever is at `endpoint_url`.
 pub(crate) fn client_through(http_client: impl HttpClient + 'static, endpoint_url: &str) -> Client {
+    aws::cloudwatch_logs(&config_through(http_client, endpoint_url))
+}
+
+/// What the collector makes its clients of, for asking through `http_client` whatever is at `endpoint_url`.
+pub(crate) fn config_through(
+    http_client: impl HttpClient + 'static,
+    endpoint_url: &str,
+) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "test");
-    let config = SdkConfig::builder()
+    SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(endpoint_url)
         .http_client(http_client)
-        .build();
-    aws::cloudwatch_logs(&config)
+        .build()
 }
 
 /// The collector's client, over a socket; what it is made of is the same, TLS included.
 pub(crate) fn client(endpoint_url: &str) -> Client {
+    aws::cloudwatch_logs(&config(endpoint_url))
+}
+
+/// What the collector makes its clients of, for asking over a socket.
+pub(crate) fn config(endpoint_url: &str) -> SdkConfig {
     let http_client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
-    client_through(http_client, endpoint_url)
+    config_through(http_client, endpoint_url)
 }
 
 /// The same client, whose pages have at most `page_size` events, so that a few events are many pages.

@@ -24,10 +24,10 @@ const KILLS_OF_A_BACKLOG: usize = 3;
 /// The latest moment of a death: a run of the whole backlog takes about as long.
 const LATEST_DEATH_MS: u64 = 300;
 /// How long an answer may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The process that Lambda would run; it is killed when it is dropped.
-struct Function(Child);
+pub(crate) struct Function(Child);
 
 impl Drop for Function {
     fn drop(&mut self) {
@@ -37,11 +37,22 @@ impl Drop for Function {
 }
 
 impl Function {
-    fn start(
+    pub(crate) fn start(
         runtime: &RuntimeApi,
         dynamodb: &Embedded,
         logs_endpoint: &str,
         log_group: &str,
+    ) -> Self {
+        Self::start_with(runtime, dynamodb, logs_endpoint, log_group, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(
+        runtime: &RuntimeApi,
+        dynamodb: &Embedded,
+        logs_endpoint: &str,
+        log_group: &str,
+        more: &[(&str, &str)],
     ) -> Self {
         let command = |program: &str| {
             let mut command = Command::new(program);
@@ -67,13 +78,14 @@ impl Function {
             .env("INDEX_SHARDS", "2")
             .env("FIRST_SWEEP_SECONDS", "1800")
             .env("CDK_LOG_GROUP_NAME", log_group)
+            .envs(more.iter().copied())
             .spawn();
         Self(child.unwrap())
     }
 }
 
 /// A log of many deploys, in as many streams.
-async fn backlog(name: &str, streams: usize) -> LogGroup {
+pub(crate) async fn backlog(name: &str, streams: usize) -> LogGroup {
     let names: Vec<_> = (0..streams)
         .map(|stream| format!("deploy-{stream}"))
         .collect();

@@ -46,6 +46,11 @@ impl World {
         }
     }
 
+    /// The collector alone.
+    pub(crate) fn into_collector(self) -> Collector {
+        self.collector
+    }
+
     pub(crate) async fn sweep(&self, now: Timestamp, deadline: Option<Instant>) -> Summary {
         let sweep = self.collector.handle(Trigger::Sweep, now, deadline);
         sweep.await.unwrap()

@@ -13,11 +13,13 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
+use shared::aws;
+use shared::event_sink::eventbridge::EventBridgeSink;
 use shared::log_source::CloudWatchLogSource;
 use shared::model::Timestamp;
 use tokio::time::Instant;
 
-use crate::client::client_through;
+use crate::client::{client_through, config_through};
 
 /// What becomes of a request.
 #[derive(Debug, Clone)]
@@ -101,6 +103,12 @@ impl Script {
         CloudWatchLogSource::new(client)
     }
 
+    /// The collector's sink of events, sending here.
+    pub(crate) fn event_sink(&self) -> EventBridgeSink {
+        let config = config_through(self.clone(), "http://events.test");
+        EventBridgeSink::new(move || aws::eventbridge(&config), "transitions")
+    }
+
     /// The requests since this was asked last.
     pub(crate) fn take_requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.lock().requests)
@@ -125,7 +133,8 @@ impl HttpConnector for Script {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut state = self.lock();
         let target = request.headers().get("x-amz-target");
-        assert_eq!(target, Some("Logs_20140328.FilterLogEvents"));
+        let known = ["Logs_20140328.FilterLogEvents", "AWSEvents.PutEvents"];
+        assert!(target.is_some_and(|target| known.contains(&target)));
         let body = request.body().bytes().unwrap();
         state.requests.push(Request {
             at: Instant::now(),

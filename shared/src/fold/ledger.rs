@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Position;
+use super::edit::{Edit, Edits};
 use super::latest::Latest;
 use super::marks::{Ending, Mark};
 use super::track::{Track, cut};
 use crate::log_parser::{
     AgentObservation, CdkObservation, Counter, CounterKind, Observation, Operation, StackState,
 };
+use crate::model::{Progress, Task, TaskStatus, Timestamp};
 
 /// The most names of one kind that a ledger keeps, so that hostile logs can't make it large: of more, those
 /// that were heard of last. A run of CDK has a stack or two, rarely a hundred.
@@ -45,6 +47,9 @@ pub struct Ledger {
     /// Whether someone made the task before its logs spoke: then its name is theirs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) adopted: bool,
+    /// What callers of the API have decided.
+    #[serde(default, skip_serializing_if = "Edits::is_empty")]
+    pub(super) edits: Edits,
     /// Whether the log is known to be whole: nothing will follow.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) whole_log: bool,
@@ -88,6 +93,35 @@ impl Ledger {
         self.adopted = true;
     }
 
+    /// Notes that the logs report to `task`, which someone made: what they have made of it since holds until
+    /// the log says something later.
+    pub fn adopt(&mut self, task: &Task) {
+        self.mark_adopted();
+        if task.status == TaskStatus::Pending {
+            return; // nothing was decided yet
+        }
+        let edit = Edit {
+            status: Some(task.status),
+            progress: (task.progress != Progress::default()).then_some(task.progress),
+            message: task.message.clone().map(Some),
+            phase: task.phase.clone().map(Some),
+            current_step: task.current_step.clone().map(Some),
+            task_name: None,
+        };
+        self.edits.note(&edit, task.updated_at);
+    }
+
+    /// Adds what a caller has made of `task` at `now`.
+    pub fn edit(&mut self, task: &Task, edit: &Edit, now: Timestamp) {
+        self.edits.note(edit, Edit::time(task, now));
+    }
+
+    /// Notes that `task` was deleted at `now`: of all that was said until then nothing makes a task again.
+    pub fn delete(&mut self, task: &Task, now: Timestamp) {
+        let deleted_at = Some(Edit::time(task, now));
+        self.edits.deleted_at = self.edits.deleted_at.max(deleted_at);
+    }
+
     /// Notes that the log is known to be whole, so that a stack which had only to tidy up is done.
     pub fn mark_whole_log(&mut self) {
         self.whole_log = true;
@@ -116,6 +150,7 @@ impl Ledger {
         keep_first(&mut self.arn_names);
         Latest::merge(&mut self.project_id, other.project_id.as_ref());
         self.adopted |= other.adopted;
+        self.edits.merge(&other.edits);
         self.whole_log |= other.whole_log;
     }
 
@@ -391,7 +426,6 @@ fn keep_first(names: &mut BTreeSet<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
 
     fn at(time: i64) -> Position {
         Position::outside_logs(Timestamp::from_millis(time))

@@ -21,7 +21,9 @@ pub struct TaskOrigin {
 /// The task as `ledger` has it, on top of what is stored: the revision after `previous`. `None` while the
 /// ledger tells of nothing that could be a task.
 ///
-/// What the caller of the API set (name, type, priority, metadata) stays as it is.
+/// What the caller of the API set (name, type, priority, metadata) stays as it is; what callers have decided
+/// since (see [`Edit`](super::Edit)) holds until the log says something later. A task that was deleted is none
+/// before its log begins a later run.
 pub fn fold_into_task(
     task_id: &TaskId,
     origin: &TaskOrigin,
@@ -29,6 +31,9 @@ pub fn fold_into_task(
     ledger: &Ledger,
 ) -> Option<Task> {
     let report = Report::of(ledger)?;
+    if ledger.edits.deleted_at >= Some(report.run.time()) {
+        return None;
+    }
     let started_at = report.start.time();
     let completed_at = report.end.map(super::Position::time);
     let last = completed_at.unwrap_or(report.last.time());
@@ -37,7 +42,8 @@ pub fn fold_into_task(
         .as_ref()
         .and_then(|named| named.value.parse().ok());
     let kept = previous.filter(|_| ledger.adopted);
-    Some(Task {
+    let (run, last_line) = (report.run, report.last);
+    let mut task = Task {
         task_id: task_id.clone(),
         task_name: match kept {
             Some(previous) => previous.task_name.clone(),
@@ -70,8 +76,13 @@ pub fn fold_into_task(
             .max(report.last.time()),
         completed_at,
         duration_ms: Some(last.millis_since(started_at)),
+        usual_duration_ms: previous.and_then(|previous| previous.usual_duration_ms),
         metadata: previous.and_then(|previous| previous.metadata.clone()),
-    })
+    };
+    if !ledger.edits.is_empty() {
+        ledger.edits.apply(&mut task, run, last_line);
+    }
+    Some(task)
 }
 
 fn project_of(previous: Option<&Task>) -> Option<ProjectId> {

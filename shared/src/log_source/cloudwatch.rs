@@ -8,6 +8,7 @@ use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
+use crate::aws::is_transient;
 use crate::model::Timestamp;
 
 /// Reads log groups by `FilterLogEvents`: pages of at most 1 MB or 10,000 events, about five a second for an
@@ -84,53 +85,5 @@ fn classify(log_group: &str, error: SdkError<FilterLogEventsError>) -> LogSource
     LogSourceError::Unavailable {
         log_group,
         source: Box::new(error),
-    }
-}
-
-/// Whether an answer that is an error may be another one next time.
-///
-/// A success that can't be understood counts as such: it was cut off, or something in between gave it. So do
-/// expired credentials: what provides them may have new ones by the next attempt.
-fn is_transient(code: Option<&str>, status: u16) -> bool {
-    const TRANSIENT: [&str; 9] = [
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InternalFailure",
-        "LimitExceededException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailableException",
-        "Throttling",
-        "ThrottlingException",
-    ];
-    matches!(status, 200..300 | 408 | 429 | 500..)
-        || code.is_some_and(|code| TRANSIENT.contains(&code))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_pass_is_retried_and_nothing_else() {
-        for (code, status) in [
-            (Some("ThrottlingException"), 400),
-            (Some("ExpiredTokenException"), 400),
-            (Some("ServiceUnavailableException"), 503),
-            (None, 200),
-            (None, 500),
-            (None, 408),
-            (None, 429),
-        ] {
-            assert!(is_transient(code, status), "{code:?} {status}");
-        }
-        for (code, status) in [
-            (Some("InvalidParameterException"), 400),
-            (Some("AccessDeniedException"), 400),
-            (Some("UnrecognizedClientException"), 400),
-            (None, 400),
-        ] {
-            assert!(!is_transient(code, status), "{code:?} {status}");
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::task::{UnknownValue, named};
-use super::{ProjectId, Task, TaskStatus, Timestamp};
+use super::{ProjectId, Revision, Task, TaskStatus, Timestamp};
 
 named! {
     /// Whether work on a project goes on.
@@ -40,6 +40,9 @@ pub struct Project {
     /// Prefixes of stack names and log streams that make a task belong to it.
     #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
     pub match_prefixes: Vec<String>,
+    /// How often the project was written; metrics do not count.
+    #[serde(default)]
+    pub revision: Revision,
     /// How its tasks fare; exact.
     pub metrics: Metrics,
     /// When it was made.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,17 @@ impl TaskStatus {
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
+
+    /// Whether a task of this status may become one of status `next` within its run: what has ended stays
+    /// so, and what has begun is not pending again, unless it was blocked.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            _ if self == next => true,
+            Self::Pending | Self::Blocked => true,
+            Self::Running => next != Self::Pending,
+            Self::Completed | Self::Failed | Self::Cancelled => false,
+        }
+    }
 }
 
 named! {
@@ -124,7 +136,7 @@ named! {
 }
 
 /// How far something is. What is not known is `null` on the wire.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
     /// Steps done, as last printed. May exceed `total`: CloudFormation's total is an estimate.
@@ -136,6 +148,20 @@ pub struct Progress {
     /// 0 to 100, rounded down; 100 only once completed, and never falling while a run goes forward.
     #[serde(default)]
     pub percentage: Option<u8>,
+}
+
+impl Progress {
+    /// How much is done, in thousandths, below 1000; `None` while it is unknown or nothing is left.
+    fn done_per_mille(&self) -> Option<u64> {
+        let exact = match (self.current, self.total) {
+            (Some(current), Some(total)) if total > 0 => {
+                let done = u128::from(current) * 1000 / u128::from(total);
+                u64::try_from(done).ok()
+            }
+            _ => self.percentage.map(|percentage| u64::from(percentage) * 10),
+        };
+        exact.filter(|done| *done < 1000)
+    }
 }
 
 /// One stack of a CDK run.
@@ -214,6 +240,10 @@ pub struct Task {
     /// Milliseconds from the start to the end, or to the last event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// How long runs like this one usually take, in milliseconds: known when it began, from earlier runs of the
+    /// same type and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_duration_ms: Option<u64>,
     /// The caller's own object, at most [`MAX_METADATA_BYTES`] bytes of JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
@@ -224,7 +254,51 @@ impl Task {
     pub fn is_stale(&self, now: Timestamp, stale_after_ms: u64) -> bool {
         self.status == TaskStatus::Running && now.millis_since(self.updated_at) > stale_after_ms
     }
+
+    /// When the run will end if it goes on as it did up to its last event, and as earlier runs have; `None`
+    /// while that can't be told.
+    ///
+    /// Its own pace counts by how much of it is done, and earlier runs count for the rest: at the beginning a
+    /// run tells little of itself. Without earlier runs it must have come some way first.
+    pub fn eta(&self) -> Option<Timestamp> {
+        if self.status != TaskStatus::Running {
+            return None;
+        }
+        let spent_ms = self.updated_at.millis_since(self.started_at?);
+        let own_ms = self.progress.done_per_mille().and_then(|done| {
+            let rest = u128::from(spent_ms) * u128::from(1000 - done);
+            rest.checked_div(u128::from(done))
+        });
+        // What takes longer than usual tells nothing of how much longer.
+        let usual_ms = self
+            .usual_duration_ms
+            .and_then(|usual_ms| usual_ms.checked_sub(spent_ms))
+            .map(u128::from);
+        let done = self.progress.done_per_mille().unwrap_or(0);
+        let left_ms = match (own_ms, usual_ms) {
+            (Some(own_ms), Some(usual_ms)) => {
+                let done = u128::from(done);
+                (own_ms.saturating_mul(done) + usual_ms.saturating_mul(1000 - done)) / 1000
+            }
+            (Some(own_ms), None) => {
+                let tells = done >= LEAST_DONE_PER_MILLE && spent_ms >= LEAST_SPENT_MS;
+                tells.then_some(own_ms)?
+            }
+            (None, usual_ms) => usual_ms?,
+        };
+        let left_ms = u64::try_from(left_ms)
+            .ok()
+            .filter(|left| *left <= MOST_LEFT_MS)?;
+        Some(self.updated_at.after(Duration::from_millis(left_ms)))
+    }
 }
+
+/// How much must be done, in thousandths, before a run's own pace tells when it ends.
+const LEAST_DONE_PER_MILLE: u64 = 100;
+/// How long a run must have taken before that, in milliseconds.
+const LEAST_SPENT_MS: u64 = 5_000;
+/// An end that is further away than this, in milliseconds, is a guess: 7 days.
+const MOST_LEFT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// One change of a task's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
+use super::{
+    ListPosition, ProjectStore, RECEIPT_LIFETIME, Receipt, StoreError, TaskPage, TaskQuery,
+    TaskStore,
+};
 use crate::checkpoint::{Checkpoint, CheckpointStore, Resume};
 use crate::fold::Ledger;
 use crate::model::{
@@ -49,7 +52,13 @@ macro_rules! store_conformance {
             a_task_is_listed_once_where_it_is_now,
             metrics_follow_every_write,
             metrics_count_tasks_that_came_before_the_project,
+            a_deleted_task_is_gone_and_what_its_logs_said_is_not,
+            a_task_without_logs_is_deleted_without_a_trace,
+            a_receipt_is_left_once,
+            a_receipt_is_not_left_where_no_task_is_made,
+            completed_runs_tell_how_long_such_runs_take,
             a_project_is_made_once,
+            a_project_is_changed_at_the_revision_that_was_read,
             projects_are_listed_by_id,
             a_checkpoint_never_goes_back,
             an_unfinished_window_is_kept_until_it_is_finished,
@@ -95,6 +104,7 @@ pub fn new_task(id: &str) -> Task {
         updated_at: moment(0),
         completed_at: None,
         duration_ms: None,
+        usual_duration_ms: None,
         metadata: None,
     }
 }
@@ -117,6 +127,7 @@ pub fn new_project(id: &str) -> Project {
         status: ProjectStatus::Active,
         owner: None,
         match_prefixes: Vec::new(),
+        revision: Revision(1),
         metrics: Metrics::default(),
         created_at: moment(0),
         updated_at: moment(0),
@@ -158,6 +169,7 @@ fn full_task(id: &str) -> Task {
         started_at: Some(moment(1)),
         completed_at: Some(moment(2)),
         duration_ms: Some(u64::MAX),
+        usual_duration_ms: Some(u64::MAX),
         metadata: metadata.as_object().cloned(),
         ..new_task(id)
     }
@@ -179,7 +191,7 @@ async fn ledger_of(tasks: &dyn TaskStore, task: &Task) -> Ledger {
     let mut records = records.await.unwrap();
     assert_eq!(records.len(), 1, "{records:?}");
     let record = records.remove(0);
-    assert_eq!(record.task, *task);
+    assert_eq!(record.task.as_ref(), Some(task));
     record.ledger
 }
 
@@ -338,10 +350,7 @@ pub async fn many_records_are_read_at_once(stores: Stores) {
     let records = stores.tasks.fetch_records(&asked).await.unwrap();
     let with_ledger = records.iter().filter(|record| !record.ledger.is_empty());
     assert_eq!(with_ledger.count(), 60);
-    let mut found: Vec<TaskId> = records
-        .into_iter()
-        .map(|record| record.task.task_id)
-        .collect();
+    let mut found: Vec<TaskId> = records.into_iter().map(|record| record.task_id).collect();
     found.sort_unstable();
     task_ids.sort_unstable();
     assert_eq!(found, task_ids);
@@ -586,6 +595,168 @@ pub async fn metrics_count_tasks_that_came_before_the_project(stores: Stores) {
     stores.projects.create(&project).await.unwrap();
     let metrics = metrics_of(&*stores.projects, "p").await;
     assert_eq!(metrics, recount(&[&task], &project_id("p")));
+}
+
+/// A deleted task is nowhere, but for its ledger; and its id is free for another.
+pub async fn a_deleted_task_is_gone_and_what_its_logs_said_is_not(stores: Stores) {
+    let tasks = &*stores.tasks;
+    stores.projects.create(&new_project("p")).await.unwrap();
+    let mut first = new_task("t");
+    first.project_id = Some(project_id("p"));
+    let mut task = next_of(&first, |task| task.progress.current = Some(1));
+    let ledger = some_ledger();
+    tasks.save(None, &first, Some(&ledger)).await.unwrap();
+    tasks.save(Some(&first), &task, None).await.unwrap();
+    for _ in 0..60 {
+        // More than one request takes.
+        let next = next_of(&task, |task| {
+            task.progress.current = task.progress.current.map(|n| n + 1)
+        });
+        tasks.save(Some(&task), &next, None).await.unwrap();
+        task = next;
+    }
+    let stale = tasks.delete(&first, Some(&ledger)).await;
+    assert!(is_conflict(&stale), "{stale:?}");
+    assert_eq!(whole_history(tasks, &task).await.len(), 62);
+    let mut left = some_ledger();
+    left.delete(&task, moment(99));
+    tasks.delete(&task, Some(&left)).await.unwrap();
+
+    let ids = std::slice::from_ref(&task.task_id);
+    assert_eq!(tasks.fetch(&task.task_id).await.unwrap(), None);
+    assert_eq!(list(tasks, &TaskQuery::default()).await, []);
+    assert_eq!(whole_history(tasks, &task).await, []);
+    let metrics = metrics_of(&*stores.projects, "p").await;
+    assert_eq!(metrics, Metrics::default());
+    let records = tasks.fetch_records(ids).await.unwrap();
+    assert_eq!(records.len(), 1);
+    assert_eq!((&records[0].task, &records[0].ledger), (&None, &left));
+    let again = tasks.delete(&task, Some(&left)).await;
+    assert!(is_conflict(&again), "{again:?}");
+    let written = tasks.save(Some(&task), &next_of(&task, |_| {}), None).await;
+    assert!(is_conflict(&written), "{written:?}");
+
+    tasks.save(None, &first, None).await.unwrap();
+    assert_eq!(ledger_of(tasks, &first).await, Ledger::default());
+    assert_eq!(whole_history(tasks, &first).await.len(), 1);
+    assert_eq!(list(tasks, &TaskQuery::default()).await, [first]);
+}
+
+/// What logs never reported they can't bring back.
+pub async fn a_task_without_logs_is_deleted_without_a_trace(stores: Stores) {
+    let task = new_task("t");
+    stores.tasks.save(None, &task, None).await.unwrap();
+    stores.tasks.delete(&task, None).await.unwrap();
+    let ids = std::slice::from_ref(&task.task_id);
+    assert_eq!(stores.tasks.fetch_records(ids).await.unwrap(), []);
+    assert_eq!(stores.tasks.fetch(&task.task_id).await.unwrap(), None);
+    stores.tasks.save(None, &task, None).await.unwrap();
+}
+
+fn receipt(key: &str, task: &Task) -> Receipt {
+    Receipt {
+        key: key.to_owned(),
+        digest: format!("digest of {}", task.task_id),
+        task_id: task.task_id.clone(),
+        answer: r#"{"task_id":"進捗"}"#.to_owned(),
+        made_at: Timestamp::now(),
+    }
+}
+
+/// A request that is repeated finds the receipt of the first time, also where the task is there already.
+pub async fn a_receipt_is_left_once(stores: Stores) {
+    let tasks = &*stores.tasks;
+    let (one, other) = (new_task("one"), new_task("other"));
+    let first = receipt("key", &one);
+    assert_eq!(tasks.create(&one, &first).await.unwrap(), None);
+    for task in [&one, &other] {
+        let again = tasks.create(task, &receipt("key", task)).await.unwrap();
+        assert_eq!(again.as_ref(), Some(&first));
+    }
+    assert_eq!(tasks.fetch(&other.task_id).await.unwrap(), None);
+    assert_eq!(tasks.fetch(&one.task_id).await.unwrap(), Some(one));
+    let late = Receipt {
+        made_at: first.made_at.after(RECEIPT_LIFETIME),
+        ..receipt("key", &other)
+    };
+    assert_eq!(tasks.create(&other, &late).await.unwrap(), None);
+    assert_eq!(tasks.fetch(&other.task_id).await.unwrap(), Some(other));
+}
+
+/// A request that fails may be tried again.
+pub async fn a_receipt_is_not_left_where_no_task_is_made(stores: Stores) {
+    let tasks = &*stores.tasks;
+    let (one, other) = (new_task("one"), new_task("other"));
+    tasks.save(None, &one, None).await.unwrap();
+    let refused = tasks.create(&one, &receipt("key", &one)).await;
+    assert!(is_conflict(&refused), "{refused:?}");
+    let made = tasks.create(&other, &receipt("key", &other)).await;
+    assert_eq!(made.unwrap(), None);
+}
+
+/// Of completed runs of one type and name the mean counts; of others nothing.
+pub async fn completed_runs_tell_how_long_such_runs_take(stores: Stores) {
+    let tasks = &*stores.tasks;
+    let usual = async |task: &Task| tasks.usual_duration_ms(task).await.unwrap();
+    let complete = async |id: &str, usual_ms, duration_ms| {
+        let mut task = new_task(id);
+        task.task_name = "Deploy · Api".to_owned();
+        task.usual_duration_ms = usual_ms;
+        tasks.save(None, &task, None).await.unwrap();
+        let done = next_of(&task, |task| {
+            task.status = TaskStatus::Completed;
+            task.duration_ms = Some(duration_ms);
+        });
+        tasks.save(Some(&task), &done, None).await.unwrap();
+        // A later change of a run that is over tells nothing.
+        let edited = next_of(&done, |task| task.duration_ms = Some(1));
+        tasks.save(Some(&done), &edited, None).await.unwrap();
+        edited
+    };
+    let first = complete("first", None, 4000).await;
+    assert_eq!(usual(&first).await, Some(4000));
+    let second = complete("second", Some(4000), 2000).await;
+    assert_eq!(usual(&second).await, Some(3000));
+    assert_eq!(usual(&new_task("other")).await, None);
+    let other_type = Task {
+        task_type: TaskType::Other,
+        ..second.clone()
+    };
+    assert_eq!(usual(&other_type).await, None);
+    assert_eq!(list(tasks, &TaskQuery::default()).await.len(), 2);
+}
+
+/// A change that builds on what is no longer true is a conflict, and none touches the metrics.
+pub async fn a_project_is_changed_at_the_revision_that_was_read(stores: Stores) {
+    let projects = &*stores.projects;
+    let mut first = new_project("p");
+    first.description = Some("All of it".to_owned());
+    first.owner = Some("雅".to_owned());
+    let absent = projects.update(&first, &first).await;
+    assert!(is_conflict(&absent), "{absent:?}");
+    projects.create(&first).await.unwrap();
+    let mut task = new_task("t");
+    task.project_id = Some(project_id("p"));
+    stores.tasks.save(None, &task, None).await.unwrap();
+    let next = Project {
+        project_name: "Another name".to_owned(),
+        description: None,
+        owner: None,
+        status: ProjectStatus::Archived,
+        match_prefixes: vec!["Prod".to_owned()],
+        revision: first.revision.next(),
+        updated_at: moment(5),
+        ..first.clone()
+    };
+    projects.update(&first, &next).await.unwrap();
+    let stale = projects.update(&first, &next).await;
+    assert!(is_conflict(&stale), "{stale:?}");
+    let stored = projects.fetch(&first.project_id).await.unwrap();
+    let expected = Project {
+        metrics: recount(&[&task], &project_id("p")),
+        ..next
+    };
+    assert_eq!(stored, Some(expected));
 }
 
 /// A project is read as it was made, and not made again.

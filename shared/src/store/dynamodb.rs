@@ -5,6 +5,7 @@
 //! consistent; lists are merged from index partitions and no list scans the tasks.
 
 mod error;
+mod history;
 mod list;
 mod projects;
 mod save;
@@ -15,20 +16,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, TransactWriteItem};
 use futures::future::try_join_all;
 use tokio::time::sleep;
 
 pub use self::projects::DynamoDbProjectStore;
 
 pub(crate) use self::error::{corrupt, store_error};
-use self::save::{backoff, put, refused, update, write_all};
+use self::save::{Unwritten, backoff, delete_if, put, put_if, refused, update, write_all};
 use super::dynamodb_item::task::{
-    FIRST_HISTORY_TIMESTAMP, Stamp, TASK_ID, TIMESTAMP, head_key, head_update, history_item, id_of,
-    is_ledger, ledger_item, ledger_key, read_head, read_history, read_ledger, read_ledger_revision,
+    Stamp, TASK_ID, TIMESTAMP, head_key, head_update, history_item, id_of, is_ledger, is_previous,
+    is_tombstone, ledger_item, ledger_key, read_head, read_ledger, read_ledger_revision, tombstone,
 };
-use super::dynamodb_item::{Item, TTL, alias, is_expired, number, project, text};
-use super::{ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
+use super::dynamodb_item::{Item, is_expired, number, pace, project, receipt, text};
+use super::{
+    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+    usual_duration_after,
+};
 use crate::config::StoreConfig;
 use crate::fold::Ledger;
 use crate::model::{HistoryEntry, MetricsDelta, Task, TaskId, Timestamp};
@@ -101,12 +105,61 @@ impl DynamoDbTaskStore {
         (self.clock)().as_millis() / 1000
     }
 
-    async fn get_head(&self, task_id: &TaskId) -> Result<Option<Item>, StoreError> {
+    fn stamp(&self) -> Stamp {
+        let now_seconds = self.now_seconds();
+        Stamp {
+            now_seconds,
+            ttl_seconds: now_seconds.saturating_add(LIFETIME_SECONDS),
+        }
+    }
+
+    /// All that the write of `next` over `previous` changes, its head first.
+    fn items_of_save(
+        &self,
+        previous: Option<&Task>,
+        next: &Task,
+        ledger: Option<&Ledger>,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let (table, stamp) = (&self.tasks_table, self.stamp());
+        let revision = previous.map(|previous| previous.revision);
+        let head = head_update(revision, next, ledger.is_some(), self.index_shards, stamp);
+        let head = head.map_err(refused)?;
+        let mut items = vec![update(table, head_key(&next.task_id), head)?];
+        if let Some(ledger) = ledger {
+            let ledger = ledger_item(&next.task_id, next.revision, ledger, stamp);
+            items.push(put(table, ledger.map_err(refused)?)?);
+        }
+        if let Some(entry) = HistoryEntry::of_change(previous, next) {
+            let entry = history_item(&next.task_id, &entry, stamp);
+            items.push(put(table, entry)?);
+        }
+        if let Some(usual_ms) = usual_duration_after(previous, next) {
+            let pace = pace::item(next, usual_ms, stamp.ttl_seconds);
+            items.push(put(table, pace)?);
+        }
+        items.extend(self.items_of_metrics(previous, Some(next))?);
+        Ok(items)
+    }
+
+    fn items_of_metrics(
+        &self,
+        previous: Option<&Task>,
+        next: Option<&Task>,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let deltas = MetricsDelta::of_change(previous, next).into_iter();
+        let updates = deltas.map(|delta| {
+            let key = project::key(&delta.project_id);
+            update(&self.projects_table, key, project::counters_update(&delta))
+        });
+        updates.collect()
+    }
+
+    async fn get(&self, key: Item) -> Result<Option<Item>, StoreError> {
         let request = self
             .client
             .get_item()
             .table_name(&self.tasks_table)
-            .set_key(Some(head_key(task_id)))
+            .set_key(Some(key))
             .consistent_read(true);
         let response = request.send().await;
         let response = response.map_err(|error| store_error("reading a task", error))?;
@@ -172,25 +225,36 @@ impl DynamoDbTaskStore {
                 }
                 let id = id_of(&head);
                 let corrupt = |error| corrupt(format!("task {id}"), error);
-                let task = read_head(&head).map_err(corrupt)?;
+                let task_id: TaskId = id.parse().map_err(|error| StoreError::Corrupt {
+                    id: format!("task {id}"),
+                    source: Box::new(error),
+                })?;
+                let task = match is_tombstone(&head) {
+                    true => None,
+                    false => Some(read_head(&head).map_err(corrupt)?),
+                };
                 let wanted = read_ledger_revision(&head).map_err(corrupt)?;
                 let ledger = match (wanted, ledgers.get(&id)) {
                     (None, _) => Ledger::default(),
                     (Some(wanted), Some(ledger)) => match read_ledger(ledger).map_err(corrupt)? {
                         (revision, ledger) if revision == wanted => ledger,
                         _ => {
-                            torn.push(task.task_id);
+                            torn.push(task_id);
                             continue;
                         }
                     },
                     // It expired while the head, changed by others than logs, lives on.
                     (Some(_), None) if is_last => Ledger::default(),
                     (Some(_), None) => {
-                        torn.push(task.task_id);
+                        torn.push(task_id);
                         continue;
                     }
                 };
-                records.push(TaskRecord { task, ledger });
+                records.push(TaskRecord {
+                    task_id,
+                    task,
+                    ledger,
+                });
             }
             if torn.is_empty() {
                 break;
@@ -207,11 +271,17 @@ impl DynamoDbTaskStore {
     }
 }
 
+/// Whether a stored head is that of `task`.
+fn is_head_of(stored: Option<&Item>, task: &Task) -> bool {
+    let stored = stored.map(read_head);
+    stored.is_some_and(|stored| stored.is_ok_and(|stored| stored == *task))
+}
+
 #[async_trait]
 impl TaskStore for DynamoDbTaskStore {
     async fn fetch(&self, task_id: &TaskId) -> Result<Option<Task>, StoreError> {
-        let head = self.get_head(task_id).await?;
-        let head = head.filter(|head| !is_expired(head, self.now_seconds()));
+        let head = self.get(head_key(task_id)).await?;
+        let head = head.filter(|head| !is_expired(head, self.now_seconds()) && !is_tombstone(head));
         let corrupt = |error| corrupt(format!("task {task_id}"), error);
         head.map(|head| read_head(&head).map_err(corrupt))
             .transpose()
@@ -232,29 +302,70 @@ impl TaskStore for DynamoDbTaskStore {
         next: &Task,
         ledger: Option<&Ledger>,
     ) -> Result<(), StoreError> {
-        let now_seconds = self.now_seconds();
-        let stamp = Stamp {
-            now_seconds,
-            ttl_seconds: now_seconds.saturating_add(LIFETIME_SECONDS),
+        let items = self.items_of_save(previous, next, ledger)?;
+        let written = write_all(&self.client, items, |stored| is_head_of(stored, next)).await;
+        written.map_err(|unwritten| unwritten.into_error(&next.task_id))
+    }
+
+    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+        let mut items = self.items_of_save(None, task, None)?;
+        let receipt_index = items.len();
+        let item = receipt::item(receipt);
+        items.push(put_if(
+            &self.tasks_table,
+            item,
+            receipt::is_absent(receipt),
+        )?);
+        let written = write_all(&self.client, items, |stored| is_head_of(stored, task)).await;
+        let unmet = match written {
+            Ok(()) => return Ok(None),
+            Err(Unwritten::Conditions(unmet)) => unmet,
+            Err(unwritten) => return Err(unwritten.into_error(&task.task_id)),
         };
-        let revision = previous.map(|previous| previous.revision);
-        let head = head_update(revision, next, ledger.is_some(), self.index_shards, stamp);
-        let head = head.map_err(refused)?;
-        let mut items = vec![update(&self.tasks_table, head_key(&next.task_id), head)?];
-        if let Some(ledger) = ledger {
-            let ledger = ledger_item(next, ledger, stamp).map_err(refused)?;
-            items.push(put(&self.tasks_table, ledger)?);
+        let mut unmet = unmet.into_iter();
+        let Some(held) = unmet.find(|unmet| unmet.index == receipt_index) else {
+            return Err(StoreError::Conflict(format!("task {}", task.task_id)));
+        };
+        let held = match held.stored {
+            Some(held) => held,
+            None => self
+                .get(receipt::key(&receipt.key))
+                .await?
+                .unwrap_or_default(),
+        };
+        let corrupt = |error| corrupt(format!("receipt {}", receipt.key), error);
+        receipt::read(&receipt.key, &held)
+            .map(Some)
+            .map_err(corrupt)
+    }
+
+    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+        let (table, task_id) = (&self.tasks_table, &previous.task_id);
+        let stamp = self.stamp();
+        let is_previous = is_previous(previous.revision);
+        let mut items = Vec::new();
+        match ledger {
+            Some(ledger) => {
+                let revision = previous.revision.next();
+                let ledger = ledger_item(task_id, revision, ledger, stamp).map_err(refused)?;
+                items.push(put_if(table, tombstone(previous, stamp), is_previous)?);
+                items.push(put(table, ledger)?);
+            }
+            None => items.push(delete_if(table, head_key(task_id), is_previous)?),
         }
-        if let Some(entry) = HistoryEntry::of_change(previous, next) {
-            let entry = history_item(&next.task_id, &entry, stamp);
-            items.push(put(&self.tasks_table, entry)?);
-        }
-        for delta in MetricsDelta::of_change(previous, Some(next)) {
-            let key = project::key(&delta.project_id);
-            let counters = project::counters_update(&delta);
-            items.push(update(&self.projects_table, key, counters)?);
-        }
-        write_all(&self.client, items, next).await
+        items.extend(self.items_of_metrics(Some(previous), None)?);
+        let is_deleted = |stored: Option<&Item>| stored.is_none_or(is_tombstone);
+        let written = write_all(&self.client, items, is_deleted).await;
+        written.map_err(|unwritten| unwritten.into_error(task_id))?;
+        self.purge_history(task_id).await
+    }
+
+    async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
+        let item = self.get(pace::key(task)).await?;
+        let item = item.filter(|item| !is_expired(item, self.now_seconds()));
+        let corrupt = |error| corrupt(format!("the pace of {}", task.task_name), error);
+        item.map(|item| pace::read(&item).map_err(corrupt))
+            .transpose()
     }
 
     async fn list(
@@ -273,48 +384,7 @@ impl TaskStore for DynamoDbTaskStore {
         until: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let first = after.map_or(FIRST_HISTORY_TIMESTAMP, |after| after.as_millis() + 1);
-        let first = first.max(FIRST_HISTORY_TIMESTAMP);
-        let last = until
-            .unwrap_or(Timestamp::from_millis(i64::MAX))
-            .as_millis();
-        let mut entries = Vec::new();
-        if last < first {
-            return Ok(entries); // DynamoDB refuses an empty range
-        }
-        let mut start = None;
-        while entries.len() < limit {
-            let missing = limit - entries.len();
-            let request = self
-                .client
-                .query()
-                .table_name(&self.tasks_table)
-                .consistent_read(true)
-                .key_condition_expression(format!(
-                    "#{TASK_ID} = :task AND #{TIMESTAMP} BETWEEN :first AND :last"
-                ))
-                .filter_expression(format!("#{TTL} > :now"))
-                .set_expression_attribute_names(Some(HashMap::from(
-                    [TASK_ID, TIMESTAMP, TTL].map(alias),
-                )))
-                .expression_attribute_values(":task", text(task_id.as_str()))
-                .expression_attribute_values(":first", number(first))
-                .expression_attribute_values(":last", number(last))
-                .expression_attribute_values(":now", number(self.now_seconds()))
-                .limit(i32::try_from(missing).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(start);
-            let response = request.send().await;
-            let page = response.map_err(|error| store_error("reading a task's history", error))?;
-            for item in page.items.unwrap_or_default() {
-                let entry = read_history(&item);
-                entries.push(entry.map_err(|error| corrupt(format!("task {task_id}"), error))?);
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                break;
-            }
-        }
-        Ok(entries)
+        self.read_history(task_id, after, until, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,10 +1,13 @@
 //! The items of the three tables. Nothing else knows the names of attributes.
 //!
 //! Every item has a `format`, which is raised when an older reader would misread it, and each kind of
-//! item is written and read in one file: [`task`] (heads, ledgers, history), [`project`], [`checkpoint`].
+//! item is written and read in one file: [`task`] (heads, ledgers, history), [`receipt`], [`pace`], [`project`],
+//! [`checkpoint`].
 
 pub(crate) mod checkpoint;
+pub(crate) mod pace;
 pub(crate) mod project;
+pub(crate) mod receipt;
 pub(crate) mod task;
 
 use std::collections::HashMap;
@@ -73,6 +76,17 @@ impl ItemUpdate {
                 .collect(),
         }
     }
+}
+
+/// The condition on which an item is written, with what its expression needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    /// The condition expression.
+    pub(crate) expression: String,
+    /// The attribute names in it.
+    pub(crate) names: HashMap<String, String>,
+    /// The values in it.
+    pub(crate) values: Item,
 }
 
 /// The placeholder of an attribute in an expression, which may be any name, and the attribute.

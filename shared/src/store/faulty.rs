@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
+use super::{
+    ListPosition, ProjectStore, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+};
 use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::error::Source;
 use crate::faults::Faults;
@@ -59,6 +61,21 @@ impl<S: TaskStore> TaskStore for FaultyTaskStore<S> {
         self.faults.around(call, unavailable).await
     }
 
+    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+        let call = self.inner.create(task, receipt);
+        self.faults.around(call, unavailable).await
+    }
+
+    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+        let call = self.inner.delete(previous, ledger);
+        self.faults.around(call, unavailable).await
+    }
+
+    async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
+        let call = self.inner.usual_duration_ms(task);
+        self.faults.around(call, unavailable).await
+    }
+
     async fn list(
         &self,
         query: &TaskQuery,
@@ -94,6 +111,11 @@ impl<S: ProjectStore> ProjectStore for FaultyTaskStore<S> {
 
     async fn create(&self, project: &Project) -> Result<(), StoreError> {
         let call = self.inner.create(project);
+        self.faults.around(call, unavailable).await
+    }
+
+    async fn update(&self, previous: &Project, next: &Project) -> Result<(), StoreError> {
+        let call = self.inner.update(previous, next);
         self.faults.around(call, unavailable).await
     }
 

@@ -5,11 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore};
+use super::{
+    ListPosition, ProjectStore, RECEIPT_LIFETIME, Receipt, StoreError, TaskPage, TaskQuery,
+    TaskRecord, TaskStore, pace_key, usual_duration_after,
+};
 use crate::fold::Ledger;
 use crate::model::{
-    HistoryEntry, Metrics, MetricsDelta, Project, ProjectId, Revision, Task, TaskId, TaskStatus,
-    Timestamp,
+    HistoryEntry, Metrics, MetricsDelta, Project, ProjectId, Task, TaskId, TaskStatus, Timestamp,
 };
 
 /// A store that forgets everything when it is dropped, and nothing before that.
@@ -27,11 +29,15 @@ struct State {
     projects: BTreeMap<ProjectId, Project>,
     /// Counted whether or not the project was made already.
     counters: HashMap<ProjectId, Counters>,
+    receipts: HashMap<String, Receipt>,
+    /// By pace key, in milliseconds.
+    usual_durations: HashMap<String, u64>,
 }
 
 #[derive(Debug)]
 struct StoredTask {
-    task: Task,
+    /// `None` once it was deleted.
+    task: Option<Task>,
     ledger: Ledger,
     history: BTreeMap<Timestamp, HistoryEntry>,
 }
@@ -68,6 +74,59 @@ impl State {
     }
 }
 
+impl State {
+    fn save(
+        &mut self,
+        previous: Option<&Task>,
+        next: &Task,
+        ledger: Option<&Ledger>,
+    ) -> Result<(), StoreError> {
+        self.check(&next.task_id, previous)?;
+        let entry = HistoryEntry::of_change(previous, next);
+        let entry = entry.map(|entry| (entry.timestamp, entry));
+        let ledger = ledger.cloned();
+        match self.tasks.get_mut(&next.task_id) {
+            Some(stored) if previous.is_some() => {
+                stored.task = Some(next.clone());
+                stored.history.extend(entry);
+                stored.ledger = ledger.unwrap_or_else(|| stored.ledger.clone());
+            }
+            _ => {
+                let stored = StoredTask {
+                    task: Some(next.clone()),
+                    ledger: ledger.unwrap_or_default(),
+                    history: entry.into_iter().collect(),
+                };
+                self.tasks.insert(next.task_id.clone(), stored);
+            }
+        }
+        if let Some(usual_ms) = usual_duration_after(previous, next) {
+            self.usual_durations.insert(pace_key(next), usual_ms);
+        }
+        self.count(previous, Some(next));
+        Ok(())
+    }
+
+    /// A conflict unless the stored task is `previous`.
+    fn check(&self, task_id: &TaskId, previous: Option<&Task>) -> Result<(), StoreError> {
+        let stored = self.tasks.get(task_id);
+        let stored = stored.and_then(|stored| stored.task.as_ref());
+        let revision = |task: &Task| task.revision;
+        if stored.map(revision) == previous.map(revision) {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict(format!("task {task_id}")))
+        }
+    }
+
+    fn count(&mut self, previous: Option<&Task>, next: Option<&Task>) {
+        for delta in MetricsDelta::of_change(previous, next) {
+            let counters = self.counters.entry(delta.project_id.clone()).or_default();
+            counters.add(&delta);
+        }
+    }
+}
+
 impl InMemoryStore {
     /// An empty store.
     pub fn new() -> Self {
@@ -84,7 +143,8 @@ impl InMemoryStore {
 impl TaskStore for InMemoryStore {
     async fn fetch(&self, task_id: &TaskId) -> Result<Option<Task>, StoreError> {
         let state = self.lock();
-        Ok(state.tasks.get(task_id).map(|stored| stored.task.clone()))
+        let stored = state.tasks.get(task_id);
+        Ok(stored.and_then(|stored| stored.task.clone()))
     }
 
     async fn fetch_records(&self, task_ids: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError> {
@@ -92,13 +152,15 @@ impl TaskStore for InMemoryStore {
         let mut task_ids = task_ids.to_vec();
         task_ids.sort_unstable();
         task_ids.dedup();
-        let stored = task_ids.iter().filter_map(|id| state.tasks.get(id));
-        Ok(stored
-            .map(|stored| TaskRecord {
+        let stored = task_ids.into_iter().filter_map(|task_id| {
+            let stored = state.tasks.get(&task_id)?;
+            Some(TaskRecord {
+                task_id,
                 task: stored.task.clone(),
                 ledger: stored.ledger.clone(),
             })
-            .collect())
+        });
+        Ok(stored.collect())
     }
 
     async fn save(
@@ -107,37 +169,41 @@ impl TaskStore for InMemoryStore {
         next: &Task,
         ledger: Option<&Ledger>,
     ) -> Result<(), StoreError> {
+        self.lock().save(previous, next, ledger)
+    }
+
+    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
         let mut state = self.lock();
-        let stored = state.tasks.get_mut(&next.task_id);
-        let revision = |task: &Task| task.revision;
-        let held: Option<Revision> = stored.as_ref().map(|stored| stored.task.revision);
-        if held != previous.map(revision) {
-            return Err(StoreError::Conflict(format!("task {}", next.task_id)));
+        let held = state.receipts.get(&receipt.key);
+        let held = held.filter(|held| receipt.made_at < held.made_at.after(RECEIPT_LIFETIME));
+        if let Some(held) = held {
+            return Ok(Some(held.clone()));
         }
-        let entry = HistoryEntry::of_change(previous, next);
-        let entry = entry.map(|entry| (entry.timestamp, entry));
-        match stored {
-            Some(stored) => {
-                stored.task = next.clone();
-                stored.history.extend(entry);
-                if let Some(ledger) = ledger {
-                    stored.ledger = ledger.clone();
-                }
-            }
-            None => {
-                let stored = StoredTask {
-                    task: next.clone(),
-                    ledger: ledger.cloned().unwrap_or_default(),
-                    history: entry.into_iter().collect(),
+        state.save(None, task, None)?;
+        state.receipts.insert(receipt.key.clone(), receipt.clone());
+        Ok(None)
+    }
+
+    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        state.check(&previous.task_id, Some(previous))?;
+        match ledger {
+            Some(ledger) => {
+                let left = StoredTask {
+                    task: None,
+                    ledger: ledger.clone(),
+                    history: BTreeMap::new(),
                 };
-                state.tasks.insert(next.task_id.clone(), stored);
+                state.tasks.insert(previous.task_id.clone(), left);
             }
+            None => drop(state.tasks.remove(&previous.task_id)),
         }
-        for delta in MetricsDelta::of_change(previous, Some(next)) {
-            let counters = state.counters.entry(delta.project_id.clone()).or_default();
-            counters.add(&delta);
-        }
+        state.count(Some(previous), None);
         Ok(())
+    }
+
+    async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
+        Ok(self.lock().usual_durations.get(&pace_key(task)).copied())
     }
 
     async fn list(
@@ -147,7 +213,8 @@ impl TaskStore for InMemoryStore {
         limit: usize,
     ) -> Result<TaskPage, StoreError> {
         let state = self.lock();
-        let tasks = state.tasks.values().map(|stored| &stored.task);
+        let tasks = state.tasks.values();
+        let tasks = tasks.filter_map(|stored| stored.task.as_ref());
         let mut tasks: Vec<(ListPosition, &Task)> = tasks
             .filter(|task| query.matches(task))
             .map(|task| (ListPosition::of(task), task))
@@ -202,6 +269,18 @@ impl ProjectStore for InMemoryStore {
         }
         state.projects.insert(project_id.clone(), project.clone());
         Ok(())
+    }
+
+    async fn update(&self, previous: &Project, next: &Project) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let project_id = &next.project_id;
+        match state.projects.get_mut(project_id) {
+            Some(stored) if stored.revision == previous.revision => {
+                *stored = next.clone();
+                Ok(())
+            }
+            _ => Err(StoreError::Conflict(format!("project {project_id}"))),
+        }
     }
 
     async fn list(&self) -> Result<Vec<Project>, StoreError> {

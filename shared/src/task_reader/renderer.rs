@@ -26,6 +26,9 @@ pub struct TaskView<'a> {
     pub task: &'a Task,
     /// Whether it is running and has been silent for too long.
     pub stale: bool,
+    /// When it will end, as far as can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -57,7 +60,9 @@ impl Renderer {
     /// `task` as it is to be shown at `now`.
     pub fn view<'a>(&self, task: &'a Task, now: Timestamp) -> TaskView<'a> {
         let stale = task.is_stale(now, self.stale_after_ms);
-        TaskView { task, stale }
+        // What should be over and is not tells that it was wrong.
+        let eta = task.eta().filter(|eta| !stale && now < *eta);
+        TaskView { task, stale, eta }
     }
 
     /// A task as JSON.
@@ -91,12 +96,13 @@ impl Renderer {
     }
 
     /// How long the bytes of `task`, made at `now`, may be kept: an hour once it is over; otherwise at
-    /// most a minute, and not past the moment when it turns stale (or a second, if that is sooner).
+    /// most a minute, and not past the moment when it turns stale or its expected end has passed (or a
+    /// second, if that is sooner).
     pub fn cache_ttl(&self, task: &Task, now: Timestamp) -> Duration {
         if task.status.is_terminal() {
             return TERMINAL_TTL;
         }
-        match self.until_stale(task, now) {
+        match self.until_changed(task, now) {
             Some(left) => left.clamp(LEAST_TTL, LIVE_TTL),
             None => LIVE_TTL,
         }
@@ -105,8 +111,18 @@ impl Renderer {
     /// Until when a page of `tasks`, made at `now`, stays true if none of them is written: `most` from now at
     /// the latest.
     pub(super) fn true_until(&self, tasks: &[Task], now: Timestamp, most: Duration) -> Timestamp {
-        let left = tasks.iter().filter_map(|task| self.until_stale(task, now));
+        let left = tasks
+            .iter()
+            .filter_map(|task| self.until_changed(task, now));
         now.after(left.min().map_or(most, |left| left.min(most)))
+    }
+
+    /// How long until a task is shown otherwise that says nothing more; `None` if it never will.
+    fn until_changed(&self, task: &Task, now: Timestamp) -> Option<Duration> {
+        let eta = task.eta().filter(|eta| now < *eta);
+        let until_eta = eta.map(|eta| Duration::from_millis(eta.millis_since(now)));
+        let until_stale = self.until_stale(task, now);
+        [until_eta, until_stale].into_iter().flatten().min()
     }
 
     /// How long until a task turns stale that says nothing more; `None` if it never will, or is.

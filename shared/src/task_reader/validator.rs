@@ -8,7 +8,7 @@ use crate::model::{Revision, Timestamp};
 
 /// A short text that is another whenever the answer is: what HTTP calls an entity tag.
 ///
-/// There are three forms. A task's begins with its revision. A page that was read while the cache knew of
+/// There are three forms. That of a task or a project begins with its revision. A page that was read while the cache knew of
 /// no later write names the cache's generation and until when it stays true if nothing is written: so that
 /// it can be found unchanged without reading the page. All others are made of the answer's bytes alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,8 @@ impl Validator {
         Self(format!("{:016x}", xxh3_64(bytes)))
     }
 
-    /// That of a task's bytes, of which only the revision is looked for.
-    pub fn of_task(bytes: &[u8]) -> Self {
+    /// That of the bytes of a task or a project, of which only the revision is looked for.
+    pub fn of_record(bytes: &[u8]) -> Self {
         match revision_in(bytes) {
             Some(revision) => Self(format!("{revision}-{:016x}", xxh3_64(bytes))),
             None => Self::of_bytes(bytes),
@@ -46,7 +46,7 @@ impl Validator {
         (now < until && *self == Self::of_page(key, generation, until)).then_some(generation)
     }
 
-    /// The revision of the task that this is a validator of, if it is one of a task.
+    /// The revision of the task or project that this is a validator of, if it is one of these.
     pub fn revision(&self) -> Option<Revision> {
         let (revision, _) = self.0.split_once('-')?;
         revision.parse().ok().map(Revision)
@@ -71,7 +71,7 @@ impl fmt::Display for Validator {
     }
 }
 
-/// The revision in a task's JSON. The first member of that name is the task's own: what comes before it are
+/// The revision in the JSON of a task or a project. The first member of that name is its own: what comes before it are
 /// texts, in which quotes are escaped, and parts, whose values are no numbers.
 fn revision_in(bytes: &[u8]) -> Option<u64> {
     const MEMBER: &[u8] = br#","revision":"#;
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_task_is_known_by_its_revision() {
         let check = |json: &str, expected: Option<u64>| {
-            let validator = Validator::of_task(json.as_bytes());
+            let validator = Validator::of_record(json.as_bytes());
             assert_eq!(validator.revision(), expected.map(Revision), "{json}");
         };
         check(r#"{"task_id":"a","run":"r","revision":12,"x":1}"#, Some(12));
@@ -126,6 +126,6 @@ mod tests {
         check(r#"{"task_id":"a","revision":}"#, None);
         check(r#"{"task_id":"a","revision":99999999999999999999}"#, None);
         let (one, other) = (br#"{"revision":1}"#, br#"{"revision":1,"stale":true}"#);
-        assert_ne!(Validator::of_task(one), Validator::of_task(other));
+        assert_ne!(Validator::of_record(one), Validator::of_record(other));
     }
 }

@@ -10,7 +10,7 @@ use super::error::{corrupt, store_error};
 use crate::config::StoreConfig;
 use crate::model::{Project, ProjectId};
 use crate::store::dynamodb_item::project::{self, PROJECT_NAME};
-use crate::store::dynamodb_item::{Item, alias};
+use crate::store::dynamodb_item::{Item, ItemUpdate, alias};
 use crate::store::{ProjectStore, StoreError};
 
 /// The projects table.
@@ -27,6 +27,38 @@ impl DynamoDbProjectStore {
             client,
             table: config.projects_table.clone(),
         }
+    }
+}
+
+impl DynamoDbProjectStore {
+    async fn write(
+        &self,
+        project_id: &ProjectId,
+        update: ItemUpdate,
+        operation: &'static str,
+    ) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(project::key(project_id)))
+            .update_expression(update.expression)
+            .set_condition_expression(update.condition)
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values));
+        // A second attempt could take what the first one wrote for another's.
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let outcome = request.customize().config_override(once).send().await;
+        outcome.map(drop).map_err(|error| {
+            if matches!(
+                error.as_service_error(),
+                Some(UpdateItemError::ConditionalCheckFailedException(_))
+            ) {
+                StoreError::Conflict(format!("project {project_id}"))
+            } else {
+                store_error(operation, error)
+            }
+        })
     }
 }
 
@@ -50,28 +82,14 @@ impl ProjectStore for DynamoDbProjectStore {
 
     async fn create(&self, project: &Project) -> Result<(), StoreError> {
         let creation = project::creation(project);
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(project::key(&project.project_id)))
-            .update_expression(creation.expression)
-            .set_condition_expression(creation.condition)
-            .set_expression_attribute_names(Some(creation.names))
-            .set_expression_attribute_values(Some(creation.values));
-        // A second attempt could take the project that the first one made for another's.
-        let once = Config::builder().retry_config(RetryConfig::disabled());
-        let outcome = request.customize().config_override(once).send().await;
-        outcome.map(drop).map_err(|error| {
-            if matches!(
-                error.as_service_error(),
-                Some(UpdateItemError::ConditionalCheckFailedException(_))
-            ) {
-                StoreError::Conflict(format!("project {}", project.project_id))
-            } else {
-                store_error("making a project", error)
-            }
-        })
+        self.write(&project.project_id, creation, "making a project")
+            .await
+    }
+
+    async fn update(&self, previous: &Project, next: &Project) -> Result<(), StoreError> {
+        let change = project::change(previous, next);
+        self.write(&next.project_id, change, "changing a project")
+            .await
     }
 
     async fn list(&self) -> Result<Vec<Project>, StoreError> {

@@ -1,4 +1,4 @@
-//! The one transaction that writes a task.
+//! The transactions that write and delete a task.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::error::TransactionCanceledException;
-use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 use tokio::time::timeout;
 use tokio_retry::RetryIf;
 use tokio_retry::strategy::{ExponentialBackoff, jitter};
@@ -18,20 +18,47 @@ use tokio_retry::strategy::{ExponentialBackoff, jitter};
 use super::error::{is_transient, store_error};
 use crate::aws::DYNAMODB_OPERATION_TIMEOUT;
 use crate::error::Source;
-use crate::model::Task;
+use crate::model::TaskId;
 use crate::store::StoreError;
-use crate::store::dynamodb_item::task::read_head;
-use crate::store::dynamodb_item::{Item, ItemUpdate};
+use crate::store::dynamodb_item::{Condition, Item, ItemUpdate};
 
 const OPERATION: &str = "saving a task";
 /// How often a transaction is tried again that met another one, or was throttled.
 const RETRIES: usize = 6;
 
+/// A condition of a transaction that does not hold.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Unmet {
+    /// Which of the transaction's items has the condition.
+    pub(super) index: usize,
+    /// The item that is there, where DynamoDB tells.
+    pub(super) stored: Option<Item>,
+}
+
+/// Why nothing was written.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// Conditions do not hold.
+    Conditions(Vec<Unmet>),
+    /// Another reason.
+    Error(StoreError),
+}
+
+impl Unwritten {
+    /// The error where a condition means that another writer was faster.
+    pub(super) fn into_error(self, task_id: &TaskId) -> StoreError {
+        match self {
+            Self::Conditions(_) => StoreError::Conflict(format!("task {task_id}")),
+            Self::Error(error) => error,
+        }
+    }
+}
+
 /// Why a transaction did not go through.
 #[derive(Debug)]
 enum Failure {
-    /// The head is not of the revision that was read. It may be this, where DynamoDB tells.
-    Changed(Option<Item>),
+    /// Items are not as their conditions want them.
+    Changed(Vec<Unmet>),
     /// Nothing was written: another transaction was faster, or there is too much to do.
     Busy(Source),
     /// Nobody knows whether it was written: the answer was lost.
@@ -55,13 +82,13 @@ pub(super) fn backoff(retries: usize) -> impl Iterator<Item = Duration> {
         .take(retries)
 }
 
-/// Writes `items`, of which the first is the head of `next`, all or nothing, and once, however often
-/// it has to be tried.
+/// Writes `items`, all or nothing, and once, however often it has to be tried. `is_written` tells of a stored
+/// first item that does not meet its condition whether it is as this write leaves it.
 pub(super) async fn write_all(
     client: &Client,
     items: Vec<TransactWriteItem>,
-    next: &Task,
-) -> Result<(), StoreError> {
+    is_written: impl Fn(Option<&Item>) -> bool,
+) -> Result<(), Unwritten> {
     let token = uuid::Uuid::new_v4().to_string();
     let answer_was_lost = AtomicBool::new(false);
     let attempt = || async {
@@ -73,22 +100,25 @@ pub(super) async fn write_all(
     };
     let attempts = RetryIf::start(backoff(RETRIES), attempt, Failure::may_pass);
     let outcome = timeout(DYNAMODB_OPERATION_TIMEOUT, attempts).await;
-    let unavailable = |source| StoreError::Unavailable {
-        operation: OPERATION,
-        source,
+    let unavailable = |source| {
+        Unwritten::Error(StoreError::Unavailable {
+            operation: OPERATION,
+            source,
+        })
     };
     match outcome.map_err(|elapsed| unavailable(Box::new(elapsed)))? {
         Ok(()) => Ok(()),
         // The token makes a second attempt harmless for ten minutes; this covers a store without.
-        Err(Failure::Changed(Some(stored)))
-            if answer_was_lost.into_inner()
-                && read_head(&stored).is_ok_and(|task| task == *next) =>
-        {
-            Ok(())
+        Err(Failure::Changed(unmet)) => {
+            let first = unmet.iter().find(|unmet| unmet.index == 0);
+            let is_written = first.is_some_and(|first| is_written(first.stored.as_ref()));
+            if answer_was_lost.into_inner() && is_written {
+                return Ok(());
+            }
+            Err(Unwritten::Conditions(unmet))
         }
-        Err(Failure::Changed(_)) => Err(StoreError::Conflict(format!("task {}", next.task_id))),
         Err(Failure::Busy(source) | Failure::Unknown(source)) => Err(unavailable(source)),
-        Err(Failure::Refused(error)) => Err(error),
+        Err(Failure::Refused(error)) => Err(Unwritten::Error(error)),
     }
 }
 
@@ -112,7 +142,7 @@ fn classify(error: SdkError<TransactWriteItemsError, HttpResponse>) -> Failure {
         error.as_service_error()
     {
         return match Cancellation::of(canceled) {
-            Cancellation::Changed(stored) => Failure::Changed(stored),
+            Cancellation::Changed(unmet) => Failure::Changed(unmet),
             Cancellation::Busy => Failure::Busy(Box::new(error)),
             Cancellation::Refused => Failure::Refused(store_error(OPERATION, error)),
         };
@@ -130,21 +160,27 @@ fn classify(error: SdkError<TransactWriteItemsError, HttpResponse>) -> Failure {
 /// Why DynamoDB did not make a transaction.
 #[derive(Debug, PartialEq)]
 enum Cancellation {
-    Changed(Option<Item>),
+    Changed(Vec<Unmet>),
     Busy,
     Refused,
 }
 
 impl Cancellation {
-    /// There is a reason for each item, in order; the head alone has a condition.
+    /// There is a reason for each item, in order.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
     fn of(canceled: &TransactionCanceledException) -> Self {
         let reasons = canceled.cancellation_reasons();
-        let mut failed = reasons
+        let unmet: Vec<Unmet> = reasons
             .iter()
-            .filter(|reason| reason.code() == Some("ConditionalCheckFailed"));
-        if let Some(reason) = failed.next() {
-            return Self::Changed(reason.item().cloned());
+            .enumerate()
+            .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
+            .map(|(index, reason)| Unmet {
+                index,
+                stored: reason.item().filter(|item| !item.is_empty()).cloned(),
+            })
+            .collect();
+        if !unmet.is_empty() {
+            return Self::Changed(unmet);
         }
         let may_pass = |code: &str| {
             [
@@ -184,14 +220,47 @@ pub(super) fn update(
     Ok(TransactWriteItem::builder().update(update).build())
 }
 
-/// A new item as a part of a transaction.
+/// An item as a part of a transaction, whatever is there.
 pub(super) fn put(table: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
-    let put = aws_sdk_dynamodb::types::Put::builder()
+    let put = Put::builder().table_name(table).set_item(Some(item));
+    let put = put.build().map_err(refused)?;
+    Ok(TransactWriteItem::builder().put(put).build())
+}
+
+/// An item as a part of a transaction that tells what it found where its condition fails.
+pub(super) fn put_if(
+    table: &str,
+    item: Item,
+    condition: Condition,
+) -> Result<TransactWriteItem, StoreError> {
+    use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
+    let put = Put::builder()
         .table_name(table)
         .set_item(Some(item))
+        .condition_expression(condition.expression)
+        .set_expression_attribute_names(Some(condition.names))
+        .set_expression_attribute_values(Some(condition.values))
+        .return_values_on_condition_check_failure(AllOld)
         .build()
         .map_err(refused)?;
     Ok(TransactWriteItem::builder().put(put).build())
+}
+
+/// The deletion of an item as a part of a transaction.
+pub(super) fn delete_if(
+    table: &str,
+    key: Item,
+    condition: Condition,
+) -> Result<TransactWriteItem, StoreError> {
+    let delete = Delete::builder()
+        .table_name(table)
+        .set_key(Some(key))
+        .condition_expression(condition.expression)
+        .set_expression_attribute_names(Some(condition.names))
+        .set_expression_attribute_values(Some(condition.values))
+        .build()
+        .map_err(refused)?;
+    Ok(TransactWriteItem::builder().delete(delete).build())
 }
 
 /// The error of a task that can't be written as it is.
@@ -220,9 +289,18 @@ mod tests {
 
     #[test]
     fn a_failed_condition_is_a_conflict_and_a_met_transaction_may_pass() {
-        let changed = Cancellation::Changed(None);
-        check(&["ConditionalCheckFailed", "None"], &changed);
-        check(&["ConditionalCheckFailed", "TransactionConflict"], &changed);
+        let changed = |indexes: &[usize]| {
+            let unmet = indexes.iter().map(|&index| Unmet {
+                index,
+                stored: None,
+            });
+            Cancellation::Changed(unmet.collect())
+        };
+        let failed = "ConditionalCheckFailed";
+        check(&[failed, "None"], &changed(&[0]));
+        check(&[failed, "TransactionConflict"], &changed(&[0]));
+        check(&["None", failed], &changed(&[1]));
+        check(&[failed, failed], &changed(&[0, 1]));
         check(&["None", "TransactionConflict"], &Cancellation::Busy);
         check(&["ThrottlingError", "None"], &Cancellation::Busy);
         check(&["ProvisionedThroughputExceeded"], &Cancellation::Busy);

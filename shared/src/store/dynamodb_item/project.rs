@@ -5,7 +5,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{Item, ItemError, ItemReader, ItemUpdate, ItemWriter, alias, number, text};
-use crate::model::{Metrics, MetricsDelta, Project, ProjectId, TaskStatus};
+use crate::model::{Metrics, MetricsDelta, Project, ProjectId, Revision, TaskStatus};
 
 /// Partition key.
 pub(crate) const PROJECT_ID: &str = "project_id";
@@ -18,6 +18,7 @@ const OWNER: &str = "owner";
 const MATCH: &str = "match";
 const CREATED_AT: &str = "created_at";
 const UPDATED_AT: &str = "updated_at";
+const REVISION: &str = "revision";
 const DURATION_SUM_MS: &str = "duration_sum_ms";
 
 /// The counter of tasks with a status.
@@ -55,8 +56,25 @@ pub(crate) fn counters_update(delta: &MetricsDelta) -> ItemUpdate {
 
 /// The update that makes a project of what may be mere counters, which it leaves as they are.
 pub(crate) fn creation(project: &Project) -> ItemUpdate {
+    let mut update = fields_update(project);
+    update.condition = Some(format!("attribute_not_exists(#{PROJECT_NAME})"));
+    update
+}
+
+/// The update that makes the stored project, of the revision of `previous`, what `next` says, but for the
+/// metrics.
+pub(crate) fn change(previous: &Project, next: &Project) -> ItemUpdate {
+    let mut update = fields_update(next);
+    let revision = number(previous.revision);
+    update.values.insert(":previous".to_owned(), revision);
+    update.condition = Some(format!("#{REVISION} = :previous"));
+    update
+}
+
+fn fields_update(project: &Project) -> ItemUpdate {
     let prefixes = project.match_prefixes.iter().map(text).collect();
     let set = ItemWriter::new()
+        .number(REVISION, project.revision)
         .text(PROJECT_NAME, &project.project_name)
         .optional_text(DESCRIPTION, project.description.as_ref())
         .text(STATUS, project.status)
@@ -65,9 +83,11 @@ pub(crate) fn creation(project: &Project) -> ItemUpdate {
         .text(CREATED_AT, project.created_at)
         .text(UPDATED_AT, project.updated_at)
         .finish();
-    let mut update = ItemUpdate::new(set, &[]);
-    update.condition = Some(format!("attribute_not_exists(#{PROJECT_NAME})"));
-    update
+    let remove: Vec<&str> = [DESCRIPTION, OWNER]
+        .into_iter()
+        .filter(|name| !set.contains_key(*name))
+        .collect();
+    ItemUpdate::new(set, &remove)
 }
 
 /// Reads a project; `None` if there are mere counters.
@@ -83,6 +103,7 @@ pub(crate) fn read(item: &Item) -> Result<Option<Project>, ItemError> {
         status: item.parsed(STATUS)?,
         owner: item.optional_text(OWNER)?.map(str::to_owned),
         match_prefixes: item.texts(MATCH)?,
+        revision: Revision(item.number(REVISION)?),
         metrics: read_metrics(item)?,
         created_at: item.parsed(CREATED_AT)?,
         updated_at: item.parsed(UPDATED_AT)?,

@@ -3,13 +3,20 @@
 //! * the **head**, `timestamp` 0: the present state, and the keys of the indexes, which no other item has;
 //! * the **ledger**, `timestamp` -1: what the logs have said, apart from the head so that the indexes
 //!   don't carry it;
+//! * of a deleted task that logs have reported a **tombstone** instead of the head, with the ledger: so that
+//!   lines which are read again don't bring the task back;
 //! * the **history**, `timestamp` > 0: an item for each millisecond in which progress changed.
 //!
 //! `parts` and `metadata` are JSON texts: DynamoDB's own numbers would not keep every number of a caller.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
-use super::{Item, ItemError, ItemReader, ItemUpdate, ItemWriter, TTL, number, text};
+use super::{
+    Condition, Item, ItemError, ItemReader, ItemUpdate, ItemWriter, TTL, alias, number, text,
+};
 use crate::fold::Ledger;
 use crate::model::{HistoryEntry, Progress, Revision, Task, TaskId, TaskStatus, Timestamp};
 use crate::store::{ListPosition, name_key};
@@ -55,13 +62,16 @@ const CREATED_AT: &str = "created_at";
 const STARTED_AT: &str = "started_at";
 const COMPLETED_AT: &str = "completed_at";
 const DURATION_MS: &str = "duration_ms";
+const USUAL_DURATION_MS: &str = "usual_duration_ms";
 const METADATA: &str = "metadata";
+/// What makes a head a tombstone.
+const DELETED: &str = "deleted";
 const LEDGER: &str = "ledger";
 /// In a head: the revision that wrote the ledger which belongs to it.
 const LEDGER_REVISION: &str = "ledger_revision";
 
 /// What a head may be without, but for [`LEDGER_REVISION`].
-const OPTIONAL: [&str; 14] = [
+const OPTIONAL: [&str; 15] = [
     PRIORITY,
     PROGRESS_CURRENT,
     PROGRESS_TOTAL,
@@ -76,6 +86,7 @@ const OPTIONAL: [&str; 14] = [
     STARTED_AT,
     COMPLETED_AT,
     DURATION_MS,
+    USUAL_DURATION_MS,
 ];
 
 const HEAD_TIMESTAMP: i64 = 0;
@@ -179,12 +190,13 @@ pub(crate) fn head_update(
         .text(UPDATED_AT, index_position(&ListPosition::of(task)))
         .optional_text(COMPLETED_AT, task.completed_at)
         .optional_number(DURATION_MS, task.duration_ms)
+        .optional_number(USUAL_DURATION_MS, task.usual_duration_ms)
         .optional_text(METADATA, metadata.transpose()?)
         .optional_number(LEDGER_REVISION, has_ledger.then_some(task.revision))
         .finish();
     let mut remove: Vec<&str> = OPTIONAL
         .into_iter()
-        .chain([METADATA])
+        .chain([METADATA, DELETED])
         .filter(|name| !set.contains_key(*name))
         .collect();
     if previous.is_none() && !has_ledger {
@@ -202,10 +214,42 @@ pub(crate) fn head_update(
         None => {
             let now = number(stamp.now_seconds);
             update.values.insert(":now".to_owned(), now);
-            format!("attribute_not_exists({TASK_ID}) OR #{TTL} <= :now")
+            format!("{} OR attribute_exists(#{DELETED})", is_absent())
         }
     });
     Ok(update)
+}
+
+/// The condition that no item is there, or one that has expired at `:now`.
+fn is_absent() -> String {
+    format!("attribute_not_exists({TASK_ID}) OR #{TTL} <= :now")
+}
+
+/// The condition that a head is of the revision `:previous`.
+pub(crate) fn is_previous(previous: Revision) -> Condition {
+    Condition {
+        expression: format!("#{REVISION} = :previous"),
+        names: HashMap::from([alias(REVISION)]),
+        values: Item::from([(":previous".to_owned(), number(previous))]),
+    }
+}
+
+/// What stands in the place of the head of a task that was deleted, whose ledger is kept.
+pub(crate) fn tombstone(deleted: &Task, stamp: Stamp) -> Item {
+    let revision = deleted.revision.next();
+    ItemWriter::new()
+        .text(TASK_ID, &deleted.task_id)
+        .number(TIMESTAMP, HEAD_TIMESTAMP)
+        .number(REVISION, revision)
+        .number(LEDGER_REVISION, revision)
+        .set(DELETED, AttributeValue::Bool(true))
+        .number(TTL, stamp.ttl_seconds)
+        .finish()
+}
+
+/// Whether a head is a tombstone.
+pub(crate) fn is_tombstone(head: &Item) -> bool {
+    head.contains_key(DELETED)
 }
 
 /// The task that a head holds.
@@ -239,8 +283,18 @@ pub(crate) fn read_head(item: &Item) -> Result<Task, ItemError> {
         updated_at,
         completed_at: item.optional_parsed(COMPLETED_AT)?,
         duration_ms: item.optional_number(DURATION_MS)?,
+        usual_duration_ms: item.optional_number(USUAL_DURATION_MS)?,
         metadata,
     })
+}
+
+/// The task that an image of a head shows; `None` where a task was deleted and only its place is left.
+pub(crate) fn read_image(head: &Item) -> Result<Option<Task>, ItemError> {
+    if head.contains_key(TASK_NAME) {
+        read_head(head).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// The revision whose ledger belongs to a head; `None` if it has none.
@@ -257,16 +311,17 @@ fn read_progress(item: ItemReader<'_>) -> Result<Progress, ItemError> {
     })
 }
 
-/// The item of the ledger that the write of `task` leaves.
+/// The item of the ledger that the write of `revision` leaves.
 pub(crate) fn ledger_item(
-    task: &Task,
+    task_id: &TaskId,
+    revision: Revision,
     ledger: &Ledger,
     stamp: Stamp,
 ) -> Result<Item, serde_json::Error> {
     Ok(ItemWriter::new()
-        .text(TASK_ID, &task.task_id)
+        .text(TASK_ID, task_id)
         .number(TIMESTAMP, LEDGER_TIMESTAMP)
-        .number(REVISION, task.revision)
+        .number(REVISION, revision)
         .text(LEDGER, serde_json::to_string(ledger)?)
         .number(TTL, stamp.ttl_seconds)
         .finish())
@@ -323,6 +378,15 @@ pub(crate) fn id_of(item: &Item) -> String {
 
 /// Whether an item is a ledger rather than a head.
 pub(crate) fn is_ledger(item: &Item) -> bool {
+    has_timestamp(item, LEDGER_TIMESTAMP)
+}
+
+/// Whether an item, or its key, is of a head.
+pub(crate) fn is_head(item: &Item) -> bool {
+    has_timestamp(item, HEAD_TIMESTAMP)
+}
+
+fn has_timestamp(item: &Item, expected: i64) -> bool {
     let timestamp = item.get(TIMESTAMP);
-    timestamp.is_some_and(|timestamp| *timestamp == number(LEDGER_TIMESTAMP))
+    timestamp.is_some_and(|timestamp| *timestamp == number(expected))
 }

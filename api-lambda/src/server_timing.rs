@@ -1,0 +1,28 @@
+//! `Server-Timing`: how long a request has waited for the cache and for the store, in milliseconds.
+
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use shared::stopwatch;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Measures the waits and puts them on the answer.
+pub(crate) async fn measure(request: Request, next: Next) -> Response {
+    let (mut response, waits) = stopwatch::measure(next.run(request)).await;
+    let parts = [("cache", waits.cache), ("store", waits.store)];
+    let entries: Vec<String> = parts
+        .into_iter()
+        .filter_map(|(part, wait)| {
+            let milliseconds = wait?.as_secs_f64() * 1000.0;
+            Some(format!("{part};dur={milliseconds:.2}"))
+        })
+        .collect();
+    if !entries.is_empty()
+        && let Ok(value) = HeaderValue::try_from(entries.join(", "))
+    {
+        response.headers_mut().insert(SERVER_TIMING, value);
+    }
+    response
+}

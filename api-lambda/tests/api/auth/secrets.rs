@@ -1,0 +1,149 @@
+//! What is secret is not printed.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use axum::http::Method;
+use serde_json::json;
+use tokio::runtime::Builder;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::auth::signer::{RSA_PUBLIC, SECRET, Signer};
+use crate::auth::{ask, auth, bearer, claims, seconds, world};
+
+/// All that was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// What is logged, of all levels, while `work` is done.
+fn logged(work: impl Future<Output = ()>) -> String {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    tracing::subscriber::with_default(subscriber, || runtime.block_on(work));
+    log.text()
+}
+
+#[test]
+fn neither_secrets_nor_tokens_are_logged() {
+    let signer = Signer::Secret(SECRET.to_owned());
+    let good = signer.token(&claims(json!({})));
+    let tokens = [
+        good.clone(),
+        signer.token(&claims(json!({"exp": seconds(-3600)}))),
+        signer.token(&claims(json!({"scope": "openid"}))),
+        signer.token_with(
+            json!({"kid": "a-kid-of-no-one", "alg": "RS256"}),
+            &claims(json!({})),
+        ),
+        format!("{good}x"),
+        "rubbish-that-was-sent".to_owned(),
+    ];
+    let text = logged(async {
+        let keys = json!({"keys": [Signer::new_ec().jwk(json!({"kid": "known", "d": "private"}))]});
+        let keys = with_a_good_key(keys);
+        let settings = [
+            ("AUTH_HS256_SECRET", SECRET),
+            ("AUTH_PUBLIC_KEY", RSA_PUBLIC),
+            ("AUTH_JWKS", &keys),
+        ];
+        let world = world(&settings).await;
+        for token in &tokens {
+            for method in [Method::GET, Method::POST] {
+                ask(&world, method, "/api/tasks", &[&bearer(token)]).await;
+            }
+        }
+    });
+    for expected in [
+        "AUTH_ISSUER is not set",
+        "AUTH_AUDIENCE is not set",
+        "a key of AUTH_JWKS is not used",
+        "a request was let in",
+        "a request was refused",
+        "a scope is missing",
+        "the token has expired",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(
+        !text.contains(SECRET) && !text.contains("private\""),
+        "{text}"
+    );
+    for token in &tokens {
+        for part in token.split('.') {
+            assert!(!text.contains(part), "{part}: {text}");
+        }
+    }
+}
+
+fn with_a_good_key(mut keys: serde_json::Value) -> String {
+    let keys_list = keys["keys"].as_array_mut().unwrap();
+    keys_list.push(Signer::rsa().jwk(json!({"kid": "good"})));
+    keys.to_string()
+}
+
+#[test]
+fn it_is_said_when_nobody_is_asked() {
+    let text = logged(async {
+        assert!(auth(&[("AUTH_MODE", "none")]).is_none());
+    });
+    assert!(
+        text.contains("WARN") && text.contains("AUTH_MODE is none"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[test]
+fn what_is_checked_is_not_warned_of() {
+    let text = logged(async {
+        let rules = [("AUTH_ISSUER", "x"), ("AUTH_AUDIENCE", "y")];
+        auth(&[("AUTH_HS256_SECRET", SECRET), rules[0], rules[1]]);
+    });
+    assert!(!text.contains("WARN") && text.contains("HS256"), "{text}");
+}
+
+#[test]
+fn keys_are_not_printed() {
+    let [.., ec] = Signer::all();
+    let (jwks, keys) = ec.setting();
+    let auth = auth(&[
+        ("AUTH_HS256_SECRET", SECRET),
+        ("AUTH_PUBLIC_KEY", RSA_PUBLIC),
+        (jwks, &keys),
+    ]);
+    let shown = format!("{auth:?} {auth:#?}");
+    let bytes = format!("{:?}", &SECRET.as_bytes()[..8]);
+    let bytes = bytes.trim_matches(['[', ']']);
+    assert!(!shown.contains(SECRET) && !shown.contains(bytes), "{shown}");
+    assert!(shown.contains("redacted"), "{shown}");
+}

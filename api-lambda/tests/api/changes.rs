@@ -1,0 +1,391 @@
+//! PATCH and DELETE.
+
+use std::sync::Arc;
+
+use axum::http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+use shared::fold::{Edit, Ledger, Position, TaskOrigin, fold_into_task};
+use shared::log_parser::{LogKind, parse_message};
+use shared::log_source::LogEvent;
+use shared::model::{Task, TaskId, TaskStatus, Timestamp};
+use shared::store::TaskStore as _;
+
+use crate::world::{Answer, World, ids, task};
+
+async fn patch(world: &World, path: &str, body: Value) -> Answer {
+    let request = Request::patch(path).header("content-type", "application/merge-patch+json");
+    world
+        .send(request.body(body.to_string().into()).unwrap())
+        .await
+}
+
+async fn patch_if(world: &World, path: &str, tag: &str, body: Value) -> Answer {
+    let request = Request::patch(path)
+        .header("content-type", "application/json")
+        .header("if-match", tag);
+    world
+        .send(request.body(body.to_string().into()).unwrap())
+        .await
+}
+
+async fn make(world: &World, fields: Value) -> Value {
+    let mut body = json!({"task_id": "a", "task_name": "Build", "task_type": "build"});
+    let members = fields.as_object().unwrap().clone();
+    body.as_object_mut().unwrap().extend(members);
+    world.make("/api/tasks", body).await
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_and_nothing_else() {
+    let world = World::new();
+    let made = make(
+        &world,
+        json!({
+            "message": "waiting", "phase": "queued", "priority": "P2",
+            "progress": {"current": 1, "total": 10},
+            "metadata": {"agent": {"name": "ada", "model": 4}, "issue": 7},
+        }),
+    )
+    .await;
+    let body = json!({
+        "status": "running", "progress": {"current": 5}, "phase": null,
+        "metadata": {"agent": {"model": null, "tools": ["cdk"]}, "issue": 8},
+    });
+    let answer = patch(&world, "/api/tasks/a", body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let changed = answer.json();
+    assert_eq!(changed["status"], "running");
+    let progress = json!({"current": 5, "total": 10, "percentage": 50});
+    assert_eq!(changed["progress"], progress);
+    assert_eq!(changed.get("phase"), None);
+    assert_eq!(
+        changed["metadata"],
+        json!({"agent": {"name": "ada", "tools": ["cdk"]}, "issue": 8})
+    );
+    for same in ["task_name", "message", "priority", "run", "created_at"] {
+        assert_eq!(changed[same], made[same], "{same}");
+    }
+    assert_eq!(changed["revision"], 2);
+    assert!(changed["started_at"].is_string());
+    assert_eq!(world.read("/api/tasks/a").await, changed);
+    assert_eq!(ids(&world.read("/api/tasks?status=running").await), ["a"]);
+    let history = world.read("/api/tasks/a/history").await;
+    assert_eq!(history["history"].as_array().unwrap().len(), 2);
+    let cleared = patch(&world, "/api/tasks/a", json!({"metadata": null})).await;
+    assert_eq!(cleared.json().get("metadata"), None);
+}
+
+#[tokio::test]
+async fn a_patch_that_changes_nothing_writes_nothing() {
+    let world = World::new();
+    let made = make(&world, json!({"message": "x"})).await;
+    for body in [
+        json!({}),
+        json!({"message": "x"}),
+        json!({"status": "pending", "phase": null, "progress": {}}),
+    ] {
+        let answer = patch(&world, "/api/tasks/a", body).await;
+        assert_eq!(answer.json(), made);
+    }
+}
+
+#[tokio::test]
+async fn a_status_only_moves_as_it_may() {
+    for from in TaskStatus::ALL {
+        for to in TaskStatus::ALL {
+            let world = World::new();
+            let made = make(&world, json!({"status": from})).await;
+            let answer = patch(
+                &world,
+                "/api/tasks/a",
+                json!({"status": to, "message": "x"}),
+            )
+            .await;
+            if from.may_become(*to) {
+                assert_eq!(answer.status, StatusCode::OK, "{from} to {to}");
+                assert_eq!(answer.json()["status"], to.as_str());
+            } else {
+                assert_eq!(answer.status, StatusCode::CONFLICT, "{from} to {to}");
+                assert_eq!(answer.problem(), "illegal-move");
+                assert_eq!(world.read("/api/tasks/a").await, made);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_can_not_be_patched_is_named_and_changes_nothing() {
+    let world = World::new();
+    let made = make(&world, json!({})).await;
+    for (body, fields) in [
+        (json!({"revision": 9}), vec!["revision"]),
+        (json!({"task_id": null}), vec!["task_id"]),
+        (
+            json!({"task_type": "other", "run": "x"}),
+            vec!["run", "task_type"],
+        ),
+        (json!({"task_name": null}), vec!["task_name"]),
+        (json!({"status": null}), vec!["status"]),
+        (json!({"status": "sleeping"}), vec!["status"]),
+        (
+            json!({"progress": {"current": -1, "steps": 2}}),
+            vec!["progress.current", "progress.steps"],
+        ),
+        (json!({"progress": 5}), vec!["progress"]),
+        (json!({"message": "x".repeat(1025)}), vec!["message"]),
+        (json!({"metadata": []}), vec!["metadata"]),
+        (
+            json!({"metadata": {"a": "x".repeat(5000)}}),
+            vec!["metadata"],
+        ),
+        (json!({"project_id": "a b"}), vec!["project_id"]),
+        (json!([]), vec![""]),
+    ] {
+        let answer = patch(&world, "/api/tasks/a", body.clone()).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(answer.problem(), "invalid-fields");
+        assert_eq!(answer.fields(), fields, "{body}");
+    }
+    let missing = patch(&world, "/api/tasks/b", json!({})).await;
+    assert_eq!(missing.problem(), "task-not-found");
+    assert_eq!(world.read("/api/tasks/a").await, made);
+}
+
+#[tokio::test]
+async fn a_change_may_be_bound_to_the_state_that_was_read() {
+    let world = World::new();
+    make(&world, json!({})).await;
+    let tag = world.get("/api/tasks/a").await.header("etag").to_owned();
+    let stale = tag.clone();
+    let changed = patch_if(&world, "/api/tasks/a", &tag, json!({"message": "1"})).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    let refused = patch_if(&world, "/api/tasks/a", &stale, json!({"message": "2"})).await;
+    assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(refused.problem(), "precondition-failed");
+    assert_eq!(world.read("/api/tasks/a").await["message"], "1");
+    let request = Request::delete("/api/tasks/a").header("if-match", &stale);
+    let refused = world.send(request.body("".into()).unwrap()).await;
+    assert_eq!(refused.problem(), "precondition-failed");
+    // The tag of an answer to a write is that of the state it left.
+    let tag = changed.header("etag").to_owned();
+    let request = Request::delete("/api/tasks/a").header("if-match", &tag);
+    let deleted = world.send(request.body("".into()).unwrap()).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+    let gone = patch_if(&world, "/api/tasks/a", "*", json!({})).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_deleted_task_is_gone_with_its_history_and_counts_no_more() {
+    let world = World::new();
+    let project = json!({"project_id": "p", "project_name": "P"});
+    world.make("/api/projects", project).await;
+    make(&world, json!({"project_id": "p", "status": "running"})).await;
+    let total = async || world.read("/api/projects/p").await["metrics"]["total_tasks"].clone();
+    assert_eq!(total().await, 1);
+    world.read("/api/tasks/a").await; // cached
+    let deleted = world.call(Method::DELETE, "/api/tasks/a").await;
+    assert_eq!(
+        (deleted.status, deleted.body.len()),
+        (StatusCode::NO_CONTENT, 0)
+    );
+    assert_eq!(total().await, 0);
+    for path in ["/api/tasks/a", "/api/tasks/a/history"] {
+        assert_eq!(world.get(path).await.problem(), "task-not-found", "{path}");
+    }
+    assert_eq!(ids(&world.read("/api/tasks").await), [""; 0]);
+    let again = world.call(Method::DELETE, "/api/tasks/a").await;
+    assert_eq!(again.problem(), "task-not-found");
+    make(&world, json!({})).await;
+    let history = world.read("/api/tasks/a/history").await;
+    assert_eq!(history["history"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn many_patches_at_once_are_all_made() {
+    let world = Arc::new(World::new());
+    make(&world, json!({})).await;
+    let patches = (0..6).map(|number: u8| {
+        let world = Arc::clone(&world);
+        let body = json!({"metadata": {format!("by-{number}"): number}});
+        async move { patch(&world, "/api/tasks/a", body).await.status }
+    });
+    let statuses = futures::future::join_all(patches).await;
+    assert!(statuses.iter().all(|status| *status == StatusCode::OK));
+    let task = world.read("/api/tasks/a").await;
+    assert_eq!(task["metadata"].as_object().unwrap().len(), 6);
+    assert_eq!(task["revision"], 7);
+}
+
+#[tokio::test]
+async fn a_project_is_patched_with_its_metrics_untouched() {
+    let world = World::new();
+    let body = json!({"project_id": "p", "project_name": "P", "owner": "ada", "match": ["Prod"]});
+    world.make("/api/projects", body).await;
+    make(&world, json!({"project_id": "p"})).await;
+    let tag = world.get("/api/projects/p").await.header("etag").to_owned();
+    let body = json!({"status": "archived", "owner": null, "match": ["Dev", "Test"]});
+    let answer = patch_if(&world, "/api/projects/p", &tag, body.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let project = answer.json();
+    assert_eq!(
+        (&project["status"], &project["match"], project.get("owner")),
+        (&json!("archived"), &json!(["Dev", "Test"]), None)
+    );
+    assert_eq!(project["metrics"]["total_tasks"], 1);
+    assert_eq!(world.read("/api/projects/p").await, project);
+    assert_eq!(world.read("/api/projects").await["projects"][0], project);
+    let refused = patch_if(&world, "/api/projects/p", &tag, body).await;
+    assert_eq!(refused.problem(), "precondition-failed");
+    let wrong = patch(
+        &world,
+        "/api/projects/p",
+        json!({"metrics": {}, "project_name": ""}),
+    )
+    .await;
+    assert_eq!(wrong.fields(), ["metrics", "project_name"]);
+}
+
+const START_MS: i64 = 1_700_000_000_000;
+
+/// What a log of an agent has said, each line a second after the one before.
+fn ledger_of(lines: &[&str]) -> Ledger {
+    let mut ledger = Ledger::default();
+    for (second, line) in (0..).zip(lines) {
+        let event = LogEvent {
+            log_stream: "a".to_owned(),
+            timestamp: Timestamp::from_millis(START_MS + second * 1000),
+            event_id: second.to_string(),
+            message: (*line).to_owned(),
+        };
+        parse_message(LogKind::Agent, line, &mut |number, observation| {
+            ledger.observe(Position::of(&event, number), &observation);
+        });
+    }
+    ledger
+}
+
+fn fold(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
+    let origin = TaskOrigin {
+        kind: LogKind::Agent,
+        log_group: "/agents".to_owned(),
+        log_stream: "a".to_owned(),
+    };
+    let task_id: TaskId = "a".parse().unwrap();
+    fold_into_task(&task_id, &origin, previous, ledger)
+}
+
+/// A world with a task that a log has reported.
+async fn reported(lines: &[&str]) -> (World, Task) {
+    let world = World::new();
+    let ledger = ledger_of(lines);
+    let task = fold(None, &ledger).unwrap();
+    world.store.save(None, &task, Some(&ledger)).await.unwrap();
+    (world, task)
+}
+
+async fn stored_ledger(world: &World) -> Ledger {
+    let ids = ["a".parse().unwrap()];
+    let mut records = world.store.fetch_records(&ids).await.unwrap();
+    records.remove(0).ledger
+}
+
+#[tokio::test]
+async fn what_a_caller_ends_stays_ended_whatever_the_log_still_says() {
+    let (world, _) = reported(&["[3/10] cloning"]).await;
+    let body = json!({"status": "cancelled", "message": "stopped by Ada"});
+    let answer = patch(&world, "/api/tasks/a", body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let edited = world
+        .store
+        .fetch(&"a".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    let mut ledger = stored_ledger(&world).await;
+    assert_eq!(
+        Task {
+            revision: edited.revision,
+            ..fold(Some(&edited), &ledger).unwrap()
+        },
+        edited,
+        "a line that says nothing new changes nothing"
+    );
+    ledger.merge(&ledger_of(&["[3/10] cloning", "[4/10] testing", "done"]));
+    let later = fold(Some(&edited), &ledger).unwrap();
+    assert_eq!(later.status, TaskStatus::Cancelled);
+    assert_eq!(later.message.as_deref(), Some("stopped by Ada"));
+    assert_eq!(later.completed_at, edited.completed_at);
+}
+
+#[test]
+fn what_a_caller_says_holds_until_the_log_says_something_later() {
+    let mut ledger = ledger_of(&["[3/10] cloning"]);
+    let task = fold(None, &ledger).unwrap();
+    let edit = Edit {
+        status: Some(TaskStatus::Blocked),
+        message: Some(Some("waits for approval".to_owned())),
+        ..Edit::default()
+    };
+    let now = Timestamp::from_millis(START_MS + 500);
+    ledger.edit(&task, &edit, now);
+    let blocked = fold(Some(&task), &ledger).unwrap();
+    assert_eq!(blocked.status, TaskStatus::Blocked);
+    assert_eq!(blocked.message.as_deref(), Some("waits for approval"));
+    assert_eq!(
+        edit.apply(&task, now).unwrap().updated_at,
+        blocked.updated_at
+    );
+    ledger.merge(&ledger_of(&["[3/10] cloning", "[4/10] testing"]));
+    let goes_on = fold(Some(&blocked), &ledger).unwrap();
+    assert_eq!(goes_on.status, TaskStatus::Running);
+    assert_eq!(goes_on.progress.current, Some(4));
+    assert_ne!(goes_on.message.as_deref(), Some("waits for approval"));
+}
+
+#[tokio::test]
+async fn a_deleted_task_is_not_brought_back_by_lines_that_are_read_again() {
+    let lines = ["[3/10] cloning", "[10/10] done"];
+    let (world, task) = reported(&lines).await;
+    let deleted = world.call(Method::DELETE, "/api/tasks/a").await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+    let mut ledger = stored_ledger(&world).await;
+    ledger.merge(&ledger_of(&lines));
+    assert_eq!(fold(None, &ledger), None);
+    assert_eq!(fold(Some(&task), &ledger), None);
+}
+
+#[tokio::test]
+async fn an_eta_follows_the_pace_of_the_run_and_of_earlier_ones() {
+    let world = World::new();
+    let now = Timestamp::now();
+    let before = |seconds: i64| Timestamp::from_millis(now.as_millis() - seconds * 1000);
+    let mut running = task("a", 0);
+    running.status = TaskStatus::Running;
+    running.started_at = Some(before(60));
+    running.updated_at = before(10);
+    running.progress.current = Some(5);
+    running.progress.total = Some(10);
+    world.save(&running).await;
+    let shown = world.read("/api/tasks/a").await;
+    let eta: Timestamp = shown["eta"].as_str().unwrap().parse().unwrap();
+    assert_eq!(
+        eta,
+        running.updated_at.after(std::time::Duration::from_secs(50))
+    );
+    running.task_id = "b".parse().unwrap();
+    running.usual_duration_ms = Some(150_000);
+    world.save(&running).await;
+    let shown = world.read("/api/tasks/b").await;
+    let eta: Timestamp = shown["eta"].as_str().unwrap().parse().unwrap();
+    assert_eq!(
+        eta,
+        running.updated_at.after(std::time::Duration::from_secs(75))
+    );
+    // What should be over and is not has no expected end.
+    running.task_id = "c".parse().unwrap();
+    running.updated_at = before(59);
+    running.usual_duration_ms = Some(2_000);
+    world.save(&running).await;
+    assert_eq!(world.read("/api/tasks/c").await.get("eta"), None);
+}

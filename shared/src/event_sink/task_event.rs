@@ -1,0 +1,236 @@
+//! The event of a transition: a function of the write that brought it about, so that it is the same however often it
+//! has to be sent.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::model::{Task, TaskId, TaskStatus, Timestamp, Transition};
+use crate::store::stream_record::TaskWrite;
+use crate::task_reader::{Renderer, TaskView};
+
+/// The most that the details of events sent at once may hold, in bytes: with all that comes around them, less than the
+/// 256 KB that EventBridge took until 2026. It takes 1 MB since, but what is behind a rule may not
+/// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>).
+pub const MOST_DETAIL_BYTES: usize = 240 * 1024;
+
+/// What the ids of events are derived in: it must never change.
+const ID_NAMESPACE: Uuid = uuid::uuid!("1671d178-eef9-481c-881b-60aac2ef7118");
+
+/// A transition of a task, told to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskEvent {
+    /// The same whenever this transition is told, and that of no other: by it, receivers know what they have had.
+    pub id: Uuid,
+    /// The task.
+    pub task_id: TaskId,
+    /// What has happened.
+    pub transition: Transition,
+    /// When it happened, by the task.
+    pub time: Timestamp,
+    /// What the event is of: `task/<id>`, and `project/<id>` if the task has a project.
+    pub resources: Vec<String>,
+    /// The event's JSON, at most [`MOST_DETAIL_BYTES`].
+    pub detail: String,
+}
+
+/// The detail of an event.
+#[derive(Serialize)]
+struct Detail<'a> {
+    event_id: String,
+    transition: Transition,
+    previous_status: Option<TaskStatus>,
+    /// Whether the task is not shown whole: it would have been too large.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    trimmed: bool,
+    task: TaskView<'a>,
+}
+
+impl TaskEvent {
+    /// The event that a write calls for, with the task as `renderer` shows it at that time; `None` if the write is no
+    /// transition.
+    pub fn of(write: &TaskWrite, renderer: Renderer) -> Option<Self> {
+        let TaskWrite { previous, next } = write;
+        let transition = Transition::of(previous.as_ref(), next)?;
+        let time = match transition {
+            Transition::Unblocked => next.updated_at,
+            _ => next.completed_at.unwrap_or(next.updated_at),
+        };
+        // The revision tells the writes of a task apart, the run its lives: a deleted task may come again. A line
+        // break is in neither.
+        let name = format!("{}\n{}\n{}", next.task_id, next.run, next.revision);
+        let id = Uuid::new_v5(&ID_NAMESPACE, name.as_bytes());
+        let detail = |task: &Task, trimmed| {
+            let detail = Detail {
+                event_id: id.to_string(),
+                transition,
+                previous_status: previous.as_ref().map(|previous| previous.status),
+                trimmed,
+                task: renderer.view(task, time),
+            };
+            serde_json::to_string(&detail)
+                .expect("records have string keys and no fallible serializer")
+        };
+        let mut text = detail(next, false);
+        let mut shown = next.clone();
+        for trim in [trim_messages, trim_parts, trim_texts] {
+            if text.len() <= MOST_DETAIL_BYTES {
+                break;
+            }
+            trim(&mut shown);
+            text = detail(&shown, true);
+        }
+        let project = next.project_id.iter().map(|id| format!("project/{id}"));
+        Some(Self {
+            id,
+            task_id: next.task_id.clone(),
+            transition,
+            time,
+            resources: std::iter::once(format!("task/{}", next.task_id))
+                .chain(project)
+                .collect(),
+            detail: text,
+        })
+    }
+
+    /// What kind of event it is, as rules match it: `Task Completed` and the like.
+    pub fn detail_type(&self) -> &'static str {
+        match self.transition {
+            Transition::Completed => "Task Completed",
+            Transition::Failed => "Task Failed",
+            Transition::Cancelled => "Task Cancelled",
+            Transition::Unblocked => "Task Unblocked",
+        }
+    }
+}
+
+/// Leaves out what the parts say, but for those that failed: why they did is what one wants to know.
+fn trim_messages(task: &mut Task) {
+    let parts = task.parts.values_mut();
+    for part in parts.filter(|part| part.status != TaskStatus::Failed) {
+        part.message = None;
+    }
+}
+
+/// Leaves out the parts.
+fn trim_parts(task: &mut Task) {
+    task.parts.clear();
+}
+
+/// Leaves out all that has no bound of its own, or a wide one.
+fn trim_texts(task: &mut Task) {
+    task.metadata = None;
+    task.message = None;
+    task.phase = None;
+    task.current_step = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Part, Progress};
+    use crate::store::conformance::{moment, new_task, next_of};
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    fn event(previous: Option<Task>, next: Task) -> Option<TaskEvent> {
+        let renderer = Renderer::new(Duration::from_secs(900));
+        TaskEvent::of(&TaskWrite { previous, next }, renderer)
+    }
+
+    fn failed(change: impl FnOnce(&mut Task)) -> TaskEvent {
+        let running = Task {
+            status: TaskStatus::Running,
+            ..new_task("t")
+        };
+        let next = next_of(&running, |task| {
+            task.status = TaskStatus::Failed;
+            task.completed_at = Some(moment(500));
+            change(task);
+        });
+        event(Some(running), next).unwrap()
+    }
+
+    fn detail(event: &TaskEvent) -> Value {
+        assert!(event.detail.len() <= MOST_DETAIL_BYTES);
+        serde_json::from_str(&event.detail).unwrap()
+    }
+
+    /// As many parts as stacks of an unheard-of deploy, each with as much to say as it may.
+    fn parts(number: usize, status: TaskStatus) -> impl Iterator<Item = (String, Part)> {
+        (0..number).map(move |number| {
+            let part = Part {
+                progress: Progress::default(),
+                status,
+                phase: None,
+                message: Some("\"".repeat(1024)),
+            };
+            (format!("{status}-{number}"), part)
+        })
+    }
+
+    #[test]
+    fn an_event_has_the_task_as_the_api_shows_it() {
+        let event = failed(|task| task.project_id = Some("shop".parse().unwrap()));
+        let task = detail(&event)["task"].clone();
+        assert_eq!(
+            detail(&event),
+            json!({
+                "event_id": "535e91cc-ce32-54da-9a48-36cf676b1578",
+                "transition": "failed",
+                "previous_status": "running",
+                "task": task,
+            })
+        );
+        assert_eq!(task["status"], "failed");
+        assert_eq!(task["stale"], false);
+        assert_eq!(event.resources, ["task/t", "project/shop"]);
+        assert_eq!(event.detail_type(), "Task Failed");
+        assert_eq!(event.time, moment(500));
+    }
+
+    #[test]
+    fn a_task_that_is_new_was_nothing_before() {
+        let mut task = new_task("t");
+        task.status = TaskStatus::Cancelled;
+        let event = event(None, task).unwrap();
+        assert_eq!(detail(&event)["previous_status"], Value::Null);
+        assert_eq!(event.time, moment(0), "without an end, the write's own");
+    }
+
+    #[test]
+    fn a_write_that_is_no_transition_has_no_event() {
+        assert_eq!(event(None, new_task("t")), None);
+    }
+
+    #[test]
+    fn the_id_is_that_of_one_write_of_one_run_of_one_task() {
+        let id = failed(|_| {}).id;
+        assert_eq!(id, failed(|task| task.message = Some("x".to_owned())).id);
+        let others = [
+            failed(|task| task.task_id = "u".parse().unwrap()).id,
+            failed(|task| task.run = moment(1).to_string()).id,
+            failed(|task| task.revision = task.revision.next()).id,
+        ];
+        assert!(!others.contains(&id), "{others:?}");
+    }
+
+    #[test]
+    fn a_large_task_loses_what_matters_least_and_never_the_event() {
+        let few = failed(|task| task.parts.extend(parts(3, TaskStatus::Completed)));
+        assert_eq!(detail(&few).get("trimmed"), None);
+        let many = failed(|task| {
+            task.parts.extend(parts(500, TaskStatus::Completed));
+            task.parts.extend(parts(2, TaskStatus::Failed));
+        });
+        let many = detail(&many);
+        assert_eq!(many["trimmed"], true);
+        let shown = many["task"]["parts"].as_object().unwrap();
+        let is_said = |part: &Value| part["message"].is_string();
+        assert_eq!(shown.len(), 502);
+        assert_eq!(shown.values().filter(|part| is_said(part)).count(), 2);
+        let all = failed(|task| task.parts.extend(parts(500, TaskStatus::Failed)));
+        assert_eq!(detail(&all)["task"].get("parts"), None);
+        let wordy = failed(|task| task.phase = Some("x".repeat(400_000)));
+        assert_eq!(detail(&wordy)["task"]["status"], "failed");
+    }
+}
