@@ -160,6 +160,23 @@ test("what is stuck looks so: stale, blocked, and of unknown length", { timeout:
     await checkAccess(page, "a list of stuck tasks");
 });
 
+test("when it will be done is said where that is known, and there alone", { timeout: 60_000 }, async (t) => {
+    const program = await quiet(t);
+    await program.make({ task_id: "known", task_name: "Known", status: "running" });
+    await program.make({ task_id: "unknown", task_name: "Unknown", status: "running" });
+    const eta = new Date(Date.now() + 125_000);
+    const gate = await Gate.before(t, program.url, async ({ path }) => {
+        if (!path.startsWith("/api/tasks?status=running")) return undefined;
+        const page = await program.call("GET", path);
+        for (const task of page.tasks) if (task.task_id === "known") task.eta = eta.toISOString();
+        return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(page) };
+    });
+    const page = await open(t, gate.url);
+    const clock = `${eta.getHours()}`.padStart(2, "0") + ":" + `${eta.getMinutes()}`.padStart(2, "0");
+    await page.getByText(new RegExp(`ETA ${clock}, in 2 min`)).waitFor();
+    assert.deepEqual((await texts(page, ".card [data-ref=eta]")).filter(Boolean).length, 1);
+});
+
 test("looks are as rare as they may be", { timeout: 60_000 }, async (t) => {
     const program = await quiet(t);
     const page = await open(t, program.url);

@@ -8,8 +8,7 @@ mod assets;
 use axum::Router;
 use axum::extract::Path;
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    REFERRER_POLICY, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -28,11 +27,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Two browsers' older ways to be told the same, and a window of its own.
-const HEADERS: [(&str, &str); 3] = [
+/// The older way to say `frame-ancestors`, and a window that no other page has a hold on.
+const HEADERS: [(&str, &str); 2] = [
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
 ];
 
 pub(crate) fn routes() -> Router<ApiState> {
@@ -51,7 +49,6 @@ async fn page(base: BasePath, known: IfNoneMatch) -> Response {
     };
     set(CONTENT_TYPE, "text/html; charset=utf-8");
     set(CONTENT_SECURITY_POLICY, POLICY);
-    set(REFERRER_POLICY, "no-referrer");
     set(CACHE_CONTROL, "no-cache");
     for (name, value) in HEADERS {
         set(HeaderName::from_static(name), value);

@@ -44,7 +44,7 @@ export class Program {
     async call(method, path, body) {
         const response = await fetch(new URL(path, this.url), {
             method,
-            headers: { "content-type": "application/json" },
+            headers: { "content-type": "application/json", ...(this.token && { authorization: `Bearer ${this.token}` }) },
             body: body && JSON.stringify(body),
         });
         const text = await response.text();
