@@ -43,6 +43,7 @@ pub fn router(state: ApiState, auth: Auth, cors: Cors) -> Router {
         .merge(routes::health::routes())
         .merge(routes::tasks::routes())
         .merge(routes::projects::routes())
+        .merge(routes::dashboard::routes())
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))

@@ -10,9 +10,10 @@ use serde_json::json;
 
 use crate::world::{World, task};
 
-const ROUTES: [&str; 10] = [
+const ROUTES: [&str; 11] = [
     "create-project",
     "create-task",
+    "dashboard",
     "get-project",
     "get-task",
     "get-task-history",
@@ -56,11 +57,21 @@ async fn every_event_is_answered_as_its_name_promises() {
             let is_made = name(&file).starts_with("create-");
             let expected = if is_made { 201 } else { 200 };
             assert_eq!(answer.status, expected, "{file:?}: {answer:?}");
+            // Where the client named a stage, it has to name it again.
+            let has_stage = ["rest-v1", "http-v2-stage"].contains(&name(&door).as_str());
             if is_made {
-                // Where the client named a stage, it has to name it again.
-                let has_stage = ["rest-v1", "http-v2-stage"].contains(&name(&door).as_str());
                 let start = if has_stage { "/prod/api/" } else { "/api/" };
                 assert!(answer.header("location").starts_with(start), "{file:?}");
+            }
+            if name(&file) == "dashboard" {
+                // A relative address of `/prod` would not be below it.
+                let start = if has_stage {
+                    "=\"/prod/assets/"
+                } else {
+                    "=\"assets/"
+                };
+                let html = String::from_utf8(answer.body).unwrap();
+                assert_eq!(html.matches(start).count(), 2, "{file:?}");
             }
             count += 1;
         }
