@@ -82,10 +82,19 @@ impl IfNoneMatch {
     /// The answer, or 304 if the client has it.
     pub(crate) fn respond(&self, answer: Answer) -> Response {
         let Answer { validator, json } = answer;
-        if self.0.is_any || self.0.validators.contains(&validator) {
-            return not_modified(&validator);
+        self.respond_with(&validator, || Json(json).into_response())
+    }
+
+    /// What `make` makes, or 304 if the client has what `validator` stands for.
+    pub(crate) fn respond_with(
+        &self,
+        validator: &Validator,
+        make: impl FnOnce() -> Response,
+    ) -> Response {
+        if self.0.is_any || self.0.validators.contains(validator) {
+            return not_modified(validator);
         }
-        tagged(Json(json).into_response(), &validator)
+        tagged(make(), validator)
     }
 
     /// The same of what may have been found to be unchanged.
