@@ -71,7 +71,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[group(id = "logs", multiple = true)]
 pub(crate) struct LogArgs {
-    /// A log of the CDK command line: a file, a directory of files, or `-` for standard input; repeatable
+    /// A log of the CDK command line: a file, a directory of files and directories, or `-` for standard input; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) cdk: Vec<PathBuf>,
     /// A log of agents, in JSON or plain text: a file, a directory, or `-`; repeatable

@@ -1,16 +1,13 @@
-//! DynamoDB inside this process, spoken to over loopback, so that the real client is used.
+//! The DynamoDB inside this process, and where it keeps its data.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use dynoxide::Database;
-use shared::aws;
 use shared::config::StoreConfig;
-use shared::store::tables::create_tables;
+use shared::store::embedded::EmbeddedDynamoDb;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 
@@ -54,54 +51,23 @@ impl DataDirectory {
     }
 }
 
-/// DynamoDB inside this process, with the three tables; it ends when this is dropped.
-#[derive(Debug)]
-pub(crate) struct EmbeddedDynamoDb {
-    /// Its client.
-    pub(crate) client: aws_sdk_dynamodb::Client,
-    /// Its tables.
-    pub(crate) config: StoreConfig,
-    /// Its URL.
-    pub(crate) endpoint_url: String,
-    server: JoinHandle<()>,
-}
-
 /// The name of the table that keeps how far log groups were read.
 pub(crate) const CHECKPOINTS_TABLE: &str = "miyabi-checkpoints";
 
-impl EmbeddedDynamoDb {
-    /// Starts it on `port` of the loopback address, on what `data` holds or else in memory.
-    pub(crate) async fn start(port: u16, data: Option<&DataDirectory>) -> Result<Self, Failure> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let refused = |source| Failure::listen("DynamoDB", address, "--dynamodb-port", source);
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        let database = match data {
-            Some(data) => Database::new(&data.database().to_string_lossy()),
-            None => Database::memory(),
-        };
-        let database = database.map_err(|error| Failure::DynamoDb(error.into()))?;
-        let server = tokio::spawn(dynoxide::server::serve_on(listener, database));
-        let endpoint_url = format!("http://{address}");
-        let dynamodb = Self {
-            client: aws::local_dynamodb(&endpoint_url),
-            config: StoreConfig {
-                tasks_table: "miyabi-tasks".to_owned(),
-                projects_table: "miyabi-projects".to_owned(),
-                checkpoints_table: Some(CHECKPOINTS_TABLE.to_owned()),
-                index_shards: 1, // nothing is gained by spreading here
-            },
-            endpoint_url,
-            server,
-        };
-        let made = create_tables(&dynamodb.client, &dynamodb.config).await;
-        made.map_err(Failure::Tables)?;
-        Ok(dynamodb)
-    }
-}
-
-impl Drop for EmbeddedDynamoDb {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+/// Starts DynamoDB on `port` of the loopback address, on what `data` holds or else in memory.
+pub(crate) async fn start(
+    port: u16,
+    data: Option<&DataDirectory>,
+) -> Result<EmbeddedDynamoDb, Failure> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let refused = |source| Failure::listen("DynamoDB", address, "--dynamodb-port", source);
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let config = StoreConfig {
+        tasks_table: "miyabi-tasks".to_owned(),
+        projects_table: "miyabi-projects".to_owned(),
+        checkpoints_table: Some(CHECKPOINTS_TABLE.to_owned()),
+        index_shards: 1, // nothing is gained by spreading here
+    };
+    let file = data.map(DataDirectory::database);
+    Ok(EmbeddedDynamoDb::serve(listener, file.as_deref(), config).await?)
 }

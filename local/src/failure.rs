@@ -10,6 +10,7 @@ use progress_collector::CollectError;
 use shared::config::ConfigError;
 use shared::error::{Source, error_chain};
 use shared::store::StoreError;
+use shared::store::embedded::EmbeddedError;
 
 use crate::inputs::InputError;
 
@@ -36,10 +37,8 @@ pub(crate) enum Failure {
         #[source]
         source: Source,
     },
-    #[error("can't open the embedded DynamoDB")]
-    DynamoDb(#[source] Source),
-    #[error("can't set up the tables")]
-    Tables(#[source] StoreError),
+    #[error(transparent)]
+    DynamoDb(#[from] EmbeddedError),
     #[error("can't read back the tasks")]
     ReadBack(#[source] StoreError),
     #[error("a setting can't be used")]

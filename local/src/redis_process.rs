@@ -1,4 +1,4 @@
-//! A Redis of our own: a child process without persistence, ended with us.
+//! A Redis of our own: a child process without persistence, ended with us, also where we are killed.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +14,18 @@ use tokio::time::{Instant, sleep};
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two looks whether it has started.
 const START_PAUSE: Duration = Duration::from_millis(10);
+
+/// Becomes redis-server, and leaves a process behind that ends it when our end of its standard input is closed: by us,
+/// or by the system when we are killed, which nothing can be done about then.
+#[cfg(unix)]
+const SUPERVISED: &str = r#"
+command -v redis-server >/dev/null || exit 127
+exec 3<&0
+(cat <&3 >/dev/null; kill $$) 2>/dev/null &
+exec redis-server "$@" </dev/null 3<&-
+"#;
+/// What a shell says by its exit code of a program that is not there.
+const NOT_FOUND: i32 = 127;
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +59,13 @@ impl RedisProcess {
             port => port,
         };
         let directory = tempfile::tempdir().map_err(RedisError::Start)?;
-        let mut command = Command::new("redis-server");
+        let mut command = command();
         command
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             .args(["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"])
             .current_dir(directory.path())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped()) // open as long as we are there
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
@@ -77,13 +89,13 @@ impl RedisProcess {
         let last_moment = Instant::now() + START_TIMEOUT;
         while Instant::now() < last_moment {
             if let Some(status) = self.child.try_wait().map_err(RedisError::Start)? {
-                return Err(RedisError::Ended(status));
+                return Err(ended(status));
             }
             if TcpStream::connect(self.address).await.is_ok() {
                 // What answered could be another, if ours found its port taken and is about to end.
                 sleep(START_PAUSE).await;
                 return match self.child.try_wait().map_err(RedisError::Start)? {
-                    Some(status) => Err(RedisError::Ended(status)),
+                    Some(status) => Err(ended(status)),
                     None => Ok(()),
                 };
             }
@@ -96,6 +108,27 @@ impl RedisProcess {
     pub(crate) async fn stop(mut self) {
         // It holds nothing worth saving. That it has ended already is as good.
         drop(self.child.kill().await);
+    }
+}
+
+/// redis-server, but for its arguments.
+#[cfg(unix)]
+fn command() -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", SUPERVISED, "redis-server"]);
+    command
+}
+
+/// redis-server, but for its arguments. It outlives us where we are killed.
+#[cfg(not(unix))]
+fn command() -> Command {
+    Command::new("redis-server")
+}
+
+fn ended(status: ExitStatus) -> RedisError {
+    match status.code() {
+        Some(NOT_FOUND) => RedisError::NotInstalled,
+        _ => RedisError::Ended(status),
     }
 }
 

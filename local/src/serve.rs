@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::cache::LocalCache;
 use crate::cli::ServeArgs;
-use crate::embedded_dynamodb::{CHECKPOINTS_TABLE, DataDirectory, EmbeddedDynamoDb};
+use crate::embedded_dynamodb::{self, CHECKPOINTS_TABLE, DataDirectory};
 use crate::failure::Failure;
 use crate::follow::follow;
 use crate::inputs;
@@ -39,7 +39,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let auth = auth(&settings)?;
     let cors = Cors::from_settings(&settings)?;
 
-    let dynamodb = EmbeddedDynamoDb::start(0, data.as_ref()).await?;
+    let dynamodb = embedded_dynamodb::start(0, data.as_ref()).await?;
     let cache = LocalCache::start(&settings, args.no_redis).await?;
     let client = dynamodb.client.clone();
     let tasks: Arc<dyn TaskStore> =

@@ -4,8 +4,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use shared::store::embedded::EmbeddedDynamoDb;
+
 use crate::cli::ServicesArgs;
-use crate::embedded_dynamodb::{CHECKPOINTS_TABLE, DataDirectory, EmbeddedDynamoDb};
+use crate::embedded_dynamodb::{self, CHECKPOINTS_TABLE, DataDirectory};
 use crate::failure::Failure;
 use crate::inputs::{AGENT_LOG_GROUP, CDK_LOG_GROUP};
 use crate::redis_process::{RedisError, RedisProcess};
@@ -15,7 +17,7 @@ use crate::shutdown::Shutdown;
 pub(crate) async fn services(args: &ServicesArgs) -> Result<(), Failure> {
     let mut shutdown = Shutdown::new().map_err(Failure::Signals)?;
     let data = args.data.as_deref().map(DataDirectory::take).transpose()?;
-    let dynamodb = EmbeddedDynamoDb::start(args.dynamodb_port, data.as_ref()).await?;
+    let dynamodb = embedded_dynamodb::start(args.dynamodb_port, data.as_ref()).await?;
     let redis = RedisProcess::start(args.redis_port).await;
     let environment = environment(&dynamodb, redis.as_ref().ok());
     let written = fs::write(&args.env_file, environment).map_err(|source| Failure::Write {

@@ -8,6 +8,7 @@ use shared::task_reader::SavedTask;
 use tokio::time::Instant;
 
 use crate::collector::Collector;
+use crate::fault_point::FaultPoint;
 use crate::summary::Summary;
 
 /// Tasks read at a time.
@@ -48,7 +49,9 @@ impl Collector {
                 next: task,
             };
             let refreshed: Vec<_> = page.tasks.iter().map(unchanged).collect();
+            FaultPoint::BeforeRefresh.reach();
             let errors = self.write_through.tasks_saved(&refreshed, now).await;
+            FaultPoint::AfterRefresh.reach();
             if let Some(group) = summary.groups.first_mut() {
                 group.cache_errors += u64::try_from(errors).unwrap_or(u64::MAX);
             }

@@ -10,6 +10,7 @@ mod answer;
 mod batch;
 mod collector;
 mod fallback;
+pub mod fault_point;
 mod metrics;
 mod notify;
 mod projects;

@@ -14,6 +14,7 @@ use tracing::error;
 
 use crate::batch::{Batch, Target};
 use crate::collector::Collector;
+use crate::fault_point::FaultPoint;
 use crate::summary::GroupSummary;
 
 /// Tasks saved side by side. More would only queue up at the store.
@@ -44,8 +45,14 @@ impl Records {
     }
 }
 
-/// A write that the store has taken: the task before, and as it is now.
-type Saved = (Option<Task>, Task);
+/// A task as the store has it now.
+struct Saved {
+    task: Task,
+    /// As it was before it was written; `None` if it is new, or was not written.
+    previous: Option<Task>,
+    /// Whether it had to be written.
+    is_written: bool,
+}
 
 impl Collector {
     /// Saves all that `batch` has gathered, and leaves it empty.
@@ -74,6 +81,7 @@ impl Collector {
     ) -> Result<(), StoreError> {
         let candidates = portion.iter().flat_map(|(target, _)| target.candidates());
         let records = self.read(&deduplicated(candidates.collect())).await?;
+        FaultPoint::TasksRead.reach();
         // Two targets may be one task (a stream's, and one that a line names): in turn, not at once.
         let mut by_task: Vec<(TaskId, Vec<&(Target, Ledger)>)> = Vec::new();
         for gathered in portion {
@@ -101,7 +109,7 @@ impl Collector {
         let mut saved: Vec<Saved> = Vec::new();
         for save in saves {
             match save {
-                Ok(changed) => saved.extend(changed),
+                Ok(task) => saved.extend(task),
                 Err(error @ (StoreError::Refused { .. } | StoreError::Corrupt { .. })) => {
                     summary.tasks_refused += 1;
                     error!(error = error_chain(&error), "a task can't be saved");
@@ -109,16 +117,20 @@ impl Collector {
                 Err(error) => outcome = Err(error),
             }
         }
-        let told: Vec<_> = saved
-            .iter()
-            .map(|(previous, next)| SavedTask {
-                previous: previous.as_ref(),
-                next,
-            })
-            .collect();
-        let cache_errors = self.write_through.tasks_saved(&told, now).await;
+        let (written, unchanged): (Vec<_>, Vec<_>) =
+            saved.iter().partition(|saved| saved.is_written);
+        let told = written.iter().map(|saved| SavedTask {
+            previous: saved.previous.as_ref(),
+            next: &saved.task,
+        });
+        let told: Vec<_> = told.collect();
+        let unchanged: Vec<_> = unchanged.iter().map(|saved| &saved.task).collect();
+        FaultPoint::BeforeCache.reach();
+        let mut cache_errors = self.write_through.tasks_saved(&told, now).await;
+        cache_errors += self.write_through.tasks_unchanged(&unchanged, now).await;
+        FaultPoint::AfterCache.reach();
         summary.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
-        summary.tasks_changed += u64::try_from(saved.len()).unwrap_or(u64::MAX);
+        summary.tasks_changed += u64::try_from(written.len()).unwrap_or(u64::MAX);
         outcome
     }
 
@@ -163,12 +175,27 @@ impl Collector {
                 .next_state(&task_id, &gathered, stored.as_ref())
                 .await?
             else {
-                return Ok(None);
+                let stored = stored.and_then(|record| record.task);
+                return Ok(stored.map(|task| Saved {
+                    task,
+                    previous: None,
+                    is_written: false,
+                }));
             };
             let previous = stored.as_ref().and_then(|record| record.task.as_ref());
+            FaultPoint::BeforeTask.reach();
             match self.parts.tasks.save(previous, &next, Some(&ledger)).await {
-                Ok(()) => return Ok(Some((previous.cloned(), next))),
+                Ok(()) => {
+                    FaultPoint::AfterTask.reach();
+                    let previous = stored.and_then(|record| record.task);
+                    return Ok(Some(Saved {
+                        task: next,
+                        previous,
+                        is_written: true,
+                    }));
+                }
                 Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
+                    FaultPoint::RaceLost.reach();
                     tokio::time::sleep(CONFLICT_WAIT * attempt).await;
                     attempt += 1;
                     let read_again = slice::from_ref(&task_id);

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::collector::{CollectError, Collector, LogGroup};
+use crate::fault_point::FaultPoint;
 use crate::summary::{GroupSummary, Summary};
 use crate::window::{Place, Window, WindowEnd};
 
@@ -75,6 +76,7 @@ impl Collector {
     ) -> Result<GroupSummary, StoreError> {
         let mut summary = GroupSummary::of(&group.name);
         let mut held = self.parts.checkpoints.load(&group.name).await?;
+        FaultPoint::CheckpointLoaded.reach();
         summary.checkpoint = held.as_ref().map(|checkpoint| checkpoint.read_up_to);
         let mut window = held
             .as_ref()
@@ -103,7 +105,9 @@ impl Collector {
             };
             summary.checkpoint = Some(checkpoint.read_up_to);
             let checkpoints = &self.parts.checkpoints;
+            FaultPoint::BeforeCheckpoint.reach();
             checkpoints.save(&group.name, checkpoint.clone()).await?;
+            FaultPoint::AfterCheckpoint.reach();
             if checkpoint.read_up_to >= now {
                 summary.complete = true;
                 return Ok(summary);

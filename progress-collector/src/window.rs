@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::batch::Batch;
 use crate::collector::{Collector, LogGroup};
+use crate::fault_point::FaultPoint;
 use crate::summary::GroupSummary;
 
 /// What is left of an invocation's time for saving what was read.
@@ -83,6 +84,7 @@ impl Collector {
         let mut has_moved = false;
         let mut saved_at = Instant::now();
         let stopped = loop {
+            FaultPoint::BeforePage.reach();
             let page = match self
                 .fetch_page(window, next_token.as_deref(), deadline, summary)
                 .await
@@ -95,6 +97,7 @@ impl Collector {
                 }
                 Err(stopped) => break Some(stopped),
             };
+            FaultPoint::AfterPage.reach();
             is_first_page = false;
             summary.pages += 1;
             let is_gathered = self
@@ -161,6 +164,7 @@ impl Collector {
             batch.add(window.group.kind, &window.group.name, event, summary);
             if batch.is_full() {
                 self.save(batch, now, summary).await?;
+                FaultPoint::AmidPage.reach();
                 if last_moment(deadline).is_some_and(|last_moment| Instant::now() > last_moment) {
                     return Ok(false);
                 }
@@ -192,7 +196,10 @@ impl Collector {
             }),
         };
         let checkpoints = &self.parts.checkpoints;
-        checkpoints.save(&window.group.name, checkpoint).await
+        FaultPoint::BeforePlace.reach();
+        checkpoints.save(&window.group.name, checkpoint).await?;
+        FaultPoint::AfterPlace.reach();
+        Ok(())
     }
 
     /// Reads a page, with retries, as long as there is time.

@@ -57,6 +57,16 @@ pub trait TaskCache: Send + Sync {
         ttl: Duration,
     ) -> Result<(), CacheError>;
 
+    /// Replaces what is held of a task by `bytes`, for `ttl`, if that is a lower revision, and says whether it was.
+    /// Where none is held none is put.
+    async fn renew_task(
+        &self,
+        task_id: &TaskId,
+        revision: Revision,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError>;
+
     /// Forgets a task.
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError>;
 

@@ -16,6 +16,8 @@ mod latest;
 mod ledger;
 mod marks;
 mod position;
+#[cfg(any(test, feature = "test-util"))]
+pub mod properties;
 mod report;
 mod stacks;
 mod task;

@@ -13,6 +13,8 @@ mod cdk;
 mod json;
 mod line;
 mod plain;
+#[cfg(any(test, feature = "test-util"))]
+pub mod properties;
 mod text;
 
 #[cfg(test)]
@@ -159,6 +161,16 @@ pub enum CdkObservation {
         /// The message, for failures.
         message: Option<String>,
     },
+    /// A tick or a cross before what may be a stack's name and may as well be another program's word: it is an end
+    /// only of a stack that other lines know.
+    PossibleEnd {
+        /// What may be a stack: its CloudFormation name or its display name.
+        stack: String,
+        /// How it has ended.
+        outcome: Outcome,
+        /// The message, for failures.
+        message: Option<String>,
+    },
     /// `⏳  Bootstrapping environment aws://…`. The stack is named by the lines that follow, or else is
     /// `CDKToolkit`.
     BootstrapStart {
@@ -212,6 +224,19 @@ pub enum CounterKind {
     Report,
 }
 
+/// What has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EndOf {
+    /// The run, as the agent itself says.
+    #[default]
+    Run,
+    /// A tool that the agent runs: the run as well, unless the agent counts steps and has some left.
+    Tool,
+    /// A part of what a tool does, one host of several or those tests that passed: as [`Self::Tool`], but it
+    /// contradicts no other end.
+    Part,
+}
+
 /// What one line of an agent says. Every field may be absent; a line without any is no observation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentObservation {
@@ -226,6 +251,8 @@ pub struct AgentObservation {
     /// Whether the line plainly begins a run: a first step (0 or 1 of n, 0 %), or a JSON status such as
     /// `started`.
     pub is_start: bool,
+    /// What has ended, where `status` is an end.
+    pub end_of: EndOf,
     /// What is being done.
     pub phase: Option<String>,
     /// The step it is at, in words.

@@ -4,6 +4,8 @@
 pub mod conformance;
 pub mod dynamodb;
 pub(crate) mod dynamodb_item;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 #[cfg(any(test, feature = "test-util"))]
 pub mod faulty;
 #[cfg(any(test, feature = "test-util"))]

@@ -191,6 +191,15 @@ impl TaskCache for DownCache {
     ) -> Result<(), CacheError> {
         cache_down()
     }
+    async fn renew_task(
+        &self,
+        _: &TaskId,
+        _: Revision,
+        _: &[u8],
+        _: Duration,
+    ) -> Result<bool, CacheError> {
+        cache_down()
+    }
     async fn remove_task(&self, _: &TaskId) -> Result<(), CacheError> {
         cache_down()
     }

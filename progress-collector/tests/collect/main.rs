@@ -5,11 +5,10 @@
 mod backlog;
 mod crash;
 mod damaged;
-#[expect(dead_code, reason = "shared with the tests of the binary")]
-mod embedded;
 mod events;
 mod notify;
 mod races;
 mod reading;
+mod stream;
 mod tasks;
 mod world;

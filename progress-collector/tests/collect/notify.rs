@@ -16,10 +16,11 @@ use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVEN
 use shared::model::{Task, TaskId, TaskStatus, Transition};
 use shared::store::TaskStore;
 use shared::store::conformance::{moment, new_task, next_of};
+use shared::store::embedded::EmbeddedDynamoDb;
 use tokio::time::Instant;
 
-use crate::embedded::Embedded;
 use crate::races::{block_on, config};
+use crate::stream::{enable_stream, stream_records};
 use crate::world::{World, now};
 
 /// Of so many cases of the other properties one is run: each is on an embedded DynamoDB.
@@ -229,8 +230,8 @@ impl Expected {
 
 /// Makes the writes of `schedule` on an embedded DynamoDB: the records of its stream, and what they should tell.
 async fn written(schedule: &[Write]) -> (Vec<Value>, Expected) {
-    let embedded = Embedded::start().await;
-    embedded.enable_stream().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
+    enable_stream(&embedded).await;
     let store = embedded.tasks();
     let mut expected = Expected::default();
     let mut tasks: Vec<Option<Task>> = vec![None; TASKS];
@@ -254,7 +255,7 @@ async fn written(schedule: &[Write]) -> (Vec<Value>, Expected) {
         expected.note(previous.as_ref(), &next);
         tasks[write.task] = Some(next);
     }
-    (embedded.stream_records(), expected)
+    (stream_records(&embedded), expected)
 }
 
 /// What was taken, by task, each event once; an event that came again must be the same.

@@ -7,15 +7,17 @@ use aws_sdk_eventbridge::types::Target;
 use serde_json::{Value, json};
 use shared::aws;
 use shared::model::TaskStatus;
+use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::{TaskQuery, TaskStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::config;
-use crate::embedded::Embedded;
-use crate::killed::{Function, PATIENCE, backlog};
+use crate::function::Function;
+use crate::killed::{PATIENCE, backlog};
 use crate::log_group::LogGroup;
 use crate::runtime_api::{Answer, RuntimeApi};
+use crate::stream::{enable_stream, stream_records};
 
 /// An event bus with a rule, and the log group where its events arrive.
 struct Bus {
@@ -84,19 +86,20 @@ async fn answer_to(runtime: &mut RuntimeApi, event: Value) -> Value {
 async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is_handed_over() {
     let group = backlog("/binary/notified", 4).await;
     let bus = Bus::create("notified").await;
-    let dynamodb = Embedded::start().await;
-    dynamodb.enable_stream().await;
+    let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
+    enable_stream(&dynamodb).await;
     let mut runtime = RuntimeApi::start().await;
     let logs = group.endpoint_url();
     let more = [
+        ("CDK_LOG_GROUP_NAME", group.name.as_str()),
         ("EVENT_BUS_NAME", bus.name.as_str()),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", logs),
     ];
-    let _function = Function::start_with(&runtime, &dynamodb, logs, &group.name, &more);
+    let _function = Function::start(&runtime, &dynamodb, logs, &more);
     let summary = answer_to(&mut runtime, json!({})).await;
     assert_eq!(summary["groups"][0]["complete"], true, "{summary}");
 
-    let records = json!({"Records": dynamodb.stream_records()});
+    let records = json!({"Records": stream_records(&dynamodb)});
     for times in 1..=2 {
         let answer = answer_to(&mut runtime, records.clone()).await;
         assert_eq!(answer, json!({"batchItemFailures": []}));
@@ -136,23 +139,29 @@ async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is
 #[tokio::test]
 async fn a_bus_that_is_missing_keeps_the_records_and_no_bus_lets_them_go() {
     let group = LogGroup::create("/binary/no-bus", &[]).await;
-    let dynamodb = Embedded::start().await;
+    let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
     let mut runtime = RuntimeApi::start().await;
     let logs = group.endpoint_url();
     let sample = include_str!("../../../events/collector/stream.json");
     let sample: Value = serde_json::from_str(sample).unwrap();
     {
         let more = [
+            ("CDK_LOG_GROUP_NAME", group.name.as_str()),
             ("EVENT_BUS_NAME", "nowhere"),
             ("AWS_ENDPOINT_URL_EVENTBRIDGE", logs),
         ];
-        let _function = Function::start_with(&runtime, &dynamodb, logs, &group.name, &more);
+        let _function = Function::start(&runtime, &dynamodb, logs, &more);
         let answer = answer_to(&mut runtime, sample.clone()).await;
         let first = json!([{"itemIdentifier": "100000000000000000000001"}]);
         assert_eq!(answer, json!({"batchItemFailures": first}));
     }
     // EventBridge is nowhere: whoever asked it would wait for an answer, and say so.
-    let _function = Function::start(&runtime, &dynamodb, logs, &group.name);
+    let _function = Function::start(
+        &runtime,
+        &dynamodb,
+        logs,
+        &[("CDK_LOG_GROUP_NAME", group.name.as_str())],
+    );
     let answer = answer_to(&mut runtime, sample).await;
     assert_eq!(answer, json!({"batchItemFailures": []}));
 }

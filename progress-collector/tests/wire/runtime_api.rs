@@ -23,7 +23,7 @@ pub(crate) enum Answer {
     Error(Value),
 }
 
-/// An invocation that waits to be taken.
+/// An invocation that waits to be answered: whoever was killed may have taken it a moment before that was noticed.
 #[derive(Default)]
 struct Waiting {
     event: Mutex<Option<Value>>,
@@ -65,7 +65,7 @@ impl RuntimeApi {
         }
     }
 
-    /// Offers an invocation to whichever process asks next; one that nobody took is replaced.
+    /// Offers an invocation to whichever process asks next; one that nobody has answered is replaced.
     pub(crate) fn offer(&mut self, event: Value) {
         while self.answers.try_recv().is_ok() {}
         *self.waiting.event.lock().unwrap() = Some(event);
@@ -84,7 +84,8 @@ impl RuntimeApi {
 async fn next(State(interface): State<Interface>) -> impl IntoResponse {
     let event = loop {
         let offered = interface.waiting.offered.notified();
-        if let Some(event) = interface.waiting.event.lock().unwrap().take() {
+        let event = interface.waiting.event.lock().unwrap().clone();
+        if let Some(event) = event {
             break event;
         }
         offered.await;
@@ -119,6 +120,7 @@ async fn answer(
         "response" => Answer::Response(body),
         _ => Answer::Error(body),
     };
+    *interface.waiting.event.lock().unwrap() = None;
     drop(interface.answers.send(answer));
     StatusCode::ACCEPTED
 }

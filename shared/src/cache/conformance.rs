@@ -27,6 +27,7 @@ macro_rules! cache_conformance {
             a_task_is_found_as_it_was_kept_until_it_is_removed,
             a_lower_revision_never_replaces_a_higher_one,
             of_many_revisions_the_highest_stays,
+            a_task_is_renewed_only_where_an_older_one_is_held,
             a_page_is_found_under_its_generation_and_key,
             no_page_outlives_a_write,
             a_known_page_is_not_sent_again,
@@ -66,6 +67,24 @@ async fn put(cache: &dyn TaskCache, revision: u64) {
 
 async fn fetch(cache: &dyn TaskCache) -> Option<Vec<u8>> {
     cache.fetch_task(&task_id()).await.unwrap()
+}
+
+/// What is held of a lower revision is replaced; anything else, and nothing, stays as it is.
+pub async fn a_task_is_renewed_only_where_an_older_one_is_held(cache: Arc<dyn TaskCache>) {
+    let renew = async |revision: u64| {
+        let bytes = task_bytes(revision);
+        let (task_id, revision) = (task_id(), Revision(revision));
+        let renewed = cache.renew_task(&task_id, revision, &bytes, TTL).await;
+        renewed.unwrap()
+    };
+    assert!(!renew(3).await);
+    assert_eq!(fetch(&*cache).await, None);
+    put(&*cache, 2).await;
+    assert!(renew(3).await);
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(3)));
+    assert!(!renew(3).await);
+    assert!(!renew(2).await);
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(3)));
 }
 
 /// An empty cache has nothing, and that is no error.

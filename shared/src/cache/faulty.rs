@@ -53,6 +53,17 @@ impl<C: TaskCache> TaskCache for FaultyTaskCache<C> {
         self.faults.around(call, failed).await
     }
 
+    async fn renew_task(
+        &self,
+        task_id: &TaskId,
+        revision: Revision,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let call = self.inner.renew_task(task_id, revision, bytes, ttl);
+        self.faults.around(call, failed).await
+    }
+
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
         let call = self.inner.remove_task(task_id);
         self.faults.around(call, failed).await

@@ -90,6 +90,22 @@ impl TaskCache for InMemoryTaskCache {
         Ok(())
     }
 
+    async fn renew_task(
+        &self,
+        task_id: &TaskId,
+        revision: Revision,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let mut state = self.lock();
+        let held = state.tasks.get_mut(task_id);
+        let Some(held) = held.filter(|(held, task)| task.is_alive() && *held < revision) else {
+            return Ok(false);
+        };
+        *held = (revision, Expiring::new(bytes, ttl));
+        Ok(true)
+    }
+
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
         self.lock().tasks.remove(task_id);
         Ok(())

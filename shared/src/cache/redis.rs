@@ -39,6 +39,8 @@ const PAGE_PREFIX: &str = "{tasks}:page:";
 
 static PUT_TASK: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("redis/put_task.lua")));
+static RENEW_TASK: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/renew_task.lua")));
 static BUMP_GENERATION: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("redis/bump_generation.lua")));
 static FETCH_PAGE: LazyLock<Script> =
@@ -221,6 +223,23 @@ impl TaskCache for RedisTaskCache {
             async move { invocation.invoke_async(&mut connection).await }
         };
         self.call("keeping a task", put).await
+    }
+
+    async fn renew_task(
+        &self,
+        task_id: &TaskId,
+        revision: Revision,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let mut invocation = RENEW_TASK.key(task_key(task_id));
+        invocation.arg(revision.0).arg(bytes);
+        invocation.arg(jittered_millis(ttl));
+        let renew = |mut connection: ConnectionManager| {
+            let invocation = &invocation;
+            async move { invocation.invoke_async(&mut connection).await }
+        };
+        self.call("renewing a task", renew).await
     }
 
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {

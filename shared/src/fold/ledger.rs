@@ -10,7 +10,8 @@ use super::latest::Latest;
 use super::marks::{Ending, Mark};
 use super::track::{Track, cut};
 use crate::log_parser::{
-    AgentObservation, CdkObservation, Counter, CounterKind, Observation, Operation, StackState,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, Observation, Operation,
+    StackState,
 };
 use crate::model::{Progress, Task, TaskStatus, Timestamp};
 
@@ -19,7 +20,7 @@ use crate::model::{Progress, Task, TaskStatus, Timestamp};
 const MOST_NAMES: usize = 200;
 /// The largest ledger, in bytes of JSON: an item of DynamoDB takes 400 KB
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
-const MAX_BYTES: usize = 300_000;
+pub(super) const MAX_BYTES: usize = 300_000;
 /// The most counters of rows without a stack name that are kept, the latest.
 const MOST_SAMPLES: usize = 500;
 
@@ -35,6 +36,9 @@ pub struct Ledger {
     /// Environments being bootstrapped, as `aws://account/region`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) environments: BTreeMap<String, Track>,
+    /// Ends of what may be stacks, by name: they count where other lines know the stack.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) possible_ends: BTreeMap<String, Track>,
     /// Rows that do not name their stack.
     #[serde(default, skip_serializing_if = "Unnamed::is_empty")]
     pub(super) unnamed: Unnamed,
@@ -145,6 +149,7 @@ impl Ledger {
         }
         merge_names(&mut self.stacks, &other.stacks);
         merge_names(&mut self.environments, &other.environments);
+        merge_names(&mut self.possible_ends, &other.possible_ends);
         self.unnamed.merge(&other.unnamed);
         self.arn_names.extend(other.arn_names.iter().cloned());
         keep_first(&mut self.arn_names);
@@ -161,6 +166,7 @@ impl Ledger {
             let names = [
                 &mut self.stacks,
                 &mut self.environments,
+                &mut self.possible_ends,
                 &mut self.unnamed.own_rows,
                 &mut self.unnamed.in_progress,
             ];
@@ -233,6 +239,14 @@ impl Ledger {
                 message,
             } => {
                 let track = touch_name(&mut self.stacks, stack, at);
+                track.see_end(at, (*outcome).into(), message.as_deref());
+            }
+            CdkObservation::PossibleEnd {
+                stack,
+                outcome,
+                message,
+            } => {
+                let track = touch_name(&mut self.possible_ends, stack, at);
                 track.see_end(at, (*outcome).into(), message.as_deref());
             }
             CdkObservation::BootstrapStart { environment } => {
@@ -347,7 +361,11 @@ impl Track {
             self.count(at, kind, counter);
         }
         match said.status {
-            Some(TaskStatus::Completed) => self.see_end(at, Ending::Completed, None),
+            Some(TaskStatus::Completed) => match said.end_of {
+                EndOf::Run => self.see_end(at, Ending::Completed, None),
+                EndOf::Tool => self.mark(at, Mark::ToolEnd { part: false }),
+                EndOf::Part => self.mark(at, Mark::ToolEnd { part: true }),
+            },
             Some(TaskStatus::Failed) => self.see_end(at, Ending::Failed, said.message.as_deref()),
             Some(TaskStatus::Cancelled) => self.see_end(at, Ending::Cancelled, None),
             Some(status) => Latest::put(&mut self.status, Latest::new(at, status)),

@@ -22,8 +22,36 @@ pub(super) enum Mark {
     },
     /// It ended, as its own line says, or as `row` says: weaker evidence, from CloudFormation's events.
     End { ending: Ending, row: bool },
+    /// A tool that an agent runs has completed, or a part of what it does: then it is as weak as a row.
+    ToolEnd { part: bool },
     /// CloudFormation has deleted the stack: the end of what was not a deploy.
     Deleted,
+}
+
+/// What a mark says of an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct End {
+    /// How it ended.
+    ending: Ending,
+    /// Whether it contradicts no other end.
+    is_weak: bool,
+    /// Whether a tool that an agent runs says so.
+    by_tool: bool,
+}
+
+impl Mark {
+    fn end(self) -> Option<End> {
+        let (ending, is_weak, by_tool) = match self {
+            Self::End { ending, row } => (ending, row, false),
+            Self::ToolEnd { part } => (Ending::Completed, part, true),
+            Self::Start { .. } | Self::Deleted => return None,
+        };
+        Some(End {
+            ending,
+            is_weak,
+            by_tool,
+        })
+    }
 }
 
 /// How something ended.
@@ -76,6 +104,8 @@ pub(super) struct Run {
     pub(super) renewed: Option<Position>,
     /// How it ended, and where that was first said.
     pub(super) end: Option<(Position, Ending)>,
+    /// Whether only tools that an agent runs have said so.
+    pub(super) by_tool: bool,
     /// Where a line of its own first said so.
     pub(super) end_line: Option<Position>,
     /// What is being done. A change set is announced as a deploy whatever it is for, so that the more special
@@ -129,6 +159,7 @@ impl Marks {
         self.0.values().any(|mark| match mark {
             Mark::Start { .. } => true,
             Mark::End { row, .. } => !row,
+            Mark::ToolEnd { part } => !part,
             Mark::Deleted => false,
         })
     }
@@ -149,12 +180,9 @@ impl Marks {
         let (Some(open), Some(_)) = (open, run.end) else {
             return run;
         };
-        let ends = self.0.iter().filter_map(|(&at, &mark)| match mark {
-            Mark::End { ending, row } if Some(at) >= run.start => Some((at, ending, row)),
-            _ => None,
-        });
-        let (before, after): (Vec<_>, Vec<_>) = ends.partition(|(at, ..)| *at < open);
-        let Some((last_before, ..)) = before.last() else {
+        let ends = self.ends_since(run.start);
+        let (before, after): (Vec<_>, Vec<_>) = ends.partition(|(at, _)| *at < open);
+        let Some((last_before, _)) = before.last() else {
             return run;
         };
         let mut later = Run {
@@ -162,10 +190,16 @@ impl Marks {
             operation: run.operation,
             ..Run::default()
         };
-        for (at, ending, row) in after {
-            later.end_at(at, ending, row);
+        for (at, end) in after {
+            later.end_at(at, end);
         }
         later
+    }
+
+    /// Ends at or after `start`, in order.
+    fn ends_since(&self, start: Option<Position>) -> impl Iterator<Item = (Position, End)> {
+        let marks = self.0.iter().filter(move |(at, _)| Some(**at) >= start);
+        marks.filter_map(|(at, mark)| Some((*at, mark.end()?)))
     }
 
     /// The latest run, and the last end of the run before it.
@@ -188,12 +222,19 @@ impl Marks {
                     run.operation = run.operation.max(operation);
                     run.stacks = run.stacks.max(stacks);
                 }
-                Mark::End { ending, row } => {
+                Mark::End { .. } | Mark::ToolEnd { .. } => {
                     last_end = Some(at);
-                    run.end_at(at, ending, row);
+                    if let Some(end) = mark.end() {
+                        run.end_at(at, end);
+                    }
                 }
                 Mark::Deleted if run.is_deleting() => {
-                    run.end_at(at, Ending::Destroyed, true);
+                    let end = End {
+                        ending: Ending::Destroyed,
+                        is_weak: true,
+                        by_tool: false,
+                    };
+                    run.end_at(at, end);
                 }
                 Mark::Deleted => {}
             }
@@ -232,17 +273,25 @@ impl Marks {
 }
 
 impl Run {
-    fn end_at(&mut self, at: Position, ending: Ending, row: bool) {
+    fn end_at(&mut self, at: Position, end: End) {
+        let ending = end.ending;
         match &mut self.end {
-            None => self.end = Some((at, ending)),
-            Some((_, held)) if held.agrees(ending) => *held = ending.max(*held),
-            Some(_) if row => return,
-            Some(end) => {
-                *end = (at, ending);
+            None => {
+                self.end = Some((at, ending));
+                self.by_tool = end.by_tool;
+            }
+            Some((_, held)) if held.agrees(ending) => {
+                *held = ending.max(*held);
+                self.by_tool &= end.by_tool;
+            }
+            Some(_) if end.is_weak => return,
+            Some(held) => {
+                *held = (at, ending);
+                self.by_tool = end.by_tool;
                 self.renewed = Some(at);
             }
         }
-        if !row {
+        if !end.is_weak {
             self.end_line = self.end_line.or(Some(at));
         }
     }

@@ -149,7 +149,32 @@ impl Track {
         let run = self.marks.latest_run();
         let counted = self.outermost(&run).and_then(CounterTrack::open);
         let said = self.status.as_ref().map(|said| said.at);
-        self.marks.latest_run_open_at(counted.max(said))
+        let run = self.marks.latest_run_open_at(counted.max(said));
+        if run.by_tool {
+            self.judge_tool_end(run)
+        } else {
+            run
+        }
+    }
+
+    /// A run that only tools have said to be completed. While the agent counts steps of its own and has some left, it
+    /// was one of them that the tool has completed.
+    fn judge_tool_end(&self, run: Run) -> Run {
+        use CounterKind::{Phase, Report, Step};
+        let mut of_run = self.counters.iter().filter(|(kind, counter)| {
+            matches!(kind, Step | Phase | Report) && Some(counter.at()) >= run.start
+        });
+        let steps = of_run.next_back().map(|(_, steps)| steps);
+        let end = run.end.map(|(at, _)| at);
+        let is_amid_steps = steps.is_some_and(|steps| steps.is_open() && Some(steps.at()) <= end);
+        if !is_amid_steps {
+            return run;
+        }
+        Run {
+            end: None,
+            end_line: None,
+            ..run
+        }
     }
 
     /// How far `run` is, by the outermost counter that it has. While it goes `forward` the percentage is the

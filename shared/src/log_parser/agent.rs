@@ -20,7 +20,7 @@ use super::json::{self, Object};
 use super::line::{clean, strip_all_prefixes};
 use super::plain;
 use super::text::clip_some;
-use super::{AgentObservation, Counter, CounterKind, ParseError};
+use super::{AgentObservation, Counter, CounterKind, EndOf, ParseError};
 use crate::model::{ProjectId, TaskId, TaskStatus};
 
 /// Parses one clean line of plain text.
@@ -53,6 +53,7 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
     let mut report = AgentObservation {
         is_start: status.as_ref().is_some_and(|status| status.is_start),
         status: status.map(|status| status.status),
+        end_of: EndOf::Run,
         task_id: task_id.map(String::from),
         project_id: project_id.map(String::from),
         counters: Vec::new(),
@@ -70,7 +71,10 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
             if let Some(plain) = text.lines().find_map(parse) {
                 report.is_start |= plain.is_start;
                 report.counters = plain.counters;
-                report.status = report.status.or(plain.status);
+                if report.status.is_none() {
+                    report.status = plain.status;
+                    report.end_of = plain.end_of;
+                }
             }
         }
     }

@@ -59,7 +59,8 @@ pub(super) fn parse(line: &str) -> Option<AgentObservation> {
         return None;
     }
     let counters = scan::counters(line).0;
-    let status = end::parse(line);
+    let end = end::parse(line);
+    let status = end.map(|end| end.status);
     if counters.is_empty() && status.is_none() {
         return None;
     }
@@ -73,6 +74,7 @@ pub(super) fn parse(line: &str) -> Option<AgentObservation> {
         counters,
         status,
         is_start,
+        end_of: end.map(|end| end.of).unwrap_or_default(),
         message: clip_some(line),
         ..AgentObservation::default()
     })

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::corpus_tests::parse_all;
+use super::properties::assert_fit_for_people;
 use super::*;
-use crate::model::MAX_MESSAGE_BYTES;
 
 /// Lines of ours, of which each says something.
 const CDK: [&str; 12] = [
@@ -121,36 +121,6 @@ fn any_pieces() -> impl Strategy<Value = String> {
     ];
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40)
         .prop_map(|pieces| pieces.concat())
-}
-
-/// No text of an observation is longer than a message may be, or has control characters.
-fn assert_fit_for_people(observations: &[Observation]) {
-    for observation in observations {
-        let texts = match observation.clone() {
-            Observation::Agent(agent) => vec![agent.message, agent.phase, agent.current_step],
-            Observation::Cdk(CdkObservation::Row {
-                failure, message, ..
-            }) => {
-                vec![failure, Some(message)]
-            }
-            Observation::Cdk(CdkObservation::End { stack, message, .. }) => {
-                vec![Some(stack), message]
-            }
-            Observation::Cdk(CdkObservation::BootstrapEnd {
-                environment,
-                message,
-                ..
-            }) => {
-                vec![Some(environment), message]
-            }
-            Observation::Cdk(CdkObservation::RunFailed { message }) => vec![Some(message)],
-            _ => vec![],
-        };
-        for text in texts.into_iter().flatten() {
-            assert!(text.len() <= MAX_MESSAGE_BYTES, "{text:?}");
-            assert!(!text.contains(char::is_control), "{text:?}");
-        }
-    }
 }
 
 fn count_lines(kind: LogKind, message: &str) -> LineCounts {

@@ -4,6 +4,7 @@
 //! a window is answered by reading those parts of the files that are in it. Pages go through the log streams
 //! by name and through each file from its beginning.
 
+mod encoding;
 mod generation;
 mod journal;
 mod line_time;
@@ -141,8 +142,9 @@ impl FileLogSource {
         self.lock().entry(log_group.to_owned()).or_default();
     }
 
-    /// Adds a file to a log group, or a directory whose files belong to it: also those that come later, if
-    /// files are followed. Files that are hidden, packed, or left by a log's rotation are left out.
+    /// Adds a file to a log group, or a directory whose files belong to it, and those of the directories in it: also
+    /// those that come later, if files are followed. A file in a directory within is the log stream
+    /// `directory/stem`. Files that are hidden, packed, or left by a log's rotation are left out.
     ///
     /// # Errors
     ///
@@ -156,8 +158,8 @@ impl FileLogSource {
         let group = groups.entry(log_group.to_owned()).or_default();
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() => {
-                for file in log_files(path).map_err(unreadable)? {
-                    self.add_stream(log_group, group, file)?;
+                for (log_stream, file) in log_files(path).map_err(unreadable)? {
+                    self.add_stream(log_group, group, log_stream, file)?;
                 }
                 group.directories.push(path.to_owned());
                 return Ok(());
@@ -175,7 +177,11 @@ impl FileLogSource {
             }
             Err(error) => return Err(unreadable(error)),
         }
-        self.add_stream(log_group, group, path.to_owned())
+        let Some(stem) = path.file_stem() else {
+            return Err(FileLogError::Nameless(path.to_owned()));
+        };
+        let log_stream = stem.to_string_lossy().into_owned();
+        self.add_stream(log_group, group, log_stream, path.to_owned())
     }
 
     /// Adds a file that is open already as a log stream. Its lines are new as of `since`.
@@ -241,9 +247,9 @@ impl FileLogSource {
             .iter()
             .filter_map(|path| log_files(path).ok());
         let files: Vec<_> = files.flatten().collect();
-        for file in files {
+        for (log_stream, file) in files {
             let is_known = group.streams.values().any(|named| named.path == file);
-            if !is_known && let Err(error) = self.add_stream(log_group, group, file) {
+            if !is_known && let Err(error) = self.add_stream(log_group, group, log_stream, file) {
                 // Not said again and again: this file is not looked at any more.
                 tracing::debug!(error = error_chain(&error), "left a file out");
             }
@@ -254,12 +260,9 @@ impl FileLogSource {
         &self,
         log_group: &str,
         group: &mut Group,
+        log_stream: String,
         path: PathBuf,
     ) -> Result<(), FileLogError> {
-        let Some(stem) = path.file_stem() else {
-            return Err(FileLogError::Nameless(path));
-        };
-        let log_stream = stem.to_string_lossy().into_owned();
         let journals = self.journals.as_deref();
         let journal = journals.map(|directory| Journal::new(directory, log_group, &log_stream));
         let stream = Stream::at_path(path.clone(), self.reading, journal);
@@ -383,17 +386,47 @@ impl LogSource for FileLogSource {
     }
 }
 
-/// The files of a directory that are logs, by name.
-fn log_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+/// How deep in a directory logs are looked for.
+const MAX_DEPTH: u32 = 8;
+
+/// The files of a directory that are logs, by name, and those of the directories in it, each with the name of its
+/// log stream.
+fn log_files(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
-    for entry in directory.read_dir()? {
-        let path = entry?.path();
-        if is_log_name(&path) && path.is_file() {
-            files.push(path);
-        }
-    }
+    add_log_files(directory, "", MAX_DEPTH, &mut files)?;
     files.sort_unstable();
     Ok(files)
+}
+
+fn add_log_files(
+    directory: &Path,
+    prefix: &str,
+    depth: u32,
+    files: &mut Vec<(String, PathBuf)>,
+) -> io::Result<()> {
+    for entry in directory.read_dir()? {
+        let entry = entry?;
+        let path = entry.path();
+        // A link to a directory may lead round in a circle, one to a file does not.
+        if entry.file_type()?.is_dir() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_left_out = name.starts_with('.') || name == "node_modules" || depth == 0;
+            if !is_left_out {
+                // One that can't be read hides none of the others.
+                drop(add_log_files(
+                    &path,
+                    &format!("{prefix}{name}/"),
+                    depth - 1,
+                    files,
+                ));
+            }
+        } else if is_log_name(&path) && path.is_file() {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            files.push((format!("{prefix}{stem}"), path));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a file of that name is a log: not hidden, packed, unfinished, or an old part of one (`x.log.1`).

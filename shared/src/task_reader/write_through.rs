@@ -55,6 +55,33 @@ impl WriteThrough {
         failures_of(operations).await
     }
 
+    /// Heals the cache of tasks that a run has found saved as they should be: a run before it may have died, or been
+    /// failed by the cache, between the store and the cache, and what the cache holds would stay old for all of its
+    /// time. Of a task that it does not hold, it is told nothing.
+    ///
+    /// Returns how many operations the cache failed.
+    pub async fn tasks_unchanged(&self, tasks: &[&Task], now: Timestamp) -> usize {
+        let Some(cache) = self.cache.as_deref() else {
+            return 0;
+        };
+        let renewals = tasks.iter().map(async |task| {
+            let bytes = self.renderer.task(task, now);
+            let ttl = self.renderer.cache_ttl(task, now);
+            let renewed = cache.renew_task(&task.task_id, task.revision, &bytes, ttl);
+            renewed.await
+        });
+        let (renewed, failed): (Vec<_>, Vec<_>) = for_cache(join_all(renewals))
+            .await
+            .into_iter()
+            .partition(Result::is_ok);
+        let renewed: Vec<bool> = renewed.into_iter().flatten().collect();
+        let mut failures = count_failures(failed);
+        if renewed.contains(&true) {
+            failures += failures_of(vec![cache.bump_generation()]).await;
+        }
+        failures
+    }
+
     /// Tells the cache of a task that was deleted.
     ///
     /// Returns how many operations the cache failed.
@@ -91,9 +118,13 @@ impl WriteThrough {
     }
 }
 
-/// Runs all operations side by side and counts those that failed, with one warning for all of them.
+/// Runs all operations side by side and counts those that failed.
 async fn failures_of(operations: Vec<BoxFuture<'_, Result<(), CacheError>>>) -> usize {
-    let outcomes = for_cache(join_all(operations)).await;
+    count_failures(for_cache(join_all(operations)).await)
+}
+
+/// Counts the operations that failed, with one warning for all of them.
+fn count_failures<T>(outcomes: Vec<Result<T, CacheError>>) -> usize {
     let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     if let Some(first) = errors.first() {
         let failures = errors.len();

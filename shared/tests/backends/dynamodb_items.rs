@@ -1,16 +1,16 @@
 //! What is true of DynamoDB alone: items expire, may be damaged, and answers get lost.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::model::{ProjectId, Revision, Task, Timestamp};
 use shared::store::conformance::{moment, new_project, new_task, next_of, recount};
+use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::{ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
-
-use crate::embedded::Embedded;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -22,9 +22,28 @@ fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
+/// An item as it is stored.
+async fn item(
+    embedded: &EmbeddedDynamoDb,
+    table: &str,
+    key: &[(&str, AttributeValue)],
+) -> HashMap<String, AttributeValue> {
+    let mut request = embedded.client.get_item().table_name(table);
+    for (name, value) in key {
+        request = request.key(*name, value.clone());
+    }
+    request.send().await.unwrap().item.unwrap()
+}
+
+/// Stores an item as it is.
+async fn put(embedded: &EmbeddedDynamoDb, table: &str, item: HashMap<String, AttributeValue>) {
+    let request = embedded.client.put_item().table_name(table);
+    request.set_item(Some(item)).send().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_task_is_gone_ninety_days_after_its_last_write() {
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let now_ms = Arc::new(AtomicI64::new(moment(0).as_millis()));
     let clock = Arc::clone(&now_ms);
     let store = embedded
@@ -59,7 +78,7 @@ async fn a_task_is_gone_ninety_days_after_its_last_write() {
 
 #[tokio::test]
 async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let store = embedded.tasks();
     let (damaged, healthy) = (new_task("damaged"), new_task("healthy"));
     for task in [&damaged, &healthy] {
@@ -71,7 +90,7 @@ async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
             ("timestamp", number(timestamp)),
         ]
     };
-    let whole = embedded.item("tasks", &key("0")).await;
+    let whole = item(&embedded, "tasks", &key("0")).await;
     let damages = [
         ("status", Some(text("sleeping"))),
         ("status", None),
@@ -94,7 +113,7 @@ async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
             Some(value) => item.insert(name.to_owned(), value),
             None => item.remove(name),
         };
-        embedded.put("tasks", item).await;
+        put(&embedded, "tasks", item).await;
         let outcome = store.fetch(&damaged.task_id).await;
         let is_corrupt = matches!(&outcome, Err(StoreError::Corrupt { .. }));
         assert!(is_corrupt, "{name} {value:?}: {outcome:?}");
@@ -113,7 +132,7 @@ async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
 
 #[tokio::test]
 async fn a_page_ends_early_where_little_is_found_and_the_next_one_goes_on() {
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let store = embedded.tasks();
     let mut expected = Vec::new();
     for number in 0..60_i64 {
@@ -155,14 +174,14 @@ async fn a_page_ends_early_where_little_is_found_and_the_next_one_goes_on() {
 
 #[tokio::test]
 async fn heads_keep_the_names_that_other_readers_know() {
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let mut task = new_task("foobar");
     task.progress.current = Some(5);
     task.progress.total = Some(29);
     task.progress.percentage = Some(17);
     embedded.tasks().save(None, &task, None).await.unwrap();
     let key = [("task_id", text("foobar")), ("timestamp", number("0"))];
-    let head = embedded.item("tasks", &key).await;
+    let head = item(&embedded, "tasks", &key).await;
     assert_eq!(head["task_name"], text("Task foobar"));
     assert_eq!(head["status"], text("pending"));
     assert_eq!(head["progress_current"], number("5"));
@@ -210,11 +229,11 @@ async fn lossy_way(to: String) -> (String, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_made_once_and_reported_as_made() {
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let project = new_project("p");
     let stores = embedded.stores();
     stores.projects.create(&project).await.unwrap();
-    let (address, attempts) = lossy_way(embedded.address.clone()).await;
+    let (address, attempts) = lossy_way(embedded.endpoint_url.replace("http://", "")).await;
     let client = shared::aws::local_dynamodb(&format!("http://{address}"));
     let lossy = shared::store::dynamodb::DynamoDbTaskStore::new(client, &embedded.config);
     let mut task = new_task("t");
@@ -233,9 +252,9 @@ async fn metrics(projects: &dyn ProjectStore, id: &ProjectId) -> shared::model::
 
 #[tokio::test]
 async fn a_database_that_is_down_is_unavailable() {
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let store = embedded.tasks();
-    drop(embedded.stop().await);
+    embedded.stop().await;
     let task = Task {
         revision: Revision(1),
         ..new_task("t")
@@ -254,7 +273,7 @@ async fn a_database_that_is_down_is_unavailable() {
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_refused_and_made_once() {
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let mut config = embedded.config.clone();
     shared::store::tables::create_tables(&embedded.client, &config)
         .await

@@ -4,7 +4,6 @@
 
 mod caches;
 mod dynamodb_items;
-mod embedded;
 mod reading;
 mod redis_faults;
 mod redis_server;

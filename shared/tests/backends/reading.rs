@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use shared::cache::TaskCache;
 use shared::model::{Task, Timestamp};
 use shared::store::conformance::Stores;
+use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::{ListPosition, TaskQuery};
 use shared::task_reader::{
     ListRequest, Reading, Renderer, SavedTask, TaskReader, Validator, WriteThrough,
 };
 
-use crate::embedded::Embedded;
 use crate::redis_server::RedisServer;
 
 fn task(id: &str, revision: u64, now: Timestamp) -> Task {
@@ -78,7 +78,7 @@ impl Paths {
 
 #[tokio::test]
 async fn what_is_written_is_read_also_without_the_store() {
-    let database = Embedded::start().await;
+    let database = EmbeddedDynamoDb::start().await.unwrap();
     let (cache, _server) = RedisServer::start_with_cache().await;
     let paths = Paths::of(database.stores(), Arc::new(cache));
     let now = Timestamp::now();
@@ -107,7 +107,7 @@ async fn what_is_written_is_read_also_without_the_store() {
 
 #[tokio::test]
 async fn rubbish_in_redis_is_replaced() {
-    let database = Embedded::start().await;
+    let database = EmbeddedDynamoDb::start().await.unwrap();
     let (cache, _server) = RedisServer::start_with_cache().await;
     let cache: Arc<dyn TaskCache> = Arc::new(cache);
     let paths = Paths::of(database.stores(), cache.clone());
@@ -126,7 +126,7 @@ async fn rubbish_in_redis_is_replaced() {
 
 #[tokio::test]
 async fn a_settled_list_is_found_unchanged_without_the_store() {
-    let database = Embedded::start().await;
+    let database = EmbeddedDynamoDb::start().await.unwrap();
     let (cache, server) = RedisServer::start_with_cache().await;
     let paths = Paths::of(database.stores(), Arc::new(cache));
     let now = Timestamp::now();

@@ -7,10 +7,9 @@ use proptest::prelude::*;
 use shared::checkpoint::memory::InMemoryCheckpointStore;
 use shared::model::{ProjectId, Task, TaskStatus};
 use shared::store::conformance::{Stores, moment, new_project, new_task, next_of, recount};
+use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::memory::InMemoryStore;
 use shared::store::{StoreError, TaskQuery};
-
-use crate::embedded::Embedded;
 
 const TASKS: usize = 3;
 const PROJECTS: [&str; 2] = ["p", "q"];
@@ -111,7 +110,7 @@ async fn check(schedule: &[Save]) {
         projects: memory,
         checkpoints: Arc::new(InMemoryCheckpointStore::new()),
     };
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let dynamodb = embedded.stores();
     let (outcomes, states) = run(schedule, &memory).await;
     assert_eq!(run(schedule, &dynamodb).await, (outcomes, states.clone()));

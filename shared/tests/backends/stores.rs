@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use shared::checkpoint::memory::InMemoryCheckpointStore;
 use shared::store::conformance::Stores;
+use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::memory::InMemoryStore;
-
-use crate::embedded::Embedded;
 
 async fn in_memory() -> (Stores, ()) {
     let store = Arc::new(InMemoryStore::new());
@@ -18,8 +17,8 @@ async fn in_memory() -> (Stores, ()) {
     (stores, ())
 }
 
-async fn in_dynamodb() -> (Stores, Embedded) {
-    let embedded = Embedded::start().await;
+async fn in_dynamodb() -> (Stores, EmbeddedDynamoDb) {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
     (embedded.stores(), embedded)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! `PROPTEST_CASES=100000 cargo test -p shared --test fold` runs many more cases.
 
+mod edits;
 mod runs;
 
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use shared::fold::Position;
 use shared::log_parser::{
-    AgentObservation, CdkObservation, Counter, CounterKind, Observation, Operation, Outcome,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, Observation, Operation, Outcome,
     StackState,
 };
 use shared::log_source::LogEvent;
@@ -176,6 +176,9 @@ fn any_cdk() -> impl Strategy<Value = CdkObservation> {
         3 => (stack(), outcome()).prop_map(
             |(stack, outcome)| CdkObservation::End { stack, outcome, message: None }
         ),
+        1 => (stack(), outcome()).prop_map(
+            |(stack, outcome)| CdkObservation::PossibleEnd { stack, outcome, message: None }
+        ),
         1 => Just(CdkObservation::BootstrapStart { environment: "aws://1/eu-west-1".to_owned() }),
         1 => outcome().prop_map(|outcome| CdkObservation::BootstrapEnd {
             environment: "aws://1/eu-west-1".to_owned(), outcome, message: None,
@@ -260,8 +263,10 @@ fn any_agent() -> impl Strategy<Value = AgentObservation> {
         proptest::option::weighted(0.8, (kind, counter())),
         proptest::option::weighted(0.25, status),
         proptest::option::weighted(0.3, "[a-c]"),
+        proptest::sample::select(&[EndOf::Run, EndOf::Tool, EndOf::Part][..]),
     )
-        .prop_map(|(counter, status, text)| AgentObservation {
+        .prop_map(|(counter, status, text, end_of)| AgentObservation {
+            end_of,
             is_start: counter.is_some_and(|(_, counter)| counter.current <= Some(1)),
             counters: counter.into_iter().collect(),
             status,

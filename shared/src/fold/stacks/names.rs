@@ -45,22 +45,42 @@ pub(super) fn resolve(ledger: &Ledger) -> Vec<Stack> {
 /// Stacks by name. Display names are taken as the CloudFormation name that they have, unless two of them
 /// have the same: two stacks in two regions.
 fn named(ledger: &Ledger) -> Vec<Stack> {
-    let mut by_name: BTreeMap<String, Vec<(&str, &Track)>> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, Vec<(&str, Track)>> = BTreeMap::new();
     for (label, track) in &ledger.stacks {
         by_name
             .entry(stack_name(label, ledger))
             .or_default()
-            .push((label, track));
+            .push((label, track.clone()));
+    }
+    for (label, track) in &ledger.possible_ends {
+        let name = stack_name(label, ledger);
+        let is_known =
+            ledger.unnamed.own_rows.contains_key(&name) || ledger.arn_names.contains(&name);
+        if let Some(labels) = by_name.get_mut(&name) {
+            let known = labels.iter().position(|(known, _)| known == label);
+            labels[known.unwrap_or(0)].1.merge(track);
+        } else if is_known {
+            by_name.insert(name, vec![(label, track.clone())]);
+        }
+    }
+    if by_name.is_empty() {
+        // Nothing else is known of any stack: a tick is believed, a cross needs more.
+        let has_failed = |track: &Track| {
+            let end = track.marks.latest_run().end;
+            end.is_some_and(|(_, ending)| ending.is_failure())
+        };
+        let ticks = ledger.possible_ends.iter();
+        for (label, track) in ticks.filter(|(_, track)| !has_failed(track)) {
+            let labels = by_name.entry(stack_name(label, ledger)).or_default();
+            labels.push((label, track.clone()));
+        }
     }
     let mut stacks = Vec::new();
     for (name, labels) in by_name {
         let (mut displays, plain): (Vec<_>, Vec<_>) =
             labels.into_iter().partition(|(label, _)| *label != name);
         if displays.len() < 2 {
-            let tracks = displays
-                .into_iter()
-                .chain(plain)
-                .map(|(_, track)| track.clone());
+            let tracks = displays.into_iter().chain(plain).map(|(_, track)| track);
             let track = tracks.reduce(joined);
             stacks.extend(track.map(|track| Stack { name, track }));
             continue;
@@ -70,7 +90,7 @@ fn named(ledger: &Ledger) -> Vec<Stack> {
             .into_iter()
             .map(|(label, track)| Stack {
                 name: label.to_owned(),
-                track: track.clone(),
+                track,
             })
             .collect();
         for (_, track) in plain {
@@ -94,7 +114,7 @@ fn named(ledger: &Ledger) -> Vec<Stack> {
             if let Some((twin, at)) = rolling_back {
                 twins[twin].track.rolling_back = Some(at);
             }
-            twins[last].track.merge_activity(track);
+            twins[last].track.merge_activity(&track);
         }
         stacks.append(&mut twins);
     }
@@ -122,8 +142,24 @@ fn stack_name(label: &str, ledger: &Ledger) -> String {
         if is_known {
             return usual;
         }
+        if let Some(joined) = joined_name(label, ledger) {
+            return joined.clone();
+        }
     }
     label.to_owned()
+}
+
+/// The name that CDK makes of a path outside of a stage, if the log has it: the constructs' names without all that a
+/// stack's name can't have, and a hash.
+fn joined_name<'a>(path: &str, ledger: &'a Ledger) -> Option<&'a String> {
+    let joined: String = path.chars().filter(char::is_ascii_alphanumeric).collect();
+    let is_hash = |text: &str| {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
+        text.len() == 8 && text.bytes().all(is_digit)
+    };
+    let known = ledger.stacks.keys().chain(&ledger.arn_names);
+    let mut known = known.chain(ledger.unnamed.own_rows.keys());
+    known.find(|name| name.strip_prefix(&joined).is_some_and(is_hash))
 }
 
 /// Gives the counters of nested stacks to their roots.

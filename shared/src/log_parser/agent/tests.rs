@@ -44,6 +44,7 @@ fn a_whole_report() {
             counters: vec![(CounterKind::Report, counter(3, 10, Some(30)))],
             status: Some(TaskStatus::Running),
             is_start: false,
+            end_of: EndOf::Run,
             phase: Some("build".to_owned()),
             current_step: Some("link".to_owned()),
             message: Some("linking".to_owned()),

@@ -75,6 +75,22 @@ pub(super) fn is_display_name(text: &str) -> bool {
     }
 }
 
+/// Whether `text` is a path of constructs whose names have white space, `My Group/Api Stack`: CDK makes the stack's
+/// name of such a path without it. The names of stages and of stacks at the top have none.
+///
+/// Other texts may look like that, so that each word must begin as names in programs do.
+pub(super) fn is_spaced_path(text: &str) -> bool {
+    let is_word = |word: &str| {
+        is_path(word) && word.starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit())
+    };
+    text.len() <= MAX_DISPLAY_NAME
+        && text.contains('/')
+        && text.contains(' ')
+        && text
+            .split('/')
+            .all(|construct| !construct.is_empty() && construct.split(' ').all(is_word))
+}
+
 /// Whether `text` names a stack by its own look, where the line alone does not say that it does.
 pub(super) fn is_plainly_stack(text: &str) -> bool {
     is_display_name(text)
@@ -94,7 +110,7 @@ pub(super) fn last_display_name(text: &str) -> Option<&str> {
         .rsplit_once("(y/n)?")
         .map_or(text, |(_, glued)| glued.trim());
     let text = text.strip_prefix("y ").unwrap_or(text);
-    if is_display_name(text) {
+    if is_display_name(text) || is_spaced_path(text) {
         return Some(text);
     }
     let path_end = split_parentheses(text).map_or(text, |(path, _)| path);

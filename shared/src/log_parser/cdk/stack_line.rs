@@ -1,6 +1,8 @@
 //! Lines about a stack as a whole, from its announcement to its tick or cross.
 
-use super::name::{is_cfn_name, is_display_name, is_plainly_stack, last_display_name};
+use super::name::{
+    is_cfn_name, is_display_name, is_plainly_stack, is_spaced_path, last_display_name,
+};
 use crate::log_parser::text::{clip, clip_some};
 use crate::log_parser::{CdkObservation, Operation, Outcome};
 
@@ -84,10 +86,19 @@ fn tick(rest: &str) -> Option<CdkObservation> {
     ];
     for (suffix, outcome) in ended {
         if let Some(stack) = text.strip_suffix(suffix) {
-            return is_display_name(stack).then(|| end(stack, outcome, None));
+            let is_stack = is_display_name(stack) || is_spaced_path(stack);
+            return is_stack.then(|| end(stack, outcome, None));
         }
     }
-    is_marked_name(rest, text).then(|| end(text, Outcome::Completed, None))
+    if !is_spaced_path(text) && !is_marked_name(rest, text) {
+        return None;
+    }
+    // Other programs put ticks before words as well.
+    Some(if is_plainly_stack(text) {
+        end(text, Outcome::Completed, None)
+    } else {
+        possible_end(text, Outcome::Completed, None)
+    })
 }
 
 fn cross(rest: &str) -> Option<CdkObservation> {
@@ -107,7 +118,7 @@ fn cross(rest: &str) -> Option<CdkObservation> {
     }
     for verb in [": destroy failed", ": deploy failed"] {
         if let Some((stack, reason)) = text.split_once(verb)
-            && is_display_name(stack)
+            && (is_display_name(stack) || is_spaced_path(stack))
         {
             return Some(failed(stack, reason));
         }
@@ -115,12 +126,39 @@ fn cross(rest: &str) -> Option<CdkObservation> {
     let (stack, reason) = text
         .split_once(" failed:")
         .or_else(|| Some((text.strip_suffix(" failed")?, "")))?;
-    is_marked_name(rest, stack).then(|| failed(stack, reason))
+    let is_spaced = is_spaced_path(stack);
+    let is_evident = is_error(reason) || is_plainly_stack(stack);
+    if is_evident && (is_spaced || is_marked_name(rest, stack)) {
+        return Some(failed(stack, reason));
+    }
+    // Other programs' tests, checks and builds fail as well.
+    let is_name = is_spaced || is_display_name(stack);
+    is_name.then(|| possible_end(stack, failure_outcome(reason), reason_of(reason)))
+}
+
+/// Whether a reason is what CDK gives: an error with its kind, or a status of CloudFormation.
+fn is_error(reason: &str) -> bool {
+    const STATUSES: [&str; 4] = ["ROLLBACK_", "_FAILED", "_COMPLETE", "_IN_PROGRESS"];
+    let kind = reason.trim_start().split(':').next().unwrap_or_default();
+    let kind = kind.split(' ').next().unwrap_or_default();
+    let is_kind = reason.contains(':') && (kind.ends_with("Error") || kind.ends_with("Exception"));
+    is_kind || STATUSES.iter().any(|status| reason.contains(status))
+}
+
+fn reason_of(reason: &str) -> Option<String> {
+    clip_some(reason.trim_start_matches([':', ' ']))
+}
+
+fn possible_end(stack: &str, outcome: Outcome, message: Option<String>) -> CdkObservation {
+    CdkObservation::PossibleEnd {
+        stack: stack.to_owned(),
+        outcome,
+        message,
+    }
 }
 
 fn failed(stack: &str, reason: &str) -> CdkObservation {
-    let message = clip_some(reason.trim_start_matches([':', ' ']));
-    end(stack, failure_outcome(reason), message)
+    end(stack, failure_outcome(reason), reason_of(reason))
 }
 
 fn failure_outcome(reason: &str) -> Outcome {

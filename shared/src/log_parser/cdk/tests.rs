@@ -57,6 +57,13 @@ fn brief(observation: &CdkObservation) -> String {
         } => {
             format!("{outcome:?} {stack} [{}]", text(message))
         }
+        CdkObservation::PossibleEnd {
+            stack,
+            outcome,
+            message,
+        } => {
+            format!("perhaps {outcome:?} {stack} [{}]", text(message))
+        }
         CdkObservation::BootstrapStart { environment } => format!("bootstrap {environment}"),
         CdkObservation::BootstrapEnd {
             environment,
@@ -358,6 +365,11 @@ fn starts() {
             "Deploy Prod-Api",
         ),
         ("Prod-Api: creating stack...", "Deploy Prod-Api"),
+        (
+            "My Group/Api Stack: deploying... [1/2]",
+            "Deploy My Group/Api Stack of 2",
+        ),
+        ("runner/7 Prod-Api: deploying...", "Deploy Prod-Api"),
         ("Prod-Api: updating stack...", "Deploy Prod-Api"),
         ("Prod-Api: destroying... [1/2]", "Destroy Prod-Api of 2"),
         (
@@ -405,9 +417,9 @@ fn starts() {
 #[test]
 fn ends() {
     for (line, expected) in [
-        ("✅  Prod-Api", "Completed Prod-Api [-]"),
-        (" ✅  Prod-Api", "Completed Prod-Api [-]"),
-        ("âœ…  Prod-Api", "Completed Prod-Api [-]"),
+        ("✅  Prod-Api", "perhaps Completed Prod-Api [-]"),
+        (" ✅  Prod-Api", "perhaps Completed Prod-Api [-]"),
+        ("âœ…  Prod-Api", "perhaps Completed Prod-Api [-]"),
         (
             "✅  Prod/Api (Prod-Api)",
             "Completed Prod/Api (Prod-Api) [-]",
@@ -422,7 +434,7 @@ fn ends() {
         ("✅  Prod-Api: deployed", "Destroyed Prod-Api [-]"),
         (
             "2025-11-15 10:00:00 INFO  ✅  Prod-Api",
-            "Completed Prod-Api [-]",
+            "perhaps Completed Prod-Api [-]",
         ),
         (
             "Prod-Api: stack has no resources, skipping deployment.",
@@ -436,7 +448,36 @@ fn ends() {
             "❌  Prod/Api (Prod-Api) failed: Error: UPDATE_ROLLBACK_COMPLETE",
             "RolledBack Prod/Api (Prod-Api) [Error: UPDATE_ROLLBACK_COMPLETE]",
         ),
-        ("❌  Prod-Api failed", "Failed Prod-Api [-]"),
+        ("❌  Prod-Api failed", "perhaps Failed Prod-Api [-]"),
+        (
+            "❌  lint failed: 3 problems",
+            "perhaps Failed lint [3 problems]",
+        ),
+        ("❌ e2e failed: 3", "perhaps Failed e2e [3]"),
+        (
+            "❌  Prod-Api failed: _ToolkitError: no",
+            "Failed Prod-Api [_ToolkitError: no]",
+        ),
+        (
+            "❌ Prod-Api failed: the stack is in UPDATE_ROLLBACK_FAILED",
+            "perhaps Failed Prod-Api [the stack is in UPDATE_ROLLBACK_FAILED]",
+        ),
+        (
+            "✅  My Group/Api Stack",
+            "perhaps Completed My Group/Api Stack [-]",
+        ),
+        (
+            "✅  My Group/Api Stack (no changes)",
+            "Unchanged My Group/Api Stack [-]",
+        ),
+        (
+            "❌  My Group/Api Stack failed: Error: no",
+            "Failed My Group/Api Stack [Error: no]",
+        ),
+        (
+            "✅  My Group/Api Stack: destroyed",
+            "Destroyed My Group/Api Stack [-]",
+        ),
         (
             "❌  Prod-Api: destroy failed Error: no",
             "Failed Prod-Api [Error: no]",
@@ -471,7 +512,8 @@ fn lines_of_others_are_not_ours() {
         "✅  デプロイ完了",
         "❌ Failed: 2 stories",
         "❌  Tests failed: 3",
-        "❌ e2e failed: 3",
+        "✅  Built web/api image",
+        "✅  Unit tests/Integration tests",
         "aws_s3_bucket.bucket: Destroying... [id=x]",
         "aws_s3_bucket.bucket: Creating...",
         "Rolling back the transaction",

@@ -38,10 +38,17 @@ fn kind(candidate: Candidate<'_>, total: u64) -> Kind {
         .split(|c: char| !c.is_ascii_alphabetic())
         .next()
         .unwrap_or_default();
-    if is_unit(next) {
+    if is_unit(next) || is_of_bytes(after) {
         return None;
     }
     word_before(before)
+        .map(|kind| {
+            if is_instruction(after) {
+                CounterKind::Item
+            } else {
+                kind
+            }
+        })
         .map(|kind| (kind, None))
         .or_else(|| rate_after(before, after))
         .or_else(|| bar_beside(before, after))
@@ -75,6 +82,15 @@ fn word_before(before: &str) -> Option<CounterKind> {
     is_whole.then_some(kind)
 }
 
+/// Docker's ` : COPY …`, which buildkit writes in brackets: steps of a build, not of who builds.
+fn is_instruction(after: &str) -> bool {
+    let Some(instruction) = after.strip_prefix(" : ") else {
+        return false;
+    };
+    let word = instruction.split(' ').next().unwrap_or_default();
+    word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
 /// tqdm: `67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]`
 fn rate_after(before: &str, after: &str) -> Kind {
     let rate = after.trim_start().strip_prefix('[')?;
@@ -85,6 +101,13 @@ fn rate_after(before: &str, after: &str) -> Kind {
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b':');
     is_time.then(|| (CounterKind::Bar, bar_percentage(before)))
+}
+
+/// Whether tqdm says after a pair that bytes are counted: `1234567/2700000 [00:10<00:12, 120kB/s]`.
+fn is_of_bytes(after: &str) -> bool {
+    let rate = after.trim_start().strip_prefix('[');
+    rate.and_then(|rate| rate.split_once(']'))
+        .is_some_and(|(rate, _)| rate.contains('<') && rate.trim_end().ends_with("B/s"))
 }
 
 /// The percentage before a bar that ends `before`: `67%|██████▋   | `.

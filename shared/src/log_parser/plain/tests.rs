@@ -42,7 +42,7 @@ fn counters_with_words() {
         ("Phase 2/3", "Phase 2/3"),
         (
             "Step 12/13 : COPY pipeline/ /usr/local/lib/python3.6/dist-packages/pipeline",
-            "Step 12/13",
+            "Item 12/13",
         ),
         ("[1/2] STEP 6/10: RUN npm ci", "Step 6/10, Bracket 1/2"),
         ("STEP 1/6: Image Processing...", "Step 1/6"),
@@ -156,6 +156,10 @@ fn bars() {
         ),
         (
             "model.bin:  45%|████▌     | 1.2G/2.7G [00:10<00:12, 120MB/s]",
+            "Percent 45%",
+        ),
+        (
+            "data.tar:  45%|████▌     | 1234567/2700000 [00:10<00:12, 120kB/s]",
             "Percent 45%",
         ),
         (
@@ -302,6 +306,11 @@ fn numbers_that_are_not_progress() {
         "99999999999999999999999999/3 99999999999999999999999999%",
         "Tasks: 5, 3/s",
         "Loaded 12/45 MB",
+        "   ━━━━━━━━━━━━━━━━╸━━━━━━━━━━━ 8.1/18.2 MB 5.0 MB/s eta 0:00:03",
+        "     ━━━━━━━━━━━━━━━━━━━━━━━━━━ 61/61 kB 3.1 MB/s eta 0:00:00",
+        "a1b2c3d4e5f6: Downloading [=====>       ]  8.1MB/18.2MB",
+        "a1b2c3d4e5f6: Extracting [============>]  512B/512B",
+        "Downloading 1024/2048 bytes",
         "Running 3/3 replicas",
         "running (0m10.0s), 05/10 VUs, 45 complete and 0 interrupted iterations",
         "Uptime 99.9%",
@@ -377,6 +386,36 @@ fn ends_of_runs() {
             Some(Completed),
         ),
         ("Done in 3.45s.", Some(Completed)),
+        ("12 passed (5.3s)", Some(Completed)),
+        ("12 passing (34ms)", Some(Completed)),
+        ("1 failed", Some(Failed)),
+        ("2 failing", Some(Failed)),
+        ("12 passed", None),
+        ("0 failed", None),
+        (
+            "web-1                      : ok=5    changed=2    unreachable=0    failed=0    skipped=1    rescued=0    ignored=0",
+            Some(Completed),
+        ),
+        (
+            "web-2 : ok=4 changed=1 unreachable=0 failed=1 skipped=0",
+            Some(Failed),
+        ),
+        (
+            "web-3 : ok=0 changed=0 unreachable=1 failed=0",
+            Some(Failed),
+        ),
+        (
+            "PLAY RECAP *********************************************************************",
+            None,
+        ),
+        ("Tests  12 passed (12)", Some(Completed)),
+        ("Tests  1 failed | 11 passed (12)", Some(Failed)),
+        ("FAIL", Some(Failed)),
+        (
+            "error: could not compile `app` (lib) due to 2 previous errors",
+            Some(Failed),
+        ),
+        ("FAIL: the disk is slow", None),
         ("❌ Failed: 2 stories", None),
         (
             "info \"fsevents@2.3.2\" is optional and failed compatibility check.",

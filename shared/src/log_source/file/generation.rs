@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::encoding::Encoding;
 use super::lines::Lines;
 use crate::log_source::LogEvent;
 use crate::model::Timestamp;
@@ -45,6 +46,7 @@ pub(super) struct Generation {
     pub(super) file: File,
     /// Its lines, from its beginning on, without gaps.
     pub(super) segments: Vec<Segment>,
+    encoding: Encoding,
 }
 
 impl Generation {
@@ -53,6 +55,7 @@ impl Generation {
             epoch_ms,
             file,
             segments: Vec::new(),
+            encoding: Encoding::default(),
         }
     }
 
@@ -75,12 +78,15 @@ impl Generation {
         loop {
             let start = self.end();
             read_at(&mut self.file, start, SEGMENT_BYTES, &mut buffer)?;
+            if start == 0 {
+                self.encoding = Encoding::of(&buffer);
+            }
             let is_end = buffer.len() < SEGMENT_BYTES;
             let found_before = self.segments.len();
             let mut bytes = buffer.as_slice();
             // What was read may be more lines than a segment takes.
             while let Some((segment, next_time)) =
-                first_segment(bytes, self.end(), time, takes_rest && is_end)
+                first_segment(bytes, self.encoding, self.end(), time, takes_rest && is_end)
             {
                 bytes = bytes.get(segment.length()..).unwrap_or_default();
                 time = next_time;
@@ -103,7 +109,10 @@ impl Generation {
         }
         let mut buffer = Vec::new();
         read_at(&mut self.file, known.start, length, &mut buffer)?;
-        let restored = first_segment(&buffer, known.start, known.time, true)
+        if known.start == 0 {
+            self.encoding = Encoding::of(&buffer);
+        }
+        let restored = first_segment(&buffer, self.encoding, known.start, known.time, true)
             .map(|(segment, _)| segment)
             .filter(|segment| segment.end == known.end && segment.hash == known.hash);
         self.segments.extend(restored);
@@ -121,14 +130,15 @@ impl Generation {
         let mut buffer = Vec::new();
         read_at(&mut self.file, segment.start, segment.length(), &mut buffer)?;
         let stream_hash = hash(log_stream.as_bytes()) % 10_u64.pow(10);
-        let lines = Lines::new(&buffer, segment.time, true);
+        let encoding = self.encoding;
+        let lines = Lines::new(&buffer, encoding, segment.time, true);
         let lines = lines.filter(|line| (start..=end).contains(&line.time));
         events.extend(lines.filter_map(|line| {
             let offset = segment.start + u64::try_from(line.start).ok()?;
-            let byte_order_mark = "\u{feff}".as_bytes();
+            let text = encoding.decode(line.text);
             let text = match offset {
-                0 => line.text.strip_prefix(byte_order_mark).unwrap_or(line.text),
-                _ => line.text,
+                0 => text.strip_prefix('\u{feff}').unwrap_or(&text),
+                _ => &text,
             };
             (!text.trim_ascii().is_empty()).then(|| LogEvent {
                 log_stream: log_stream.to_owned(),
@@ -136,7 +146,7 @@ impl Generation {
                 // 38 digits, all of which count: when the file began, where the line begins, and what
                 // tells it from the lines of other files.
                 event_id: format!("{:014}{offset:014}{stream_hash:010}", self.epoch_ms),
-                message: String::from_utf8_lossy(text).into_owned(),
+                message: text.to_owned(),
             })
         }));
         Ok(())
@@ -156,11 +166,12 @@ pub(super) struct Known {
 /// them, unless it has its own; `None` if there is no whole line.
 fn first_segment(
     bytes: &[u8],
+    encoding: Encoding,
     offset: u64,
     time: Timestamp,
     takes_rest: bool,
 ) -> Option<(Segment, Timestamp)> {
-    let mut lines = Lines::new(bytes, time, takes_rest);
+    let mut lines = Lines::new(bytes, encoding, time, takes_rest);
     let times = lines.by_ref().take(SEGMENT_LINES).map(|line| line.time);
     let (earliest, latest) = times.fold(None, |bounds, time| {
         let (earliest, latest) = bounds.unwrap_or((time, time));

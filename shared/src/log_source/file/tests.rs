@@ -310,3 +310,54 @@ proptest! {
         prop_assert_eq!(texts(grown), texts(at_once));
     }
 }
+
+#[tokio::test]
+async fn a_file_of_utf_16_is_text_like_any_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deploy.log");
+    let wide = |text: &str| {
+        let units = text.encode_utf16();
+        units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+    };
+    append(&path, &wide("\u{feff}2025-11-15T10:00:00Z ✅  Api\r\nnext"));
+    let source = FileLogSource::new(Reading::Following);
+    source.add_path(GROUP, &path).unwrap();
+    source.poll(later(0));
+    let events = all(&source).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].message, "2025-11-15T10:00:00Z ✅  Api");
+    assert_eq!(events[0].timestamp, "2025-11-15T10:00:00Z".parse().unwrap());
+    let rest = wide(" 日本\n");
+    append(&path, &rest[..3]);
+    source.poll(later(1));
+    append(&path, &rest[3..]);
+    source.poll(later(2));
+    let said = messages(&source).await;
+    assert_eq!(said, ["2025-11-15T10:00:00Z ✅  Api", "next 日本"]);
+}
+
+#[tokio::test]
+async fn the_directories_in_a_directory_are_looked_through() {
+    let directory = tempfile::tempdir().unwrap();
+    let put = |name: &str| {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        append(&path, b"a\n");
+    };
+    for name in [
+        "deploy.log",
+        "web/deploy.log",
+        "web/api/deploy.log",
+        ".git/x.log",
+    ] {
+        put(name);
+    }
+    let source = FileLogSource::new(Reading::Following);
+    source.add_path(GROUP, directory.path()).unwrap();
+    let streams = ["deploy", "web/api/deploy", "web/deploy"];
+    assert_eq!(source.log_streams(GROUP), streams);
+    put("late/deploy.log");
+    source.poll(later(0));
+    assert_eq!(source.log_streams(GROUP).len(), 4);
+    assert_eq!(messages(&source).await.len(), 4);
+}

@@ -1,0 +1,134 @@
+//! DynamoDB inside this process, spoken to over loopback, so that the client and the requests are those of production.
+//! For tests and for a laptop.
+
+use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use dynoxide::Database;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::StoreError;
+use super::conformance::Stores;
+use super::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
+use super::tables::create_tables;
+use crate::aws;
+use crate::checkpoint::dynamodb::DynamoDbCheckpointStore;
+use crate::config::StoreConfig;
+use crate::error::Source;
+
+/// Why it is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// There is no address to listen on.
+    #[error("can't listen for the embedded DynamoDB")]
+    Listen(#[source] io::Error),
+    /// Its database can't be opened.
+    #[error("can't open the embedded DynamoDB")]
+    Open(#[source] Source),
+    /// The tables can't be made.
+    #[error("can't set up the tables")]
+    Tables(#[source] StoreError),
+}
+
+/// DynamoDB inside this process, with the three tables; it ends when this is dropped.
+pub struct EmbeddedDynamoDb {
+    /// Its client.
+    pub client: Client,
+    /// Its tables.
+    pub config: StoreConfig,
+    /// Its URL.
+    pub endpoint_url: String,
+    database: Database,
+    server: JoinHandle<()>,
+}
+
+impl fmt::Debug for EmbeddedDynamoDb {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EmbeddedDynamoDb")
+            .field("endpoint_url", &self.endpoint_url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for EmbeddedDynamoDb {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl EmbeddedDynamoDb {
+    /// An empty one in memory, on a free port of the loopback address. Its tables are `tasks`, `projects` and
+    /// `checkpoints`, in three shards.
+    pub async fn start() -> Result<Self, EmbeddedError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let config = StoreConfig {
+            tasks_table: "tasks".to_owned(),
+            projects_table: "projects".to_owned(),
+            checkpoints_table: Some("checkpoints".to_owned()),
+            index_shards: 3,
+        };
+        Self::serve(listener.map_err(EmbeddedError::Listen)?, None, config).await
+    }
+
+    /// One that `listener` leads to, on what `file` holds or else in memory, with the tables of `config`, which are
+    /// made if need be.
+    pub async fn serve(
+        listener: TcpListener,
+        file: Option<&Path>,
+        config: StoreConfig,
+    ) -> Result<Self, EmbeddedError> {
+        let address = listener.local_addr().map_err(EmbeddedError::Listen)?;
+        let database = match file {
+            Some(file) => Database::new(&file.to_string_lossy()),
+            None => Database::memory(),
+        };
+        let database = database.map_err(|error| EmbeddedError::Open(error.into()))?;
+        let server = tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+        let endpoint_url = format!("http://{address}");
+        let dynamodb = Self {
+            client: aws::local_dynamodb(&endpoint_url),
+            config,
+            endpoint_url,
+            database,
+            server,
+        };
+        let made = create_tables(&dynamodb.client, &dynamodb.config).await;
+        made.map_err(EmbeddedError::Tables)?;
+        Ok(dynamodb)
+    }
+
+    /// Ends it and waits until nobody answers any more.
+    pub async fn stop(mut self) {
+        self.server.abort();
+        drop((&mut self.server).await); // that it was aborted is what was asked for
+    }
+
+    /// The database itself, for what its clients can't ask for.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Its tasks.
+    pub fn tasks(&self) -> DynamoDbTaskStore {
+        DynamoDbTaskStore::new(self.client.clone(), &self.config)
+    }
+
+    /// All that it keeps; checkpoints in the table that `config` names, or else in one that is not there.
+    pub fn stores(&self) -> Stores {
+        let checkpoints = self.config.checkpoints_table.clone().unwrap_or_default();
+        Stores {
+            tasks: Arc::new(self.tasks()),
+            projects: Arc::new(DynamoDbProjectStore::new(self.client.clone(), &self.config)),
+            checkpoints: Arc::new(DynamoDbCheckpointStore::new(
+                self.client.clone(),
+                checkpoints,
+            )),
+        }
+    }
+}
