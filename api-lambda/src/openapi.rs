@@ -25,7 +25,8 @@ const REGENERATE: &str = "UPDATE_OPENAPI=1 cargo test -p api-lambda --lib openap
 
 const DESCRIPTION: &str = "Tasks with live progress, made of what `cdk deploy` and automation agents print.\n\n\
     Errors are problem documents (RFC 9457); their types are listed in `docs/problems.md`. Reads have an `ETag`, and \
-    answer 304 to an `If-None-Match` that names it. HEAD is taken wherever GET is. Unless it runs with \
+    answer 304 to an `If-None-Match` that names it. HEAD is taken wherever GET is; a method that a path does not take is \
+    answered 405, with `Allow`. Unless it runs with \
     `AUTH_MODE=none`, the API asks for a bearer token (JWT).";
 
 const TOKEN: &str = "A JWT, signed with a key that the API is set up with. Scopes, in the claim `scope` or `scp`: \

@@ -13,6 +13,12 @@ function make(tag, properties, ...children) {
   return element;
 }
 
+/** Texts of the description, in which code stands between backticks. */
+function prose(text, properties = {}) {
+  const pieces = (text ?? "").split("`");
+  return text ? make("p", properties, pieces.map((piece, index) => (index % 2 ? make("code", {}, piece) : piece))) : null;
+}
+
 /** What a reference stands for. */
 function resolve(api, value) {
   let found = value;
@@ -61,7 +67,7 @@ function fields(api, schema, depth = 0) {
     const about = property.description ?? resolve(api, property).description;
     list.append(
       make("dt", {}, name),
-      make("dd", {}, make("code", {}, inWords(api, property) + required), about ? make("p", {}, about) : null,
+      make("dd", {}, make("code", {}, inWords(api, property) + required), prose(about),
         fields(api, property, depth + 1)),
     );
   }
@@ -125,7 +131,8 @@ function pretty(text) {
 function trial(api, method, path, operation) {
   const inputs = (operation.parameters ?? []).map((parameter) => {
     const needed = parameter.required ? " (required)" : "";
-    const input = make("input", { required: Boolean(parameter.required), spellcheck: false });
+    const placeholder = String(parameter.example ?? "");
+    const input = make("input", { required: Boolean(parameter.required), placeholder, spellcheck: false });
     return { parameter, input, label: make("label", {}, `${parameter.name}${needed}`, input) };
   });
   const content = operation.requestBody?.content ?? {};
@@ -173,7 +180,7 @@ function parameters(api, operation) {
   for (const parameter of all) {
     const required = parameter.required ? ", required" : "";
     list.append(make("dt", {}, parameter.name), make("dd", {}, make("small", {}, `${parameter.in}: `),
-      make("code", {}, inWords(api, parameter.schema) + required), make("p", {}, parameter.description ?? "")));
+      make("code", {}, inWords(api, parameter.schema) + required), prose(parameter.description)));
   }
   return [make("h3", {}, "Parameters"), list];
 }
@@ -185,7 +192,7 @@ function answers(api, operation) {
     const names = Object.keys(response.headers ?? {}).join(", ");
     const media = Object.values(response.content ?? {})[0];
     const inside = status < 300 && media ? fields(api, media.schema) : null;
-    list.append(make("dt", {}, status), make("dd", {}, response.description, names ? make("p", { className: "soft" }, names) : null,
+    list.append(make("dt", {}, status), make("dd", {}, prose(response.description), names ? make("p", { className: "soft" }, names) : null,
       inside ? make("details", {}, make("summary", {}, inWords(api, media.schema)), inside) : null));
   }
   return [make("h3", {}, "Answers"), list];
@@ -201,10 +208,10 @@ function operationElement(api, method, path, operation) {
     if (!element.open || element.children.length > 1) return;
     const media = Object.values(operation.requestBody?.content ?? {})[0];
     element.append(...[
-      operation.description ? make("p", {}, operation.description) : null,
+      prose(operation.description),
       make("p", { className: "soft" }, scopes.length ? `Needs the scope ${scopes.join(", ")}` : "Open to everyone"),
       parameters(api, operation),
-      media ? [make("h3", {}, "Body"), make("p", {}, resolve(api, media.schema).description ?? ""), fields(api, media.schema)] : null,
+      media ? [make("h3", {}, "Body"), prose(resolve(api, media.schema).description), fields(api, media.schema)] : null,
       answers(api, operation),
       trial(api, method, path, operation),
     ].flat().filter(Boolean));
@@ -213,12 +220,12 @@ function operationElement(api, method, path, operation) {
 }
 
 function show(api) {
-  byId("about").textContent = api.info.description;
+  byId("about").replaceWith(prose(api.info.description, { id: "about" }));
   const contents = make("ul");
   for (const tag of api.tags ?? []) {
     const found = Object.entries(api.paths).flatMap(([path, item]) => METHODS.filter((method) =>
       item[method]?.tags?.includes(tag.name)).map((method) => [method, path, item[method]]));
-    byId("operations").append(make("h2", {}, tag.name), make("p", { className: "soft" }, tag.description ?? ""),
+    byId("operations").append(make("h2", {}, tag.name), prose(tag.description, { className: "soft" }) ?? "",
       ...found.map((one) => operationElement(api, ...one)));
     for (const [method, path, operation] of found) {
       contents.append(make("li", {}, make("a", { href: `#${operation.operationId}` }, `${method.toUpperCase()} ${path}`)));

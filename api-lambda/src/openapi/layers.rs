@@ -91,9 +91,15 @@ fn problem(kinds: &[Kind]) -> (String, Value) {
         let (_, name, title) = kind.parts();
         format!("{title} (`/problems/{name}`)")
     });
+    let mut properties = json!({"type": {"enum": types}});
+    if kinds.contains(&Kind::NotReady) {
+        for part in ["dynamodb", "redis"] {
+            properties[part] = json!({"$ref": "#/components/schemas/PartHealth"});
+        }
+    }
     let schema = json!({"allOf": [
         {"$ref": "#/components/schemas/Problem"},
-        {"properties": {"type": {"enum": types}}},
+        {"properties": properties},
     ]});
     let mut response = json!({
         "description": described.collect::<Vec<_>>().join(", or: "),

@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Path;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +16,6 @@ use shared::task_reader::Validator;
 use crate::etag::IfNoneMatch;
 #[cfg(test)]
 use crate::openapi::Known;
-use crate::problem::ApiError;
 use crate::state::ApiState;
 
 /// The document. A test makes it of the handlers, and compares.
@@ -51,7 +49,8 @@ pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/openapi.json", get(document))
         .route("/docs", get(page))
-        .route("/docs/{file}", get(file))
+        .route("/docs/docs.css", get(style))
+        .route("/docs/docs.js", get(script))
 }
 
 /// Describes this API
@@ -79,12 +78,12 @@ async fn page(known: IfNoneMatch) -> Response {
     response
 }
 
-async fn file(Path(name): Path<String>, known: IfNoneMatch) -> Result<Response, ApiError> {
-    match name.as_str() {
-        "docs.css" => Ok(STYLE.respond(&known)),
-        "docs.js" => Ok(SCRIPT.respond(&known)),
-        _ => Err(ApiError::UnknownPath),
-    }
+async fn style(known: IfNoneMatch) -> Response {
+    STYLE.respond(&known)
+}
+
+async fn script(known: IfNoneMatch) -> Response {
+    SCRIPT.respond(&known)
 }
 
 /// A file that is part of the program.

@@ -144,6 +144,25 @@ async fn every_event_is_answered_as_its_name_promises() {
     }
 }
 
+#[tokio::test]
+async fn a_rest_api_is_given_text_as_it_can_not_hand_on_bytes() {
+    let check = async |door: &str, expected: &str| {
+        let event = fs::read_to_string(events().join(door).join("openapi.json")).unwrap();
+        let mut event: Value = serde_json::from_str(&event).unwrap();
+        event["headers"]["accept-encoding"] = "gzip".into();
+        if door == "rest-v1" {
+            event["multiValueHeaders"]["accept-encoding"] = json!(["gzip"]);
+        }
+        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        let answer = World::new().send(request.map(into_body)).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header("content-encoding"), expected, "{door}");
+    };
+    check("rest-v1", "").await;
+    check("http-v2", "gzip").await;
+    check("alb", "gzip").await;
+}
+
 /// A body as the Lambda runtime hands it on.
 fn into_body(body: lambda_http::Body) -> Body {
     Body::new(body)
