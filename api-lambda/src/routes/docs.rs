@@ -1,7 +1,7 @@
 //! `/openapi.json`: what this API is, for programs. `/docs`: the same, for people, who can try it there.
 //!
 //! Both are files that are part of the program. The page asks for the document, and shows it: a viewer from a
-//! registry would be larger than the function's own code, and want a laxer policy.
+//! registry is a MB or more, and wants a laxer policy.
 
 use std::sync::OnceLock;
 
