@@ -88,6 +88,8 @@ impl Door {
             .filter(|_| !begins_by_chance)?;
         match rest {
             "" => Some("/"),
+            // The runtime does not see the stage in a path that is nothing else, and puts it there again.
+            rest if rest == self.stage && raw_path == self.stage => Some("/"),
             rest => rest.starts_with('/').then_some(rest),
         }
     }
@@ -140,6 +142,7 @@ mod tests {
         let path = "/prod/api/tasks";
         check("prod", path, path, path, ("/api/tasks", "/prod"));
         check("prod", "/prod", "/prod", "/prod", ("/", "/prod"));
+        check("prod", "/prod", "/prod", "/prod/prod", ("/", "/prod"));
         let twice = "/api/api/tasks";
         check("api", twice, twice, twice, ("/api/tasks", "/api"));
     }

@@ -1,5 +1,6 @@
 //! The routes, a file for each resource.
 
+pub(crate) mod dashboard;
 pub(crate) mod docs;
 pub(crate) mod health;
 pub(crate) mod projects;
@@ -13,6 +14,7 @@ use crate::state::ApiState;
 pub(crate) fn all() -> Router<ApiState> {
     Router::new()
         .merge(health::routes())
+        .merge(dashboard::routes())
         .merge(docs::routes())
         .merge(tasks::routes())
         .merge(projects::routes())

@@ -140,6 +140,12 @@ pub(crate) struct Part {
     /// The last line that mattered; the reason, when failed.
     #[schema(required = true)]
     message: Option<String>,
+    /// When its latest run began.
+    #[schema(required = false)]
+    started_at: Timestamp,
+    /// When that run ended.
+    #[schema(required = false)]
+    completed_at: Timestamp,
 }
 
 /// One run of a deploy or of an agent, and how far it is. Fields that are not required are left out where they

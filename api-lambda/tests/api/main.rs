@@ -5,6 +5,7 @@
 mod auth;
 mod cache;
 mod changes;
+mod dashboard;
 mod docs;
 mod health;
 mod manners;

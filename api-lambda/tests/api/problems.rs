@@ -12,7 +12,6 @@ const TASK: &str = r#"{"task_name":"Build","task_type":"build"}"#;
 async fn a_path_that_is_not_ours_is_a_problem() {
     let world = World::new();
     let paths = [
-        "/",
         "/api",
         "/api/task",
         "/api/tasks/",

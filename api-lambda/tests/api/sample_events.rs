@@ -12,11 +12,12 @@ use shared::model::TaskType;
 
 use crate::world::{Answer, World, ids, task};
 
-const ROUTES: [&str; 18] = [
+const ROUTES: [&str; 19] = [
     "change-project",
     "change-task",
     "create-project",
     "create-task",
+    "dashboard",
     "delete-task",
     "docs",
     "get-encoded-task",
@@ -111,7 +112,7 @@ async fn check(name: &str, world: &World, answer: &Answer) {
             assert!(!answer.header("etag").is_empty());
         }
         "options-tasks" => assert_eq!(answer.header("allow"), "GET,HEAD,POST"),
-        "docs" => assert!(answer.body.starts_with(b"<!doctype html>")),
+        "docs" | "dashboard" => assert!(answer.body.starts_with(b"<!doctype html>")),
         "openapi" => is_text(&answer.json()["openapi"], "3.1.0"),
         _ => assert!(answer.json().is_object()),
     }
@@ -133,12 +134,22 @@ async fn every_event_is_answered_as_its_name_promises() {
             };
             assert_eq!(answer.status, expected, "{file:?}: {answer:?}");
             check(&name, &world, &answer).await;
+            // Where the client named a stage, it has to name it again.
+            let door = door.file_name().unwrap().to_str().unwrap();
+            let has_stage = ["rest-v1", "http-v2-stage"].contains(&door);
             if expected == StatusCode::CREATED {
-                // Where the client named a stage, it has to name it again.
-                let door = door.file_name().unwrap().to_str().unwrap();
-                let has_stage = ["rest-v1", "http-v2-stage"].contains(&door);
                 let start = if has_stage { "/prod/api/" } else { "/api/" };
                 assert!(answer.header("location").starts_with(start), "{file:?}");
+            }
+            if name == "dashboard" {
+                // A relative address of `/prod` would not be below it.
+                let start = if has_stage {
+                    "=\"/prod/assets/"
+                } else {
+                    "=\"assets/"
+                };
+                let html = String::from_utf8(answer.body).unwrap();
+                assert_eq!(html.matches(start).count(), 2, "{file:?}");
             }
         }
     }

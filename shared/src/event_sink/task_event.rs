@@ -163,6 +163,8 @@ mod tests {
                 status,
                 phase: None,
                 message: Some("\"".repeat(1024)),
+                started_at: None,
+                completed_at: None,
             };
             (format!("{status}-{number}"), part)
         })

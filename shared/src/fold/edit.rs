@@ -197,13 +197,11 @@ impl Edits {
         if let Some(progress) = &self.progress
             && of_run(progress.at)
         {
-            let edited = shown_progress(progress.value, task.status);
-            let reached = task.progress.percentage.max(edited.percentage);
+            let edited = capped(progress.value, task.status);
             if holds(progress.at) {
                 task.progress = edited;
-            }
-            if !task.status.is_terminal() {
-                keep_percentage(&mut task.progress, reached);
+            } else if !task.status.is_terminal() {
+                keep_percentage(&mut task.progress, edited.percentage);
             }
         }
         let texts = [

@@ -117,7 +117,17 @@ impl Ledger {
 
     /// Adds what a caller has made of `task` at `now`.
     pub fn edit(&mut self, task: &Task, edit: &Edit, now: Timestamp) {
-        self.edits.note(edit, Edit::time(task, now));
+        let Ok(edited) = edit.apply(task, now) else {
+            return; // what can't be made is not made
+        };
+        let noted = Edit {
+            // That it is what it is was decided when it became so.
+            status: edit.status.filter(|status| *status != task.status),
+            // With the percentage that was reached before.
+            progress: edit.progress.map(|_| edited.progress),
+            ..edit.clone()
+        };
+        self.edits.note(&noted, Edit::time(task, now));
     }
 
     /// Notes that `task` was deleted at `now`: of all that was said until then nothing makes a task again.

@@ -307,6 +307,8 @@ impl StackRun {
                 message.truncate(message.floor_char_boundary(MAX_PART_MESSAGE_BYTES));
                 message
             }),
+            started_at: Some(self.start.time()),
+            completed_at: self.end.map(|(at, _)| at.time()),
         }
     }
 }

@@ -178,6 +178,12 @@ pub struct Part {
     /// The last line that mattered; the reason, when failed.
     #[serde(default)]
     pub message: Option<String>,
+    /// When its latest run began, by the log; `None` in tasks stored before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When that run ended; `None` while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
 }
 
 /// A task's present state. Fields that are absent are left out on the wire, but for `progress`.

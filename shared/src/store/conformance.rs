@@ -149,6 +149,8 @@ fn full_task(id: &str) -> Task {
         status: TaskStatus::Running,
         phase: Some("deploying".to_owned()),
         message: Some("<script> \u{1b}[31m\0 進捗".to_owned()),
+        started_at: Some(moment(1)),
+        completed_at: Some(moment(2)),
     };
     let metadata = serde_json::json!({"exact": 0.1, "large": u64::MAX, "nested": {"": [null, ""]}});
     Task {

@@ -9,3 +9,4 @@ mod redis_faults;
 mod redis_server;
 mod schedules;
 mod stores;
+mod template;

@@ -106,6 +106,19 @@ proptest! {
         }
     }
 
+    /// A part has a beginning, an end once it is over, and lies within what was heard.
+    #[test]
+    fn a_part_says_when_it_ran((log, _, _) in log_and_deliveries()) {
+        let Some(report) = Report::of(&fold(&log)) else { return Ok(()) };
+        for (name, part) in &report.parts {
+            let start = part.started_at.unwrap();
+            prop_assert_eq!(part.completed_at.is_some(), part.status.is_terminal(), "{}", name);
+            let end = part.completed_at.unwrap_or(report.last.time());
+            prop_assert!(report.first.time() <= start && start <= end, "{name}: {start} {end}");
+            prop_assert!(end <= report.last.time(), "{name} ended after all was said");
+        }
+    }
+
     /// A ledger survives being stored.
     #[test]
     fn a_ledger_is_what_its_json_says((log, _, _) in log_and_deliveries()) {

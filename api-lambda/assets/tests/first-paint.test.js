@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { Gate } from "./support/gate.js";
+import { close, open } from "./support/page.js";
+import { Program } from "./support/program.js";
+
+/** The most that page, style and script may be, compressed. */
+const BUDGET_BYTES = 60 * 1024;
+
+after(close);
+
+test("the first paint takes one request for the page, its style and its script each, and they are small", async (t) => {
+    const program = await Program.start(t);
+    const page = await open(t, "about:blank");
+    const seen = [];
+    page.on("response", async (response) => seen.push(response));
+    await page.goto(program.url);
+    await page.locator("#list-view").waitFor();
+
+    const files = seen.filter((response) => !new URL(response.url()).pathname.startsWith("/api/"));
+    assert.deepEqual(files.map((response) => response.request().resourceType()).sort(), ["document", "script", "stylesheet"]);
+    let total = 0;
+    for (const file of files) {
+        assert.equal(file.status(), 200);
+        const { responseBodySize } = await file.request().sizes();
+        const isPage = file.request().resourceType() === "document";
+        total += isPage ? gzipSync(await file.body()).length : responseBodySize;
+        const headers = await file.allHeaders();
+        if (isPage) {
+            assert.equal(headers["cache-control"], "no-cache");
+            assert.match(headers.etag, /^(W\/)?"[0-9a-f]+"$/);
+        } else {
+            assert.equal(headers["content-encoding"], "gzip");
+            assert.equal(headers["cache-control"], "public, max-age=31536000, immutable");
+            assert.match(file.url(), /\/assets\/dashboard\.[0-9a-f]{16}\.(css|js)$/);
+        }
+    }
+    t.diagnostic(`page, style and script: ${total} bytes compressed`);
+    assert.ok(total <= BUDGET_BYTES, `${total} bytes`);
+    const asked = seen.map((response) => new URL(response.url()).pathname).filter((path) => path.startsWith("/api/"));
+    assert.ok(asked.length <= 4, `first look: ${asked}`);
+});
+
+test("a second visit asks for the page alone", async (t) => {
+    const program = await Program.start(t);
+    const gate = await Gate.before(t, program.url);
+    const page = await open(t, gate.url);
+    await page.locator("#list-view").waitFor();
+    gate.seen.length = 0;
+    await page.goto(`${gate.url}/?status=running`);
+    await page.locator("#list-view").waitFor();
+    const files = gate.seen.map(({ path }) => path).filter((path) => !path.startsWith("/api/"));
+    assert.deepEqual(files, ["/?status=running"]);
+});
+
+test("the page works below a path that others put before it", async (t) => {
+    const program = await Program.start(t);
+    await program.make({ task_name: "Nightly build", task_id: "n" });
+    const gate = await Gate.before(t, program.url, ({ path }) => (path.startsWith("/prod/") ? undefined : { status: 404 }));
+    gate.rewrite = (path) => path.replace(/^\/prod/, "");
+    const page = await open(t, `${gate.url}/prod/`);
+    await page.getByRole("link", { name: "Nightly build" }).click();
+    await page.getByRole("heading", { name: "Nightly build" }).waitFor();
+    assert.equal(page.url(), `${gate.url}/prod/?task=n`);
+    await page.getByRole("link", { name: "All tasks" }).click();
+    assert.equal(page.url(), `${gate.url}/prod/`);
+});
+
+test("the policy lets in nothing but the page's own files", async (t) => {
+    const program = await Program.start(t);
+    const response = await fetch(program.url);
+    const policy = response.headers.get("content-security-policy");
+    assert.match(policy, /^default-src 'none';/);
+    assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+    for (const part of ["script-src 'self'", "style-src 'self'", "base-uri 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"]) {
+        assert.ok(policy.includes(part), part);
+    }
+    assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+    assert.equal(response.headers.get("referrer-policy"), "no-referrer");
+
+    // It is kept to, too: what gets into the page by whatever way does not run.
+    const page = await open(t, program.url, { expected: /policy|Content Security Policy|TrustedHTML|TrustedScript/i });
+    await page.locator("#list-view").waitFor();
+    const ran = await page.evaluate(async () => {
+        const script = document.createElement("script");
+        try {
+            script.textContent = "globalThis.ran = true";
+        } catch {
+            // Trusted types forbid it already.
+        }
+        script.setAttribute("data-x", "");
+        document.body.append(script);
+        try {
+            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='globalThis.ran = true'>");
+        } catch {
+            // So they do.
+        }
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return globalThis.ran === true;
+    });
+    assert.equal(ran, false);
+});

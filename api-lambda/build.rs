@@ -1,0 +1,48 @@
+//! Packs the dashboard's files: named by their content, so that browsers may keep them for ever, and compressed, so
+//! that no request waits for it. Needs no Node: `assets/dist` is in the repository.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest as _, Sha256};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+    let out = env::var("OUT_DIR")?;
+    let mut page = read("assets/index.html")?;
+    for (name, variable) in [("dashboard.css", "CSS"), ("dashboard.js", "JS")] {
+        let content = read(&format!("assets/dist/{name}"))?;
+        let hash = hash(&content);
+        println!("cargo::rustc-env=DASHBOARD_{variable}_HASH={hash}");
+        fs::write(Path::new(&out).join(format!("{name}.gz")), gzip(&content)?)?;
+        // The page names both files, so that it is another one when they are.
+        page.extend_from_slice(hash.as_bytes());
+    }
+    println!("cargo::rustc-env=DASHBOARD_PAGE_HASH={}", hash(&page));
+    Ok(())
+}
+
+fn read(path: &str) -> Result<Vec<u8>> {
+    println!("cargo::rerun-if-changed={path}");
+    fs::read(path).map_err(|error| format!("{path}: {error}").into())
+}
+
+/// As much of the SHA-256 as no two versions will share.
+fn hash(content: &[u8]) -> String {
+    let bytes = Sha256::digest(content);
+    bytes
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn gzip(content: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    Ok(encoder.finish()?)
+}

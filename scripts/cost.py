@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""What a stack costs a month: prices, loads and measurements in, docs/cost.md out.
+
+    scripts/cost.py           writes the tables into docs/cost.md
+    scripts/cost.py --check   fails if they are not what this script makes
+
+What an invocation needs was measured (docs/measurements.json, by scripts/deploy/measure.py). Everything else that goes
+in stands in this file.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "cost.md"
+BEGIN, END = "<!-- made by scripts/cost.py -->\n", "<!-- end -->\n"
+
+# US dollars in us-east-1, without free tiers, from AWS's public price pages as of 2026-11.
+PRICES_DATE, REGION = "2026-11", "us-east-1"
+HOURS = 730
+PRICES = {
+    "lambda GB-second, arm64": 0.0000133334,
+    "lambda request": 0.20e-6,
+    "http api request": 1.00e-6,
+    "dynamodb read unit": 0.125e-6,
+    "dynamodb write unit": 0.625e-6,
+    "dynamodb GB-month": 0.25 + 0.20,  # stored, and again for point-in-time recovery
+    "logs GB ingested": 0.50,
+    "logs GB-month": 0.03,
+    "metric-month": 0.30,
+    "alarm metric-month": 0.10,
+    "dashboard-month": 3.00,
+    "trace": 5.00e-6,
+    "scheduler invocation": 1.00e-6,
+    "GB to the internet": 0.09,
+    "cache.t4g.micro hour, Valkey": 0.0128,
+    "valkey serverless GB-hour": 0.084,
+    "valkey serverless ECPU": 0.0023e-6,
+    "interface endpoint hour": 0.01,
+    "secret-month": 0.40,
+}
+
+# A team: 40 deploys and 100 runs of agents a day on 22 days, and ten people who watch for two hours of each of them.
+DAYS, WORK_SECONDS = 22, 8 * 3600
+DEPLOYS, LINES_OF_DEPLOY = 40 * DAYS, 150
+AGENT_RUNS, LINES_OF_AGENT = 100 * DAYS, 40
+LINES_OF_PUSH = 10  # as measured
+WATCHERS, WATCHING_SECONDS, POLL_SECONDS = 10, 2 * 3600, 2
+LINE_BYTES = 300
+TASK_BYTES = 6_000  # head, ledger, history, and the head again in each index
+LOADS = {"idle": 0, "1 team": 1, "100 teams": 100}
+MODES = ("none", "node", "serverless")
+
+MEMORY_MB = {"api": 256, "collector": 512}
+# Lambda gives a whole processor at 1,769 MB and shares of it below.
+WHOLE_CPU_MB = 1769
+# How long a round trip takes within a region. Not measured: nothing here runs on AWS.
+DYNAMODB_MS, REDIS_MS, LOGS_MS = 5, 1, 40
+# Round trips one after the other: what goes side by side counts once.
+ROUNDS = {
+    "sweep": {"dynamodb": 3, "redis": 0, "logs": 1},
+    "push": {"dynamodb": 2, "redis": 1, "logs": 0},
+    "list, cache": {"dynamodb": 0, "redis": 1, "logs": 0},
+    "list, no cache": {"dynamodb": 2, "redis": 0, "logs": 0},
+}
+# START, END and REPORT, as JSON.
+PLATFORM_LOG_BYTES, ACCESS_LOG_BYTES = 900, 450
+
+
+def billed_ms(kind, rounds, cpu_ms, function):
+    """The time that Lambda bills for: the measured work on a share of a processor, and waiting."""
+    work = cpu_ms * max(1, WHOLE_CPU_MB / MEMORY_MB[function])
+    waiting = rounds["dynamodb"] * DYNAMODB_MS + rounds["redis"] * REDIS_MS + rounds["logs"] * LOGS_MS
+    return work + waiting
+
+
+def month(teams, mode, kinds, alarm_metrics):
+    """What each service costs."""
+    cached = mode != "none"
+    suffix = "cache" if cached else "no cache"
+    push, sweep = kinds[f"push, {suffix}"], kinds[f"sweep, {suffix}"]
+    lists = {name: kinds[f"list, {name}"] for name in ("cache", "no cache")}
+
+    lines = teams * (DEPLOYS * LINES_OF_DEPLOY + AGENT_RUNS * LINES_OF_AGENT)
+    pushes, sweeps = lines / LINES_OF_PUSH, HOURS * 60
+    requests = teams * WATCHERS * WATCHING_SECONDS / POLL_SECONDS * DAYS
+    # A list is kept until the next write of any task. People and runs come in working hours.
+    reads = WATCHERS / POLL_SECONDS
+    writes = pushes / (DAYS * WORK_SECONDS)
+    hits = reads / (reads + writes) if cached and teams else 0.0
+    hit, missed = requests * hits, requests * (1 - hits)
+
+    ms = {
+        "push": billed_ms(
+            "push", ROUNDS["push"] if cached else ROUNDS["push"] | {"redis": 0}, push["cpu_ms"], "collector"
+        ),
+        "sweep": billed_ms("sweep", ROUNDS["sweep"], sweep["cpu_ms"], "collector"),
+        "hit": billed_ms("list", ROUNDS["list, cache"], lists["cache"]["cpu_ms"], "api"),
+        "miss": billed_ms("list", ROUNDS["list, no cache"], lists["no cache"]["cpu_ms"], "api"),
+    }
+    gb_seconds = (
+        (
+            (pushes * ms["push"] + sweeps * ms["sweep"]) * MEMORY_MB["collector"]
+            + (hit * ms["hit"] + missed * ms["miss"]) * MEMORY_MB["api"]
+        )
+        / 1024
+        / 1000
+    )
+    invocations = pushes + sweeps + requests
+    read_units = pushes * push["read_units"] + sweeps * sweep["read_units"] + missed * lists["no cache"]["read_units"]
+    write_units = pushes * push["write_units"] + sweeps * sweep["write_units"]
+    logged = (
+        pushes * (push["log_bytes"] + PLATFORM_LOG_BYTES)
+        + sweeps * (sweep["log_bytes"] + PLATFORM_LOG_BYTES)
+        + requests * (lists[suffix]["log_bytes"] + PLATFORM_LOG_BYTES + ACCESS_LOG_BYTES)
+        + lines * LINE_BYTES
+    ) / 1e9
+    stored = teams * 3 * (DEPLOYS + AGENT_RUNS) * TASK_BYTES / 1e9  # items live for 90 days
+    # Eight metrics, as a whole and for each of two log groups.
+    metrics = 8 * 3
+    traces = (
+        sweeps + pushes + min(requests, teams and HOURS * 3600 * WORK_SECONDS / 86_400 * DAYS / 30 + 0.05 * requests)
+    )
+
+    p = PRICES
+    cost = {
+        "Lambda": gb_seconds * p["lambda GB-second, arm64"] + invocations * p["lambda request"],
+        "API Gateway": requests * p["http api request"],
+        "DynamoDB": read_units * p["dynamodb read unit"]
+        + write_units * p["dynamodb write unit"]
+        + stored * p["dynamodb GB-month"],
+        "Logs": logged * (p["logs GB ingested"] + p["logs GB-month"]),
+        "Metrics, alarms, dashboard": metrics * p["metric-month"]
+        + (alarm_metrics - (not cached)) * p["alarm metric-month"]
+        + p["dashboard-month"],
+        "X-Ray": traces * p["trace"],
+        "Scheduler": sweeps * p["scheduler invocation"],
+        "Data to browsers": requests * lists[suffix]["answer_bytes"] / 1e9 * p["GB to the internet"],
+        "Cache": 0.0,
+        "Network": 0.0,
+    }
+    if cached:
+        # An endpoint of CloudWatch Logs in each of two subnets.
+        cost["Network"] = 2 * HOURS * p["interface endpoint hour"]
+        cost["Cache"] = p["secret-month"]
+    if mode == "node":
+        cost["Cache"] += HOURS * p["cache.t4g.micro hour, Valkey"]
+    if mode == "serverless":
+        kilobytes = requests * max(1, lists["cache"]["answer_bytes"] / 1000) + pushes * 10
+        cost["Cache"] += 0.1 * HOURS * p["valkey serverless GB-hour"] + kilobytes * p["valkey serverless ECPU"]
+    return cost, ms, hits, requests, pushes
+
+
+def page():
+    measured = json.loads((ROOT / "docs" / "measurements.json").read_text())
+    kinds = measured["kinds"]
+    # That of events is for those who want them.
+    alarm_metrics = len(re.findall(r"MetricName:", (ROOT / "template.yaml").read_text())) - 1
+    lines = [f"US dollars a month in {REGION}, at prices of {PRICES_DATE}, without free tiers.\n"]
+    results = {
+        (load, mode): month(teams, mode, kinds, alarm_metrics) for load, teams in LOADS.items() for mode in MODES
+    }
+
+    lines.append("\n| | " + " | ".join(f"`CacheMode={mode}`" for mode in MODES) + " |\n")
+    lines.append("| --- |" + " ---: |" * len(MODES) + "\n")
+    for load in LOADS:
+        totals = (sum(results[load, mode][0].values()) for mode in MODES)
+        lines.append(f"| **{load}** | " + " | ".join(f"**{total:,.2f}**" for total in totals) + " |\n")
+    for load, teams in LOADS.items():
+        _, _, _, requests, pushes = results[load, "none"]
+        lines.append(f"\n### {load[0].upper()}{load[1:]}\n\n")
+        lines.append(f"{requests:,.0f} requests, {pushes:,.0f} pushes and {HOURS * 60:,} sweeps a month")
+        if teams:
+            lines.append(f"; {100 * results[load, 'node'][2]:.0f} % of lists come from the cache, where there is one")
+        lines.append(".\n\n| | " + " | ".join(MODES) + " |\n| --- |" + " ---: |" * len(MODES) + "\n")
+        for service in results[load, "none"][0]:
+            row = [results[load, mode][0][service] for mode in MODES]
+            if any(row):
+                lines.append(f"| {service} | " + " | ".join(f"{cost:,.2f}" for cost in row) + " |\n")
+    lines.append("\n### What an invocation is billed for\n\n")
+    lines.append("| | processor time, measured | asks DynamoDB | read units | write units | billed |\n")
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: |\n")
+    billed = {"none": results["1 team", "none"][1], "node": results["1 team", "node"][1]}
+    for label, kind, ms in (
+        ("sweep, nothing new", "sweep, no cache", billed["none"]["sweep"]),
+        ("push of 10 lines", "push, no cache", billed["none"]["push"]),
+        ("push of 10 lines, with a cache", "push, cache", billed["node"]["push"]),
+        ("list, from the cache", "list, cache", billed["node"]["hit"]),
+        ("list, from DynamoDB", "list, no cache", billed["none"]["miss"]),
+    ):
+        k = kinds[kind]
+        lines.append(
+            f"| {label} | {k['cpu_ms']:.2f} ms | {k['dynamodb_calls']:.1f} times | {k['read_units']:.1f} "
+            f"| {k['write_units']:.1f} | {ms:.0f} ms |\n"
+        )
+    lines.append(
+        f"\nMeasured on {measured['date']} over {measured['invocations']} invocations each, with {measured['tasks']} "
+        f"tasks, by the release build for {measured['machine']}. From its start to asking for its first event took the "
+        f"API {measured['init_ms']['api']:.0f} ms and the collector {measured['init_ms']['collector']:.0f} ms.\n"
+    )
+    return "".join(lines)
+
+
+def main():
+    text = PAGE.read_text()
+    before, rest = text.split(BEGIN)
+    old, after = rest.split(END)
+    new = page()
+    if sys.argv[1:] == ["--check"]:
+        if old != new:
+            sys.exit(f"{PAGE} is not what scripts/cost.py makes: run it")
+        print(f"  {PAGE.name} is what prices, loads and measurements make")
+    else:
+        PAGE.write_text(before + BEGIN + new + END + after)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Compares the settings that the code reads with those that template.yaml sets and the README names."""
+
+import re
+import sys
+
+import transform
+from iam import FUNCTIONS, ROOT
+
+# Set by Lambda (LoggingConfig), or said by what is set: the endpoint of the cache is a rediss:// URL.
+NOT_OURS = {"AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS"}
+# For tests, and nothing to set on AWS.
+OF_TESTS = {"FAULT_POINTS"}
+# What `shared` reads for the other function alone.
+OF_ONE = {"api-lambda": {"CHECKPOINTS_TABLE_NAME"}}
+NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"'
+
+
+def read_by(crate):
+    """The settings that a function reads: where they are asked for by name."""
+    names = set()
+    for folder in (crate, "shared"):
+        for path in (ROOT / folder / "src").rglob("*.rs"):
+            text = re.sub(r"(?m)^\s*//.*$", "", path.read_text()).split("#[cfg(test)]", 1)[0]
+            if "Settings" in text or path.name == "main.rs":
+                names |= set(re.findall(NAME, text))
+    return names
+
+
+def main():
+    resources = transform.transformed()["Resources"]
+    readme = set(re.findall(r"(?m)^\| `([A-Z0-9_]+)` \|", (ROOT / "README.md").read_text()))
+    good = True
+
+    def differ(names, text):
+        nonlocal good
+        for name in sorted(names):
+            print(f"{name} {text}")
+            good = False
+
+    used = set()
+    for role, (crate, _) in FUNCTIONS.items():
+        function = resources[role.removesuffix("Role") + "Function"]["Properties"]
+        given = set(function["Environment"]["Variables"])
+        read = read_by(crate)
+        used |= read
+        missing = read - given - NOT_OURS - OF_TESTS - OF_ONE.get(crate, set())
+        differ(missing, f"is read by {crate}, and template.yaml does not set it")
+        for name in sorted(given - read):
+            print(f"  {name} is set for {crate}, which does not read it yet")
+    differ(used - readme - OF_TESTS, "is read, and the README does not name it")
+    print(f"  {len(used)} settings are set by template.yaml and named in the README")
+    if not good:
+        sys.exit("settings differ")
+
+
+if __name__ == "__main__":
+    main()
