@@ -225,7 +225,7 @@ impl Fields {
     }
 
     fn number(&mut self, name: &str, most: u64) -> Option<u64> {
-        let number = self.take(name)?.as_u64().filter(|number| *number <= most);
+        let number = whole(&self.take(name)?).filter(|number| *number <= most);
         if number.is_none() {
             self.reject(name, format!("must be a whole number from 0 to {most}"));
         }
@@ -243,6 +243,53 @@ impl Fields {
     }
 }
 
+/// A whole number, also one that is written as `8.0` or `8e2`: to JSON these are the same. Beyond 2^53 such a text
+/// no longer tells which number is meant.
+fn whole(value: &Value) -> Option<u64> {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let written_otherwise = || {
+        let number = value.as_f64().filter(|number| number.fract() == 0.0);
+        let number = number.filter(|number| (0.0..=MOST).contains(number))?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is whole, and in the range"
+        )]
+        Some(number as u64)
+    };
+    value.as_u64().or_else(written_otherwise)
+}
+
 fn shortened(name: &str) -> String {
     name.chars().take(MAX_NAME_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_written_in_several_ways() {
+        let check = |json: &str, expected| {
+            let value = serde_json::from_str(json).unwrap();
+            assert_eq!(whole(&value), expected, "{json}");
+        };
+        check("8", Some(8));
+        check("8.0", Some(8));
+        check("8e2", Some(800));
+        check("-0.0", Some(0));
+        check("18446744073709551615", Some(u64::MAX));
+        check("9007199254740992.0", Some(9_007_199_254_740_992));
+        for other in [
+            "8.5",
+            "-1",
+            "-1.0",
+            "18446744073709551616",
+            "1e300",
+            "\"8\"",
+            "true",
+        ] {
+            check(other, None);
+        }
+    }
 }

@@ -3,9 +3,13 @@
 //! A named stage stands before the path that a client asks for (`/prod/api/tasks`). An HTTP API leaves it
 //! in the event's path and a REST API takes it out; the Lambda runtime puts it back, unless a variable is
 //! set. So it is taken off here, by what the event itself says, before a route is chosen.
+//!
+//! And bytes: a function gives its answer to the door as text, or in base64 if it is compressed. A REST API hands the
+//! base64 on as it is, unless it is set up to take the media type for a binary one. It can compress by itself.
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::Uri;
+use axum::http::header::ACCEPT_ENCODING;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::middleware::Next;
@@ -32,8 +36,12 @@ impl<S: Sync> FromRequestParts<S> for BasePath {
     }
 }
 
-/// Takes the stage off the path, and remembers it as [`BasePath`] where the client has to name it.
+/// Takes the stage off the path, and remembers it as [`BasePath`] where the client has to name it; lets no answer
+/// be compressed that could not be handed on.
 pub(crate) async fn normalize(mut request: Request, next: Next) -> Response {
+    if let Some(RequestContext::ApiGatewayV1(_)) = request.request_context_ref() {
+        request.headers_mut().remove(ACCEPT_ENCODING);
+    }
     if let Some(door) = request.request_context_ref().and_then(Door::of) {
         let base = door.base_path(request.raw_http_path());
         if let Some(path) = door.without_stage(request.uri().path(), request.raw_http_path())

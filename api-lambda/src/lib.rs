@@ -13,6 +13,8 @@ mod etag;
 mod fields;
 mod front_door;
 mod idempotency;
+#[cfg(test)]
+mod openapi;
 mod parameters;
 mod problem;
 mod request_id;
@@ -39,11 +41,7 @@ const MIN_COMPRESSED_BYTES: u64 = 1024;
 
 /// The whole API, for those whom `auth` lets in, and for pages of the origins that `cors` allows.
 pub fn router(state: ApiState, auth: Auth, cors: Cors) -> Router {
-    let routes = Router::new()
-        .merge(routes::health::routes())
-        .merge(routes::tasks::routes())
-        .merge(routes::projects::routes())
-        .merge(routes::dashboard::routes())
+    let routes = routes::all()
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))

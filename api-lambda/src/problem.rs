@@ -5,6 +5,8 @@
 //! and makes no sense, 409 for what is there already; 500 is a bug, 503 a part that does not answer (try
 //! again). Of what lies inside, the client sees nothing and the log all.
 
+mod kind;
+
 use std::any::Any;
 
 use axum::body::Body;
@@ -24,6 +26,8 @@ use tracing::error;
 use crate::auth::{Refusal, Scope};
 use crate::body::MAX_BODY_BYTES;
 use crate::request_id::RequestId;
+
+pub(crate) use kind::Kind;
 
 /// After how many seconds a client may try again what failed for want of the store.
 const RETRY_AFTER_SECONDS: u16 = 2;
@@ -95,76 +99,27 @@ impl From<StoreError> for ApiError {
 }
 
 impl ApiError {
-    /// Status, stable name and title.
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+    fn kind(&self) -> Kind {
         match self {
-            Self::Unauthenticated(_) => (
-                StatusCode::UNAUTHORIZED,
-                "unauthenticated",
-                "Unauthenticated",
-            ),
-            Self::InsufficientScope(_) => (
-                StatusCode::FORBIDDEN,
-                "insufficient-scope",
-                "Insufficient scope",
-            ),
-            Self::UnknownPath => (StatusCode::NOT_FOUND, "unknown-path", "Unknown path"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "Method not allowed",
-            ),
-            Self::TaskNotFound(_) => (StatusCode::NOT_FOUND, "task-not-found", "Task not found"),
-            Self::ProjectNotFound(_) => (
-                StatusCode::NOT_FOUND,
-                "project-not-found",
-                "Project not found",
-            ),
-            Self::TaskExists(_) => (StatusCode::CONFLICT, "task-exists", "Task exists"),
-            Self::ProjectExists(_) => (StatusCode::CONFLICT, "project-exists", "Project exists"),
-            Self::TaskChanged(_) | Self::ProjectChanged(_) => (
-                StatusCode::PRECONDITION_FAILED,
-                "precondition-failed",
-                "Precondition failed",
-            ),
-            Self::IllegalMove(_) => (StatusCode::CONFLICT, "illegal-move", "Illegal move"),
-            Self::IdempotencyKeyReused => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "Idempotency key reused",
-            ),
-            Self::InvalidParameters(_) => (
-                StatusCode::BAD_REQUEST,
-                "invalid-parameters",
-                "Invalid parameters",
-            ),
-            Self::MalformedBody => (StatusCode::BAD_REQUEST, "malformed-body", "Malformed body"),
-            Self::InvalidFields(_) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "invalid-fields",
-                "Invalid fields",
-            ),
-            Self::UnsupportedMediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "Unsupported media type",
-            ),
-            Self::BodyTooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "Body too large",
-            ),
-            Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready"),
-            Self::Unavailable(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Temporarily unavailable",
-            ),
-            Self::Internal(_) | Self::Panicked => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Internal error",
-            ),
+            Self::Unauthenticated(_) => Kind::Unauthenticated,
+            Self::InsufficientScope(_) => Kind::InsufficientScope,
+            Self::UnknownPath => Kind::UnknownPath,
+            Self::MethodNotAllowed => Kind::MethodNotAllowed,
+            Self::TaskNotFound(_) => Kind::TaskNotFound,
+            Self::ProjectNotFound(_) => Kind::ProjectNotFound,
+            Self::TaskExists(_) => Kind::TaskExists,
+            Self::ProjectExists(_) => Kind::ProjectExists,
+            Self::TaskChanged(_) | Self::ProjectChanged(_) => Kind::PreconditionFailed,
+            Self::IllegalMove(_) => Kind::IllegalMove,
+            Self::IdempotencyKeyReused => Kind::IdempotencyKeyReused,
+            Self::InvalidParameters(_) => Kind::InvalidParameters,
+            Self::MalformedBody => Kind::MalformedBody,
+            Self::InvalidFields(_) => Kind::InvalidFields,
+            Self::UnsupportedMediaType => Kind::UnsupportedMediaType,
+            Self::BodyTooLarge => Kind::BodyTooLarge,
+            Self::NotReady(_) => Kind::NotReady,
+            Self::Unavailable(_) => Kind::Unavailable,
+            Self::Internal(_) | Self::Panicked => Kind::Internal,
         }
     }
 }
@@ -190,7 +145,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     /// An answer without a body: [`render`] writes it, once the id of the request is known.
     fn into_response(self) -> Response {
-        let (status, name, title) = self.kind();
+        let (status, name, title) = self.kind().parts();
         let challenge = self.challenge().map(HeaderValue::try_from);
         let problem = Problem {
             name,

@@ -16,11 +16,19 @@ use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::answer::Json;
+#[cfg(test)]
+use crate::openapi::{Health, Readiness};
 use crate::problem::ApiError;
 use crate::state::ApiState;
 
 /// How long a part may take to answer before it counts as down.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The routes, described.
+#[cfg(test)]
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(health, ready))]
+pub(crate) struct Described;
 
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
@@ -28,10 +36,22 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/ready", get(ready))
 }
 
+/// Tells that the process runs; asks nobody
+#[cfg_attr(test, utoipa::path(
+    get, path = "/health", operation_id = "getHealth", tag = "service",
+    responses((status = 200, description = "It runs", body = Health)),
+))]
 async fn health() -> Response {
     fresh(Json(br#"{"status":"healthy"}"#.to_vec()))
 }
 
+/// Tells how the parts behind the API are
+#[cfg_attr(test, utoipa::path(
+    get, path = "/ready", operation_id = "getReadiness", tag = "service",
+    responses((status = 200, description = "DynamoDB answers", body = Readiness)),
+    security(("token" = ["progress:read"])),
+    extensions(("x-problems" = json!(["not-ready"])))
+))]
 async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     let redis = async {
         match &state.cache {

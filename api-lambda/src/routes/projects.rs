@@ -16,20 +16,31 @@ use crate::answer::{Json, created};
 use crate::etag::{IfMatch, IfNoneMatch, tagged};
 use crate::fields::{Fields, TextRule};
 use crate::front_door::BasePath;
+#[cfg(test)]
+use crate::openapi::{
+    self, Expected, Known, NewProject, Paging, ProjectPage, ProjectPatch, ProjectPath, TaskFilters,
+    TaskPage,
+};
 use crate::parameters::{Parameters, PathId};
 use crate::problem::ApiError;
 use crate::routes::tasks;
 use crate::state::ApiState;
 
 /// The longest `description`, in bytes.
-const MAX_DESCRIPTION_BYTES: usize = 1024;
+pub(crate) const MAX_DESCRIPTION_BYTES: usize = 1024;
 /// The most prefixes in `match`.
 const MAX_PREFIXES: usize = 20;
 /// The longest of them, in characters.
-const MAX_PREFIX_CHARS: usize = 128;
+pub(crate) const MAX_PREFIX_CHARS: usize = 128;
 
 /// How often a write is tried against faster writers.
 const CONFLICT_ATTEMPTS: u32 = 8;
+
+/// The routes, described.
+#[cfg(test)]
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(list, create, show, change, list_tasks))]
+pub(crate) struct Described;
 
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
@@ -38,6 +49,14 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/api/projects/{project_id}/tasks", get(list_tasks))
 }
 
+/// Lists all projects, by id
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/projects", operation_id = "listProjects", tag = "projects",
+    params(Known),
+    responses((status = 200, description = "The projects", body = ProjectPage)),
+    security(("token" = ["progress:read"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "unavailable"])))
+))]
 async fn list(
     State(state): State<ApiState>,
     parameters: Parameters,
@@ -50,6 +69,14 @@ async fn list(
     Ok(known.respond_to(projects.await?))
 }
 
+/// Shows a project
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/projects/{project_id}", operation_id = "getProject", tag = "projects",
+    params(ProjectPath, Known),
+    responses((status = 200, description = "The project", body = openapi::Project)),
+    security(("token" = ["progress:read"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "project-not-found", "unavailable"])))
+))]
 async fn show(
     State(state): State<ApiState>,
     PathId(project_id): PathId<ProjectId>,
@@ -63,8 +90,16 @@ async fn show(
     Ok(known.respond(project))
 }
 
-/// Tasks may name a project before it is made: these are listed as well, so the project is looked for only
-/// where there are none.
+/// Lists the tasks of a project, newest first
+///
+/// Tasks may name a project before it is made: these are listed as well.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/projects/{project_id}/tasks", operation_id = "listProjectTasks", tag = "projects",
+    params(ProjectPath, TaskFilters, Paging, Known),
+    responses((status = 200, description = "A page of its tasks", body = TaskPage)),
+    security(("token" = ["progress:read"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "project-not-found", "unavailable"])))
+))]
 async fn list_tasks(
     State(state): State<ApiState>,
     PathId(project_id): PathId<ProjectId>,
@@ -72,6 +107,7 @@ async fn list_tasks(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let page = tasks::page(&state, parameters, Some(project_id.clone()), &known).await?;
+    // So the project is looked for only where there are none.
     if let Reading::Answer(answer) = &page
         && answer.json.starts_with(br#"{"tasks":[]"#)
     {
@@ -82,6 +118,14 @@ async fn list_tasks(
     Ok(known.respond_to(page))
 }
 
+/// Makes a project
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/projects", operation_id = "createProject", tag = "projects",
+    request_body(content((NewProject = "application/json"))),
+    responses((status = 201, description = "The project that was made", body = openapi::Project)),
+    security(("token" = ["progress:write"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "project-exists", "unavailable"])))
+))]
 async fn create(
     State(state): State<ApiState>,
     base: BasePath,
@@ -106,6 +150,15 @@ async fn create(
     Ok(tagged(created(&base, &path, json), &validator))
 }
 
+/// Changes a project
+#[cfg_attr(test, utoipa::path(
+    patch, path = "/api/projects/{project_id}", operation_id = "changeProject", tag = "projects",
+    params(ProjectPath, Expected),
+    request_body(content((ProjectPatch = "application/json"), (ProjectPatch = "application/merge-patch+json"))),
+    responses((status = 200, description = "The project as it is now", body = openapi::Project)),
+    security(("token" = ["progress:write"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "project-not-found", "precondition-failed", "unavailable"])))
+))]
 async fn change(
     State(state): State<ApiState>,
     PathId(project_id): PathId<ProjectId>,

@@ -27,12 +27,23 @@ use crate::etag::{IfMatch, IfNoneMatch, tagged};
 use crate::fields::Fields;
 use crate::front_door::BasePath;
 use crate::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
+#[cfg(test)]
+use crate::openapi::{
+    self, Expected, Known, NewTask, OfProject, Paging, Period, Repeatable, TaskFilters, TaskPage,
+    TaskPatch, TaskPath,
+};
 use crate::parameters::{Parameters, PathId};
 use crate::problem::ApiError;
 use crate::state::ApiState;
 
 /// How often a write is tried against faster writers.
 const CONFLICT_ATTEMPTS: u32 = 8;
+
+/// The routes, described.
+#[cfg(test)]
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(list, create, show, change, delete, history))]
+pub(crate) struct Described;
 
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
@@ -44,6 +55,14 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/api/tasks/{task_id}/history", get(history))
 }
 
+/// Lists tasks, newest first
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/tasks", operation_id = "listTasks", tag = "tasks",
+    params(TaskFilters, OfProject, Paging, Known),
+    responses((status = 200, description = "A page of tasks", body = TaskPage)),
+    security(("token" = ["progress:read"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "unavailable"])))
+))]
 async fn list(
     State(state): State<ApiState>,
     mut parameters: Parameters,
@@ -101,6 +120,14 @@ pub(super) async fn page(
     Ok(reading.await?)
 }
 
+/// Shows a task
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/tasks/{task_id}", operation_id = "getTask", tag = "tasks",
+    params(TaskPath, Known),
+    responses((status = 200, description = "The task", body = openapi::Task)),
+    security(("token" = ["progress:read"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "unavailable"])))
+))]
 async fn show(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
@@ -113,6 +140,16 @@ async fn show(
     Ok(known.respond(task))
 }
 
+/// Makes a task
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/tasks", operation_id = "createTask", tag = "tasks",
+    params(Repeatable),
+    request_body(content((NewTask = "application/json"))),
+    responses((status = 201, description = "The task that was made", body = openapi::Task,
+        headers(("Idempotency-Replayed" = String, description = "`true` where the answer was given before")))),
+    security(("token" = ["progress:write"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-exists", "idempotency-key-reused", "unavailable"])))
+))]
 async fn create(
     State(state): State<ApiState>,
     base: BasePath,
@@ -174,6 +211,15 @@ fn made(base: &BasePath, task_id: &TaskId, json: Vec<u8>) -> Response {
     tagged(created(base, &path, json), &validator)
 }
 
+/// Changes a task
+#[cfg_attr(test, utoipa::path(
+    patch, path = "/api/tasks/{task_id}", operation_id = "changeTask", tag = "tasks",
+    params(TaskPath, Expected),
+    request_body(content((TaskPatch = "application/json"), (TaskPatch = "application/merge-patch+json"))),
+    responses((status = 200, description = "The task as it is now", body = openapi::Task)),
+    security(("token" = ["progress:write"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-not-found", "illegal-move", "precondition-failed", "unavailable"])))
+))]
 async fn change(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
@@ -218,6 +264,14 @@ async fn change(
     Err(gave_up(conflict, &task_id))
 }
 
+/// Deletes a task and its history
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/tasks/{task_id}", operation_id = "deleteTask", tag = "tasks",
+    params(TaskPath, Expected),
+    responses((status = 204, description = "It is deleted")),
+    security(("token" = ["progress:write"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "precondition-failed", "unavailable"])))
+))]
 async fn delete(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
@@ -278,6 +332,14 @@ struct HistoryPage {
     next_cursor: Option<String>,
 }
 
+/// Lists how a task's progress has changed, oldest first
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/tasks/{task_id}/history", operation_id = "listTaskHistory", tag = "tasks",
+    params(TaskPath, Period, Paging, Known),
+    responses((status = 200, description = "A page of its history", body = openapi::HistoryPage)),
+    security(("token" = ["progress:read"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "unavailable"])))
+))]
 async fn history(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,

@@ -6,6 +6,7 @@ mod auth;
 mod cache;
 mod changes;
 mod dashboard;
+mod docs;
 mod health;
 mod manners;
 mod paging;

@@ -15,7 +15,7 @@ fn task_of(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
         log_group: "/cdk".to_owned(),
         log_stream: "main".to_owned(),
     };
-    let task_id: TaskId = "cdk:main".parse().unwrap();
+    let task_id: TaskId = "cdk:main".parse().expect("it is an id");
     fold_into_task(&task_id, &origin, previous, ledger)
 }
 

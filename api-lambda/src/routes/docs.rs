@@ -1,0 +1,116 @@
+//! `/openapi.json`: what this API is, for programs. `/docs`: the same, for people, who can try it there.
+//!
+//! Both are files that are part of the program. The page asks for the document, and shows it: a viewer from a
+//! registry is a MB or more, and wants a laxer policy.
+
+use std::sync::OnceLock;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use shared::task_reader::Validator;
+
+use crate::etag::IfNoneMatch;
+#[cfg(test)]
+use crate::openapi::Known;
+use crate::state::ApiState;
+
+/// The document. A test makes it of the handlers, and compares.
+pub(crate) const OPENAPI: &[u8] = include_bytes!("../../openapi.json");
+
+/// What the page may do: show itself by its own files, and ask this API.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+static DOCUMENT: StaticFile = StaticFile::new("application/json", OPENAPI);
+static PAGE: StaticFile = StaticFile::new(
+    "text/html; charset=utf-8",
+    include_bytes!("../../assets/docs/docs.html"),
+);
+static STYLE: StaticFile = StaticFile::new(
+    "text/css; charset=utf-8",
+    include_bytes!("../../assets/docs/docs.css"),
+);
+static SCRIPT: StaticFile = StaticFile::new(
+    "text/javascript; charset=utf-8",
+    include_bytes!("../../assets/docs/docs.js"),
+);
+
+/// The routes, described.
+#[cfg(test)]
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(document, page))]
+pub(crate) struct Described;
+
+pub(crate) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/openapi.json", get(document))
+        .route("/docs", get(page))
+        .route("/docs/docs.css", get(style))
+        .route("/docs/docs.js", get(script))
+}
+
+/// Describes this API
+#[cfg_attr(test, utoipa::path(
+    get, path = "/openapi.json", operation_id = "getOpenApi", tag = "service",
+    params(Known),
+    responses((status = 200, description = "This document", content_type = "application/json", body = serde_json::Value)),
+))]
+async fn document(known: IfNoneMatch) -> Response {
+    DOCUMENT.respond(&known)
+}
+
+/// Shows this API to people
+#[cfg_attr(test, utoipa::path(
+    get, path = "/docs", operation_id = "getDocs", tag = "service",
+    params(Known),
+    responses((status = 200, description = "A page", content_type = "text/html", body = String)),
+))]
+async fn page(known: IfNoneMatch) -> Response {
+    let mut response = PAGE.respond(&known);
+    let policy = HeaderValue::from_static(POLICY);
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+async fn style(known: IfNoneMatch) -> Response {
+    STYLE.respond(&known)
+}
+
+async fn script(known: IfNoneMatch) -> Response {
+    SCRIPT.respond(&known)
+}
+
+/// A file that is part of the program.
+struct StaticFile {
+    content_type: &'static str,
+    bytes: &'static [u8],
+    /// Of the bytes; made when it is first asked for.
+    validator: OnceLock<Validator>,
+}
+
+impl StaticFile {
+    const fn new(content_type: &'static str, bytes: &'static [u8]) -> Self {
+        Self {
+            content_type,
+            bytes,
+            validator: OnceLock::new(),
+        }
+    }
+
+    /// The file, or 304 if the client has it.
+    fn respond(&self, known: &IfNoneMatch) -> Response {
+        let make = || Validator::of_bytes(self.bytes);
+        let validator = self.validator.get_or_init(make);
+        known.respond_with(validator, || {
+            let content_type = HeaderValue::from_static(self.content_type);
+            let body = Body::from(Bytes::from_static(self.bytes));
+            ([(CONTENT_TYPE, content_type)], body).into_response()
+        })
+    }
+}
