@@ -107,6 +107,15 @@ pub enum Outcome {
     RolledBack,
 }
 
+/// Where a stack stands in a run of CDK: `[i/k]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InRun {
+    /// `i`, from 1 on.
+    pub index: u32,
+    /// `k`: how many stacks the run has.
+    pub stacks: u32,
+}
+
 /// What one line of the CDK command line says. Names are as printed: the fold finds out which belong
 /// together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,8 +128,8 @@ pub enum CdkObservation {
         stack: String,
         /// What begins.
         operation: Operation,
-        /// The `k` of `[i/k]`: how many stacks the run has.
-        stacks_in_run: Option<u32>,
+        /// Which stack of its run it is, where that is said.
+        in_run: Option<InRun>,
     },
     /// An event row, or `n/m Currently in progress: …`.
     Row {

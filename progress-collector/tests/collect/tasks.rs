@@ -79,6 +79,46 @@ async fn a_second_deploy_in_the_stream_is_a_later_run() {
 }
 
 #[tokio::test]
+async fn a_second_run_of_several_stacks_begins_with_its_first_one() {
+    let world = World::new(100);
+    let run = [
+        "Data: deploying... [1/2]",
+        "Data | 1/2 | 9:15:02 AM | CREATE_COMPLETE | AWS::SQS::Queue | Jobs",
+        "\u{2705}  Data",
+        "Web: deploying... [2/2]",
+        "Web | 1/2 | 9:15:09 AM | CREATE_COMPLETE | AWS::SQS::Queue | Mail",
+        "\u{2705}  Web",
+    ];
+    let lines = [run, run].concat();
+    let mut revisions = Vec::new();
+    for count in 7..=lines.len() {
+        let read = events("deploy-7", &lines[..count]).split_off(count - 1);
+        let read = match count {
+            7 => events("deploy-7", &lines[..count]),
+            _ => read,
+        };
+        world.logs.put(CDK, read);
+        let at = START_MS + 30_000 + i64::try_from(count).unwrap();
+        world.sweep_at(Timestamp::from_millis(at)).await;
+        let task = world.task("cdk:deploy-7").await.unwrap();
+        revisions.push((task.run.clone(), task.status, task.progress.percentage));
+    }
+    let second = Timestamp::from_millis(START_MS + 6_000).to_string();
+    assert!(
+        revisions.iter().all(|(run, ..)| *run == second),
+        "{revisions:?}"
+    );
+    assert_eq!(revisions[0].2, Some(0));
+    assert!(revisions.is_sorted_by_key(|(.., percentage)| *percentage));
+    assert_eq!(revisions[5].1, TaskStatus::Completed, "{revisions:?}");
+    assert!(
+        revisions[..5]
+            .iter()
+            .all(|(_, status, _)| *status == TaskStatus::Running)
+    );
+}
+
+#[tokio::test]
 async fn a_line_that_names_its_task_reports_to_that_task() {
     let world = World::new(100);
     let lines = [

@@ -197,11 +197,12 @@ impl Ledger {
             CdkObservation::Start {
                 stack,
                 operation,
-                stacks_in_run,
+                in_run,
             } => {
                 let mark = Mark::Start {
                     operation: Some(*operation),
-                    stacks: *stacks_in_run,
+                    stacks: in_run.map(|in_run| in_run.stacks),
+                    is_first: in_run.is_some_and(|in_run| in_run.index == 1),
                 };
                 touch_name(&mut self.stacks, stack, at).mark(at, mark);
             }
@@ -267,6 +268,7 @@ impl Ledger {
                     Mark::Start {
                         operation,
                         stacks: None,
+                        is_first: false,
                     },
                 );
             }
@@ -387,6 +389,7 @@ impl Track {
                 Mark::Start {
                     operation: None,
                     stacks: None,
+                    is_first: false,
                 },
             );
         }

@@ -15,10 +15,13 @@ const MOST_OF_A_KIND: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mark {
-    /// An operation begins; `stacks` is how many stacks its run has, where that is said.
+    /// An operation begins; `stacks` is how many stacks its run has, where that is said, and `is_first` whether
+    /// it is said to be the first of these.
     Start {
         operation: Option<Operation>,
         stacks: Option<u32>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_first: bool,
     },
     /// It ended, as its own line says, or as `row` says: weaker evidence, from CloudFormation's events.
     End { ending: Ending, row: bool },
@@ -113,6 +116,8 @@ pub(super) struct Run {
     pub(super) operation: Option<Operation>,
     /// How many stacks the run has, where that is said.
     pub(super) stacks: Option<u32>,
+    /// Whether it is said to be the first of these.
+    pub(super) is_first: bool,
 }
 
 /// The starts and ends that can still matter, as a function of the set of marks alone.
@@ -209,18 +214,28 @@ impl Marks {
         let mut end_before = None;
         for (&at, &mark) in &self.0 {
             match mark {
-                Mark::Start { operation, stacks } if run.end.is_some() => {
+                Mark::Start {
+                    operation,
+                    stacks,
+                    is_first,
+                } if run.end.is_some() => {
                     end_before = last_end;
                     run = Run {
                         start: Some(at),
                         operation,
                         stacks,
+                        is_first,
                         ..Run::default()
                     };
                 }
-                Mark::Start { operation, stacks } => {
+                Mark::Start {
+                    operation,
+                    stacks,
+                    is_first,
+                } => {
                     run.operation = run.operation.max(operation);
                     run.stacks = run.stacks.max(stacks);
+                    run.is_first |= is_first;
                 }
                 Mark::End { .. } | Mark::ToolEnd { .. } => {
                     last_end = Some(at);
@@ -314,6 +329,7 @@ mod tests {
     const START: Mark = Mark::Start {
         operation: Some(Operation::Deploy),
         stacks: None,
+        is_first: false,
     };
     const TICK: Mark = Mark::End {
         ending: Ending::Completed,
@@ -395,7 +411,7 @@ mod tests {
             1 => Just(CROSS),
             1 => Just(COMPLETE_ROW),
             1 => Just(ROLLED_BACK_ROW),
-            1 => Just(Mark::Start { operation: Some(Operation::Destroy), stacks: Some(2) }),
+            1 => Just(Mark::Start { operation: Some(Operation::Destroy), stacks: Some(2), is_first: true }),
         ]
     }
 

@@ -83,7 +83,8 @@ fn run_failure(ledger: &Ledger) -> Option<(Position, Option<String>)> {
 }
 
 /// Where in `stacks`, which are in the order of their starts, the present run begins: with a stack that
-/// started when all before it had ended and no more were to come.
+/// started when all before it had ended, and no more were to come or it is said to be the first. What a run
+/// before has left may be without the stacks that have begun again since.
 fn present_run(stacks: &[StackRun], run_failure: Option<Position>) -> usize {
     let mut begin = 0;
     for next in 1..stacks.len() {
@@ -93,7 +94,7 @@ fn present_run(stacks: &[StackRun], run_failure: Option<Position>) -> usize {
             .all(|stack| stack.end.is_some_and(|(at, _)| at < start));
         let none_to_come = run.len() >= announced(run) || run.iter().any(StackRun::has_failed);
         let failed = run_failure.is_some_and(|at| run[0].start < at && at < start);
-        if failed || (all_ended && none_to_come) {
+        if failed || (all_ended && (none_to_come || stacks[next].run.is_first)) {
             begin = next;
         }
     }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use shared::fold::Position;
 use shared::log_parser::{
-    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, Observation, Operation, Outcome,
-    StackState,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, Observation, Operation,
+    Outcome, StackState,
 };
 use shared::log_source::LogEvent;
 use shared::model::{TaskStatus, Timestamp};
@@ -157,9 +157,11 @@ fn row(
 /// Any line of CDK, with no regard to what came before.
 fn any_cdk() -> impl Strategy<Value = CdkObservation> {
     prop_oneof![
-        3 => (stack(), operation(), proptest::option::of(1..4u32)).prop_map(
-            |(stack, operation, stacks_in_run)| CdkObservation::Start {
-                stack, operation, stacks_in_run,
+        3 => (stack(), operation(), proptest::option::of((1..4u32, 0..3u32))).prop_map(
+            |(stack, operation, place)| CdkObservation::Start {
+                stack,
+                operation,
+                in_run: place.map(|(index, more)| InRun { index, stacks: index + more }),
             }
         ),
         6 => (stack(), counter(), proptest::option::weighted(0.3, state()))
@@ -216,7 +218,7 @@ fn plain_run(
             let mut run = vec![CdkObservation::Start {
                 stack: stack.clone(),
                 operation: Operation::Deploy,
-                stacks_in_run: None,
+                in_run: None,
             }];
             let last = total.min(failing_at);
             run.extend((0..=last).map(|current| row(column.clone(), count(current), None, None)));

@@ -1,29 +1,29 @@
 //! What is secret is not printed.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use axum::http::Method;
 use serde_json::json;
 use tokio::runtime::Builder;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::auth::signer::{RSA_PUBLIC, SECRET, Signer};
 use crate::auth::{ask, auth, bearer, claims, seconds, world};
 
-/// All that was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
+thread_local! {
+    /// What was logged on this thread, which is that of one test.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+/// One for all tests, and for good: one that comes and goes with a test changes what others get to see.
+static SUBSCRIBER: Once = Once::new();
+
+struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -32,25 +32,19 @@ impl Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// What is logged, of all levels, while `work` is done.
 fn logged(work: impl Future<Output = ()>) -> String {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
+    SUBSCRIBER.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(|| Log)
+            .init();
+    });
+    LOGGED.take();
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-    tracing::subscriber::with_default(subscriber, || runtime.block_on(work));
-    log.text()
+    runtime.block_on(work);
+    String::from_utf8(LOGGED.take()).unwrap()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::name::{
     is_cfn_name, is_display_name, is_plainly_stack, is_spaced_path, last_display_name,
 };
 use crate::log_parser::text::{clip, clip_some};
-use crate::log_parser::{CdkObservation, Operation, Outcome};
+use crate::log_parser::{CdkObservation, InRun, Operation, Outcome};
 
 /// Parses a stack-level line that begins where its writer began it.
 pub(super) fn parse(line: &str) -> Option<CdkObservation> {
@@ -193,13 +193,13 @@ fn start(line: &str) -> Option<CdkObservation> {
         if let Some((before, after)) = line.split_once(text) {
             // The line of an announcement ends with it; an output or prose goes on, or came before.
             let goes_on = text.ends_with("...") && !after.trim().is_empty();
-            if (goes_on && stacks_in_run(after).is_none()) || before.contains(" = ") {
+            if (goes_on && in_run(after).is_none()) || before.contains(" = ") {
                 return None;
             }
             return last_display_name(before).map(|stack| CdkObservation::Start {
                 stack: stack.to_owned(),
                 operation,
-                stacks_in_run: stacks_in_run(after),
+                in_run: in_run(after),
             });
         }
     }
@@ -228,16 +228,17 @@ fn started(stack: &str, operation: Operation) -> CdkObservation {
     CdkObservation::Start {
         stack: stack.to_owned(),
         operation,
-        stacks_in_run: None,
+        in_run: None,
     }
 }
 
-/// The `k` of ` [i/k]`.
-fn stacks_in_run(after: &str) -> Option<u32> {
+/// What ` [i/k]` says.
+fn in_run(after: &str) -> Option<InRun> {
     let (position, _) = after.trim_start().strip_prefix('[')?.split_once(']')?;
-    let (index, count) = position.split_once('/')?;
-    let (index, count): (u32, u32) = (index.parse().ok()?, count.parse().ok()?);
-    (1..=count).contains(&index).then_some(count)
+    let (index, stacks) = position.split_once('/')?;
+    let (index, stacks) = (index.parse().ok()?, stacks.parse().ok()?);
+    let in_run = InRun { index, stacks };
+    (1..=stacks).contains(&index).then_some(in_run)
 }
 
 fn bootstrap_start(line: &str) -> Option<CdkObservation> {

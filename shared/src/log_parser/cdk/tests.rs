@@ -28,9 +28,11 @@ fn brief(observation: &CdkObservation) -> String {
         CdkObservation::Start {
             stack,
             operation,
-            stacks_in_run,
+            in_run,
         } => {
-            let run = stacks_in_run.map_or(String::new(), |count| format!(" of {count}"));
+            let run = in_run.map_or(String::new(), |in_run| {
+                format!(" {} of {}", in_run.index, in_run.stacks)
+            });
             format!("{operation:?} {stack}{run}")
         }
         CdkObservation::Row {
@@ -351,7 +353,7 @@ fn waiting_lines_and_bars() {
 fn starts() {
     for (line, expected) in [
         ("Prod-Api: deploying...", "Deploy Prod-Api"),
-        ("Prod-Api: deploying... [2/3]", "Deploy Prod-Api of 3"),
+        ("Prod-Api: deploying... [2/3]", "Deploy Prod-Api 2 of 3"),
         (
             "Prod/Api (Prod-Api): deploying... [1/1]",
             "Deploy Prod/Api (Prod-Api) of 1",
@@ -367,14 +369,14 @@ fn starts() {
         ("Prod-Api: creating stack...", "Deploy Prod-Api"),
         (
             "My Group/Api Stack: deploying... [1/2]",
-            "Deploy My Group/Api Stack of 2",
+            "Deploy My Group/Api Stack 1 of 2",
         ),
         ("runner/7 Prod-Api: deploying...", "Deploy Prod-Api"),
         ("Prod-Api: updating stack...", "Deploy Prod-Api"),
-        ("Prod-Api: destroying... [1/2]", "Destroy Prod-Api of 2"),
+        ("Prod-Api: destroying... [1/2]", "Destroy Prod-Api 1 of 2"),
         (
             "Are you sure you want to delete: A, B (y/n)? B: destroying... [1/2]",
-            "Destroy B of 2",
+            "Destroy B 1 of 2",
         ),
         (
             "Prod-Api: importing resources into stack...",
