@@ -356,7 +356,7 @@ fn starts() {
         ("Prod-Api: deploying... [2/3]", "Deploy Prod-Api 2 of 3"),
         (
             "Prod/Api (Prod-Api): deploying... [1/1]",
-            "Deploy Prod/Api (Prod-Api) of 1",
+            "Deploy Prod/Api (Prod-Api) 1 of 1",
         ),
         (
             "My Stage/Api (Prod-Api): deploying...",
