@@ -36,7 +36,10 @@ struct Partition {
     tasks: VecDeque<Task>,
     /// Where the next query starts: at the last item that was looked at.
     start: Option<Item>,
+    /// How many items the last query looked at, at most.
     page_size: usize,
+    /// Whether it has found none of the tasks asked for.
+    was_fruitless: bool,
     is_exhausted: bool,
 }
 
@@ -48,7 +51,8 @@ impl Partition {
             key_value,
             tasks: VecDeque::new(),
             start: None,
-            page_size: 1,
+            page_size: 0,
+            was_fruitless: false,
             is_exhausted: false,
         }
     }
@@ -209,12 +213,6 @@ impl DynamoDbTaskStore {
             return Ok(TaskPage::default()); // DynamoDB refuses an empty range
         }
         let (mut partitions, selection) = plan(query, after, self.index_shards, now_seconds);
-        // A first page of each is likely enough where tasks are spread evenly; where they are not, the
-        // second one of the partition that has them brings all the rest.
-        let first_page_size = limit.div_ceil(partitions.len().max(1)) + 2;
-        for partition in &mut partitions {
-            partition.page_size = first_page_size;
-        }
         let mut budget = self.read_budget.max(1);
         let mut tasks = Vec::with_capacity(limit + 1);
         // A task that moves between partitions while they are read may be found in both; the one that the
@@ -258,14 +256,20 @@ impl DynamoDbTaskStore {
         selection: &Selection,
         missing: usize,
     ) -> Result<usize, StoreError> {
+        // Its share of each is likely enough where tasks are spread evenly; where they are not, few partitions
+        // are left to share soon.
+        let left = partitions.iter().filter(|one| !one.is_exhausted).count();
+        let share = missing.div_ceil(left.max(1)) + 2;
         let unread = partitions.iter_mut().filter(|one| one.needs_more());
         let reads: Vec<_> = unread
-            .map(|partition| async {
-                let looked_at = self.read_page(partition, selection).await?;
+            .map(|partition| {
                 // Where filters leave little, larger pages save round trips.
-                let next = missing.max(partition.page_size * 2);
-                partition.page_size = next.min(MAX_PAGE_SIZE);
-                Ok(looked_at)
+                let page_size = match partition.was_fruitless {
+                    true => share.max(partition.page_size * 2),
+                    false => share,
+                };
+                partition.page_size = page_size.min(MAX_PAGE_SIZE);
+                self.read_page(partition, selection)
             })
             .collect();
         let reads = stream::iter(reads).buffer_unordered(CONCURRENCY);
@@ -317,6 +321,7 @@ impl DynamoDbTaskStore {
                 ),
             }
         }
+        partition.was_fruitless = partition.tasks.is_empty();
         partition.start = page.last_evaluated_key;
         partition.is_exhausted = partition.start.is_none();
         Ok(usize::try_from(page.scanned_count).unwrap_or(0))
