@@ -7,6 +7,9 @@ use shared::cache::TaskCache;
 use shared::store::{ProjectStore, TaskStore};
 use shared::task_reader::{Renderer, TaskReader, WriteThrough};
 
+/// How often a handler tries a write against faster writers.
+pub(crate) const CONFLICT_ATTEMPTS: u32 = 8;
+
 /// The parts that the API stands on: stores, and a cache if there is one. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {

@@ -24,7 +24,7 @@ use crate::openapi::{
 use crate::parameters::{Parameters, PathId};
 use crate::problem::ApiError;
 use crate::routes::tasks;
-use crate::state::ApiState;
+use crate::state::{ApiState, CONFLICT_ATTEMPTS};
 
 /// The longest `description`, in bytes.
 pub(crate) const MAX_DESCRIPTION_BYTES: usize = 1024;
@@ -32,9 +32,6 @@ pub(crate) const MAX_DESCRIPTION_BYTES: usize = 1024;
 const MAX_PREFIXES: usize = 20;
 /// The longest of them, in characters.
 pub(crate) const MAX_PREFIX_CHARS: usize = 128;
-
-/// How often a write is tried against faster writers.
-const CONFLICT_ATTEMPTS: u32 = 8;
 
 /// The routes, described.
 #[cfg(test)]

@@ -34,10 +34,7 @@ use crate::openapi::{
 };
 use crate::parameters::{Parameters, PathId};
 use crate::problem::ApiError;
-use crate::state::ApiState;
-
-/// How often a write is tried against faster writers.
-const CONFLICT_ATTEMPTS: u32 = 8;
+use crate::state::{ApiState, CONFLICT_ATTEMPTS};
 
 /// The routes, described.
 #[cfg(test)]
