@@ -9,7 +9,6 @@ mod embedded_dynamodb;
 mod failure;
 mod follow;
 mod inputs;
-mod redis_process;
 mod replay;
 mod report;
 mod samples;

@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use shared::cache::redis_process::{RedisError, RedisProcess};
 use shared::store::embedded::EmbeddedDynamoDb;
 
 use crate::cli::ServicesArgs;
 use crate::embedded_dynamodb::{self, CHECKPOINTS_TABLE, DataDirectory};
 use crate::failure::Failure;
 use crate::inputs::{AGENT_LOG_GROUP, CDK_LOG_GROUP};
-use crate::redis_process::{RedisError, RedisProcess};
 use crate::shutdown::Shutdown;
 
 /// Runs the services until the user ends them.

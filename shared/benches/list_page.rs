@@ -1,6 +1,6 @@
 //! What a page of the list of tasks costs, by how many tasks are stored.
 //!
-//! `cargo bench -p shared --bench list_page -- 100 10000 100000`: the numbers are of stored tasks, in rising order.
+//! `cargo bench -p shared --bench list_page -- 100 10000 100000 1000000`: the numbers are of stored tasks, in rising order.
 
 #![allow(
     clippy::print_stdout,
@@ -11,8 +11,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
-use futures::stream;
 use shared::model::{Task, TaskStatus};
 use shared::store::conformance::{moment, new_task};
 use shared::store::dynamodb::DynamoDbTaskStore;
@@ -21,6 +19,8 @@ use shared::store::{ListPosition, TaskQuery, TaskStore};
 
 const LIMIT: usize = 100;
 const ROUNDS: usize = 25;
+/// How many tasks are put there at once: their items are all in memory meanwhile.
+const BATCH: usize = 10_000;
 
 fn task(number: usize) -> Task {
     let mut task = new_task(&format!("task-{number}"));
@@ -52,7 +52,7 @@ async fn main() {
     let numbers = std::env::args().skip(1).filter_map(|arg| arg.parse().ok());
     let mut numbers: Vec<usize> = numbers.collect();
     if numbers.is_empty() {
-        numbers = vec![100, 10_000, 100_000];
+        numbers = vec![100, 10_000, 100_000, 1_000_000];
     }
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
     let store = dynamodb.tasks();
@@ -72,13 +72,11 @@ async fn main() {
     );
     let mut stored = 0;
     for number in numbers {
-        stream::iter(stored..number)
-            .for_each_concurrent(16, |number| {
-                let store = &store;
-                async move { store.save(None, &task(number), None).await.unwrap() }
-            })
-            .await;
-        stored = number;
+        while stored < number {
+            let end = number.min(stored + BATCH);
+            dynamodb.fill((stored..end).map(task)).unwrap();
+            stored = end;
+        }
         let middle = ListPosition::of(&task(stored / 2 + LIMIT));
         let (newest, tasks) = measure(&store, &all, None).await;
         assert_eq!(tasks, LIMIT.min(stored));

@@ -8,6 +8,8 @@ pub mod faulty;
 #[cfg(any(test, feature = "test-util"))]
 pub mod memory;
 pub mod redis;
+#[cfg(feature = "embedded")]
+pub mod redis_process;
 
 use std::time::Duration;
 

@@ -150,14 +150,13 @@ pub(crate) struct Stamp {
     pub(crate) ttl_seconds: i64,
 }
 
-/// The update that makes the stored head, of revision `previous`, the one of `task`.
-pub(crate) fn head_update(
-    previous: Option<Revision>,
+/// The attributes of the head of `task`, but for its key.
+fn head_attributes(
     task: &Task,
     has_ledger: bool,
     index_shards: u32,
     stamp: Stamp,
-) -> Result<ItemUpdate, serde_json::Error> {
+) -> Result<Item, serde_json::Error> {
     let shard = shard(&task.task_id, index_shards);
     let parts = if task.parts.is_empty() {
         None
@@ -165,7 +164,7 @@ pub(crate) fn head_update(
         Some(serde_json::to_string(&task.parts)?)
     };
     let metadata = task.metadata.as_ref().map(serde_json::to_string);
-    let set = ItemWriter::new()
+    Ok(ItemWriter::new()
         .number(TTL, stamp.ttl_seconds)
         .text(TASK_NAME, &task.task_name)
         .text(NAME_KEY, name_key(&task.task_name))
@@ -193,7 +192,30 @@ pub(crate) fn head_update(
         .optional_number(USUAL_DURATION_MS, task.usual_duration_ms)
         .optional_text(METADATA, metadata.transpose()?)
         .optional_number(LEDGER_REVISION, has_ledger.then_some(task.revision))
-        .finish();
+        .finish())
+}
+
+/// The head of a task without a ledger, as a whole item.
+#[cfg(feature = "embedded")]
+pub(crate) fn head(
+    task: &Task,
+    index_shards: u32,
+    stamp: Stamp,
+) -> Result<Item, serde_json::Error> {
+    let mut head = head_attributes(task, false, index_shards, stamp)?;
+    head.extend(head_key(&task.task_id));
+    Ok(head)
+}
+
+/// The update that makes the stored head, of revision `previous`, the one of `task`.
+pub(crate) fn head_update(
+    previous: Option<Revision>,
+    task: &Task,
+    has_ledger: bool,
+    index_shards: u32,
+    stamp: Stamp,
+) -> Result<ItemUpdate, serde_json::Error> {
+    let set = head_attributes(task, has_ledger, index_shards, stamp)?;
     let mut remove: Vec<&str> = OPTIONAL
         .into_iter()
         .chain([METADATA, DELETED])

@@ -1,4 +1,5 @@
-//! A Redis of our own: a child process without persistence, ended with us, also where we are killed.
+//! A Redis of our own, for tests and a laptop: a child process without persistence, ended with us, also where we are
+//! killed.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,22 +30,26 @@ const NOT_FOUND: i32 = 127;
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RedisError {
+pub enum RedisError {
+    /// There is no such program.
     #[error("redis-server is not on PATH")]
     NotInstalled,
+    /// The program can't be run.
     #[error("can't start redis-server")]
     Start(#[source] io::Error),
+    /// It does not like its arguments, or its port is taken.
     #[error("redis-server ended at once ({0}): perhaps its port is in use")]
     Ended(ExitStatus),
+    /// It runs and takes no connections.
     #[error("redis-server does not answer")]
     Silent,
 }
 
 /// A Redis of our own; it is killed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct RedisProcess {
+pub struct RedisProcess {
     /// Where it listens.
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     child: Child,
     /// Where it runs; it writes nothing there.
     _directory: TempDir,
@@ -53,7 +58,11 @@ pub(crate) struct RedisProcess {
 impl RedisProcess {
     /// Starts it on `port` of the loopback address, on a free one if that is 0, and waits until it
     /// takes connections.
-    pub(crate) async fn start(port: u16) -> Result<Self, RedisError> {
+    ///
+    /// # Errors
+    ///
+    /// That it does not.
+    pub async fn start(port: u16) -> Result<Self, RedisError> {
         let port = match port {
             0 => free_port().await.map_err(RedisError::Start)?,
             port => port,
@@ -105,7 +114,7 @@ impl RedisProcess {
     }
 
     /// Ends it and waits until it has ended.
-    pub(crate) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         // It holds nothing worth saving. That it has ended already is as good.
         drop(self.child.kill().await);
     }

@@ -1,0 +1,45 @@
+//! Few numbers for many.
+
+use std::time::Duration;
+
+/// Times, in rising order; at least one.
+#[derive(Debug, Clone)]
+pub struct Times(Vec<Duration>);
+
+impl Times {
+    /// These times, in any order.
+    pub fn new(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// The time that so many of a hundred are not above.
+    pub fn percentile(&self, percent: usize) -> Duration {
+        let last = self.0.len().saturating_sub(1);
+        self.0
+            .get(last * percent / 100)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The middle one.
+    pub fn median(&self) -> Duration {
+        self.percentile(50)
+    }
+}
+
+/// How many times `floor` is in `time`.
+pub fn ratio(time: Duration, floor: Duration) -> f64 {
+    time.as_secs_f64() / floor.as_secs_f64().max(f64::MIN_POSITIVE)
+}
+
+/// A time in milliseconds, with as many digits as it is worth.
+pub fn millis(time: Duration) -> String {
+    let millis = time.as_secs_f64() * 1000.0;
+    match millis {
+        ..1.0 => format!("{millis:.3}"),
+        ..10.0 => format!("{millis:.2}"),
+        ..100.0 => format!("{millis:.1}"),
+        _ => format!("{millis:.0}"),
+    }
+}
