@@ -1,7 +1,7 @@
 //! A function's process, as Lambda starts it, and what it costs.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ use crate::runtime_api::{Invocation, RuntimeApi};
 pub struct Function {
     child: Child,
     runtime: RuntimeApi,
+    /// What it says.
+    log: File,
     /// From the start of the process until it asked for an event.
     pub ready_after: Duration,
     started: Instant,
@@ -37,8 +39,8 @@ impl Function {
         program: &Path,
         environment: &[(String, String)],
         before: &[String],
-        log: Option<File>,
     ) -> io::Result<Self> {
+        let log = tempfile::tempfile()?;
         let mut runtime = RuntimeApi::start()?;
         let mut command = match before.split_first() {
             Some((first, rest)) => {
@@ -58,16 +60,21 @@ impl Function {
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log.map_or_else(Stdio::null, Stdio::from));
+            .stderr(log.try_clone()?);
         let started = Instant::now();
-        let child = command.spawn()?;
-        runtime.wait_until_ready()?;
-        Ok(Self {
-            child,
+        let mut function = Self {
+            child: command.spawn()?,
             runtime,
-            ready_after: started.elapsed(),
+            log,
+            ready_after: Duration::ZERO,
             started,
-        })
+        };
+        let outcome = function.runtime.wait_until_ready();
+        function.ready_after = started.elapsed();
+        match outcome {
+            Ok(()) => Ok(function),
+            Err(error) => Err(function.explained(&error)),
+        }
     }
 
     /// Hands it an event and waits for its answer.
@@ -76,7 +83,21 @@ impl Function {
     ///
     /// That it does not answer, or answers by an error.
     pub fn invoke(&mut self, event: &[u8]) -> io::Result<Invocation> {
-        self.runtime.invoke(event)
+        let outcome = self.runtime.invoke(event);
+        outcome.map_err(|error| self.explained(&error))
+    }
+
+    /// An error, with what the function has said.
+    fn explained(&mut self, error: &io::Error) -> io::Error {
+        let mut said = String::new();
+        let read = self
+            .log
+            .rewind()
+            .and_then(|()| self.log.read_to_string(&mut said));
+        match read {
+            Ok(_) => io::Error::other(format!("{error}; the function says: {said}")),
+            Err(_) => io::Error::other(error.to_string()),
+        }
     }
 
     /// How long ago its process was started.

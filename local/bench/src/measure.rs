@@ -37,7 +37,7 @@ impl Subject {
     ///
     /// Those of [`Function::start`].
     pub fn start(&self) -> io::Result<Function> {
-        Function::start(&self.program, &self.environment, &[], None)
+        Function::start(&self.program, &self.environment, &[])
     }
 }
 
@@ -72,8 +72,7 @@ pub fn cold(
         for (number, (subject, event)) in subjects.iter().enumerate() {
             let event = event(round);
             let before = limit.map(CpuLimit::command).unwrap_or_default();
-            let mut function =
-                Function::start(&subject.program, &subject.environment, &before, None)?;
+            let mut function = Function::start(&subject.program, &subject.environment, &before)?;
             let answer = function.invoke(&event)?.answer;
             answered[number].push(function.age());
             ready[number].push(function.ready_after);

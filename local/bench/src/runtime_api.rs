@@ -1,14 +1,20 @@
 //! The interface by which Lambda hands invocations to a function, as far as a function uses it
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>).
 //!
-//! It is one thread that blocks on one connection, so that next to nothing of what is measured is its own.
+//! It waits in the thread that asks, so that next to nothing of what is measured is its own.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures::future::select_all;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
 /// For how long a function may be silent before it counts as lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How long an invocation may take, by the deadline that the function is told.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -24,23 +30,33 @@ pub struct Invocation {
 /// A runtime interface for one function on the loopback address.
 #[derive(Debug)]
 pub struct RuntimeApi {
-    listener: TcpListener,
-    connection: Option<Connection>,
+    runtime: Runtime,
+    server: Server,
 }
 
 impl RuntimeApi {
     /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// That there is no address to listen on.
     pub fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        Ok(Self {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let server = Server {
             listener,
-            connection: None,
-        })
+            connections: Vec::new(),
+        };
+        Ok(Self { runtime, server })
     }
 
     /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.server.listener.local_addr()
     }
 
     /// Waits until the function asks for an event.
@@ -49,16 +65,8 @@ impl RuntimeApi {
     ///
     /// That it does not, or says that it can't start.
     pub fn wait_until_ready(&mut self) -> io::Result<()> {
-        let (stream, _) = self.listener.accept()?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut connection = Connection {
-            stream,
-            buffer: Vec::with_capacity(64 * 1024),
-        };
-        connection.expect("/invocation/next")?;
-        self.connection = Some(connection);
-        Ok(())
+        let asked = self.server.expect("/invocation/next");
+        self.runtime.block_on(asked).map(drop)
     }
 
     /// Hands over an event and waits for the answer, and then until the function asks for the next one.
@@ -67,8 +75,25 @@ impl RuntimeApi {
     ///
     /// That the function does not answer, or answers by an error.
     pub fn invoke(&mut self, event: &[u8]) -> io::Result<Invocation> {
-        let connection = self.connection.as_mut();
-        let connection = connection.ok_or_else(|| io::Error::other("no function is there"))?;
+        self.runtime.block_on(self.server.invoke(event))
+    }
+}
+
+#[derive(Debug)]
+struct Server {
+    listener: TcpListener,
+    /// The function's, the one of its last request last.
+    connections: Vec<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Server {
+    async fn invoke(&mut self, event: &[u8]) -> io::Result<Invocation> {
         let deadline = SystemTime::now() + TIMEOUT;
         let deadline_ms = deadline
             .duration_since(UNIX_EPOCH)
@@ -85,42 +110,105 @@ impl RuntimeApi {
         .into_bytes();
         message.extend_from_slice(event);
         let started = Instant::now();
-        connection.stream.write_all(&message)?;
-        let answer = connection.expect("/response")?;
+        self.respond(&message).await?;
+        let answer = self.expect("/response").await?;
         let took = started.elapsed();
-        let accepted = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
-        connection.stream.write_all(accepted)?;
-        connection.expect("/invocation/next")?;
+        self.respond(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+            .await?;
+        self.expect("/invocation/next").await?;
         Ok(Invocation { took, answer })
+    }
+
+    /// Answers the last request.
+    async fn respond(&mut self, message: &[u8]) -> io::Result<()> {
+        match self.connections.last_mut() {
+            Some(connection) => connection.stream.write_all(message).await,
+            None => Err(io::Error::other("no function is there")),
+        }
+    }
+
+    /// Waits for a request, whose path must end in `path`, and gives its body.
+    async fn expect(&mut self, path: &str) -> io::Result<Vec<u8>> {
+        let (asked, body) = timeout(PATIENCE, self.request()).await??;
+        if asked.ends_with(path) {
+            return Ok(body);
+        }
+        let body = String::from_utf8_lossy(&body);
+        Err(io::Error::other(format!(
+            "the function says {asked}: {body}"
+        )))
+    }
+
+    /// The next request, whichever connection it comes by: the function's client opens another one now and then.
+    async fn request(&mut self) -> io::Result<(String, Vec<u8>)> {
+        loop {
+            if self.connections.is_empty() {
+                self.accept().await?;
+            }
+            let at = match self.next_sign().await? {
+                Sign::Connected(connection) => {
+                    self.connections.push(connection);
+                    continue;
+                }
+                Sign::Readable(at) => at,
+            };
+            let mut connection = self.connections.remove(at);
+            if !connection.read()? {
+                continue; // the function has closed it
+            }
+            let request = complete(&connection.received)?;
+            if request.is_some() {
+                connection.received.clear();
+            }
+            self.connections.push(connection);
+            if let Some(request) = request {
+                return Ok(request);
+            }
+        }
+    }
+
+    /// The next thing that the function does.
+    async fn next_sign(&self) -> io::Result<Sign> {
+        let waits = self.connections.iter();
+        let waits = waits.map(|connection| Box::pin(connection.stream.readable()));
+        tokio::select! {
+            (outcome, at, _) = select_all(waits) => outcome.map(|()| Sign::Readable(at)),
+            accepted = self.listener.accept() => Connection::new(accepted?.0).map(Sign::Connected),
+        }
+    }
+
+    async fn accept(&mut self) -> io::Result<()> {
+        let (stream, _) = self.listener.accept().await?;
+        self.connections.push(Connection::new(stream)?);
+        Ok(())
     }
 }
 
-#[derive(Debug)]
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
+/// What a function does.
+enum Sign {
+    /// It opens a connection.
+    Connected(Connection),
+    /// It has sent something by the connection of this number, or has closed it.
+    Readable(usize),
 }
 
 impl Connection {
-    /// Reads a request whose path must end in `path`, and gives its body.
-    fn expect(&mut self, path: &str) -> io::Result<Vec<u8>> {
-        self.buffer.clear();
-        let mut chunk = [0; 64 * 1024];
-        loop {
-            if let Some((asked, body)) = complete(&self.buffer)? {
-                return if asked.ends_with(path) {
-                    Ok(body)
-                } else {
-                    let body = String::from_utf8_lossy(&body).into_owned();
-                    Err(io::Error::other(format!(
-                        "the function says {asked}: {body}"
-                    )))
-                };
-            }
-            match self.stream.read(&mut chunk)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => self.buffer.extend_from_slice(&chunk[..read]),
-            }
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            received: Vec::with_capacity(64 * 1024),
+        })
+    }
+
+    /// Reads what is there. Whether the connection is still open.
+    fn read(&mut self) -> io::Result<bool> {
+        self.received.reserve(16 * 1024);
+        match self.stream.try_read_buf(&mut self.received) {
+            Ok(0) => Ok(false),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
         }
     }
 }

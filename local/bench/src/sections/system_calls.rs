@@ -38,7 +38,7 @@ fn count(subject: &Subject, event: &[u8]) -> io::Result<f64> {
     let before = ["/usr/bin/env", "-S", "strace", "-f", "-qq", "-o"].map(str::to_owned);
     let mut before = before.to_vec();
     before.push(trace.to_string_lossy().into_owned());
-    let mut function = Function::start(&subject.program, &subject.environment, &before, None)?;
+    let mut function = Function::start(&subject.program, &subject.environment, &before)?;
     let mut invoke = || -> io::Result<usize> {
         for _ in 0..INVOCATIONS {
             function.invoke(event)?;
