@@ -1,15 +1,14 @@
 //! Answers that are no problems, and the headers that all answers have in common.
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::envelope::Asked;
 use crate::front_door::BasePath;
 
 /// What no browser may do with an answer, unless the answer says otherwise itself.
@@ -51,11 +50,9 @@ pub(crate) fn created(base: &BasePath, path: &str, json: Vec<u8>) -> Response {
 /// What was read may be kept by the reader alone, and is to be asked for again each time; all else must
 /// not be kept. Names and messages come from logs, which anyone may write: no browser may take an answer
 /// for a page.
-pub(crate) async fn finish(request: Request, next: Next) -> Response {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = next.run(request).await;
+pub(crate) fn finish(asked: &Asked, response: &mut Response) {
     let is_found = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
-    let keep = if is_read && is_found {
+    let keep = if asked.is_read() && is_found {
         "private, max-age=0, must-revalidate"
     } else {
         "no-store"
@@ -69,5 +66,4 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
-    response
 }

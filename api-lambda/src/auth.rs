@@ -18,10 +18,8 @@ mod ring_provider;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderMap;
-use axum::middleware::Next;
-use axum::response::Response;
 use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
 use shared::config::Settings;
@@ -110,18 +108,17 @@ impl Checks {
     }
 }
 
-/// Lets a request pass that is open to all, or whose sender may make it; that one is then an extension of the
-/// request, a [`Principal`].
-pub(crate) async fn admit(
-    State(auth): State<Auth>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let Some(checks) = auth.0 else {
-        request.extensions_mut().insert(Principal::anonymous());
-        return Ok(next.run(request).await);
-    };
-    if let Access::Needs(scope) = Access::to(&request) {
+impl Auth {
+    /// Lets a request pass that is open to all, or whose sender may make it; that one is then an extension of the
+    /// request, a [`Principal`].
+    pub(crate) fn admit(&self, request: &mut Request) -> Result<(), ApiError> {
+        let Some(checks) = &self.0 else {
+            request.extensions_mut().insert(Principal::anonymous());
+            return Ok(());
+        };
+        let Access::Needs(scope) = Access::to(request) else {
+            return Ok(());
+        };
         let context = request.request_context_ref();
         let identified = checks.identify(request.headers(), context, Timestamp::now());
         let principal = identified.map_err(|refusal| {
@@ -135,8 +132,8 @@ pub(crate) async fn admit(
         }
         debug!(subject = principal.subject(), "a request was let in");
         request.extensions_mut().insert(principal);
+        Ok(())
     }
-    Ok(next.run(request).await)
 }
 
 #[cfg(test)]
@@ -158,7 +155,7 @@ mod tests {
         let router = Router::new()
             .route("/health", get(shown))
             .route("/api/tasks", get(shown))
-            .layer(from_fn_with_state(auth, admit));
+            .layer(from_fn_with_state(auth, crate::envelope::inside));
         // Signed with `openssl`, until 2286: {"sub":"ci","exp":9999999999,"scope":"progress:read"}.
         let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjaSIsImV4cCI6OTk5OTk5OTk5OSwic2NvcGUiOiJwcm9ncmVzczpyZWFkIn0._aXe-qNEdkrGiBmQoaO6Ul7FjN5gL3yAwRaFpsWqKUc";
         let request = Request::get(path).header("authorization", format!("Bearer {token}"));

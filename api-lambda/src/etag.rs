@@ -3,11 +3,10 @@
 
 use std::convert::Infallible;
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::FromRequestParts;
 use axum::http::header::{CONTENT_ENCODING, ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use shared::model::Revision;
 use shared::task_reader::{Answer, Reading, Validator};
@@ -125,8 +124,7 @@ pub(crate) fn tagged(mut response: Response, validator: &Validator) -> Response 
 }
 
 /// Makes the tag of an answer that was compressed on its way a weak one: other bytes have the same tag.
-pub(crate) async fn weaken(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub(crate) fn weaken(response: &mut Response) {
     let headers = response.headers_mut();
     if headers.contains_key(CONTENT_ENCODING)
         && let Some(tag) = headers.get(ETAG)
@@ -135,7 +133,6 @@ pub(crate) async fn weaken(request: Request, next: Next) -> Response {
     {
         headers.insert(ETAG, weak);
     }
-    response
 }
 
 fn not_modified(validator: &Validator) -> Response {

@@ -12,8 +12,6 @@ use axum::http::Uri;
 use axum::http::header::ACCEPT_ENCODING;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::middleware::Next;
-use axum::response::Response;
 use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
 use std::convert::Infallible;
@@ -38,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for BasePath {
 
 /// Takes the stage off the path, and remembers it as [`BasePath`] where the client has to name it; lets no answer
 /// be compressed that could not be handed on.
-pub(crate) async fn normalize(mut request: Request, next: Next) -> Response {
+pub(crate) fn normalize(request: &mut Request) {
     if let Some(RequestContext::ApiGatewayV1(_)) = request.request_context_ref() {
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
@@ -51,7 +49,6 @@ pub(crate) async fn normalize(mut request: Request, next: Next) -> Response {
         }
         request.extensions_mut().insert(base);
     }
-    next.run(request).await
 }
 
 /// What an event says of a named stage.

@@ -9,7 +9,9 @@ pub mod auth;
 mod body;
 mod cors;
 mod cursor;
+mod envelope;
 mod etag;
+mod event;
 mod fields;
 mod front_door;
 mod idempotency;
@@ -28,12 +30,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
 pub use auth::Auth;
 pub use cors::Cors;
+pub use event::run;
 pub use state::ApiState;
 
 /// The least size of an answer that is compressed, in bytes: below, it would not become much smaller.
@@ -49,16 +51,10 @@ pub fn router(state: ApiState, auth: Auth, cors: Cors) -> Router {
     // A layer of a router runs after it has chosen the route. These run before: hence a router around
     // the one that chooses.
     let layers = ServiceBuilder::new()
-        .layer(from_fn(request_id::assign))
-        .layer(from_fn(front_door::normalize))
+        .layer(from_fn(envelope::outside))
         .option_layer(cors.layer())
-        .layer(from_fn(etag::weaken))
         .layer(compression())
-        .layer(from_fn(problem::render))
-        .layer(from_fn(answer::finish))
-        .layer(from_fn(server_timing::measure))
-        .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(from_fn_with_state(auth, auth::admit));
+        .layer(from_fn_with_state(auth, envelope::inside));
     Router::new().fallback_service(routes).layer(layers)
 }
 

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use api_lambda::{Auth, Cors, router, wiring};
+use api_lambda::{Auth, Cors, router, run, wiring};
 use shared::config::Settings;
 use shared::error::error_chain;
 use shared::telemetry;
@@ -18,5 +18,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let cors = Cors::from_settings(&settings)?;
     let state = wiring::connect(&settings).await;
     let state = state.map_err(|error| error_chain(&error))?;
-    lambda_http::run(router(state, auth, cors)).await
+    run(router(state, auth, cors)).await
 }

@@ -10,10 +10,8 @@ mod kind;
 use std::any::Any;
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -25,6 +23,7 @@ use tracing::error;
 
 use crate::auth::{Refusal, Scope};
 use crate::body::MAX_BODY_BYTES;
+use crate::envelope::Asked;
 use crate::request_id::RequestId;
 
 pub(crate) use kind::Kind;
@@ -222,13 +221,7 @@ struct Document<'a> {
 }
 
 /// Writes the bodies of problems, and says in the log what went wrong on our side.
-pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let request_id = request.extensions().get::<RequestId>();
-    let request_id = request_id.map_or_else(String::new, |id| id.0.clone());
-    let instance = request.uri().path().to_owned();
-    let is_head = request.method() == Method::HEAD;
-    let mut response = next.run(request).await;
-
+pub(crate) fn render(asked: &Asked, response: &mut Response) {
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>();
     let problem = problem.or_else(|| {
@@ -236,8 +229,9 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         is_error.then(|| Problem::of_status(status))
     });
     let Some(problem) = problem else {
-        return response;
+        return;
     };
+    let RequestId(request_id) = &asked.request_id;
     if problem.status.is_server_error() {
         let Problem { name, cause, .. } = &problem;
         error!(request_id, problem = name, error = cause, "request failed");
@@ -247,8 +241,8 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         title: problem.title,
         status: problem.status.as_u16(),
         detail: &problem.detail,
-        instance: &instance,
-        request_id: &request_id,
+        instance: asked.uri.path(),
+        request_id,
         errors: &problem.errors,
         members: &problem.members,
     };
@@ -256,12 +250,11 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     response.headers_mut().remove(CONTENT_LENGTH);
     let content_type = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    *response.body_mut() = if is_head {
+    *response.body_mut() = if asked.method == Method::HEAD {
         Body::empty()
     } else {
         Body::from(body)
     };
-    response
 }
 
 /// The answer where no route is.

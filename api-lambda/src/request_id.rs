@@ -2,7 +2,6 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 use lambda_http::RequestExt as _;
 
@@ -13,17 +12,25 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
-/// Gives the request an id, and puts it on the answer.
-pub(crate) async fn assign(mut request: Request, next: Next) -> Response {
-    let invocation = request.lambda_context_ref();
-    let id = match invocation.map(|context| context.request_id.as_str()) {
-        Some(id) if !id.is_empty() => id.to_owned(),
-        _ => uuid::Uuid::new_v4().to_string(),
-    };
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
+impl RequestId {
+    /// The one that a request has, or else gets.
+    pub(crate) fn of(request: &Request) -> Self {
+        if let Some(id) = request.extensions().get::<Self>() {
+            return id.clone();
+        }
+        let invocation = request.lambda_context_ref();
+        Self(
+            match invocation.map(|context| context.request_id.as_str()) {
+                Some(id) if !id.is_empty() => id.to_owned(),
+                _ => uuid::Uuid::new_v4().to_string(),
+            },
+        )
+    }
+}
+
+/// Names it on the answer.
+pub(crate) fn put_on(response: &mut Response, RequestId(id): RequestId) {
     if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
-    response
 }

@@ -1,16 +1,13 @@
 //! `Server-Timing`: how long a request has waited for the cache and for the store, in milliseconds.
 
-use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
-use shared::stopwatch;
+use shared::stopwatch::Waits;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Measures the waits and puts them on the answer.
-pub(crate) async fn measure(request: Request, next: Next) -> Response {
-    let (mut response, waits) = stopwatch::measure(next.run(request)).await;
+/// Tells the waits on the answer.
+pub(crate) fn put_on(response: &mut Response, waits: Waits) {
     let parts = [("cache", waits.cache), ("store", waits.store)];
     let entries: Vec<String> = parts
         .into_iter()
@@ -24,5 +21,4 @@ pub(crate) async fn measure(request: Request, next: Next) -> Response {
     {
         response.headers_mut().insert(SERVER_TIMING, value);
     }
-    response
 }

@@ -28,7 +28,7 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
         None => None,
     };
     // Asked for last, so that a wrong setting is told before anything else is done.
-    let client = aws::dynamodb(&aws::load_config().await);
+    let client = aws::dynamodb(&aws::load_config(settings).await);
     let tasks = Arc::new(DynamoDbTaskStore::new(client.clone(), &config));
     let projects = Arc::new(DynamoDbProjectStore::new(client, &config));
     Ok(ApiState::new(tasks, projects, cache, stale_after))

@@ -28,7 +28,7 @@ pub async fn connect(settings: &Settings<'_>) -> Result<Collector, ConfigError> 
         None => None,
     };
 
-    let aws = aws::load_config().await;
+    let aws = aws::load_config(settings).await;
     let dynamodb = aws::dynamodb(&aws);
     let parts = Parts {
         tasks: Arc::new(DynamoDbTaskStore::new(dynamodb.clone(), &tables)),

@@ -3,13 +3,16 @@
 //! Region, credentials and endpoints come from the environment, as everywhere
 //! (`AWS_ENDPOINT_URL_DYNAMODB` and its like work). No client connects before its first call.
 
+mod http_client;
+
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, Region};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::config::Settings;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,15 +28,31 @@ const LOGS_TIMEOUT: Duration = Duration::from_secs(10);
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What all clients share: region, credentials, connections.
-pub async fn load_config() -> SdkConfig {
-    // ring: it has no entropy source that costs up to a second at the first connection.
-    let http_client = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client)
-        .load()
-        .await
+///
+/// Where the region and credentials are in the environment, as Lambda has them there, the clients are not made that would
+/// ask others for them. Otherwise they come from where the SDK finds them.
+pub async fn load_config(settings: &Settings<'_>) -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::latest());
+    let loader = loader.http_client(http_client::http_client(settings));
+    let region = settings.optional("AWS_REGION").map(Region::new);
+    match (region, credentials(settings)) {
+        (Some(region), Some(credentials)) => {
+            let loader = loader.region(region).credentials_provider(credentials);
+            loader.load().await
+        }
+        _ => loader.load().await,
+    }
+}
+
+/// The credentials in the environment. Lambda gives a process no others as long as it lives.
+fn credentials(settings: &Settings<'_>) -> Option<Credentials> {
+    Some(Credentials::new(
+        settings.optional("AWS_ACCESS_KEY_ID")?,
+        settings.optional("AWS_SECRET_ACCESS_KEY")?,
+        settings.optional("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    ))
 }
 
 /// A client of DynamoDB, whose calls take at most 5 seconds and three attempts.

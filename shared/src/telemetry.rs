@@ -1,23 +1,36 @@
 //! Logs: JSON where Lambda asks for it, text elsewhere.
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, registry};
 
 /// Sends logs to standard error: one JSON object a line if `json`, text otherwise. What is shown is set by
-/// `filter` (as `RUST_LOG` has it), `info` by default. A second call changes nothing.
+/// `filter` (as `RUST_LOG` has it: `warn`, `info,hyper=debug`), `info` by default. A second call changes nothing.
 pub fn init(json: bool, filter: Option<&str>) {
+    let filter = filter.and_then(|filter| filter.parse().ok());
     let filter =
-        EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let outcome = if json {
+        without_spans(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)));
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = if json {
         logs.json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .try_init()
+            .boxed()
     } else {
-        logs.with_target(false).try_init()
+        logs.with_target(false).boxed()
     };
+    let outcome = registry().with(logs.with_filter(filter)).try_init();
     drop(outcome); // a subscriber that is already there stays
+}
+
+/// `filter` without the span that the Lambda runtime puts around each invocation: no line shows it, and to write down
+/// what is in it would be work of each. Who asks for more than `info` has it.
+fn without_spans(filter: Targets) -> Targets {
+    if filter.default_level() > Some(LevelFilter::INFO) {
+        return filter;
+    }
+    filter.with_target("lambda_runtime", LevelFilter::WARN)
 }

@@ -1,0 +1,99 @@
+//! The HTTP client of all clients of AWS.
+//!
+//! Nothing of it is made before the first call: an answer from the cache needs none. Of root certificates it reads the
+//! few that AWS has, and not the 140 of a system, which would take longer than all else that a function does at its
+//! start.
+
+use std::sync::OnceLock;
+
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+use crate::config::Settings;
+
+/// Amazon Root CA 1 to 4, and Starfield Services Root Certificate Authority - G2: what the endpoints of AWS are
+/// certified by (<https://www.amazontrust.com/repository/>).
+const AMAZON_ROOTS: &str = include_str!("amazon_roots.pem");
+
+/// A client that is made when it is first used. It trusts the authorities of AWS alone; or else those of the system,
+/// where they are named (`SSL_CERT_FILE`, `SSL_CERT_DIR`), or where the region is one of China, which has others.
+pub(super) fn http_client(settings: &Settings<'_>) -> SharedHttpClient {
+    SharedHttpClient::new(Lazy {
+        system_roots: uses_system_roots(settings),
+        client: OnceLock::new(),
+    })
+}
+
+#[derive(Debug)]
+struct Lazy {
+    system_roots: bool,
+    client: OnceLock<SharedHttpClient>,
+}
+
+impl HttpClient for Lazy {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let client = self.client.get_or_init(|| build(self.system_roots));
+        client.http_connector(settings, components)
+    }
+}
+
+fn uses_system_roots(settings: &Settings<'_>) -> bool {
+    let region = settings.optional("AWS_REGION");
+    let is_set = |name| settings.optional(name).is_some();
+    region.is_some_and(|region| region.starts_with("cn-"))
+        || is_set("SSL_CERT_FILE")
+        || is_set("SSL_CERT_DIR")
+}
+
+fn build(system_roots: bool) -> SharedHttpClient {
+    let roots = if system_roots {
+        TrustStore::default()
+    } else {
+        TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
+    };
+    let context = TlsContext::builder().with_trust_store(roots).build();
+    // ring: it has no entropy source that costs up to a second at the first connection.
+    Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context.expect("roots are all that is set"))
+        .build_https()
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::RootCertStore;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    #[test]
+    fn the_roots_of_aws_are_certificates() {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(AMAZON_ROOTS.as_bytes()) {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        assert_eq!(roots.len(), 5);
+    }
+
+    #[test]
+    fn the_roots_of_the_system_are_for_those_who_name_them_and_for_china() {
+        let uses = |name: &'static str, value: &'static str| {
+            let lookup = |asked: &str| (asked == name).then(|| value.to_owned());
+            uses_system_roots(&Settings::new(&lookup))
+        };
+        assert!(!uses("AWS_REGION", "us-east-1"));
+        assert!(uses("AWS_REGION", "cn-north-1"));
+        assert!(uses("SSL_CERT_FILE", "/etc/authorities.pem"));
+        assert!(uses("SSL_CERT_DIR", "/etc/authorities"));
+    }
+}
