@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
+    link_at_a_fixed_address();
     let out = env::var("OUT_DIR")?;
     let mut page = read("assets/index.html")?;
     for (name, variable) in [("dashboard.css", "CSS"), ("dashboard.js", "JS")] {
@@ -24,6 +25,15 @@ fn main() -> Result<()> {
     }
     println!("cargo::rustc-env=DASHBOARD_PAGE_HASH={}", hash(&page));
     Ok(())
+}
+
+/// A program that may be anywhere in memory has its 20,000 addresses corrected at each start, and the pages that they
+/// are on copied. Heap, stack and libraries are somewhere else each time all the same.
+fn link_at_a_fixed_address() {
+    let is_gnu = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu");
+    if is_gnu && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        println!("cargo::rustc-link-arg-bins=-no-pie");
+    }
 }
 
 fn read(path: &str) -> Result<Vec<u8>> {

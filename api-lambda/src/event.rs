@@ -13,27 +13,27 @@ use tower::ServiceBuilder;
 #[derive(Debug)]
 struct Event(LambdaRequest);
 
-/// What tells the events of HTTP APIs and of function URLs from all others.
-#[derive(Deserialize)]
-struct Version<'a> {
-    version: Option<&'a str>,
-}
-
 impl<'de> Deserialize<'de> for Event {
     /// As [`LambdaRequest`] is, which tries one kind of event after the other: but the most frequent one is looked for
     /// first, as a try that fails costs as much as one that does not.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let version = serde_json::from_str(raw.get()).ok();
-        let version = version.and_then(|Version { version }| version);
-        if version == Some("2.0")
+        if may_be_version_2(raw.get())
             && let Ok(request) = serde_json::from_str::<ApiGatewayV2httpRequest>(raw.get())
+            && request.version.as_deref() == Some("2.0")
         {
             return Ok(Self(LambdaRequest::ApiGatewayV2(request)));
         }
         let request = serde_json::from_str(raw.get());
         request.map(Self).map_err(D::Error::custom)
     }
+}
+
+/// Whether an event looks like those of HTTP APIs and of function URLs. Others may have the same somewhere inside.
+fn may_be_version_2(event: &str) -> bool {
+    const SPELLINGS: [&str; 2] = [r#""version":"2.0""#, r#""version": "2.0""#];
+    let found = |spelling: &&str| memchr::memmem::find(event.as_bytes(), spelling.as_bytes());
+    SPELLINGS.iter().any(|spelling| found(spelling).is_some())
 }
 
 /// Answers the events of this function by `router` for as long as it lives.

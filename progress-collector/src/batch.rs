@@ -1,5 +1,6 @@
 //! What the events of one invocation say, by task, before it is saved.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::fold::{Ledger, Position, TaskOrigin};
@@ -55,7 +56,8 @@ impl Batch {
         event: &LogEvent,
         summary: &mut GroupSummary,
     ) {
-        let first_line = Position::of(event, 0);
+        // Most lines say nothing: their place is not asked for.
+        let first_line = LazyCell::new(|| Position::of(event, 0));
         let counts = parse_message(kind, &event.message, &mut |line, observation| {
             let target = Target {
                 origin: TaskOrigin {

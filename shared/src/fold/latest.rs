@@ -25,6 +25,18 @@ impl<T: Ord> Latest<T> {
         }
     }
 
+    /// [`Self::put`] of a text, which is copied only if it stays.
+    pub(super) fn put_text(held: &mut Option<Latest<String>>, at: Position, text: &str) {
+        match held {
+            Some(held) if (held.at, held.value.as_str()) >= (at, text) => {}
+            Some(held) => {
+                held.at = at;
+                text.clone_into(&mut held.value);
+            }
+            None => *held = Some(Latest::new(at, text.to_owned())),
+        }
+    }
+
     /// Keeps the later of two that may be absent.
     pub(super) fn merge(held: &mut Option<Self>, other: Option<&Self>)
     where

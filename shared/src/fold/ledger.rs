@@ -418,10 +418,8 @@ fn touch_name<'a>(
         tracks.insert(name.to_owned(), Track::at(at));
         drop_surplus(tracks, name, MOST_NAMES);
     }
-    tracks
-        .entry(name.to_owned())
-        .or_insert_with(|| Track::at(at))
-        .see(at)
+    let track = tracks.get_mut(name);
+    track.expect("it was there, or was put there").see(at)
 }
 
 fn merge_names(tracks: &mut BTreeMap<String, Track>, others: &BTreeMap<String, Track>) {

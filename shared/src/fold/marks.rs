@@ -131,6 +131,9 @@ impl Marks {
     }
 
     pub(super) fn put(&mut self, at: Position, mark: Mark) {
+        if self.0.get(&at) >= Some(&mark) {
+            return; // it is there, and pruned
+        }
         self.insert(at, mark);
         self.prune();
     }
@@ -265,8 +268,13 @@ impl Marks {
     /// Drops what can't matter any more, whatever marks may still arrive: what lies before the last end of
     /// the run before the latest, since from that end on nothing was under way.
     fn prune(&mut self) {
-        if let (_, Some(end_before)) = self.scan() {
+        if let (_, Some(end_before)) = self.scan()
+            && self.0.keys().next() < Some(&end_before)
+        {
             self.0 = self.0.split_off(&end_before);
+        }
+        if self.0.len() <= MOST_OF_A_KIND {
+            return;
         }
         self.drop_surplus(|mark| matches!(mark, Mark::Start { .. }), 1);
         self.drop_surplus(|mark| !matches!(mark, Mark::Start { .. }), 2);

@@ -91,11 +91,17 @@ impl Track {
     }
 
     pub(super) fn count(&mut self, position: Position, kind: CounterKind, counter: Counter) {
-        self.merge_counter(kind, &CounterTrack::new(position, counter));
+        match self.counters.get_mut(&kind) {
+            Some(held) => held.add(position, counter),
+            None => {
+                let counter = CounterTrack::new(position, counter);
+                self.counters.insert(kind, counter);
+            }
+        }
     }
 
     pub(super) fn say(&mut self, position: Position, message: &str) {
-        Latest::put(&mut self.message, Latest::new(position, cut(message)));
+        Latest::<String>::put_text(&mut self.message, position, kept(message));
     }
 
     pub(super) fn fail(&mut self, position: Position, reason: &str) {
@@ -222,6 +228,10 @@ impl Track {
 
 /// `text`, or as much of its beginning as is kept.
 pub(super) fn cut(text: &str) -> String {
+    kept(text).to_owned()
+}
+
+fn kept(text: &str) -> &str {
     let end = text.floor_char_boundary(MAX_TEXT_BYTES);
-    text.get(..end).unwrap_or_default().to_owned()
+    text.get(..end).unwrap_or_default()
 }

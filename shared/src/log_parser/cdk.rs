@@ -27,10 +27,11 @@ use regex::Regex;
 use super::line::strip_all_prefixes;
 use super::{CdkObservation, ParseError};
 
-/// What every line of ours holds one of.
-static HINT: LazyLock<Regex> = LazyLock::new(|| {
+/// What every line of ours holds one of, but for rows, and for marks that are not ASCII. As no alternative is short, many
+/// bytes are looked at at once.
+static WORDS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"\||✅|❌|âœ|âŒ|â\u{9d}Œ|: deploying\.\.\.|: destroying\.\.\.|: creating |: updating stack",
+        r": deploying\.\.\.|: destroying\.\.\.|: creating |: updating stack",
         r"|: importing resources|Rolling back |: building assets|start: Building |\] \(",
         r"|Currently in progress: |stack has no resources|ootstrapping environment |:stack/",
         r"|hotswap|Starting de|xit code |exited with error|State: FAILED|canceled",
@@ -38,9 +39,15 @@ static HINT: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is a constant")
 });
 
+/// Ticks and crosses, also as they look when their bytes were taken for another encoding.
+static MARKS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("✅|❌|âœ|âŒ|â\u{9d}Œ").expect("the pattern is a constant"));
+
 /// Whether `line` can be one of ours: a cheap test that lets a few others pass.
 pub(super) fn may_match(line: &str) -> bool {
-    HINT.is_match(line)
+    memchr::memchr(b'|', line.as_bytes()).is_some()
+        || WORDS.is_match(line)
+        || !line.is_ascii() && MARKS.is_match(line)
 }
 
 /// Parses one clean line.

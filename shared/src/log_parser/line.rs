@@ -44,6 +44,12 @@ static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// `line` without terminal control sequences, and without white space and control characters at its ends.
 pub(super) fn clean(line: &str) -> Cow<'_, str> {
+    // Most lines have none of the characters that a sequence begins with.
+    let may_have = memchr::memchr3(b'\x1b', b'\\', b'[', line.as_bytes()).is_some()
+        || !line.is_ascii() && line.contains('\u{9b}');
+    if !may_have {
+        return Cow::Borrowed(trim(line));
+    }
     match SEQUENCE.replace_all(line, "") {
         Cow::Borrowed(line) => Cow::Borrowed(trim(line)),
         Cow::Owned(line) => Cow::Owned(trim(&line).to_owned()),
@@ -51,6 +57,13 @@ pub(super) fn clean(line: &str) -> Cow<'_, str> {
 }
 
 fn trim(text: &str) -> &str {
+    let ends = (text.as_bytes().first(), text.as_bytes().last());
+    if let (Some(first), Some(last)) = ends
+        && first.is_ascii_graphic()
+        && last.is_ascii_graphic()
+    {
+        return text;
+    }
     text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}')
 }
 
@@ -120,6 +133,12 @@ pub(super) fn strip_prefixes(line: &str) -> &str {
 /// [`strip_prefixes`], for a column that may be a time of day, which stays.
 pub(super) fn strip_column_prefixes(column: &str) -> &str {
     let mut rest = trim(column);
+    // No prefix begins so.
+    if let [b'0'..=b'9', b':', ..] | [b'0'..=b'9', b'0'..=b'9', b':', ..] = rest.as_bytes()
+        && !rest.contains('\t')
+    {
+        return rest;
+    }
     for _ in 0..MAX_PREFIXES {
         let Some(stripped) = strip_dated(rest) else {
             break;

@@ -6,6 +6,9 @@ use crate::model::MAX_MESSAGE_BYTES;
 /// of `text` than it keeps.
 pub(super) fn clip(text: &str) -> String {
     let text = text.trim();
+    if text.len() <= MAX_MESSAGE_BYTES && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned(); // as most are
+    }
     let mut clipped = String::with_capacity(text.len().min(MAX_MESSAGE_BYTES));
     for character in text.chars().take(4 * MAX_MESSAGE_BYTES) {
         let character = match character {

@@ -1,5 +1,9 @@
 //! Event rows: a stack, a counter, the time, and what happened to which resource.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::name::{is_cfn_name, last_cfn_name};
 use super::status::{self, Status};
 use crate::log_parser::line::{strip_column_prefixes, strip_prefixes};
@@ -7,7 +11,7 @@ use crate::log_parser::text::{clip, clip_some, head};
 use crate::log_parser::{CdkObservation, Counter, ParseError, StackState};
 
 const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
-const WAITING: &str = "Currently in progress:";
+static WAITING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Currently in progress:"));
 
 /// Enough for a row with the columns of two more programs in front; a reason may hold any number of bars.
 const MAX_COLUMNS: usize = 8;
@@ -105,12 +109,12 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
     let resource = Resource::of(rest.trim());
     let (own, own_name) = own(stack, counter.is_some(), status, resource_type, rest.trim());
     let failure = status.is_failure().then(|| resource.failure()).flatten();
-    let message = format!(
-        "{} {} {}",
+    let message = [
         status.name,
         head(resource_type, 256),
-        head(resource.name, 512)
-    );
+        head(resource.name, 512),
+    ]
+    .join(" ");
     Ok(Some(CdkObservation::Row {
         stack: stack.map(str::to_owned),
         counter,
@@ -123,9 +127,11 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
 
 /// Parses `3/7 Currently in progress: Prod-Api, Jobs1A2B3C4D`.
 pub(super) fn parse_waiting(line: &str) -> Result<Option<CdkObservation>, ParseError> {
-    let Some((before, ids)) = line.split_once(WAITING) else {
+    let Some(at) = WAITING.find(line.as_bytes()) else {
         return Ok(None);
     };
+    let before = line.get(..at).unwrap_or_default();
+    let ids = line.get(at + WAITING.needle().len()..).unwrap_or_default();
     let Some(counter) = parse_counter(before)? else {
         return Ok(None);
     };
