@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, warn};
 
 /// How often files are looked at.
-const POLL_EVERY: Duration = Duration::from_millis(250);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// Collects what is new in the files of `source`, until it is dropped.
 ///

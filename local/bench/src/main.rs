@@ -30,6 +30,9 @@ struct Arguments {
     /// The folder with a folder for each function, and in it its arm64 bootstrap
     #[arg(long)]
     arm64: Option<PathBuf>,
+    /// The program local, for the time that a line takes
+    #[arg(long)]
+    local: Option<PathBuf>,
     /// How often each function is started
     #[arg(long, default_value_t = 21)]
     starts: usize,

@@ -2,6 +2,7 @@
 
 mod cold;
 mod collecting;
+mod freshness;
 mod lists;
 mod sizes;
 mod system_calls;
@@ -26,6 +27,8 @@ pub(crate) enum Section {
     Lists,
     /// A sweep of the collector
     Collecting,
+    /// From a log line to the answer that shows it
+    Freshness,
     /// System calls of an invocation
     SystemCalls,
     /// Sizes of programs
@@ -33,12 +36,13 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Sizes,
         Self::Cold,
         Self::Warm,
         Self::SystemCalls,
         Self::Collecting,
+        Self::Freshness,
         Self::Lists,
     ];
 
@@ -47,6 +51,7 @@ impl Section {
         match self {
             Self::Cold => cold::measure(bench),
             Self::Warm => warm::measure(bench),
+            Self::Freshness => freshness::measure(bench),
             Self::Lists => lists::measure(bench),
             Self::Collecting => collecting::measure(bench),
             Self::SystemCalls => system_calls::measure(bench),
