@@ -112,7 +112,7 @@ pub(super) async fn page(
         };
         cursor.encode(&scope)
     };
-    let (known, now) = (known.validators(), Timestamp::now());
+    let (known, now) = (known.validators(), state.now());
     let reading = state.reader.list_tasks(&request, next_cursor, known, now);
     Ok(reading.await?)
 }
@@ -132,8 +132,9 @@ async fn show(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let task = state.reader.fetch_task(&task_id, Timestamp::now()).await?;
-    let task = task.ok_or(ApiError::TaskNotFound(task_id))?;
+    let reader = &state.reader;
+    let task = reader.fetch_task(&task_id, known.validators(), state.now());
+    let task = task.await?.ok_or(ApiError::TaskNotFound(task_id))?;
     Ok(known.respond(task))
 }
 
@@ -156,7 +157,7 @@ async fn create(
     fields: Fields,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let now = Timestamp::now();
+    let now = state.now();
     let digest = fields.digest();
     let mut task = new_task::parse(fields, now)?;
     if task.status == TaskStatus::Running {
@@ -228,7 +229,7 @@ async fn change(
     let mut conflict = None;
     for _ in 0..CONFLICT_ATTEMPTS {
         let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
-        let now = Timestamp::now();
+        let now = state.now();
         let change = Change::parse(patch.clone(), &task)?;
         let mut next = change.apply(&task, now).map_err(ApiError::IllegalMove)?;
         if next != task {
@@ -280,7 +281,7 @@ async fn delete(
     for _ in 0..CONFLICT_ATTEMPTS {
         let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
         if let Some(ledger) = &mut ledger {
-            ledger.delete(&task, Timestamp::now());
+            ledger.delete(&task, state.now());
         }
         match for_store(state.tasks.delete(&task, ledger.as_ref())).await {
             Ok(()) => {
@@ -365,7 +366,7 @@ async fn history(
     let reader = &state.reader;
     let mut history = reader.history(&task_id, after, until, limit + 1).await?;
     if history.is_empty() && is_first_page {
-        let task = reader.fetch_task(&task_id, Timestamp::now()).await?;
+        let task = reader.fetch_task(&task_id, &[], state.now()).await?;
         task.ok_or(ApiError::TaskNotFound(task_id))?;
     }
     let has_more = history.len() > limit;
