@@ -183,6 +183,7 @@ async fn create(
             return Err(ApiError::IdempotencyKeyReused);
         }
         Ok(Some(held)) => {
+            state.write_through.task_made_before().await;
             let mut response = made(&base, &held.task_id, held.answer.into_bytes());
             let replayed = HeaderValue::from_static("true");
             response
@@ -249,12 +250,14 @@ async fn change(
                 }
                 Err(error) => return Err(error.into()),
             }
-            let saved = SavedTask {
-                previous: Some(&task),
-                next: &next,
-            };
-            state.write_through.tasks_saved(&[saved], now).await;
         }
+        // Also of a task that is as it should be: the request before, whose repetition this may be, may have ended
+        // between the store and the cache.
+        let saved = SavedTask {
+            previous: Some(&task),
+            next: &next,
+        };
+        state.write_through.tasks_saved(&[saved], now).await;
         let json = state.renderer.task(&next, now);
         let validator = Validator::of_record(&json);
         return Ok(tagged(Json(json).into_response(), &validator));

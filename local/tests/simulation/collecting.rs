@@ -9,8 +9,8 @@ use crate::logs::Stream;
 use crate::trace;
 use crate::world::World;
 
-/// How often a collector sweeps.
-const SWEEPS: usize = 4;
+/// When the last sweep of a run may begin.
+const LAST_SWEEP: Duration = Duration::from_secs(50);
 
 /// An instance of the collector.
 pub(crate) struct Instance {
@@ -63,8 +63,11 @@ impl Instance {
     /// Sweeps now and then.
     pub(crate) async fn sweep(&self, world: &World) {
         let dice = &world.dice;
-        for _ in 0..SWEEPS {
-            dice.pause(1_000..15_000).await;
+        loop {
+            dice.pause(world.weather.between_sweeps.clone()).await;
+            if world.elapsed() > LAST_SWEEP {
+                return;
+            }
             let has_deadline = dice.chance(40);
             let deadline = has_deadline.then(|| dice.millis(3_000..9_000));
             self.invoke(world, Trigger::Sweep, deadline).await;
@@ -72,21 +75,26 @@ impl Instance {
     }
 }
 
-/// Lets the lines of a stream arrive: they can be read then, and most are pushed, some twice.
-pub(crate) async fn arrive(world: &World, stream: Stream, instances: &[Instance]) {
+/// Lets the lines of a stream be read when they have arrived.
+pub(crate) async fn arrive(world: &World, stream: &Stream) {
+    for (arrives, line) in &stream.lines {
+        sleep_until(world, *arrives).await;
+        world.logs.put(stream.log_group, [line.clone()]);
+    }
+}
+
+/// Pushes the lines of a stream when they have arrived, most of them, and some twice.
+pub(crate) async fn push(world: &World, stream: &Stream, instances: &[Instance]) {
     let dice = &world.dice;
-    let mut lines = stream.lines;
-    lines.sort_by_key(|(arrives, _)| *arrives); // stable
-    let mut left = lines.into_iter().peekable();
+    let mut left = stream.lines.iter().peekable();
     while let Some((arrives, first)) = left.next() {
-        let mut events = vec![first];
-        let portion = arrives + dice.millis(0..2_500);
+        let mut events = vec![first.clone()];
+        let portion = *arrives + dice.millis(0..2_500);
         while let Some((_, event)) = left.next_if(|(arrives, _)| *arrives <= portion) {
-            events.push(event);
+            events.push(event.clone());
         }
-        tokio::time::sleep(portion.saturating_sub(world.elapsed())).await;
-        world.logs.put(stream.log_group, events.clone());
-        for percent in [75, 15] {
+        sleep_until(world, portion).await;
+        for percent in [world.weather.pushed, world.weather.pushed / 5] {
             if dice.chance(percent) {
                 let pushed = PushedEvents {
                     log_group: stream.log_group.to_owned(),
@@ -97,4 +105,8 @@ pub(crate) async fn arrive(world: &World, stream: Stream, instances: &[Instance]
             }
         }
     }
+}
+
+async fn sleep_until(world: &World, moment: Duration) {
+    tokio::time::sleep(moment.saturating_sub(world.elapsed())).await;
 }

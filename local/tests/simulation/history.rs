@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use shared::model::{Revision, Task, TaskId};
 
 use crate::client::revision_of;
 use crate::logs::TWO_RUNS;
+
+/// What an invocation knows is no older than this.
+const LONGEST_INVOCATION: Duration = Duration::from_secs(15);
 
 /// What is known of a run from outside.
 #[derive(Debug, Default)]
@@ -19,6 +23,8 @@ struct Known {
     task_ids: BTreeSet<TaskId>,
     /// Each state that anyone was shown.
     states: BTreeMap<(TaskId, Revision), Task>,
+    /// When each task was seen first.
+    first_seen: BTreeMap<TaskId, Duration>,
     /// Tasks that a caller has tried to change or delete.
     changed: BTreeSet<TaskId>,
     /// Tasks that a caller has tried to delete.
@@ -42,6 +48,13 @@ impl History {
 
     pub(crate) fn known_tasks(&self) -> Vec<TaskId> {
         self.lock().task_ids.iter().cloned().collect()
+    }
+
+    /// Whether the task was seen so long ago that nobody is left who knows of a time before it.
+    pub(crate) fn is_old(&self, task_id: &TaskId, elapsed: Duration) -> bool {
+        let known = self.lock();
+        let first_seen = known.first_seen.get(task_id);
+        first_seen.is_some_and(|first_seen| elapsed > *first_seen + LONGEST_INVOCATION)
     }
 
     pub(crate) fn note_change(&self, task_id: &TaskId) {
@@ -75,7 +88,8 @@ impl History {
         let written = known.written.entry(task_id.clone()).or_default();
         let other = written.insert(revision, number);
         assert_eq!(
-            other, None,
+            other.unwrap_or(number),
+            number,
             "two changes of {task_id} are revision {revision}"
         );
     }
@@ -107,10 +121,11 @@ impl History {
     }
 
     /// Adds what someone was shown: one revision is one state, whoever shows it.
-    pub(crate) fn note(&self, json: &Value) {
+    pub(crate) fn note(&self, json: &Value, elapsed: Duration) {
         let (task_id, revision) = revision_of(json);
         let task: Task = serde_json::from_value(json.clone()).unwrap();
         let mut known = self.lock();
+        known.first_seen.entry(task_id.clone()).or_insert(elapsed);
         let key = (task_id, revision);
         match known.states.get(&key) {
             Some(held) => assert_eq!(*held, task, "one revision, two states"),

@@ -9,12 +9,15 @@ use crate::dice::Dice;
 use crate::world::{AGENTS, CDK, START_MS};
 
 /// How far the clocks of streams are off, at most, to either side.
-pub(crate) const CLOCK_SKEW_MS: u64 = 8_000;
+pub(crate) const CLOCK_SKEW_MS: u64 = 3_000;
 /// How long a line takes at most until it can be read.
-const LONGEST_DELAY_MS: u64 = 20_000;
+const LONGEST_DELAY_MS: u64 = 6_000;
 
 /// The task whose stream has two runs.
 pub(crate) const TWO_RUNS: &str = "cdk:deploy-8";
+
+/// The task that a caller makes before its log reports to it.
+pub(crate) const ADOPTED: &str = "nightly";
 
 /// One log stream.
 #[derive(Debug, Clone)]
@@ -22,7 +25,7 @@ pub(crate) struct Stream {
     pub(crate) log_group: &'static str,
     /// The task that it reports to.
     pub(crate) task_id: &'static str,
-    /// Its lines, and when each can be read; in the order in which they were printed.
+    /// Its lines, and when each can be read; in that order.
     pub(crate) lines: Vec<(Duration, LogEvent)>,
 }
 
@@ -63,7 +66,7 @@ pub(crate) fn streams(dice: &Dice) -> Vec<Stream> {
         ),
         (CDK, "deploy-8", TWO_RUNS, twice),
         (AGENTS, "agent-1", "review-7", REVIEW.to_vec()),
-        (AGENTS, "task-nightly", "nightly", STEPS.to_vec()),
+        (AGENTS, "task-nightly", ADOPTED, STEPS.to_vec()),
     ];
     let mut ids = 0;
     let mut streams = Vec::new();
@@ -87,7 +90,7 @@ fn stream(
 ) -> Stream {
     let skew_ms = i64::try_from(dice.number(0..2 * CLOCK_SKEW_MS)).unwrap()
         - i64::try_from(CLOCK_SKEW_MS).unwrap();
-    let longest_delay_ms = *dice.pick(&[1, 3_000, LONGEST_DELAY_MS]);
+    let longest_delay_ms = *dice.pick(&[1, 2_000, LONGEST_DELAY_MS]);
     let mut printed_ms = dice.number(CLOCK_SKEW_MS..CLOCK_SKEW_MS + 10_000);
     let lines = lines.iter().map(|line| {
         *ids += 1;
@@ -103,7 +106,8 @@ fn stream(
         };
         (Duration::from_millis(arrives_ms), event)
     });
-    let lines = lines.collect();
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_by_key(|(arrives, _)| *arrives); // stable
     Stream {
         log_group,
         task_id,

@@ -12,7 +12,7 @@ use serde_json::json;
 use shared::model::TaskId;
 
 use crate::client::Client;
-use crate::collecting::{Instance, arrive};
+use crate::collecting::{Instance, arrive, push};
 use crate::dice::Dice;
 use crate::end;
 use crate::history::History;
@@ -22,7 +22,7 @@ use crate::world::World;
 use crate::writer::Writer;
 
 /// How far the clocks of instances are off, at most, to either side.
-const CLOCK_SKEW_MS: u64 = 5_000;
+const CLOCK_SKEW_MS: u64 = 2_000;
 
 /// Runs a schedule of `seed` and checks all that must be true of it.
 ///
@@ -61,8 +61,10 @@ pub(crate) async fn run(seed: u64) {
     actors.extend(
         streams
             .iter()
-            .map(|stream| arrive(&world, stream.clone(), &instances).boxed_local()),
+            .map(|stream| arrive(&world, stream).boxed_local()),
     );
+    let pushes = streams.iter();
+    actors.extend(pushes.map(|stream| push(&world, stream, &instances).boxed_local()));
     actors.extend(
         instances
             .iter()

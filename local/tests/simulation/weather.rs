@@ -1,5 +1,6 @@
 //! What goes wrong in a run: how often calls are slow, fail, or are cut off.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,6 +20,10 @@ pub(crate) struct Weather {
     pub(crate) logs_fail: u64,
     /// Of a hundred invocations, so many are killed.
     pub(crate) kills: u64,
+    /// Of a hundred portions of lines, so many are pushed.
+    pub(crate) pushed: u64,
+    /// How long it is from one sweep of a collector to its next, in milliseconds.
+    pub(crate) between_sweeps: Range<u64>,
     /// Of a hundred calls, so many take long.
     slow: u64,
     /// Whether no call of the cache succeeds for now.
@@ -32,6 +37,8 @@ impl Weather {
             cache_fails: *dice.pick(&[0, 0, 3, 25]),
             logs_fail: *dice.pick(&[0, 0, 5, 30]),
             kills: *dice.pick(&[0, 5, 30]),
+            pushed: *dice.pick(&[0, 50, 95]),
+            between_sweeps: dice.pick(&[1_000..12_000, 10_000..25_000]).clone(),
             slow: *dice.pick(&[0, 3, 20]),
             cache_is_down: AtomicBool::new(false),
         }
@@ -52,10 +59,10 @@ impl Weather {
         self.disturbances(dice, 20, 1_500, self.store_fails)
     }
 
-    /// What happens to calls of the cache: none takes longer than its budget.
+    /// What happens to calls of the cache. None takes longer than its budget, but who makes one may be held up before.
     pub(crate) fn of_cache(self: &Arc<Self>, dice: &Dice) -> impl FnMut() -> Disturbance + use<> {
         let weather = Arc::clone(self);
-        let mut disturb = self.disturbances(dice, 4, 40, self.cache_fails);
+        let mut disturb = self.disturbances(dice, 5, 1_500, self.cache_fails);
         move || {
             let mut disturbance = disturb();
             if weather.cache_is_down.load(Ordering::Relaxed) {

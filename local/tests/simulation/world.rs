@@ -27,7 +27,7 @@ pub(crate) const AGENTS: &str = "/miyabi/agents";
 /// What the clocks show when a run begins.
 pub(crate) const START_MS: i64 = 1_795_255_200_000;
 /// How far before its checkpoint a sweep starts: longer than the latest event is late, with all clocks off.
-const OVERLAP: Duration = Duration::from_secs(60);
+const OVERLAP: Duration = Duration::from_secs(12);
 const STALE_AFTER: Duration = Duration::from_secs(900);
 
 /// All parts, and what can go wrong with them.

@@ -10,12 +10,13 @@ use tokio::time::timeout;
 
 use crate::client::revision_of;
 use crate::history::History;
+use crate::logs::ADOPTED;
 use crate::request::{Answer, send};
 use crate::trace;
 use crate::world::World;
 
 /// How much a writer does.
-const WRITES: u64 = 7;
+const WRITES: u64 = 10;
 /// How often it asks again for what it must know the end of.
 const ATTEMPTS: usize = 4;
 
@@ -35,7 +36,7 @@ impl Writer<'_> {
         let dice = &self.world.dice;
         let mut own: Vec<(TaskId, Revision)> = Vec::new();
         for write in 0..WRITES {
-            dice.pause(200..6_000).await;
+            dice.pause(100..4_000).await;
             let change = self.number * 100 + write;
             match dice.number(0..10) {
                 0..3 => own.extend(self.make(change).await),
@@ -46,8 +47,12 @@ impl Writer<'_> {
                     let (task_id, _) = own.swap_remove(0);
                     self.delete(&task_id).await;
                 }
-                6 if !self.logged.is_empty() && dice.chance(30) => {
+                6 if !self.logged.is_empty() => {
                     self.delete_logged(dice.pick(self.logged)).await;
+                }
+                7..9 => {
+                    self.change(dice.pick(&self.history.known_tasks()), None, change)
+                        .await;
                 }
                 _ if !own.is_empty() => {
                     let (task_id, revision) = own.last_mut().unwrap();
@@ -81,6 +86,7 @@ impl Writer<'_> {
                     StatusCode::CREATED => {
                         let made = revision_of(&answer.json);
                         self.history.expect_task(&made.0);
+                        self.assert_told(&made.0, made.1);
                         return Some(made);
                     }
                     StatusCode::SERVICE_UNAVAILABLE => {}
@@ -117,14 +123,26 @@ impl Writer<'_> {
             .iter()
             .map(|tag| ("if-match", tag.as_str()))
             .collect();
-        let answer = self
+        let mut answer = self
             .send(Method::PATCH, &path, &headers, Some(&patch))
             .await;
+        let is_unknown = |answer: &Option<Answer>| {
+            answer
+                .as_ref()
+                .is_none_or(|answer| answer.status.is_server_error())
+        };
+        if is_unknown(&answer) && known.is_none() && dice.chance(50) {
+            self.history.note_perhaps_written(number);
+            answer = self
+                .send(Method::PATCH, &path, &headers, Some(&patch))
+                .await;
+        }
         match answer {
             Some(answer) if answer.status == StatusCode::OK => {
-                self.history.note(&answer.json);
+                self.history.note(&answer.json, self.world.elapsed());
                 let (_, revision) = revision_of(&answer.json);
                 self.history.note_written(task_id, revision, number);
+                self.assert_told(task_id, revision);
                 if let Some(known) = known {
                     assert_eq!(revision, known.next(), "If-Match was not heeded");
                 }
@@ -138,6 +156,17 @@ impl Writer<'_> {
         }
     }
 
+    /// What was confirmed is in lists from then on, unless it is deleted by now.
+    fn assert_told(&self, task_id: &TaskId, revision: Revision) {
+        let told = self.world.cache().told();
+        let is_told = told.get(task_id).is_some_and(|told| *told >= revision);
+        let may_be_gone = self.history.was_perhaps_deleted(task_id);
+        assert!(
+            is_told || may_be_gone || !self.world.weather.spares_cache(),
+            "lists were not told of {task_id} in revision {revision}"
+        );
+    }
+
     /// Deletes a task of its own, for good.
     async fn delete(&self, task_id: &TaskId) {
         self.history.note_perhaps_deleted(task_id);
@@ -148,8 +177,13 @@ impl Writer<'_> {
         }
     }
 
-    /// Deletes a task that logs report: a later run may bring it back.
+    /// Deletes a task that logs report: a later run may bring it back. So does a collector that has read what is
+    /// stored before the task was there, and writes when it is deleted: the task must be older than that. And what was
+    /// made by a caller and no log has reported yet is forgotten without a trace.
     async fn delete_logged(&self, task_id: &TaskId) {
+        if !self.history.is_old(task_id, self.world.elapsed()) || task_id.as_str() == ADOPTED {
+            return;
+        }
         self.history.note_perhaps_deleted(task_id);
         let path = format!("/api/tasks/{task_id}");
         self.send(Method::DELETE, &path, &[], None).await;
