@@ -15,7 +15,7 @@ use crate::watched_cache::{Revisions, stored_revisions};
 use crate::world::World;
 
 /// How often a client looks.
-const POLLS: usize = 22;
+const POLLS: usize = 18;
 
 const LISTS: [&str; 3] = [
     "/api/tasks?limit=200",
@@ -58,14 +58,19 @@ impl<'a> Client<'a> {
     /// Looks at tasks and lists until the run is over.
     pub(crate) async fn run(mut self) {
         let dice = &self.world.dice.clone();
+        let favourite = dice.pick(&self.history.known_tasks()).clone();
         for _ in 0..POLLS {
-            dice.pause(100..4_000).await;
-            let task_ids = self.history.known_tasks();
-            if dice.chance(60) && !task_ids.is_empty() {
-                self.look_at_task(dice.pick(&task_ids)).await;
-            } else {
-                let path = *dice.pick(&LISTS);
-                self.look_at_list(path).await;
+            dice.pause(100..3_500).await;
+            match dice.number(0..10) {
+                0..4 => self.look_at_task(&favourite).await,
+                4..6 => {
+                    let task_ids = self.history.known_tasks();
+                    self.look_at_task(dice.pick(&task_ids)).await;
+                }
+                _ => {
+                    let path = *dice.pick(&LISTS);
+                    self.look_at_list(path).await;
+                }
             }
         }
     }
@@ -94,6 +99,10 @@ impl<'a> Client<'a> {
             }
             StatusCode::NOT_FOUND => {
                 self.held.remove(&path);
+                if !self.world.weather.spares_cache() {
+                    // There is nothing left to say that it has.
+                    self.seen.remove(task_id);
+                }
             }
             _ => {}
         }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use shared::model::{Revision, Task, TaskId};
 
 use crate::client::revision_of;
 use crate::logs::TWO_RUNS;
 
+/// What is worked out whenever a task is shown.
+const DERIVED: [&str; 2] = ["stale", "eta"];
 /// What an invocation knows is no older than this.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(15);
 
@@ -22,7 +24,7 @@ struct Known {
     /// Tasks that clients may ask for.
     task_ids: BTreeSet<TaskId>,
     /// Each state that anyone was shown.
-    states: BTreeMap<(TaskId, Revision), Task>,
+    states: BTreeMap<(TaskId, Revision), Map<String, Value>>,
     /// When each task was seen first.
     first_seen: BTreeMap<TaskId, Duration>,
     /// Tasks that a caller has tried to change or delete.
@@ -122,29 +124,41 @@ impl History {
 
     /// Adds what someone was shown: one revision is one state, whoever shows it.
     pub(crate) fn note(&self, json: &Value, elapsed: Duration) {
-        let (task_id, revision) = revision_of(json);
-        let task: Task = serde_json::from_value(json.clone()).unwrap();
+        let key = revision_of(json);
+        let shown = json.as_object().unwrap();
+        let is_stored = |name: &&String| !DERIVED.contains(&name.as_str());
         let mut known = self.lock();
-        known.first_seen.entry(task_id.clone()).or_insert(elapsed);
-        let key = (task_id, revision);
-        match known.states.get(&key) {
-            Some(held) => assert_eq!(*held, task, "one revision, two states"),
-            None => drop(known.states.insert(key, task)),
-        }
+        known.first_seen.entry(key.0.clone()).or_insert(elapsed);
+        let Some(held) = known.states.get(&key) else {
+            let stored = shown.iter().filter(|(name, _)| is_stored(name));
+            let stored = stored.map(|(name, value)| (name.clone(), value.clone()));
+            let stored = stored.collect();
+            known.states.insert(key, stored);
+            return;
+        };
+        let is_same = held.len() == shown.keys().filter(is_stored).count()
+            && held
+                .iter()
+                .all(|(name, value)| shown.get(name) == Some(value));
+        assert!(is_same, "one revision, two states: {held:?} {shown:?}");
     }
 
     /// Within a run, what has ended stays so, and a percentage does not fall.
     ///
-    /// Not where a stream has two runs: lines that arrive late may show that what was known is of the other run.
+    /// Not where a stream has two runs: lines that arrive late may show that what was known is of the other run. And where
+    /// both a log and callers say how far a task is, a caller may set it back once the log has said something that
+    /// tells of no percentage.
     pub(crate) fn assert_forward(&self) {
         let known = self.lock();
         let states = known.states.values();
-        let states: Vec<_> = states
-            .filter(|task| task.task_id.as_str() != TWO_RUNS)
+        let states = states.map(|state| serde_json::from_value(Value::Object(state.clone())));
+        let states: Vec<Task> = states
+            .map(Result::unwrap)
+            .filter(|task: &Task| task.task_id.as_str() != TWO_RUNS)
             .collect();
-        let of_one_task = |pair: &&[&Task]| pair[0].task_id == pair[1].task_id;
+        let of_one_task = |pair: &&[Task]| pair[0].task_id == pair[1].task_id;
         for pair in states.windows(2).filter(of_one_task) {
-            let (before, after) = (pair[0], pair[1]);
+            let (before, after) = (&pair[0], &pair[1]);
             let task_id = &before.task_id;
             if before.run != after.run {
                 continue;
@@ -152,6 +166,9 @@ impl History {
             if before.status.is_terminal() {
                 assert_eq!(before.status, after.status, "{task_id} has ended before");
                 continue; // what is corrected then is no progress
+            }
+            if before.log_stream.is_some() && known.changed.contains(task_id) {
+                continue;
             }
             let percentage = |task: &Task| task.progress.percentage;
             if let (Some(before), Some(after)) = (percentage(before), percentage(after)) {

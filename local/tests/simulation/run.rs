@@ -41,7 +41,7 @@ pub(crate) async fn run(seed: u64) {
         let skew_ms = i64::try_from(dice.number(0..2 * CLOCK_SKEW_MS)).unwrap();
         skew_ms - i64::try_from(CLOCK_SKEW_MS).unwrap()
     };
-    let apis: Vec<Router> = (0..3).map(|_| world.api(skew_ms())).collect();
+    let apis: Vec<Router> = (0..2).map(|_| world.api(skew_ms())).collect();
     let instance = |number| Instance {
         name: format!("collector {number}"),
         collector: world.collector(),

@@ -11,6 +11,7 @@ use shared::model::{Revision, TaskId};
 use shared::store::faulty::FaultyTaskStore;
 use shared::store::memory::InMemoryStore;
 use shared::store::{TaskQuery, TaskStore};
+use shared::task_reader::Validator;
 
 /// Tasks, and of which revision.
 pub(crate) type Revisions = BTreeMap<TaskId, Revision>;
@@ -44,6 +45,11 @@ impl WatchedCache {
     }
 }
 
+/// The revision of what the cache holds of a task.
+fn revision_in(held: Option<Vec<u8>>) -> Option<Revision> {
+    Validator::of_record(&held?).revision()
+}
+
 /// The revisions of all stored tasks.
 pub(crate) async fn stored_revisions(store: &InMemoryStore) -> Revisions {
     let page = TaskStore::list(store, &TaskQuery::default(), None, usize::MAX).await;
@@ -64,7 +70,12 @@ impl TaskCache for WatchedCache {
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<(), CacheError> {
-        self.inner.put_task(task_id, revision, bytes, ttl).await
+        let before = self.inner.fetch_task(task_id).await?;
+        self.inner.put_task(task_id, revision, bytes, ttl).await?;
+        let after = self.inner.fetch_task(task_id).await?;
+        let (before, after) = (revision_in(before), revision_in(after));
+        assert!(before <= after, "the cache went back with {task_id}");
+        Ok(())
     }
 
     async fn renew_task(
