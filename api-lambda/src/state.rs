@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::cache::TaskCache;
+use shared::model::Timestamp;
 use shared::store::{ProjectStore, TaskStore};
 use shared::task_reader::{Renderer, TaskReader, WriteThrough};
 
@@ -19,6 +20,7 @@ pub struct ApiState {
     pub(crate) reader: TaskReader,
     pub(crate) write_through: WriteThrough,
     pub(crate) renderer: Renderer,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 impl ApiState {
@@ -37,6 +39,21 @@ impl ApiState {
             projects,
             cache,
             renderer,
+            clock: Arc::new(Timestamp::now),
         }
+    }
+
+    /// The same API, by another clock than the system's: clocks of several instances are never quite the same.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self {
+            clock: Arc::new(clock),
+            ..self
+        }
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 }

@@ -14,6 +14,8 @@ pub mod fault_point;
 mod metrics;
 mod notify;
 mod projects;
+#[cfg(feature = "test-util")]
+pub mod properties;
 mod push;
 mod save;
 mod summary;

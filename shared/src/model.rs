@@ -2,6 +2,8 @@
 
 mod ids;
 mod project;
+#[cfg(any(test, feature = "test-util"))]
+pub mod properties;
 mod task;
 mod timestamp;
 mod transition;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio_retry::RetryIf;
-use tokio_retry::strategy::{ExponentialBackoff, jitter};
+use tokio_retry::strategy::ExponentialBackoff;
 
 /// How often something is tried, the first time included.
 pub const ATTEMPTS: usize = 5;
@@ -33,7 +33,7 @@ fn waits() -> impl Iterator<Item = Duration> {
         .factor(half_ms)
         .max_delay(LONGEST_WAIT);
     waits
-        .map(|wait| wait / 2 + jitter(wait / 2))
+        .map(|wait| wait / 2 + (wait / 2).mul_f64(fastrand::f64()))
         .take(ATTEMPTS - 1)
 }
 

@@ -18,7 +18,7 @@ use self::pages::Page;
 use self::renderer::DELETED_BEGIN;
 use crate::cache::{CacheError, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
-use crate::model::{HistoryEntry, ProjectId, TaskId, Timestamp};
+use crate::model::{HistoryEntry, ProjectId, Revision, TaskId, Timestamp};
 use crate::stopwatch::{for_cache, for_store};
 use crate::store::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
 
@@ -114,7 +114,10 @@ impl TaskReader {
         }
     }
 
-    /// A task; `None` if there is none.
+    /// A task, not older than what is known under the validators in `known`; `None` if there is none.
+    ///
+    /// The cache may hold an older state than a client was given: while it did not answer, it was not told of writes,
+    /// and answers came from the store.
     ///
     /// # Errors
     ///
@@ -122,9 +125,11 @@ impl TaskReader {
     pub async fn fetch_task(
         &self,
         task_id: &TaskId,
+        known: &[Validator],
         now: Timestamp,
     ) -> Result<Option<Answer>, StoreError> {
-        let json = self.task_json(task_id, now).await?;
+        let known = known.iter().filter_map(Validator::revision).max();
+        let json = self.task_json(task_id, known, now).await?;
         Ok(json.map(|json| Answer {
             validator: Validator::of_record(&json),
             json,
@@ -134,17 +139,20 @@ impl TaskReader {
     async fn task_json(
         &self,
         task_id: &TaskId,
+        known: Option<Revision>,
         now: Timestamp,
     ) -> Result<Option<Vec<u8>>, StoreError> {
+        let is_task = |bytes: &[u8]| starts_as(bytes, "task_id", task_id.as_str());
+        let is_old = |bytes: &[u8]| {
+            known.is_some_and(|known| Validator::of_record(bytes).revision() < Some(known))
+        };
         let mut fillable = None;
         if let Some(cache) = &self.cache
             && let Some(held) = heeded(for_cache(cache.fetch_task(task_id)).await)
         {
             match held {
-                Some(bytes) if starts_as(&bytes, "task_id", task_id.as_str()) => {
-                    return Ok(Some(bytes));
-                }
-                Some(bytes) if bytes.starts_with(DELETED_BEGIN) => {}
+                Some(bytes) if is_task(&bytes) && !is_old(&bytes) => return Ok(Some(bytes)),
+                Some(bytes) if is_task(&bytes) || bytes.starts_with(DELETED_BEGIN) => {}
                 // Rubbish may claim any revision, so it has to go before the task can come.
                 Some(_) => {
                     warn!(%task_id, "the cache holds something else than the task");

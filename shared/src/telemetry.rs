@@ -1,7 +1,9 @@
 //! Logs: JSON where Lambda asks for it, text elsewhere.
 
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, registry};
@@ -9,10 +11,22 @@ use tracing_subscriber::{Layer as _, registry};
 /// Sends logs to standard error: one JSON object a line if `json`, text otherwise. What is shown is set by
 /// `filter` (as `RUST_LOG` has it: `warn`, `info,hyper=debug`), `info` by default. A second call changes nothing.
 pub fn init(json: bool, filter: Option<&str>) {
+    // A subscriber that is already there stays.
+    drop(subscriber(json, filter, std::io::stderr).try_init());
+}
+
+fn subscriber<W>(
+    json: bool,
+    filter: Option<&str>,
+    writer: W,
+) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
     let filter = filter.and_then(|filter| filter.parse().ok());
     let filter =
         without_spans(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)));
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt::layer().with_writer(writer);
     let logs = if json {
         logs.json()
             .flatten_event(true)
@@ -22,8 +36,7 @@ pub fn init(json: bool, filter: Option<&str>) {
     } else {
         logs.with_target(false).boxed()
     };
-    let outcome = registry().with(logs.with_filter(filter)).try_init();
-    drop(outcome); // a subscriber that is already there stays
+    registry().with(logs.with_filter(filter))
 }
 
 /// `filter` without the span that the Lambda runtime puts around each invocation: no line shows it, and to write down
@@ -33,4 +46,50 @@ fn without_spans(filter: Targets) -> Targets {
         return filter;
     }
     filter.with_target("lambda_runtime", LevelFilter::WARN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Names of log groups and streams, and what other services answer, may be anything.
+    #[test]
+    fn hostile_text_stays_in_its_field_and_on_its_line() {
+        let hostile = "a\r\nERROR all is lost\u{1b}[2J\u{1b}]0;x\u{7}\0\" level=\"ERROR";
+        for json in [true, false] {
+            let written = Written::default();
+            let writer = written.clone();
+            let subscriber = subscriber(json, None, move || writer.clone());
+            tracing::subscriber::with_default(subscriber, || {
+                let error = hostile.to_owned();
+                tracing::warn!(log_group = hostile, error, "can't read");
+            });
+            let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+            assert!(written.contains("all is lost"), "{written}");
+            assert_eq!(written.lines().count(), 1, "{written}");
+            for raw in ["\r", "\u{1b}[2J", "\u{1b}]0", "\u{7}", "\0"] {
+                assert!(!written.contains(raw), "{raw:?} is in {written:?}");
+            }
+            if json {
+                let line: serde_json::Value = serde_json::from_str(&written).unwrap();
+                assert_eq!(line["level"], "WARN");
+                assert_eq!(line["log_group"], hostile);
+            }
+        }
+    }
 }

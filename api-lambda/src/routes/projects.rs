@@ -60,9 +60,7 @@ async fn list(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let projects = state
-        .reader
-        .list_projects(known.validators(), Timestamp::now());
+    let projects = state.reader.list_projects(known.validators(), state.now());
     Ok(known.respond_to(projects.await?))
 }
 
@@ -81,7 +79,7 @@ async fn show(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let project = state.reader.fetch_project(&project_id, Timestamp::now());
+    let project = state.reader.fetch_project(&project_id, state.now());
     let project = project.await?;
     let project = project.ok_or(ApiError::ProjectNotFound(project_id))?;
     Ok(known.respond(project))
@@ -108,7 +106,7 @@ async fn list_tasks(
     if let Reading::Answer(answer) = &page
         && answer.json.starts_with(br#"{"tasks":[]"#)
     {
-        let project = state.reader.fetch_project(&project_id, Timestamp::now());
+        let project = state.reader.fetch_project(&project_id, state.now());
         let project = project.await?;
         project.ok_or(ApiError::ProjectNotFound(project_id))?;
     }
@@ -130,7 +128,7 @@ async fn create(
     fields: Fields,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let project = parse(fields, Timestamp::now())?;
+    let project = parse(fields, state.now())?;
     match for_store(state.projects.create(&project)).await {
         Ok(()) => {}
         Err(StoreError::Conflict(_)) => return Err(ApiError::ProjectExists(project.project_id)),
@@ -173,7 +171,7 @@ async fn change(
         }
         let mut next = patched(patch.clone(), &project)?;
         if next != project {
-            next.updated_at = project.updated_at.max(Timestamp::now());
+            next.updated_at = project.updated_at.max(state.now());
             next.revision = project.revision.next();
             match for_store(state.projects.update(&project, &next)).await {
                 Ok(()) => {}

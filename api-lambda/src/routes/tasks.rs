@@ -112,7 +112,7 @@ pub(super) async fn page(
         };
         cursor.encode(&scope)
     };
-    let (known, now) = (known.validators(), Timestamp::now());
+    let (known, now) = (known.validators(), state.now());
     let reading = state.reader.list_tasks(&request, next_cursor, known, now);
     Ok(reading.await?)
 }
@@ -132,8 +132,9 @@ async fn show(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let task = state.reader.fetch_task(&task_id, Timestamp::now()).await?;
-    let task = task.ok_or(ApiError::TaskNotFound(task_id))?;
+    let reader = &state.reader;
+    let task = reader.fetch_task(&task_id, known.validators(), state.now());
+    let task = task.await?.ok_or(ApiError::TaskNotFound(task_id))?;
     Ok(known.respond(task))
 }
 
@@ -156,7 +157,7 @@ async fn create(
     fields: Fields,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let now = Timestamp::now();
+    let now = state.now();
     let digest = fields.digest();
     let mut task = new_task::parse(fields, now)?;
     if task.status == TaskStatus::Running {
@@ -182,6 +183,7 @@ async fn create(
             return Err(ApiError::IdempotencyKeyReused);
         }
         Ok(Some(held)) => {
+            state.write_through.task_made_before().await;
             let mut response = made(&base, &held.task_id, held.answer.into_bytes());
             let replayed = HeaderValue::from_static("true");
             response
@@ -228,7 +230,7 @@ async fn change(
     let mut conflict = None;
     for _ in 0..CONFLICT_ATTEMPTS {
         let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
-        let now = Timestamp::now();
+        let now = state.now();
         let change = Change::parse(patch.clone(), &task)?;
         let mut next = change.apply(&task, now).map_err(ApiError::IllegalMove)?;
         if next != task {
@@ -248,12 +250,14 @@ async fn change(
                 }
                 Err(error) => return Err(error.into()),
             }
-            let saved = SavedTask {
-                previous: Some(&task),
-                next: &next,
-            };
-            state.write_through.tasks_saved(&[saved], now).await;
         }
+        // Also of a task that is as it should be: the request before, whose repetition this may be, may have ended
+        // between the store and the cache.
+        let saved = SavedTask {
+            previous: Some(&task),
+            next: &next,
+        };
+        state.write_through.tasks_saved(&[saved], now).await;
         let json = state.renderer.task(&next, now);
         let validator = Validator::of_record(&json);
         return Ok(tagged(Json(json).into_response(), &validator));
@@ -280,7 +284,7 @@ async fn delete(
     for _ in 0..CONFLICT_ATTEMPTS {
         let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
         if let Some(ledger) = &mut ledger {
-            ledger.delete(&task, Timestamp::now());
+            ledger.delete(&task, state.now());
         }
         match for_store(state.tasks.delete(&task, ledger.as_ref())).await {
             Ok(()) => {
@@ -365,7 +369,7 @@ async fn history(
     let reader = &state.reader;
     let mut history = reader.history(&task_id, after, until, limit + 1).await?;
     if history.is_empty() && is_first_page {
-        let task = reader.fetch_task(&task_id, Timestamp::now()).await?;
+        let task = reader.fetch_task(&task_id, &[], state.now()).await?;
         task.ok_or(ApiError::TaskNotFound(task_id))?;
     }
     let has_more = history.len() > limit;

@@ -13,6 +13,7 @@ mod paging;
 mod problems;
 mod projects;
 mod properties;
+mod repeated;
 mod sample_events;
 mod tasks;
 mod world;

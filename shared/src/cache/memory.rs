@@ -61,6 +61,15 @@ impl InMemoryTaskCache {
         Self::default()
     }
 
+    /// Forgets all, as a Redis does that is started anew: a new generation begins.
+    pub fn lose_all(&self) {
+        let mut state = self.lock();
+        state.tasks.clear();
+        state.pages.clear();
+        state.generation += 1;
+        state.last_bump = Some(Instant::now());
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -302,6 +302,38 @@ impl TaskCache for RedisTaskCache {
 mod tests {
     use super::*;
 
+    /// Whatever is asked for, its key is that of a page of this generation, in the slot of all pages.
+    #[test]
+    fn no_text_leaves_its_key() {
+        let slot = |key: &str| {
+            let (_, rest) = key.split_once('{').unwrap();
+            rest.split_once('}').unwrap().0.to_owned()
+        };
+        let hostile = [
+            "",
+            "}:x",
+            "{other}",
+            "generation",
+            "7:x",
+            "a\r\nDEL task:a",
+            "\0",
+        ];
+        let mut keys = std::collections::BTreeSet::new();
+        for text in hostile {
+            for generation in [1, 17] {
+                let key = page_key(generation, &format!("tasks?q={text}"));
+                assert_eq!(slot(&key), "tasks", "{key}");
+                assert!(key.starts_with(&format!("{PAGE_PREFIX}{generation}:")));
+                keys.insert(key);
+            }
+        }
+        assert_eq!(keys.len(), 2 * hostile.len(), "two pages have one key");
+        for id in ["a}b", "a b", "a\n", "{tasks}:generation", "*", ""] {
+            assert!(id.parse::<TaskId>().is_err(), "{id}");
+        }
+        assert_eq!(task_key(&"a:b".parse().unwrap()), "task:a:b");
+    }
+
     #[test]
     fn a_time_to_live_is_spread_by_a_tenth() {
         let ttls = (0..1000).map(|_| jittered_millis(Duration::from_secs(60)));

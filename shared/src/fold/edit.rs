@@ -12,7 +12,7 @@ use super::Position;
 use super::counter::percentage_of;
 use super::latest::Latest;
 use super::report::shown as capped;
-use crate::model::{Progress, Task, TaskStatus, Timestamp};
+use crate::model::{Progress, Revision, Task, TaskStatus, Timestamp};
 
 /// A change that a caller makes to a task. `None`: left as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,6 +141,10 @@ pub(super) struct Edits {
     /// Until when all that was said is of a task that was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deleted_at: Option<Timestamp>,
+    /// The last revision of the task that was deleted: a later run goes on counting from it, so that whoever still
+    /// holds the deleted one finds it old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deleted_revision: Option<Revision>,
 }
 
 impl Edits {
@@ -172,6 +176,7 @@ impl Edits {
         Latest::merge(&mut self.phase, other.phase.as_ref());
         Latest::merge(&mut self.current_step, other.current_step.as_ref());
         self.deleted_at = self.deleted_at.max(other.deleted_at);
+        self.deleted_revision = self.deleted_revision.max(other.deleted_revision);
     }
 
     /// Makes `task`, which is as the logs have it, what callers have made of it: the present run began at

@@ -134,6 +134,8 @@ impl Ledger {
     pub fn delete(&mut self, task: &Task, now: Timestamp) {
         let deleted_at = Some(Edit::time(task, now));
         self.edits.deleted_at = self.edits.deleted_at.max(deleted_at);
+        let deleted = Some(task.revision);
+        self.edits.deleted_revision = self.edits.deleted_revision.max(deleted);
     }
 
     /// Notes that the log is known to be whole, so that a stack which had only to tidy up is done.

@@ -54,9 +54,7 @@ pub fn fold_into_task(
         priority: previous.and_then(|previous| previous.priority),
         progress: report.progress,
         run: report.run.time().to_string(),
-        revision: previous
-            .map_or(Revision::default(), |previous| previous.revision)
-            .next(),
+        revision: revision_before(previous, ledger).next(),
         project_id: named_project.or_else(|| project_of(previous)),
         message: report
             .message
@@ -83,6 +81,14 @@ pub fn fold_into_task(
         ledger.edits.apply(&mut task, run, last_line);
     }
     Some(task)
+}
+
+/// The revision that the next one follows: that of the task, or of the one that was deleted.
+fn revision_before(previous: Option<&Task>, ledger: &Ledger) -> Revision {
+    let previous = previous.map(|previous| previous.revision);
+    previous
+        .or(ledger.edits.deleted_revision)
+        .unwrap_or_default()
 }
 
 fn project_of(previous: Option<&Task>) -> Option<ProjectId> {

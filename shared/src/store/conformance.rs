@@ -43,6 +43,7 @@ macro_rules! store_conformance {
             a_stale_revision_is_a_conflict_and_changes_nothing,
             of_many_writers_one_wins,
             a_field_that_is_gone_is_gone,
+            text_that_looks_like_an_expression_is_a_value,
             a_ledger_stays_where_none_is_given,
             many_records_are_read_at_once,
             history_has_one_entry_a_change,
@@ -304,6 +305,47 @@ pub async fn a_field_that_is_gone_is_gone(stores: Stores) {
         ..TaskQuery::default()
     };
     assert_eq!(list(&*stores.tasks, &of_project).await, []);
+}
+
+/// What is written and asked for is a value, whatever it looks like: it reaches no expression.
+pub async fn text_that_looks_like_an_expression_is_a_value(stores: Stores) {
+    let tasks = &*stores.tasks;
+    let hostile = [
+        ":zero OR attribute_exists(task_id)",
+        "#revision = :revision",
+        "' OR '1'='1",
+        "a) OR (b",
+        "\u{0}\u{1b}[2J\r\n{tasks}:generation",
+        "SET revision = :one REMOVE task_name",
+    ];
+    stores.projects.create(&new_project("p")).await.unwrap();
+    let mut made = Vec::new();
+    for (number, text) in hostile.iter().enumerate() {
+        let mut task = new_task(&format!("t{number}"));
+        task.task_name = (*text).to_owned();
+        task.message = Some((*text).to_owned());
+        task.phase = Some((*text).to_owned());
+        task.project_id = Some(project_id("p"));
+        let metadata = serde_json::Map::from_iter([((*text).to_owned(), (*text).into())]);
+        task.metadata = Some(metadata);
+        tasks.save(None, &task, Some(&some_ledger())).await.unwrap();
+        let next = next_of(&task, |task| task.log_stream = Some((*text).to_owned()));
+        tasks.save(Some(&task), &next, None).await.unwrap();
+        made.push(next);
+    }
+    for (task, text) in made.iter().zip(hostile) {
+        assert_eq!(
+            tasks.fetch(&task.task_id).await.unwrap().as_ref(),
+            Some(task)
+        );
+        let query = TaskQuery {
+            name_prefix: Some(text.to_owned()),
+            ..TaskQuery::default()
+        };
+        assert_eq!(list(tasks, &query).await, std::slice::from_ref(task));
+    }
+    let metrics = metrics_of(&*stores.projects, "p").await;
+    assert_eq!(metrics.total_tasks, 6);
 }
 
 /// A write without a ledger leaves the one that is there.

@@ -139,8 +139,10 @@ impl<S: CheckpointStore> CheckpointStore for FaultyTaskStore<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::faults::Fault;
+    use crate::faults::{Disturbance, Fault};
     use crate::store::conformance::new_task;
     use crate::store::memory::InMemoryStore;
 
@@ -163,5 +165,27 @@ mod tests {
         faults.clear();
         assert!(store.ping().await.is_ok());
         assert_eq!(faults.calls(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rule_says_what_happens_to_each_call() {
+        let faults = Faults::none();
+        let store = FaultyTaskStore::new(InMemoryStore::new(), faults.clone());
+        let mut calls = 0;
+        faults.disturb(move || {
+            calls += 1;
+            Disturbance {
+                before: Duration::from_millis(10),
+                fault: (calls % 2 == 0).then_some(Fault::Unmade),
+                after: Duration::from_millis(5),
+            }
+        });
+        let started = tokio::time::Instant::now();
+        let answers = [store.ping().await, store.ping().await, store.ping().await];
+        let answers = answers.map(|answer| answer.is_ok());
+        assert_eq!(answers, [true, false, true]);
+        assert_eq!(started.elapsed(), Duration::from_millis(40));
+        faults.clear();
+        assert!(store.ping().await.is_ok() && store.ping().await.is_ok());
     }
 }

@@ -107,7 +107,7 @@ impl Fixture {
 
     /// A task's bytes.
     async fn read(&self, id: &str, now: Timestamp) -> Option<Vec<u8>> {
-        let answer = self.reader.fetch_task(&id.parse().unwrap(), now).await;
+        let answer = self.reader.fetch_task(&id.parse().unwrap(), &[], now).await;
         answer.unwrap().map(|answer| answer.json)
     }
 }
@@ -182,6 +182,29 @@ async fn rubbish_in_the_cache_is_replaced() {
             Some(read)
         );
     }
+}
+
+#[tokio::test]
+async fn what_a_client_has_is_not_answered_with_something_older() {
+    let fixture = Fixture::new();
+    let old = task("a", TaskStatus::Running, at(0));
+    fixture.save(&old).await;
+    fixture.read("a", at(1)).await.unwrap();
+    let new = Task {
+        revision: Revision(2),
+        ..old.clone()
+    };
+    let save = fixture.store.save(Some(&old), &new, None);
+    save.await.unwrap(); // and the cache is not told
+    let read = async |known: &[Validator]| {
+        let answer = fixture.reader.fetch_task(&id("a"), known, at(2)).await;
+        answer.unwrap().unwrap().validator.revision()
+    };
+    assert_eq!(read(&[]).await, Some(Revision(1)));
+    assert_eq!(read(&[Validator::of_bytes(b"x")]).await, Some(Revision(1)));
+    let known = [Validator::of_record(br#"{"x":"","revision":2}"#)];
+    assert_eq!(read(&known).await, Some(Revision(2)));
+    assert_eq!(read(&[]).await, Some(Revision(2)), "others have it too");
 }
 
 #[tokio::test]

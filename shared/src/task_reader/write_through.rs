@@ -82,6 +82,13 @@ impl WriteThrough {
         failures
     }
 
+    /// Tells the cache that a task was made by a request before, which may have ended before it told so.
+    ///
+    /// Returns how many operations the cache failed.
+    pub async fn task_made_before(&self) -> usize {
+        self.all_changed().await
+    }
+
     /// Tells the cache of a task that was deleted.
     ///
     /// Returns how many operations the cache failed.
@@ -99,6 +106,10 @@ impl WriteThrough {
     ///
     /// Returns how many operations the cache failed.
     pub async fn project_saved(&self) -> usize {
+        self.all_changed().await
+    }
+
+    async fn all_changed(&self) -> usize {
         let Some(cache) = self.cache.as_deref() else {
             return 0;
         };

@@ -53,7 +53,7 @@ impl Paths {
     }
 
     async fn show(&self, id: &str, now: Timestamp) -> Value {
-        let read = self.reader.fetch_task(&id.parse().unwrap(), now).await;
+        let read = self.reader.fetch_task(&id.parse().unwrap(), &[], now).await;
         serde_json::from_slice(&read.unwrap().unwrap().json).unwrap()
     }
 
@@ -101,7 +101,10 @@ async fn what_is_written_is_read_also_without_the_store() {
 
     let _database = database.stop().await;
     assert_eq!(paths.show("a", now).await, expected);
-    let missed = paths.reader.fetch_task(&"d".parse().unwrap(), now).await;
+    let missed = paths
+        .reader
+        .fetch_task(&"d".parse().unwrap(), &[], now)
+        .await;
     assert!(missed.is_err());
 }
 

@@ -121,10 +121,13 @@ proptest! {
         let ended_at = Edit::time(&task, now).to_string();
         for line in after {
             ledger.observe(line.position, &line.observation);
-            let shown = task_of(Some(&task), &ledger);
+            let shown = task_of((!deletes).then_some(&task), &ledger);
             match shown {
                 None => prop_assert!(deletes),
-                Some(shown) if shown.run > ended_at => return Ok(()),
+                Some(shown) if shown.run > ended_at => {
+                    prop_assert_eq!(shown.revision, task.revision.next());
+                    return Ok(());
+                }
                 Some(shown) => {
                     prop_assert!(!deletes, "a deleted task came back");
                     prop_assert_eq!(shown.status, TaskStatus::Cancelled);

@@ -1,0 +1,54 @@
+//! The inputs of the fuzz targets, each through the same checks: see `shared/tests/corpus`.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
+use std::fs;
+use std::path::Path;
+
+use api_lambda::properties::{check_request, check_token};
+
+/// `statuses` are those of some inputs: what is hard must get as far as it can.
+fn each_input_of(target: &str, check: fn(&[u8]) -> Option<u16>, statuses: &[(&str, u16)]) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(target);
+    let mut inputs = 0;
+    for input in fs::read_dir(&directory).unwrap() {
+        let path = input.unwrap().path();
+        println!("{}", path.display()); // shown if it fails
+        let status = check(&fs::read(&path).unwrap());
+        let name = path.file_name().unwrap().to_str();
+        let mut expected = statuses.iter().filter(|(input, _)| name == Some(input));
+        assert!(
+            expected.all(|(_, expected)| status == Some(*expected)),
+            "{status:?}"
+        );
+        inputs += 1;
+    }
+    assert!(inputs > 20, "{inputs} inputs in {}", directory.display());
+}
+
+#[test]
+fn what_is_known_to_be_hard_is_answered_as_any_request() {
+    let statuses = [
+        ("post", 201),
+        ("post-2-63", 201),
+        ("post-2-64", 422),
+        ("post-deep", 400),
+        ("patch", 200),
+        ("cursor", 200),
+        ("cursor-other", 400),
+        ("delete", 204),
+    ];
+    each_input_of("request", check_request, &statuses);
+}
+
+#[test]
+fn what_is_known_to_be_hard_lets_nobody_in() {
+    let statuses = [
+        ("good", 200),
+        ("good-list", 200),
+        ("scope-write", 403),
+        ("alg-none", 401),
+    ];
+    each_input_of("token", check_token, &statuses);
+}

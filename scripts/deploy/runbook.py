@@ -1,0 +1,41 @@
+"""Checks that docs/operations.md has a section for each alarm of the template, which says what to do, and no other."""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RUNBOOK = ROOT / "docs" / "operations.md"
+ALARM = "AWS::CloudWatch::Alarm"
+
+
+def faults(alarms, runbook):
+    """What is wrong with the runbook."""
+    sections = dict(re.findall(r"^### (\w+Alarm)\n(.*?)(?=^##|\Z)", runbook, re.MULTILINE | re.DOTALL))
+    for alarm in sorted(alarms - sections.keys()):
+        yield f"{alarm} has no section"
+    for alarm in sorted(sections.keys() - alarms):
+        yield f"{alarm} is no alarm of the template"
+    for alarm, section in sections.items():
+        for part in ["Means", "Look", "Do"]:
+            if not re.search(rf"^- \*\*{part}\*\*: \S", section, re.MULTILINE):
+                yield f"{alarm} does not say: {part}"
+
+
+def main():
+    template = (ROOT / "template.yaml").read_text()
+    # By its text: the functions of CloudFormation are no YAML that is read without help.
+    alarms = set(re.findall(rf"^  (\w+):\n    Type: {ALARM}$", template, re.MULTILINE))
+    assert len(alarms) > 10, alarms
+    runbook = RUNBOOK.read_text()
+    # It must be able to fail.
+    assert list(faults(alarms | {"OtherAlarm"}, runbook)), "a missing section is not found"
+    found = list(faults(alarms, runbook))
+    for fault in found:
+        print(f"docs/operations.md: {fault}", file=sys.stderr)
+    print(f"  {len(alarms)} alarms have a section")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

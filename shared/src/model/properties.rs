@@ -1,0 +1,42 @@
+//! What holds of any task, whoever has made it, for tests and for fuzzing.
+
+use super::{MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Task, TaskId, TaskStatus};
+
+/// Checks that a task is within its limits, and fit to be stored and shown.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn check(task: &Task) {
+    let id: Result<TaskId, _> = task.task_id.as_str().parse();
+    assert_eq!(id.as_ref(), Ok(&task.task_id));
+    assert!((1..=MAX_NAME_CHARS).contains(&task.task_name.chars().count()));
+    assert!(
+        !task.task_name.contains(char::is_control),
+        "{:?}",
+        task.task_name
+    );
+    let messages = task.parts.values().map(|part| &part.message);
+    for message in messages.chain([&task.message]).flatten() {
+        assert!(message.len() <= MAX_MESSAGE_BYTES, "{message:?}");
+    }
+    for step in [&task.phase, &task.current_step].into_iter().flatten() {
+        assert!(step.len() <= MAX_MESSAGE_BYTES, "{step:?}");
+        assert!(!step.contains(char::is_control), "{step:?}");
+    }
+    let parts = task.parts.values().map(|part| (part.status, part.progress));
+    for (status, progress) in parts.chain([(task.status, task.progress)]) {
+        let most = if status == TaskStatus::Completed {
+            100
+        } else {
+            99
+        };
+        assert!(progress.percentage.is_none_or(|share| share <= most));
+    }
+    assert_eq!(task.completed_at.is_some(), task.status.is_terminal());
+    let metadata = serde_json::to_vec(&task.metadata).expect("JSON is written as JSON");
+    assert!(metadata.len() <= MAX_METADATA_BYTES);
+    let json = serde_json::to_vec(task).expect("a task is written as JSON");
+    let stored: Task = serde_json::from_slice(&json).expect("it is read as it was written");
+    assert_eq!(stored, *task);
+}
