@@ -182,6 +182,8 @@ async fn create(
             return Err(ApiError::IdempotencyKeyReused);
         }
         Ok(Some(held)) => {
+            // It is asked again perhaps because nobody knew whether it was made: then the cache does not, either.
+            state.write_through.tasks_may_differ().await;
             let mut response = made(&base, &held.task_id, held.answer.into_bytes());
             let replayed = HeaderValue::from_static("true");
             response
@@ -253,6 +255,9 @@ async fn change(
                 next: &next,
             };
             state.write_through.tasks_saved(&[saved], now).await;
+        } else {
+            // Perhaps by an attempt of which nobody knew whether it was made: then the cache does not, either.
+            state.write_through.task_rewritten(&task, now).await;
         }
         let json = state.renderer.task(&next, now);
         let validator = Validator::of_record(&json);

@@ -82,6 +82,30 @@ impl WriteThrough {
         failures
     }
 
+    /// Tells the cache of a task that a caller has asked to be written, and that is as it should be: the caller may
+    /// try again what was written without the cache being told.
+    ///
+    /// Returns how many operations the cache failed.
+    pub async fn task_rewritten(&self, task: &Task, now: Timestamp) -> usize {
+        let Some(cache) = self.cache.as_deref() else {
+            return 0;
+        };
+        let renew = async {
+            let bytes = self.renderer.task(task, now);
+            let ttl = self.renderer.cache_ttl(task, now);
+            let renewed = cache.renew_task(&task.task_id, task.revision, &bytes, ttl);
+            renewed.await.map(drop)
+        };
+        failures_of(vec![renew.boxed(), cache.bump_generation()]).await
+    }
+
+    /// Tells the cache that some task was written, nothing being known of it but its id.
+    ///
+    /// Returns how many operations the cache failed.
+    pub async fn tasks_may_differ(&self) -> usize {
+        self.project_saved().await
+    }
+
     /// Tells the cache of a task that was deleted.
     ///
     /// Returns how many operations the cache failed.
