@@ -47,7 +47,7 @@ pub enum Fault {
 /// A delay that is longer than what a call of Redis may take.
 const TOO_LONG: Duration = Duration::from_millis(80);
 /// A delay that one call may take.
-const LONG: Duration = Duration::from_millis(35);
+const LONG: Duration = Duration::from_millis(25);
 
 impl Fault {
     /// All of them, with whether they are in the short form.
