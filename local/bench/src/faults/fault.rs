@@ -136,9 +136,10 @@ impl Fault {
             Self::RedisPassword => {
                 configure(world, "requirepass", "changed")?;
                 // Who is in stays in, unless the connection ends.
-                world.redis_wire.set(Wire::Refused);
-                std::thread::sleep(Duration::from_millis(20));
-                world.redis_wire.set(Wire::Whole);
+                let mut redis = world.redis()?;
+                redis::cmd("AUTH").arg("changed").exec(&mut redis)?;
+                let all = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
+                redis::cmd("CLIENT").arg(&all).exec(&mut redis)?;
             }
             Self::RedisWrongType | Self::RedisFlushed => {}
             Self::DynamoDbWire(wire) => world.dynamodb_wire.set(wire),
