@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use shared::aws;
 use shared::cache::TaskCache;
+use shared::cache::cautious::CautiousTaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, stale_after};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
@@ -24,7 +25,10 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
     let config = StoreConfig::from_settings(settings)?;
     let stale_after = stale_after(settings)?;
     let cache = match CacheConfig::from_settings(settings)? {
-        Some(config) => Some(Arc::new(RedisTaskCache::new(&config)?) as Arc<dyn TaskCache>),
+        Some(config) => {
+            let cache = CautiousTaskCache::new(RedisTaskCache::new(&config)?);
+            Some(Arc::new(cache) as Arc<dyn TaskCache>)
+        }
         None => None,
     };
     // Asked for last, so that a wrong setting is told before anything else is done.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use shared::cache::TaskCache;
+use shared::cache::cautious::CautiousTaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::cache::redis_process::{RedisError, RedisProcess};
 use shared::config::{CacheConfig, ConfigError, Settings};
@@ -36,7 +37,9 @@ impl LocalCache {
             return Ok(Self::Unwanted);
         }
         if let Some(config) = CacheConfig::from_settings(settings)? {
-            return Ok(Self::Given(Arc::new(RedisTaskCache::new(&config)?)));
+            return Ok(Self::Given(Arc::new(CautiousTaskCache::new(
+                RedisTaskCache::new(&config)?,
+            ))));
         }
         let redis = match RedisProcess::start(0).await {
             Ok(redis) => redis,
@@ -47,7 +50,7 @@ impl LocalCache {
             auth_token: None,
             tls: false,
         };
-        let cache = Arc::new(RedisTaskCache::new(&config)?);
+        let cache = Arc::new(CautiousTaskCache::new(RedisTaskCache::new(&config)?));
         Ok(Self::Started(cache, Box::new(redis)))
     }
 

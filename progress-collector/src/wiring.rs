@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use shared::aws;
 use shared::cache::TaskCache;
+use shared::cache::cautious::CautiousTaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig};
@@ -24,7 +25,9 @@ pub async fn connect(settings: &Settings<'_>) -> Result<Collector, ConfigError> 
     let tables = StoreConfig::from_settings(settings)?;
     let checkpoints = settings.required("CHECKPOINTS_TABLE_NAME")?;
     let cache: Option<Arc<dyn TaskCache>> = match CacheConfig::from_settings(settings)? {
-        Some(cache) => Some(Arc::new(RedisTaskCache::new(&cache)?)),
+        Some(cache) => Some(Arc::new(CautiousTaskCache::new(RedisTaskCache::new(
+            &cache,
+        )?))),
         None => None,
     };
 

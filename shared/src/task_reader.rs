@@ -5,6 +5,7 @@
 //! so that an answer is the same whoever put it there. The cache may be absent, down, or hold rubbish: the
 //! answers stay the same and come from the store.
 
+mod budget;
 mod pages;
 mod renderer;
 mod validator;
@@ -14,12 +15,13 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use self::budget::CacheBudget;
 use self::pages::Page;
 use self::renderer::DELETED_BEGIN;
 use crate::cache::{CacheError, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
 use crate::model::{HistoryEntry, ProjectId, Revision, TaskId, Timestamp};
-use crate::stopwatch::{for_cache, for_store};
+use crate::stopwatch::for_store;
 use crate::store::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
 
 pub use renderer::{Renderer, TaskView};
@@ -88,8 +90,8 @@ fn sorted_names(names: impl Iterator<Item = &'static str>) -> String {
 /// Reads tasks and projects as the API answers them.
 ///
 /// A cache that fails is a warning and a miss. What was missed is put into the cache before the answer is
-/// given, as a function may be frozen once it has answered; but not into a cache that has just failed, so
-/// that a request waits for it once.
+/// given, as a function may be frozen once it has answered; but not into a cache that has just failed, and not
+/// longer than what the look-up has left of the time that a request may wait for the cache.
 #[derive(Clone)]
 pub struct TaskReader {
     tasks: Arc<dyn TaskStore>,
@@ -147,8 +149,9 @@ impl TaskReader {
             known.is_some_and(|known| Validator::of_record(bytes).revision() < Some(known))
         };
         let mut fillable = None;
+        let mut budget = CacheBudget::new();
         if let Some(cache) = &self.cache
-            && let Some(held) = heeded(for_cache(cache.fetch_task(task_id)).await)
+            && let Some(held) = budget.spend(cache.fetch_task(task_id)).await
         {
             match held {
                 Some(bytes) if is_task(&bytes) && !is_old(&bytes) => return Ok(Some(bytes)),
@@ -156,19 +159,28 @@ impl TaskReader {
                 // Rubbish may claim any revision, so it has to go before the task can come.
                 Some(_) => {
                     warn!(%task_id, "the cache holds something else than the task");
-                    heeded(for_cache(cache.remove_task(task_id)).await);
+                    budget.spend(cache.remove_task(task_id)).await;
                 }
                 None => {}
             }
             fillable = Some(cache);
         }
-        let Some(task) = for_store(self.tasks.fetch(task_id)).await? else {
+        let fetched = for_store(self.tasks.fetch(task_id)).await;
+        if let Err(StoreError::Unavailable { .. }) = &fetched
+            && let Some(cache) = fillable
+            && let Some(Some(bytes)) = budget.spend(cache.fetch_task_as_held(task_id)).await
+            && starts_as(&bytes, "task_id", task_id.as_str())
+        {
+            return Ok(Some(bytes));
+        }
+        let Some(task) = fetched? else {
             return Ok(None);
         };
         let bytes = self.renderer.task(&task, now);
         if let Some(cache) = fillable {
             let ttl = self.renderer.cache_ttl(&task, now);
-            heeded(for_cache(cache.put_task(task_id, task.revision, &bytes, ttl)).await);
+            let put = cache.put_task(task_id, task.revision, &bytes, ttl);
+            budget.spend(put).await;
         }
         Ok(Some(bytes))
     }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::json;
 use shared::cache::TaskCache;
 use shared::cache::memory::InMemoryTaskCache;
@@ -116,6 +117,36 @@ async fn cached_answers_outlast_the_store() {
     assert_eq!(ids(&down.read("/api/tasks").await), ["a"]);
     let missed = down.get("/api/tasks/b").await;
     assert_eq!(missed.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// Tries to write again what was written by an attempt of which nobody could know that, the cache neither.
+#[tokio::test]
+async fn what_is_written_once_more_is_told_to_the_cache() {
+    let world = World::new();
+    let body = json!({"task_id": "a", "task_name": "x", "task_type": "build"});
+    let create = || {
+        let request = Request::post("/api/tasks").header("content-type", "application/json");
+        let request = request.header("idempotency-key", "the-same-each-time");
+        request.body(Body::from(body.to_string())).unwrap()
+    };
+    let change = || {
+        let request = Request::patch("/api/tasks/a").header("content-type", "application/json");
+        request.body(Body::from(r#"{"message":"new"}"#)).unwrap()
+    };
+    let silent = World::with_tasks(world.store.clone(), None);
+    assert_eq!(ids(&world.read("/api/tasks").await), [""; 0]);
+    assert_eq!(silent.send(create()).await.status, StatusCode::CREATED);
+    assert_eq!(ids(&world.read("/api/tasks").await), [""; 0], "cached");
+    assert_eq!(world.send(create()).await.status, StatusCode::CREATED);
+    assert_eq!(ids(&world.read("/api/tasks").await), ["a"]);
+
+    world.read("/api/tasks/a").await;
+    assert_eq!(silent.send(change()).await.status, StatusCode::OK);
+    let cached = world.read("/api/tasks/a").await;
+    assert_eq!(cached["message"], serde_json::Value::Null);
+    assert_eq!(world.send(change()).await.status, StatusCode::OK);
+    assert_eq!(world.read("/api/tasks/a").await["message"], "new");
+    assert_eq!(world.read("/api/tasks").await["tasks"][0]["message"], "new");
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ impl Function {
         before: &[String],
     ) -> io::Result<Self> {
         let log = tempfile::tempfile()?;
-        let mut runtime = RuntimeApi::start()?;
+        let runtime = RuntimeApi::start()?;
         let mut command = match before.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);
@@ -98,6 +98,15 @@ impl Function {
             Ok(_) => io::Error::other(format!("{error}; the function says: {said}")),
             Err(_) => io::Error::other(error.to_string()),
         }
+    }
+
+    /// As [`invoke`](Self::invoke), but that it may answer by an error.
+    ///
+    /// # Errors
+    ///
+    /// That it does not answer.
+    pub fn attempt(&mut self, event: &[u8]) -> io::Result<Invocation> {
+        self.runtime.attempt(event)
     }
 
     /// How long ago its process was started.

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bench::markdown;
 use bench::measure::Subject;
 use bench::services::Services;
 use clap::Parser;
@@ -72,9 +73,6 @@ struct Bench {
     floor: Subject,
 }
 
-const BEGIN: &str = "<!-- measured -->\n";
-const END: &str = "<!-- end of measured -->\n";
-
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -111,25 +109,14 @@ fn run(arguments: Arguments) -> Result<(), Source> {
     let wanted = |section: &Section| {
         bench.arguments.only.is_empty() || bench.arguments.only.contains(section)
     };
-    let mut text = sections::machine()?;
+    let mut text = markdown::machine()?;
     for section in Section::ALL.iter().filter(|section| wanted(section)) {
         writeln!(io::stderr(), "measuring {section:?} ...")?;
         text += &section.measure(&bench)?;
     }
     io::stdout().write_all(text.as_bytes())?;
     match &bench.arguments.into {
-        Some(file) => Ok(insert(file, &text)?),
+        Some(file) => Ok(markdown::insert(file, &text)?),
         None => Ok(()),
     }
-}
-
-/// Replaces the tables in a file.
-fn insert(file: &PathBuf, text: &str) -> io::Result<()> {
-    let present = fs::read_to_string(file)?;
-    let parts = present
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) =
-        parts.ok_or_else(|| io::Error::other("the file has no lines for the tables"))?;
-    fs::write(file, format!("{before}{BEGIN}\n{text}\n{END}{after}"))
 }

@@ -25,6 +25,8 @@ pub struct Invocation {
     pub took: Duration,
     /// The answer, as it was sent.
     pub answer: Vec<u8>,
+    /// Whether it is an error: Lambda would tell the caller so, or try again.
+    pub is_error: bool,
 }
 
 /// A runtime interface for one function on the loopback address.
@@ -75,6 +77,20 @@ impl RuntimeApi {
     ///
     /// That the function does not answer, or answers by an error.
     pub fn invoke(&mut self, event: &[u8]) -> io::Result<Invocation> {
+        let invocation = self.attempt(event)?;
+        if invocation.is_error {
+            let answer = String::from_utf8_lossy(&invocation.answer);
+            return Err(io::Error::other(format!("the function failed: {answer}")));
+        }
+        Ok(invocation)
+    }
+
+    /// As [`invoke`](Self::invoke), but that the function may answer by an error.
+    ///
+    /// # Errors
+    ///
+    /// That the function does not answer.
+    pub fn attempt(&mut self, event: &[u8]) -> io::Result<Invocation> {
         self.runtime.block_on(self.server.invoke(event))
     }
 }
@@ -111,12 +127,16 @@ impl Server {
         message.extend_from_slice(event);
         let started = Instant::now();
         self.respond(&message).await?;
-        let answer = self.expect("/response").await?;
+        let (path, answer) = timeout(PATIENCE, self.request()).await??;
         let took = started.elapsed();
         self.respond(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
             .await?;
         self.expect("/invocation/next").await?;
-        Ok(Invocation { took, answer })
+        Ok(Invocation {
+            took,
+            answer,
+            is_error: !path.ends_with("/response"),
+        })
     }
 
     /// Answers the last request.

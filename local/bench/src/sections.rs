@@ -8,9 +8,6 @@ mod sizes;
 mod system_calls;
 mod warm;
 
-use std::fs;
-use std::io;
-
 use clap::ValueEnum;
 use shared::error::Source;
 
@@ -58,23 +55,4 @@ impl Section {
             Self::Sizes => sizes::measure(bench),
         }
     }
-}
-
-/// On what machine this is, and when.
-pub(crate) fn machine() -> io::Result<String> {
-    let info = fs::read_to_string("/proc/cpuinfo")?;
-    let model = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    let model = model.map_or("unknown processor", |line| {
-        line.trim_start_matches([' ', '\t', ':'])
-    });
-    let cores = std::thread::available_parallelism()?;
-    let now = shared::model::Timestamp::now().to_string();
-    let date = now.get(..10).unwrap_or(&now);
-    Ok(format!(
-        "Measured on {date}, {} {}, {cores} cores, {model}.\n",
-        std::env::consts::OS,
-        std::env::consts::ARCH
-    ))
 }

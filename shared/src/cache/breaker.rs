@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// After how many failures on end a service is left alone.
-const TOLERATED_FAILURES: u32 = 3;
-/// For how long. Then one call tries whether it is back.
-const PAUSE: Duration = Duration::from_millis(1500);
+pub(super) const TOLERATED_FAILURES: u32 = 3;
+/// For how long. Then one call tries whether it is back; where it fails by what a connection has left of the trouble, the
+/// one after it. Who has been answered by then waits for the others, so it must not be long.
+pub(super) const PAUSE: Duration = Duration::from_millis(700);
 
 /// A circuit breaker: closed while calls pass, open while none do, and half open for one call at a time.
 #[derive(Debug, Default)]
@@ -31,6 +32,11 @@ impl Breaker {
                 true
             }
         }
+    }
+
+    /// Whether calls are not made, but for trials.
+    pub(super) fn is_open(&self) -> bool {
+        self.retry_at.is_some()
     }
 
     /// Notes that a call was answered. Whether this closed the breaker.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::ConnectionManager;
-use redis::{Client, ErrorKind, RedisError, RedisResult, Script, cmd};
+use redis::{Client, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, cmd};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
@@ -151,13 +151,17 @@ impl RedisTaskCache {
     }
 
     fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
-        if !self.breaker().failed(Instant::now()) {
-            return;
+        let (opened, is_open) = {
+            let mut breaker = self.breaker();
+            (breaker.failed(Instant::now()), breaker.is_open())
+        };
+        if opened {
+            let error = crate::error::error_chain(error);
+            warn!(error, "the cache does not answer: going on without it");
         }
-        let error = crate::error::error_chain(error);
-        warn!(error, "the cache does not answer: going on without it");
-        // A connection that died without a word would never be given up by itself.
-        if let Ok(connection) = connect::connection(&self.client) {
+        // A connection that died without a word, or waits for the rest of some rubbish, would never be given up by
+        // itself; nor would the one that replaced it, if it was made too early.
+        if is_open && let Ok(connection) = connect::connection(&self.client) {
             *self.connection() = connection;
         }
     }
@@ -165,10 +169,12 @@ impl RedisTaskCache {
 
 /// Whether Redis is there, and only will not or can't do what it was asked.
 fn is_answer(error: &RedisError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType
-    )
+    match error.kind() {
+        // Another has its place, or will: a new connection may lead there.
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => false,
+        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType => true,
+        _ => false,
+    }
 }
 
 fn task_key(task_id: &TaskId) -> String {
@@ -198,7 +204,8 @@ impl TaskCache for RedisTaskCache {
         let get = |mut connection: ConnectionManager| {
             let key = &key;
             async move {
-                let held = cmd("GET").arg(key).query_async(&mut connection).await;
+                // As GET, but that it counts as a write: a replica, which may have missed writes, refuses it.
+                let held = cmd("GETEX").arg(key).query_async(&mut connection).await;
                 match held {
                     Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
                     held => held,

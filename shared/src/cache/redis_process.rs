@@ -113,6 +113,11 @@ impl RedisProcess {
         Err(RedisError::Silent)
     }
 
+    /// The number of its process; `None` once it has ended.
+    pub fn process_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Ends it and waits until it has ended.
     pub async fn stop(mut self) {
         // It holds nothing worth saving. That it has ended already is as good.

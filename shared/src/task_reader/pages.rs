@@ -7,10 +7,11 @@ use std::future::Future;
 
 use tracing::warn;
 
-use super::{Answer, Reading, TaskReader, Validator, heeded};
+use super::budget::CacheBudget;
+use super::{Answer, Reading, TaskReader, Validator};
 use crate::cache::PAGE_TTL;
 use crate::model::Timestamp;
-use crate::stopwatch::{for_cache, for_store};
+use crate::stopwatch::for_store;
 use crate::store::StoreError;
 
 /// An answer as it was read from the store.
@@ -35,9 +36,10 @@ impl TaskReader {
             .filter_map(|known| Some((known.page_generation(key, now)?, known)));
         let known = known.next();
         let mut fillable = None;
+        let mut budget = CacheBudget::new();
         if let Some(cache) = &self.cache {
             let fetch = cache.fetch_page(key, known.map(|(generation, _)| generation));
-            if let Some(lookup) = heeded(for_cache(fetch).await) {
+            if let Some(lookup) = budget.spend(fetch).await {
                 match known {
                     Some((generation, known)) if generation == lookup.generation => {
                         return Ok(Some(Reading::Unchanged(known.clone())));
@@ -72,7 +74,7 @@ impl TaskReader {
         {
             let kept = encode(&answer);
             let put = cache.put_page(key, lookup.generation, &kept);
-            heeded(for_cache(put).await);
+            budget.spend(put).await;
         }
         Ok(Some(Reading::Answer(answer)))
     }

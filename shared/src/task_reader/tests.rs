@@ -2,11 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::TaskCache;
+use crate::cache::cautious::CautiousTaskCache;
+use crate::cache::faulty::FaultyTaskCache;
 use crate::cache::memory::InMemoryTaskCache;
+use crate::faults::{Fault, Faults};
 use crate::model::{
     Metrics, Progress, Project, ProjectStatus, Revision, Task, TaskStatus, TaskType,
 };
 use crate::model::{TaskId, Timestamp};
+use crate::store::faulty::FaultyTaskStore;
 use crate::store::memory::InMemoryStore;
 use crate::store::{ListPosition, ProjectStore, TaskQuery, TaskStore};
 
@@ -335,6 +339,29 @@ async fn a_list_is_not_known_beyond_the_moment_a_task_turns_stale() {
     let unchanged = Reading::Unchanged(known[0].clone());
     assert_eq!(fixture.list_unless(&known, 5, at(899)).await, unchanged);
     assert_ne!(fixture.list_unless(&known, 5, at(901)).await, unchanged);
+}
+
+#[tokio::test]
+async fn a_task_that_is_doubted_is_shown_while_the_store_is_down() {
+    let (store, cache_faults, store_faults) =
+        (InMemoryStore::new(), Faults::none(), Faults::none());
+    let saved = task("a", TaskStatus::Running, at(0));
+    store.save(None, &saved, None).await.unwrap();
+    let store = Arc::new(FaultyTaskStore::new(store, store_faults.clone()));
+    let cache = FaultyTaskCache::new(InMemoryTaskCache::new(), cache_faults.clone());
+    let cache = Arc::new(CautiousTaskCache::new(cache));
+    let projects = Arc::new(InMemoryStore::new());
+    let renderer = Renderer::new(STALE_AFTER);
+    let reader = TaskReader::new(store, projects, Some(cache), renderer);
+    let shown = reader.fetch_task(&id("a"), at(1)).await.unwrap();
+    cache_faults.fail_always(Fault::Unmade);
+    for _ in 0..5 {
+        assert_eq!(reader.fetch_task(&id("a"), at(1)).await.unwrap(), shown);
+    }
+    cache_faults.clear();
+    store_faults.fail_always(Fault::Unmade);
+    assert_eq!(reader.fetch_task(&id("a"), at(1)).await.unwrap(), shown);
+    reader.fetch_task(&id("b"), at(1)).await.unwrap_err();
 }
 
 #[tokio::test]

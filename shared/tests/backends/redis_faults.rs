@@ -175,9 +175,30 @@ async fn a_redis_that_is_full_fails_writes_and_still_answers() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
     server.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let before = cache.fetch_page("all", None).await.unwrap().generation;
     for revision in 2..10 {
         put(&cache, revision).await.unwrap_err();
+        // What it held would be shown, and be wrong.
+        assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
     }
+    cache.bump_generation().await.unwrap_err();
+    let after = cache.fetch_page("all", None).await.unwrap().generation;
+    assert!(after > before);
+    let room = ["CONFIG", "SET", "maxmemory", "0"];
+    server.run::<()>(&room).await;
+    put(&cache, 10).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_is_not_asked_as_it_may_have_missed_a_write() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    put(&cache, 1).await.unwrap();
+    cache.bump_generation().await.unwrap();
+    server.run::<()>(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    cache.fetch_task(&task_id()).await.unwrap_err();
+    cache.fetch_page("all", None).await.unwrap_err();
+    server.run::<()>(&["REPLICAOF", "NO", "ONE"]).await;
+    until_up(&cache).await;
     let held = cache.fetch_task(&task_id()).await.unwrap();
     assert_eq!(held, Some(task_bytes(1)));
 }

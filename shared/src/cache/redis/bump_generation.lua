@@ -11,6 +11,11 @@ if type(held) == 'string' and string.find(held, '^%d+$') then
     generation = next
   end
 end
-redis.call('SET', KEYS[1], string.format('%.0f', generation))
+local begun = redis.pcall('SET', KEYS[1], string.format('%.0f', generation))
+if begun.err then
+  -- There is no room for it. Without a generation, no page is found.
+  redis.pcall('DEL', KEYS[1])
+  return begun
+end
 redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
 return 1

@@ -1,6 +1,7 @@
 -- KEYS: the generation, the mark of freshness. ARGV: milliseconds that the mark lives, what pages begin
 -- with, the page, the generation that is known already. Pages are of the slot that both keys are of.
-local generation = redis.pcall('GET', KEYS[1])
+-- As GET, but that it counts as a write: a replica, which may have missed one, refuses it.
+local generation = redis.pcall('GETEX', KEYS[1])
 if type(generation) ~= 'string' or not string.find(generation, '^%d+$')
     or tonumber(generation) >= 9000000000000000 then
   -- It was never there, or is lost: begin a new one. When the last write was, nobody knows.

@@ -8,5 +8,10 @@ if type(held) == 'string' then
     return 0
   end
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+local kept = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if kept.err then
+  -- There is no room for it, and what is held is older.
+  redis.pcall('DEL', KEYS[1])
+  return kept
+end
 return 1

@@ -1,0 +1,193 @@
+//! Requests of the load, each to a process of a function that has time, as Lambda hands them out.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use shared::model::Timestamp;
+
+use super::samples::{Kind, Sample, Samples};
+use super::truth::TOTAL;
+use crate::events;
+use crate::function::Function;
+
+/// The project of all tasks.
+pub const PROJECT: &str = "faults";
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its body; null if it has none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// Whether it may be another if asked again.
+    pub fn is_trouble(&self) -> bool {
+        self.status >= 500
+    }
+}
+
+/// A request of the API. `key` is its `Idempotency-Key`.
+pub fn request(
+    method: &str,
+    path: &str,
+    query: &str,
+    body: Option<&Value>,
+    key: Option<&str>,
+) -> Vec<u8> {
+    let body = body.map(Value::to_string);
+    let event = events::request(method, path, query, body.as_deref());
+    let Some(key) = key else {
+        return event;
+    };
+    let mut event: Value = serde_json::from_slice(&event).unwrap_or_default();
+    event["headers"]["idempotency-key"] = json!(key);
+    event.to_string().into_bytes()
+}
+
+/// What a subscription pushes of an agent that has come so far.
+pub fn push(task_id: &str, current: u64) -> io::Result<Vec<u8>> {
+    let now = Timestamp::now();
+    let line = json!({
+        "timestamp": now.to_string(),
+        "task_id": task_id,
+        "message": current.to_string(),
+        "progress": {"current": current, "total": TOTAL},
+        "status": "running",
+        "project_id": PROJECT,
+    });
+    let data = json!({
+        "messageType": "DATA_MESSAGE",
+        "owner": "123456789012",
+        "logGroup": "/miyabi/agents",
+        "logStream": format!("stream-{task_id}"),
+        "subscriptionFilters": ["miyabi-progress"],
+        "logEvents": [{
+            "id": format!("{task_id}-{current}"),
+            "timestamp": now.as_millis(),
+            "message": line.to_string(),
+        }],
+    });
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(data.to_string().as_bytes())?;
+    let data = STANDARD.encode(gzip.finish()?);
+    Ok(json!({"awslogs": {"data": data}}).to_string().into_bytes())
+}
+
+/// Hands an event to one of the API's processes: the next one after `turn` that has time.
+///
+/// # Errors
+///
+/// That the process is lost, or does not speak as Lambda's functions do.
+pub fn ask(
+    apis: &[Mutex<Function>],
+    turn: &mut usize,
+    kind: Kind,
+    event: &[u8],
+    samples: &Samples,
+) -> io::Result<Answer> {
+    let (process, mut function) = free(apis, turn);
+    let started = Instant::now();
+    let invocation = function.attempt(event)?;
+    drop(function);
+    let answer: Value = serde_json::from_slice(&invocation.answer)?;
+    let status = answer["statusCode"].as_u64();
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    let status = status.unwrap_or(500);
+    let timing = answer["headers"]["server-timing"].as_str();
+    let wait = |part| timing.and_then(|timing| wait_for(timing, part));
+    samples.note(Sample {
+        kind,
+        process,
+        started,
+        took: invocation.took,
+        status,
+        has_retry_after: !answer["headers"]["retry-after"].is_null(),
+        cache: wait("cache"),
+        store: wait("store"),
+        cache_errors: 0,
+    });
+    let body = answer["body"].as_str().unwrap_or_default();
+    Ok(Answer {
+        status,
+        body: serde_json::from_str(body).unwrap_or_default(),
+    })
+}
+
+/// Hands an event to the collector; whether it did all of it.
+///
+/// # Errors
+///
+/// That the process is lost.
+pub fn collect(
+    collector: &Mutex<Function>,
+    process: usize,
+    event: &[u8],
+    samples: &Samples,
+) -> io::Result<bool> {
+    let mut function = collector.lock().unwrap_or_else(PoisonError::into_inner);
+    let started = Instant::now();
+    let invocation = function.attempt(event)?;
+    let summary: Value = serde_json::from_slice(&invocation.answer)?;
+    let group = &summary["groups"][0];
+    let is_done = !invocation.is_error && group["complete"] == true && group["tasks_refused"] == 0;
+    samples.note(Sample {
+        kind: Kind::Push,
+        process,
+        started,
+        took: invocation.took,
+        status: if is_done { 200 } else { 500 },
+        has_retry_after: false,
+        cache: None,
+        store: None,
+        cache_errors: group["cache_errors"].as_u64().unwrap_or_default(),
+    });
+    Ok(is_done)
+}
+
+/// The next process that has time; if none has, the next one as soon as it has.
+fn free<'a>(apis: &'a [Mutex<Function>], turn: &mut usize) -> (usize, MutexGuard<'a, Function>) {
+    *turn += 1;
+    for number in 0..apis.len() {
+        let process = (*turn + number) % apis.len();
+        if let Ok(function) = apis[process].try_lock() {
+            return (process, function);
+        }
+    }
+    let process = *turn % apis.len();
+    let function = apis[process].lock();
+    (process, function.unwrap_or_else(PoisonError::into_inner))
+}
+
+/// How long a `Server-Timing` says that a request has waited for a part.
+fn wait_for(timing: &str, part: &str) -> Option<Duration> {
+    let entry = timing
+        .split(", ")
+        .find_map(|entry| entry.strip_prefix(part))?;
+    let millis: f64 = entry.strip_prefix(";dur=")?.parse().ok()?;
+    Duration::try_from_secs_f64(millis / 1000.0).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_read_by_part() {
+        let timing = "cache;dur=50.25, store;dur=3.00";
+        assert_eq!(
+            wait_for(timing, "cache"),
+            Some(Duration::from_micros(50_250))
+        );
+        assert_eq!(wait_for(timing, "store"), Some(Duration::from_millis(3)));
+        assert_eq!(wait_for("store;dur=3.00", "cache"), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! Putting what was measured into a page.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+const BEGIN: &str = "<!-- measured -->\n";
+const END: &str = "<!-- end of measured -->\n";
+
+/// Replaces what was measured before in a file, which stands between two lines.
+///
+/// # Errors
+///
+/// That the file has no such lines, or can't be written.
+pub fn insert(file: &Path, text: &str) -> io::Result<()> {
+    let present = fs::read_to_string(file)?;
+    let parts = present
+        .split_once(BEGIN)
+        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) =
+        parts.ok_or_else(|| io::Error::other("the file has no lines for the tables"))?;
+    fs::write(file, format!("{before}{BEGIN}\n{text}\n{END}{after}"))
+}
+
+/// On what machine this is, and when.
+///
+/// # Errors
+///
+/// That the system does not say (it is Linux that does).
+pub fn machine() -> io::Result<String> {
+    let info = fs::read_to_string("/proc/cpuinfo")?;
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("unknown processor", |line| {
+        line.trim_start_matches([' ', '\t', ':'])
+    });
+    let cores = std::thread::available_parallelism()?;
+    let now = shared::model::Timestamp::now().to_string();
+    let date = now.get(..10).unwrap_or(&now);
+    Ok(format!(
+        "Measured on {date}, {} {}, {cores} cores, {model}.\n",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    ))
+}
