@@ -44,6 +44,7 @@ mod tests {
             let good = match asked {
                 "INDEX_SHARDS" | "STALE_AFTER_SECONDS" => "1",
                 "REDIS_TLS" => "false",
+                "REDIS_CA_CERT" => "",
                 _ => "name",
             };
             Some(if asked == name { value } else { good }.to_owned())
@@ -61,6 +62,7 @@ mod tests {
             ("STALE_AFTER_SECONDS", "soon"),
             ("REDIS_TLS", "perhaps"),
             ("REDIS_ENDPOINT", "redis://:x"),
+            ("REDIS_CA_CERT", "/no/such/file"),
         ] {
             let refused = refused(name, value).await;
             assert!(refused.starts_with(name), "{name}: {refused}");

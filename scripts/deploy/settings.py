@@ -6,8 +6,9 @@ import sys
 import transform
 from iam import FUNCTIONS, ROOT
 
-# Set by Lambda (LoggingConfig), or said by what is set: the endpoint of the cache is a rediss:// URL.
-NOT_OURS = {"AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS"}
+# Set by Lambda (LoggingConfig), or right as they are: ElastiCache's endpoint is a rediss:// URL, with a certificate of a
+# public authority, and knows us by the default user.
+NOT_OURS = {"AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS", "REDIS_CA_CERT", "REDIS_USERNAME"}
 # For tests, and nothing to set on AWS.
 OF_TESTS = {"FAULT_POINTS"}
 # What `shared` reads for the other function alone.

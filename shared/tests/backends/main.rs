@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;
+mod certificates;
 mod dynamodb_items;
 mod reading;
 mod redis_faults;
 mod redis_server;
+mod redis_tls;
 mod schedules;
 mod stores;
 mod template;

@@ -32,19 +32,22 @@ impl Drop for RedisServer {
 
 impl RedisServer {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        Self::start_on(port).await
+        Self::start_on(free_port()).await
     }
 
     pub(crate) async fn start_on(port: u16) -> Self {
+        Self::start_with(port, &[]).await
+    }
+
+    /// One with further `arguments`.
+    pub(crate) async fn start_with(port: u16, arguments: &[String]) -> Self {
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn();
-        let child = child.unwrap_or_else(|error| {
+        let mut child = child.unwrap_or_else(|error| {
             panic!(
                 "these tests run on a real Redis, and `redis-server` can't be started: {error}\n\
                  install it (`apt-get install redis-server`, `brew install redis`, or the package of \
@@ -56,6 +59,9 @@ impl RedisServer {
             let mut ticks = interval(Duration::from_millis(10));
             loop {
                 ticks.tick().await;
+                if let Some(status) = child.try_wait().unwrap() {
+                    panic!("redis-server ended at once ({status}): was it built with TLS?");
+                }
                 if let Ok(connection) = client.get_multiplexed_async_connection().await {
                     return connection;
                 }
@@ -74,11 +80,7 @@ impl RedisServer {
     }
 
     pub(crate) fn config(&self) -> CacheConfig {
-        CacheConfig {
-            endpoint: format!("127.0.0.1:{}", self.port),
-            auth_token: None,
-            tls: false,
-        }
+        CacheConfig::at(format!("127.0.0.1:{}", self.port))
     }
 
     /// Runs a command, whose words are `command`.
@@ -89,6 +91,12 @@ impl RedisServer {
         command.arg(arguments);
         command.query_async(&mut admin).await.unwrap()
     }
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Waits until the cache answers.
