@@ -43,7 +43,7 @@ mod tests {
         let lookup = |asked: &str| {
             let good = match asked {
                 "INDEX_SHARDS" | "STALE_AFTER_SECONDS" => "1",
-                "REDIS_TLS" => "false",
+                "REDIS_TLS" | "REDIS_CLUSTER" => "false",
                 "REDIS_CA_CERT" => "",
                 _ => "name",
             };
@@ -61,6 +61,7 @@ mod tests {
             ("INDEX_SHARDS", "0"),
             ("STALE_AFTER_SECONDS", "soon"),
             ("REDIS_TLS", "perhaps"),
+            ("REDIS_CLUSTER", "perhaps"),
             ("REDIS_ENDPOINT", "redis://:x"),
             ("REDIS_CA_CERT", "/no/such/file"),
         ] {

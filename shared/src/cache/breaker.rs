@@ -33,6 +33,11 @@ impl Breaker {
         }
     }
 
+    /// Whether calls are not made, but for trials.
+    pub(super) fn is_open(&self) -> bool {
+        self.retry_at.is_some()
+    }
+
     /// Notes that a call was answered. Whether this closed the breaker.
     pub(super) fn succeeded(&mut self) -> bool {
         self.failures = 0;

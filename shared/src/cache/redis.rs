@@ -11,18 +11,24 @@
 //! script may only touch one. What is found under one of our keys and is not a string is a miss, and
 //! replaced.
 
+mod cluster;
 mod connect;
+mod endpoint;
+mod link;
+mod script;
 
 use std::future::Future;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::aio::ConnectionManager;
-use redis::{Client, ErrorKind, RedisError, RedisResult, Script, cmd};
+use redis::{ErrorKind, RedisError, RedisResult, cmd};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use self::connect::{Connection, Connector};
+use self::link::Link;
+use self::script::Script;
 use super::breaker::Breaker;
 use super::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
 use crate::config::{CacheConfig, ConfigError};
@@ -55,8 +61,7 @@ struct LeftAlone;
 
 /// A cache that a Redis holds. It need not be up: calls fail until it is.
 pub struct RedisTaskCache {
-    client: Client,
-    connection: Mutex<ConnectionManager>,
+    link: Link,
     breaker: Mutex<Breaker>,
 }
 
@@ -81,21 +86,15 @@ impl RedisTaskCache {
     ///
     /// Outside of a Tokio runtime.
     pub fn new(config: &CacheConfig) -> Result<Self, ConfigError> {
-        let client = connect::client(config)?;
-        let connection = connect::connection(&client).map_err(|_| ConfigError::Invalid {
+        let connector = Connector::new(config)?;
+        let link = Link::new(connector).map_err(|_| ConfigError::Invalid {
             name: "REDIS_ENDPOINT",
             expected: "an endpoint that can be connected to",
         })?;
         Ok(Self {
-            client,
-            connection: Mutex::new(connection),
+            link,
             breaker: Mutex::default(),
         })
-    }
-
-    fn connection(&self) -> MutexGuard<'_, ConnectionManager> {
-        let connection = self.connection.lock();
-        connection.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -107,7 +106,7 @@ impl RedisTaskCache {
     async fn call<T, F>(
         &self,
         operation: &'static str,
-        ask: impl Fn(ConnectionManager) -> F + Send + Sync,
+        ask: impl Fn(Connection) -> F + Send + Sync,
     ) -> Result<T, CacheError>
     where
         T: Send,
@@ -117,7 +116,7 @@ impl RedisTaskCache {
         if !self.breaker().admits(Instant::now()) {
             return Err(failed(LeftAlone.into()));
         }
-        let connection = self.connection().clone();
+        let connection = self.link.connection();
         let attempts = async {
             match ask(connection.clone()).await {
                 Err(error) if error.is_connection_dropped() => ask(connection).await,
@@ -151,24 +150,28 @@ impl RedisTaskCache {
     }
 
     fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
-        if !self.breaker().failed(Instant::now()) {
-            return;
+        let (opened, is_open) = {
+            let mut breaker = self.breaker();
+            (breaker.failed(Instant::now()), breaker.is_open())
+        };
+        if opened {
+            let error = crate::error::error_chain(error);
+            warn!(error, "the cache does not answer: going on without it");
         }
-        let error = crate::error::error_chain(error);
-        warn!(error, "the cache does not answer: going on without it");
-        // A connection that died without a word would never be given up by itself.
-        if let Ok(connection) = connect::connection(&self.client) {
-            *self.connection() = connection;
+        if is_open {
+            self.link.replace();
         }
     }
 }
 
 /// Whether Redis is there, and only will not or can't do what it was asked.
 fn is_answer(error: &RedisError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType
-    )
+    match error.kind() {
+        // A cluster says these of keys whose node is lost, until its replica has taken over.
+        ErrorKind::Server(_) if error.is_cluster_error() => false,
+        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType => true,
+        _ => false,
+    }
 }
 
 fn task_key(task_id: &TaskId) -> String {
@@ -195,7 +198,7 @@ fn jittered_millis(ttl: Duration) -> u64 {
 impl TaskCache for RedisTaskCache {
     async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
         let key = task_key(task_id);
-        let get = |mut connection: ConnectionManager| {
+        let get = |mut connection: Connection| {
             let key = &key;
             async move {
                 let held = cmd("GET").arg(key).query_async(&mut connection).await;
@@ -218,7 +221,7 @@ impl TaskCache for RedisTaskCache {
         let mut invocation = PUT_TASK.key(task_key(task_id));
         invocation.arg(revision.0).arg(bytes);
         invocation.arg(jittered_millis(ttl));
-        let put = |mut connection: ConnectionManager| {
+        let put = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -235,7 +238,7 @@ impl TaskCache for RedisTaskCache {
         let mut invocation = RENEW_TASK.key(task_key(task_id));
         invocation.arg(revision.0).arg(bytes);
         invocation.arg(jittered_millis(ttl));
-        let renew = |mut connection: ConnectionManager| {
+        let renew = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -244,7 +247,7 @@ impl TaskCache for RedisTaskCache {
 
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
         let key = task_key(task_id);
-        let remove = |mut connection: ConnectionManager| {
+        let remove = |mut connection: Connection| {
             let key = &key;
             async move { cmd("DEL").arg(key).query_async(&mut connection).await }
         };
@@ -254,7 +257,7 @@ impl TaskCache for RedisTaskCache {
     async fn bump_generation(&self) -> Result<(), CacheError> {
         let mut invocation = BUMP_GENERATION.key(GENERATION_KEY);
         invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
-        let bump = |mut connection: ConnectionManager| {
+        let bump = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -266,7 +269,7 @@ impl TaskCache for RedisTaskCache {
         invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
         invocation.arg(PAGE_PREFIX).arg(key);
         invocation.arg(known.map_or_else(String::new, |known| known.to_string()));
-        let fetch = |mut connection: ConnectionManager| {
+        let fetch = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -283,7 +286,7 @@ impl TaskCache for RedisTaskCache {
         invocation.key(FRESH_KEY).arg(bytes);
         invocation.arg(jittered_millis(PAGE_TTL));
         invocation.arg(jittered_millis(FRESH_PAGE_TTL));
-        let put = |mut connection: ConnectionManager| {
+        let put = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -291,7 +294,7 @@ impl TaskCache for RedisTaskCache {
     }
 
     async fn ping(&self) -> Result<(), CacheError> {
-        let ping = |mut connection: ConnectionManager| async move {
+        let ping = |mut connection: Connection| async move {
             cmd("PING").query_async(&mut connection).await
         };
         self.call("a ping", ping).await

@@ -5,8 +5,8 @@ use super::{ConfigError, Secret, Settings, read_text};
 /// The cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// `REDIS_ENDPOINT`: `host`, `host:port`, or a `redis://` or `rediss://` URL. It is not printed, as a URL
-    /// may have a password.
+    /// `REDIS_ENDPOINT`: `host`, `host:port`, or a `redis://` or `rediss://` URL; of a cluster, one or more of
+    /// these, with commas between. It is not printed, as a URL may have a password.
     pub endpoint: Secret,
     /// `REDIS_USERNAME`: the user of Redis' access control lists that the password is of, Redis' `default`
     /// where it is not set.
@@ -18,6 +18,9 @@ pub struct CacheConfig {
     /// `REDIS_CA_CERT`, as PEM (or the path of a file of it, which is read then): the certificates of those who
     /// may have signed the endpoint's. The public authorities where it is not set.
     pub ca_cert: Option<String>,
+    /// `REDIS_CLUSTER` (`true` or `false`, default `false`): the endpoint is a node of a cluster, or stands for
+    /// all of them, and the others are asked for there.
+    pub cluster: bool,
 }
 
 impl CacheConfig {
@@ -29,6 +32,7 @@ impl CacheConfig {
             auth_token: None,
             tls: false,
             ca_cert: None,
+            cluster: false,
         }
     }
 
@@ -44,6 +48,7 @@ impl CacheConfig {
             auth_token: settings.optional("REDIS_AUTH_TOKEN").map(Secret::from),
             tls: settings.flag("REDIS_TLS")?,
             ca_cert: ca_cert.transpose()?,
+            cluster: settings.flag("REDIS_CLUSTER")?,
         }))
     }
 }
@@ -100,6 +105,7 @@ mod tests {
     fn a_setting_that_makes_no_sense_is_named_and_not_shown() {
         for (name, value) in [
             ("REDIS_TLS", "perhaps"),
+            ("REDIS_CLUSTER", "perhaps"),
             ("REDIS_CA_CERT", "/no/such/file"),
             ("REDIS_CA_CERT", "/"),
             ("REDIS_CA_CERT", "hunter2"),

@@ -6,6 +6,8 @@ mod caches;
 mod certificates;
 mod dynamodb_items;
 mod reading;
+mod redis_cluster;
+mod redis_cluster_servers;
 mod redis_faults;
 mod redis_server;
 mod redis_tls;

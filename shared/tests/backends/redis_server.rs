@@ -11,15 +11,18 @@ use redis::{Client, FromRedisValue};
 use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::config::CacheConfig;
+use tempfile::TempDir;
 use tokio::time::{interval, timeout};
 
 /// How long a Redis may take to start or to be found again, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A Redis that ends when it is dropped.
 pub(crate) struct RedisServer {
     child: Child,
     pub(crate) port: u16,
+    /// Where it keeps what it must.
+    _directory: TempDir,
     admin: MultiplexedConnection,
 }
 
@@ -41,7 +44,9 @@ impl RedisServer {
 
     /// One with further `arguments`.
     pub(crate) async fn start_with(port: u16, arguments: &[String]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let child = Command::new("redis-server")
+            .current_dir(directory.path())
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
             .args(arguments)
@@ -68,7 +73,12 @@ impl RedisServer {
             }
         };
         let admin = timeout(PATIENCE, connected).await.unwrap();
-        Self { child, port, admin }
+        Self {
+            child,
+            port,
+            _directory: directory,
+            admin,
+        }
     }
 
     /// A Redis, and a cache that is connected to it.
@@ -81,6 +91,13 @@ impl RedisServer {
 
     pub(crate) fn config(&self) -> CacheConfig {
         CacheConfig::at(format!("127.0.0.1:{}", self.port))
+    }
+
+    /// Stops it where it is: it takes connections and answers nothing until it is let go on.
+    pub(crate) fn hang(&self) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-STOP", &pid]).status();
+        assert!(status.unwrap().success());
     }
 
     /// Runs a command, whose words are `command`.
