@@ -79,8 +79,7 @@ impl RedisTaskCache {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if `REDIS_ENDPOINT` is no host and no URL of Redis. That nobody answers
-    /// there is no error.
+    /// A setting that makes no sense. That nobody answers there is no error.
     ///
     /// # Panics
     ///
