@@ -47,7 +47,8 @@ mod tests {
         let lookup = |asked: &str| {
             let good = match asked {
                 "INDEX_SHARDS" | "STALE_AFTER_SECONDS" => "1",
-                "REDIS_TLS" => "false",
+                "REDIS_TLS" | "REDIS_CLUSTER" => "false",
+                "REDIS_CA_CERT" => "",
                 _ => "name",
             };
             Some(if asked == name { value } else { good }.to_owned())
@@ -64,7 +65,9 @@ mod tests {
             ("INDEX_SHARDS", "0"),
             ("STALE_AFTER_SECONDS", "soon"),
             ("REDIS_TLS", "perhaps"),
+            ("REDIS_CLUSTER", "perhaps"),
             ("REDIS_ENDPOINT", "redis://:x"),
+            ("REDIS_CA_CERT", "/no/such/file"),
         ] {
             let refused = refused(name, value).await;
             assert!(refused.starts_with(name), "{name}: {refused}");

@@ -45,11 +45,7 @@ impl LocalCache {
             Ok(redis) => redis,
             Err(error) => return Ok(Self::Absent(error)),
         };
-        let config = CacheConfig {
-            endpoint: redis.address.to_string(),
-            auth_token: None,
-            tls: false,
-        };
+        let config = CacheConfig::at(redis.address.to_string());
         let cache = Arc::new(CautiousTaskCache::new(RedisTaskCache::new(&config)?));
         Ok(Self::Started(cache, Box::new(redis)))
     }

@@ -1,8 +1,14 @@
 //! Settings, read once at cold start. Each field's doc names its variable and its default.
 
+mod cache;
+mod file;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+pub use cache::CacheConfig;
+pub use file::read_text;
 
 /// A setting that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +71,18 @@ impl<'a> Settings<'a> {
         self.optional(name).ok_or(ConfigError::Missing { name })
     }
 
+    /// `true` or `false`, or `false` where it is not set.
+    pub fn flag(&self, name: &'static str) -> Result<bool, ConfigError> {
+        match self.optional(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ConfigError::Invalid {
+                name,
+                expected: "true or false",
+            }),
+        }
+    }
+
     /// A number from `least` to `most`, or `default` where it is not set.
     pub fn number<T: FromStr + PartialOrd>(
         &self,
@@ -110,42 +128,6 @@ impl StoreConfig {
     }
 }
 
-/// The cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheConfig {
-    /// `REDIS_ENDPOINT`: `host`, `host:port`, or a `redis://` or `rediss://` URL.
-    pub endpoint: String,
-    /// `REDIS_AUTH_TOKEN`: the password, where the endpoint wants one.
-    pub auth_token: Option<Secret>,
-    /// `REDIS_TLS` (`true` or `false`, default `false`): TLS for an endpoint that is not a URL.
-    pub tls: bool,
-}
-
-impl CacheConfig {
-    /// Reads the settings of the cache; `None` without `REDIS_ENDPOINT`: there is no cache.
-    pub fn from_settings(settings: &Settings<'_>) -> Result<Option<Self>, ConfigError> {
-        let Some(endpoint) = settings.optional("REDIS_ENDPOINT") else {
-            return Ok(None);
-        };
-        let tls = match settings.optional("REDIS_TLS").as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                return Err(ConfigError::Invalid {
-                    name: "REDIS_TLS",
-                    expected: "true or false",
-                });
-            }
-        };
-        let auth_token = settings.optional("REDIS_AUTH_TOKEN").map(Secret::from);
-        Ok(Some(Self {
-            endpoint,
-            auth_token,
-            tls,
-        }))
-    }
-}
-
 /// `STALE_AFTER_SECONDS` (1 to 604,800, default 900): after how long a silence a running task is stale.
 pub fn stale_after(settings: &Settings<'_>) -> Result<Duration, ConfigError> {
     let expected = "a number of seconds from 1 to 604800";
@@ -172,13 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_printed() {
-        let config = CacheConfig {
-            endpoint: "cache".to_owned(),
-            auth_token: Some(Secret::from("hunter2".to_owned())),
-            tls: true,
+    fn a_flag_is_true_or_false_and_else_false() {
+        let flag = |value: &'static str| {
+            let lookup = move |_: &str| Some(value.to_owned());
+            Settings::new(&lookup).flag("FLAG")
         };
-        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!(flag("true"), Ok(true));
+        assert_eq!((flag("false"), flag("")), (Ok(false), Ok(false)));
+        for bad in ["True", "1", "yes", " true"] {
+            let error = flag(bad).unwrap_err().to_string();
+            assert_eq!(error, "FLAG must be true or false");
+        }
     }
 
     #[test]

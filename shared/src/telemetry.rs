@@ -1,7 +1,7 @@
 //! Logs: JSON where Lambda asks for it, text elsewhere.
 
-use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -24,8 +24,8 @@ where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let filter = filter.and_then(|filter| filter.parse().ok());
-    let filter =
-        without_spans(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)));
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let filter = without_events(without_spans(filter));
     let logs = tracing_subscriber::fmt::layer().with_writer(writer);
     let logs = if json {
         logs.json()
@@ -46,6 +46,16 @@ fn without_spans(filter: Targets) -> Targets {
         return filter;
     }
     filter.with_target("lambda_runtime", LevelFilter::WARN)
+}
+
+/// `filter` without the lines in which the Lambda runtime writes each event down as it came, with the tokens and cookies
+/// that are in it: not even who asks for all has these.
+fn without_events(filter: Targets) -> Targets {
+    const EVENTS: &str = "lambda_runtime::layers::api_response";
+    if filter.would_enable(EVENTS, &Level::TRACE) {
+        return filter.with_target(EVENTS, LevelFilter::DEBUG);
+    }
+    filter
 }
 
 #[cfg(test)]
@@ -91,5 +101,22 @@ mod tests {
                 assert_eq!(line["log_group"], hostile);
             }
         }
+    }
+
+    #[test]
+    fn events_are_never_written_down() {
+        const EVENTS: &str = "lambda_runtime::layers::api_response";
+        for filter in [
+            "trace",
+            "lambda_runtime=trace",
+            "info,lambda_runtime::layers::api_response=trace",
+            "info,lambda_runtime::layers=trace",
+        ] {
+            let filter = without_events(filter.parse().unwrap());
+            assert!(!filter.would_enable(EVENTS, &Level::TRACE), "{filter}");
+            assert!(filter.would_enable(EVENTS, &Level::DEBUG), "{filter}");
+        }
+        let filter = without_events("warn".parse().unwrap());
+        assert!(!filter.would_enable(EVENTS, &Level::INFO), "{filter}");
     }
 }

@@ -1,9 +1,8 @@
 //! The settings of who may come in.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
-use shared::config::{ConfigError, Secret, Settings};
+use shared::config::{self, ConfigError, Secret, Settings};
 use shared::error::Source;
 
 use crate::auth::claims::ClaimRules;
@@ -17,8 +16,6 @@ const JWKS: &str = "AUTH_JWKS";
 
 /// RFC 7518, section 3.2: a secret has at least as many bits as the hash.
 const MIN_SECRET_BYTES: usize = 32;
-/// The largest file of keys that is read.
-const MAX_FILE_BYTES: u64 = 256 * 1024;
 
 /// A setting of who may come in that can't be used. No value is shown: it may be a secret, or a secret that was
 /// put in the wrong place.
@@ -68,11 +65,7 @@ impl AuthConfig {
             Some("none") => return Ok(None),
             Some(_) => return Err(invalid("AUTH_MODE", "jwt or none").into()),
         }
-        let gateway_claims = match settings.optional("AUTH_GATEWAY_CLAIMS").as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(invalid("AUTH_GATEWAY_CLAIMS", "true or false").into()),
-        };
+        let gateway_claims = settings.flag("AUTH_GATEWAY_CLAIMS")?;
         let audiences = settings.optional("AUTH_AUDIENCE").unwrap_or_default();
         let audiences = audiences.split(',').map(str::trim);
         let audiences = audiences.filter(|audience| !audience.is_empty());
@@ -144,15 +137,7 @@ fn unusable(name: &'static str, source: impl Into<Source>) -> AuthConfigError {
 
 /// The text of a file that a setting names.
 fn read(name: &'static str, path: &str) -> Result<String, AuthConfigError> {
-    let text = File::open(path).and_then(|file| {
-        let mut text = String::new();
-        let length = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-        if length as u64 > MAX_FILE_BYTES {
-            return Err(io::Error::other("the file is larger than 256 KiB"));
-        }
-        Ok(text)
-    });
-    text.map_err(|source| unusable(name, FileError { source }))
+    config::read_text(path).map_err(|source| unusable(name, FileError { source }))
 }
 
 /// A value that is neither the keys themselves nor the path of a file of them.

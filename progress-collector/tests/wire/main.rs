@@ -16,11 +16,14 @@ mod moto;
 mod notified;
 mod parts;
 mod reading;
+#[path = "../../../api-lambda/tests/binary/recorded.rs"]
+mod recorded;
 #[path = "../../../shared/tests/backends/redis_server.rs"]
 #[expect(dead_code, reason = "made for the tests of the cache")]
 mod redis_server;
 mod runtime_api;
 mod scripted;
+mod secrets;
 mod sockets;
 #[path = "../collect/stream.rs"]
 mod stream;

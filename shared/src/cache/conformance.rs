@@ -19,10 +19,19 @@ const TTL: Duration = Duration::from_secs(3600);
 
 /// Makes a test of each check. `$make` is an async function that gives an empty cache, as
 /// `Arc<dyn TaskCache>`, and whatever must live as long as it does.
+///
+/// Where that is costly, `in_turn $make` makes one test of all: what `$make` gives then is asked before each
+/// check for its cache, by an async method `emptied`.
 #[macro_export]
 macro_rules! cache_conformance {
     ($make:path) => {
-        $crate::cache_conformance! { @checks $make:
+        $crate::cache_conformance! { @all tests $make }
+    };
+    (in_turn $make:path) => {
+        $crate::cache_conformance! { @all in_turn $make }
+    };
+    (@all $way:ident $make:path) => {
+        $crate::cache_conformance! { @$way $make:
             what_was_not_kept_is_a_miss,
             a_task_is_found_as_it_was_kept_until_it_is_removed,
             a_lower_revision_never_replaces_a_higher_one,
@@ -35,7 +44,7 @@ macro_rules! cache_conformance {
             a_cache_answers_a_ping,
         }
     };
-    (@checks $make:path: $($check:ident,)+) => {
+    (@tests $make:path: $($check:ident,)+) => {
         $(
             #[tokio::test]
             async fn $check() {
@@ -43,6 +52,15 @@ macro_rules! cache_conformance {
                 $crate::cache::conformance::$check(cache).await;
             }
         )+
+    };
+    (@in_turn $make:path: $($check:ident,)+) => {
+        #[tokio::test]
+        async fn every_check_in_turn() {
+            let caches = $make().await;
+            $(
+                $crate::cache::conformance::$check(caches.emptied().await).await;
+            )+
+        }
     };
 }
 

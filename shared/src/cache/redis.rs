@@ -11,18 +11,24 @@
 //! script may only touch one. What is found under one of our keys and is not a string is a miss, and
 //! replaced.
 
+mod cluster;
 mod connect;
+mod endpoint;
+mod link;
+mod script;
 
 use std::future::Future;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::aio::ConnectionManager;
-use redis::{Client, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, cmd};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, cmd};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use self::connect::{Connection, Connector};
+use self::link::Link;
+use self::script::Script;
 use super::breaker::Breaker;
 use super::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
 use crate::config::{CacheConfig, ConfigError};
@@ -55,8 +61,7 @@ struct LeftAlone;
 
 /// A cache that a Redis holds. It need not be up: calls fail until it is.
 pub struct RedisTaskCache {
-    client: Client,
-    connection: Mutex<ConnectionManager>,
+    link: Link,
     breaker: Mutex<Breaker>,
 }
 
@@ -74,28 +79,21 @@ impl RedisTaskCache {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if `REDIS_ENDPOINT` is no host and no URL of Redis. That nobody answers
-    /// there is no error.
+    /// A setting that makes no sense. That nobody answers there is no error.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime.
     pub fn new(config: &CacheConfig) -> Result<Self, ConfigError> {
-        let client = connect::client(config)?;
-        let connection = connect::connection(&client).map_err(|_| ConfigError::Invalid {
+        let connector = Connector::new(config)?;
+        let link = Link::new(connector).map_err(|_| ConfigError::Invalid {
             name: "REDIS_ENDPOINT",
             expected: "an endpoint that can be connected to",
         })?;
         Ok(Self {
-            client,
-            connection: Mutex::new(connection),
+            link,
             breaker: Mutex::default(),
         })
-    }
-
-    fn connection(&self) -> MutexGuard<'_, ConnectionManager> {
-        let connection = self.connection.lock();
-        connection.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -107,7 +105,7 @@ impl RedisTaskCache {
     async fn call<T, F>(
         &self,
         operation: &'static str,
-        ask: impl Fn(ConnectionManager) -> F + Send + Sync,
+        ask: impl Fn(Connection) -> F + Send + Sync,
     ) -> Result<T, CacheError>
     where
         T: Send,
@@ -117,7 +115,7 @@ impl RedisTaskCache {
         if !self.breaker().admits(Instant::now()) {
             return Err(failed(LeftAlone.into()));
         }
-        let connection = self.connection().clone();
+        let connection = self.link.connection();
         let attempts = async {
             match ask(connection.clone()).await {
                 Err(error) if error.is_connection_dropped() => ask(connection).await,
@@ -161,8 +159,8 @@ impl RedisTaskCache {
         }
         // A connection that died without a word, or waits for the rest of some rubbish, would never be given up by
         // itself; nor would the one that replaced it, if it was made too early.
-        if is_open && let Ok(connection) = connect::connection(&self.client) {
-            *self.connection() = connection;
+        if is_open {
+            self.link.replace();
         }
     }
 }
@@ -172,6 +170,8 @@ fn is_answer(error: &RedisError) -> bool {
     match error.kind() {
         // Another has its place, or will: a new connection may lead there.
         ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => false,
+        // A cluster says these of keys whose node is lost, until its replica has taken over.
+        ErrorKind::Server(_) if error.is_cluster_error() => false,
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType => true,
         _ => false,
     }
@@ -201,7 +201,7 @@ fn jittered_millis(ttl: Duration) -> u64 {
 impl TaskCache for RedisTaskCache {
     async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
         let key = task_key(task_id);
-        let get = |mut connection: ConnectionManager| {
+        let get = |mut connection: Connection| {
             let key = &key;
             async move {
                 // As GET, but that it counts as a write: a replica, which may have missed writes, refuses it.
@@ -225,7 +225,7 @@ impl TaskCache for RedisTaskCache {
         let mut invocation = PUT_TASK.key(task_key(task_id));
         invocation.arg(revision.0).arg(bytes);
         invocation.arg(jittered_millis(ttl));
-        let put = |mut connection: ConnectionManager| {
+        let put = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -242,7 +242,7 @@ impl TaskCache for RedisTaskCache {
         let mut invocation = RENEW_TASK.key(task_key(task_id));
         invocation.arg(revision.0).arg(bytes);
         invocation.arg(jittered_millis(ttl));
-        let renew = |mut connection: ConnectionManager| {
+        let renew = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -251,7 +251,7 @@ impl TaskCache for RedisTaskCache {
 
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
         let key = task_key(task_id);
-        let remove = |mut connection: ConnectionManager| {
+        let remove = |mut connection: Connection| {
             let key = &key;
             async move { cmd("DEL").arg(key).query_async(&mut connection).await }
         };
@@ -261,7 +261,7 @@ impl TaskCache for RedisTaskCache {
     async fn bump_generation(&self) -> Result<(), CacheError> {
         let mut invocation = BUMP_GENERATION.key(GENERATION_KEY);
         invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
-        let bump = |mut connection: ConnectionManager| {
+        let bump = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -273,7 +273,7 @@ impl TaskCache for RedisTaskCache {
         invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
         invocation.arg(PAGE_PREFIX).arg(key);
         invocation.arg(known.map_or_else(String::new, |known| known.to_string()));
-        let fetch = |mut connection: ConnectionManager| {
+        let fetch = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -290,7 +290,7 @@ impl TaskCache for RedisTaskCache {
         invocation.key(FRESH_KEY).arg(bytes);
         invocation.arg(jittered_millis(PAGE_TTL));
         invocation.arg(jittered_millis(FRESH_PAGE_TTL));
-        let put = |mut connection: ConnectionManager| {
+        let put = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
@@ -298,7 +298,7 @@ impl TaskCache for RedisTaskCache {
     }
 
     async fn ping(&self) -> Result<(), CacheError> {
-        let ping = |mut connection: ConnectionManager| async move {
+        let ping = |mut connection: Connection| async move {
             cmd("PING").query_async(&mut connection).await
         };
         self.call("a ping", ping).await

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use shared::cache::TaskCache;
 use shared::cache::memory::InMemoryTaskCache;
+use shared::cache::redis::RedisTaskCache;
+use shared::config::CacheConfig;
 
-use crate::redis_server::RedisServer;
+use crate::certificates::Authority;
+use crate::redis_cluster_servers::RedisCluster;
+use crate::redis_server::{RedisServer, until_up};
 
 async fn in_memory() -> (Arc<dyn TaskCache>, ()) {
     (Arc::new(InMemoryTaskCache::new()), ())
@@ -16,10 +20,52 @@ async fn in_redis() -> (Arc<dyn TaskCache>, RedisServer) {
     (Arc::new(cache), server)
 }
 
+/// A cluster, and a cache in it.
+struct InCluster {
+    cluster: RedisCluster,
+    cache: Arc<RedisTaskCache>,
+}
+
+impl InCluster {
+    async fn start(cluster: RedisCluster, config: &CacheConfig) -> Self {
+        let cache = Arc::new(RedisTaskCache::new(config).unwrap());
+        until_up(&cache).await;
+        Self { cluster, cache }
+    }
+
+    async fn emptied(&self) -> Arc<dyn TaskCache> {
+        for master in self.cluster.masters() {
+            master.run::<()>(&["FLUSHALL"]).await;
+        }
+        self.cache.clone()
+    }
+}
+
+async fn in_cluster() -> InCluster {
+    let cluster = RedisCluster::start().await;
+    let config = cluster.config();
+    InCluster::start(cluster, &config).await
+}
+
+/// As ElastiCache has it: over TLS, for a user that may do what template.yaml says.
+async fn in_cluster_over_tls() -> InCluster {
+    let cluster = RedisCluster::start_with_tls(&Authority::new()).await;
+    let config = cluster.config();
+    InCluster::start(cluster, &config).await
+}
+
 mod memory {
     shared::cache_conformance!(super::in_memory);
 }
 
 mod redis {
     shared::cache_conformance!(super::in_redis);
+}
+
+mod cluster {
+    shared::cache_conformance!(in_turn super::in_cluster);
+}
+
+mod cluster_over_tls {
+    shared::cache_conformance!(in_turn super::in_cluster_over_tls);
 }

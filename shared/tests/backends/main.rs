@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;
+mod certificates;
 mod dynamodb_items;
 mod reading;
+mod redis_cluster;
+mod redis_cluster_servers;
 mod redis_faults;
 mod redis_server;
+mod redis_tls;
 mod schedules;
 mod stores;
 mod template;

@@ -11,15 +11,18 @@ use redis::{Client, FromRedisValue};
 use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::config::CacheConfig;
+use tempfile::TempDir;
 use tokio::time::{interval, timeout};
 
 /// How long a Redis may take to start or to be found again, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A Redis that ends when it is dropped.
 pub(crate) struct RedisServer {
     child: Child,
     pub(crate) port: u16,
+    /// Where it keeps what it must.
+    _directory: TempDir,
     admin: MultiplexedConnection,
 }
 
@@ -32,19 +35,24 @@ impl Drop for RedisServer {
 
 impl RedisServer {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        Self::start_on(port).await
+        Self::start_on(free_port()).await
     }
 
     pub(crate) async fn start_on(port: u16) -> Self {
+        Self::start_with(port, &[]).await
+    }
+
+    /// One with further `arguments`.
+    pub(crate) async fn start_with(port: u16, arguments: &[String]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let child = Command::new("redis-server")
+            .current_dir(directory.path())
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn();
-        let child = child.unwrap_or_else(|error| {
+        let mut child = child.unwrap_or_else(|error| {
             panic!(
                 "these tests run on a real Redis, and `redis-server` can't be started: {error}\n\
                  install it (`apt-get install redis-server`, `brew install redis`, or the package of \
@@ -56,13 +64,21 @@ impl RedisServer {
             let mut ticks = interval(Duration::from_millis(10));
             loop {
                 ticks.tick().await;
+                if let Some(status) = child.try_wait().unwrap() {
+                    panic!("redis-server ended at once ({status}): was it built with TLS?");
+                }
                 if let Ok(connection) = client.get_multiplexed_async_connection().await {
                     return connection;
                 }
             }
         };
         let admin = timeout(PATIENCE, connected).await.unwrap();
-        Self { child, port, admin }
+        Self {
+            child,
+            port,
+            _directory: directory,
+            admin,
+        }
     }
 
     /// A Redis, and a cache that is connected to it.
@@ -74,11 +90,14 @@ impl RedisServer {
     }
 
     pub(crate) fn config(&self) -> CacheConfig {
-        CacheConfig {
-            endpoint: format!("127.0.0.1:{}", self.port),
-            auth_token: None,
-            tls: false,
-        }
+        CacheConfig::at(format!("127.0.0.1:{}", self.port))
+    }
+
+    /// Stops it where it is: it takes connections and answers nothing until it is let go on.
+    pub(crate) fn hang(&self) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-STOP", &pid]).status();
+        assert!(status.unwrap().success());
     }
 
     /// Runs a command, whose words are `command`.
@@ -89,6 +108,12 @@ impl RedisServer {
         command.arg(arguments);
         command.query_async(&mut admin).await.unwrap()
     }
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Waits until the cache answers.

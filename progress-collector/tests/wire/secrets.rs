@@ -1,0 +1,123 @@
+//! Nothing secret is written, whatever is logged and refused.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use serde_json::Value;
+use shared::store::embedded::EmbeddedDynamoDb;
+use tokio::net::TcpListener;
+
+use crate::recorded::Recorded;
+use crate::redis_server::RedisServer;
+use crate::runtime_api::{Answer, RuntimeApi};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_progress-collector");
+const REDIS_PASSWORD: &str = "the-password-of-redis";
+const URL_PASSWORD: &str = "the-password-in-the-url";
+const AWS_SECRET: &str = "the-secret-of-the-account";
+const AWS_SESSION: &str = "the-session-of-the-account";
+/// How long an answer may take, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn settings<'a>(runtime: &'a str, redis: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut settings = vec![
+        ("AWS_LAMBDA_RUNTIME_API", runtime),
+        ("AWS_LAMBDA_FUNCTION_NAME", "collector"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
+        ("AWS_SESSION_TOKEN", AWS_SESSION),
+        ("TASKS_TABLE_NAME", "tasks"),
+        ("PROJECTS_TABLE_NAME", "projects"),
+        ("CHECKPOINTS_TABLE_NAME", "checkpoints"),
+        ("CDK_LOG_GROUP_NAME", "/aws/cdk"),
+        ("INDEX_SHARDS", "3"),
+        ("RUST_LOG", "trace"),
+    ];
+    settings.extend(redis);
+    settings
+}
+
+fn assert_clean(text: &str) {
+    for secret in [REDIS_PASSWORD, URL_PASSWORD, AWS_SECRET, AWS_SESSION] {
+        assert!(!text.contains(secret), "{secret} was written: {text}");
+    }
+}
+
+/// The URL of a CloudWatch Logs that refuses all that is asked.
+async fn refusing() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let denied = (
+        StatusCode::BAD_REQUEST,
+        r#"{"__type":"AccessDeniedException"}"#,
+    );
+    let router = Router::new().fallback(move || async move { denied });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn of_what_is_pushed_and_swept_nothing_secret_is_written() {
+    let database = EmbeddedDynamoDb::start().await.unwrap();
+    let redis = RedisServer::start().await;
+    let password = ["CONFIG", "SET", "requirepass", REDIS_PASSWORD];
+    redis.run::<()>(&password).await;
+    let logs = refusing().await;
+    let at = format!("127.0.0.1:{}", redis.port);
+    let urls = ["redis", "rediss"].map(|scheme| format!("{scheme}://:{URL_PASSWORD}@{at}"));
+    let push = include_str!("../../../events/collector/push-cdk.json");
+    let sweep = include_str!("../../../events/collector/schedule.json");
+    for (endpoint, token) in [
+        (at.as_str(), REDIS_PASSWORD),
+        (&at, URL_PASSWORD),
+        (&urls[0], ""),
+        (&urls[1], ""),
+    ] {
+        let mut runtime = RuntimeApi::start().await;
+        let address = runtime.address.clone();
+        let settings = settings(
+            &address,
+            &[
+                ("AWS_ENDPOINT_URL_DYNAMODB", &database.endpoint_url),
+                ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", &logs),
+                ("REDIS_ENDPOINT", endpoint),
+                ("REDIS_AUTH_TOKEN", token),
+            ],
+        );
+        let collector = Recorded::start(BINARY, &settings);
+        let mut answers = String::new();
+        for event in [push, sweep] {
+            let event: Value = serde_json::from_str(event).unwrap();
+            runtime.offer(event);
+            let answer = runtime.answer_within(PATIENCE).await;
+            let Some(Answer::Response(answer) | Answer::Error(answer)) = answer else {
+                panic!("no answer: {}", collector.output());
+            };
+            answers.push_str(&answer.to_string());
+        }
+        let text = collector.output() + &answers;
+        assert!(text.contains("TRACE"), "{text}");
+        assert_clean(&text);
+    }
+}
+
+#[test]
+fn of_a_setting_that_is_refused_nothing_is_written_but_its_name() {
+    let url = format!("redis://:{URL_PASSWORD}@cache:port");
+    for (name, value) in [
+        ("REDIS_ENDPOINT", url.as_str()),
+        ("REDIS_CA_CERT", REDIS_PASSWORD),
+        ("OVERLAP_SECONDS", AWS_SECRET),
+    ] {
+        let redis = [("REDIS_ENDPOINT", "cache"), (name, value)];
+        let mut collector = Recorded::start(BINARY, &settings("127.0.0.1:1", &redis));
+        assert!(!collector.ended_well(), "{name}");
+        let text = collector.output();
+        assert!(text.contains(name), "{name}: {text}");
+        assert_clean(&text);
+    }
+}

@@ -1,0 +1,199 @@
+//! A real Redis over TLS: who is believed to be it, and who it lets in.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shared::cache::redis::RedisTaskCache;
+use shared::cache::{CacheError, TaskCache};
+use shared::config::{CacheConfig, Secret, Settings};
+use shared::error::error_chain;
+use shared::model::{TaskId, Timestamp};
+use shared::store::TaskStore;
+use shared::store::conformance::new_task;
+use shared::store::memory::InMemoryStore;
+use shared::task_reader::{Renderer, TaskReader};
+
+use crate::certificates::Authority;
+use crate::redis_server::{RedisServer, free_port, until_up};
+
+/// The budget of a call, and what a busy machine may take beside it.
+const BUDGET: Duration = Duration::from_millis(50 + 200);
+
+/// A Redis that speaks TLS on a port of its own.
+struct TlsServer {
+    server: RedisServer,
+    tls_port: u16,
+    authority: Authority,
+}
+
+impl TlsServer {
+    /// One whose certificate has these names.
+    async fn start(names: &[&str]) -> Self {
+        let authority = Authority::new();
+        let certificate = authority.sign(names);
+        let tls_port = free_port();
+        let mut arguments = certificate.arguments();
+        arguments.extend(["--tls-port".to_owned(), tls_port.to_string()]);
+        let server = RedisServer::start_with(free_port(), &arguments).await;
+        Self {
+            server,
+            tls_port,
+            authority,
+        }
+    }
+
+    /// How to get there, for somebody who knows its authority.
+    fn config(&self) -> CacheConfig {
+        CacheConfig {
+            tls: true,
+            ca_cert: Some(self.authority.pem()),
+            ..CacheConfig::at(format!("127.0.0.1:{}", self.tls_port))
+        }
+    }
+}
+
+fn task_id() -> TaskId {
+    "t".parse().unwrap()
+}
+
+async fn answers(config: &CacheConfig) {
+    let cache = RedisTaskCache::new(config).unwrap();
+    until_up(&cache).await;
+    assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
+    cache.bump_generation().await.unwrap();
+}
+
+/// Why the calls of a cache are refused; each is within the budget.
+async fn refused(config: &CacheConfig) -> String {
+    let cache = RedisTaskCache::new(config).unwrap();
+    let mut reasons = String::new();
+    // The first may give up before it is known why.
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let error: CacheError = cache.fetch_task(&task_id()).await.unwrap_err();
+        assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
+        reasons.push_str(&error_chain(&error));
+        reasons.push('\n');
+    }
+    reasons
+}
+
+#[tokio::test]
+async fn an_authority_that_is_named_is_believed() {
+    let server = TlsServer::start(&["127.0.0.1"]).await;
+    answers(&server.config()).await;
+    // The same by settings: a URL, and certificates of several authorities in a file.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let pem = [Authority::new().pem(), server.authority.pem()].concat();
+    std::fs::write(file.path(), pem).unwrap();
+    let lookup = |name: &str| match name {
+        "REDIS_ENDPOINT" => Some(format!("rediss://127.0.0.1:{}", server.tls_port)),
+        "REDIS_CA_CERT" => Some(file.path().to_str().unwrap().to_owned()),
+        _ => None,
+    };
+    let config = CacheConfig::from_settings(&Settings::new(&lookup)).unwrap();
+    answers(&config.unwrap()).await;
+}
+
+#[tokio::test]
+async fn an_authority_that_is_not_named_is_not_believed() {
+    let server = TlsServer::start(&["127.0.0.1"]).await;
+    // The other authority has the same name, and another key.
+    for (ca_cert, reason) in [
+        (Some(Authority::new().pem()), "BadSignature"),
+        (None, "UnknownIssuer"),
+    ] {
+        let config = CacheConfig {
+            ca_cert,
+            ..server.config()
+        };
+        let reasons = refused(&config).await;
+        assert!(reasons.contains(reason), "{reasons}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_host_is_not_believed() {
+    let server = TlsServer::start(&["127.0.0.2", "cache.example.org"]).await;
+    let reasons = refused(&server.config()).await;
+    assert!(reasons.contains("not valid for name"), "{reasons}");
+}
+
+#[tokio::test]
+async fn neither_side_takes_plain_text_for_tls() {
+    let server = TlsServer::start(&["127.0.0.1"]).await;
+    let plain = CacheConfig::at(format!("127.0.0.1:{}", server.tls_port));
+    refused(&plain).await;
+    let mut tls = server.config();
+    tls.endpoint = Secret::from(format!("127.0.0.1:{}", server.server.port));
+    refused(&tls).await;
+}
+
+#[tokio::test]
+async fn a_password_opens_with_a_user_and_without() {
+    let server = TlsServer::start(&["127.0.0.1"]).await;
+    let rules = ["ACL", "SETUSER", "ann", "on", ">of ann", "~*", "+@all"];
+    server.server.run::<()>(&rules).await;
+    let default = ["CONFIG", "SET", "requirepass", "of all"];
+    server.server.run::<()>(&default).await;
+    let with = |username: Option<&str>, password: Option<&str>| CacheConfig {
+        username: username.map(str::to_owned),
+        auth_token: password.map(|password| Secret::from(password.to_owned())),
+        ..server.config()
+    };
+    for (username, password) in [
+        (None, "of all"),
+        (Some("default"), "of all"),
+        (Some("ann"), "of ann"),
+    ] {
+        answers(&with(username, Some(password))).await;
+    }
+    for (username, password) in [
+        (None, None),
+        (None, Some("of ann")),
+        (Some("ann"), Some("of all")),
+        (Some("bob"), Some("of all")),
+    ] {
+        let reasons = refused(&with(username, password)).await;
+        assert!(!reasons.contains("of a"), "{reasons}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_believed_costs_no_answer() {
+    let server = TlsServer::start(&["cache.example.org"]).await;
+    let cache = Arc::new(RedisTaskCache::new(&server.config()).unwrap());
+    let store = Arc::new(InMemoryStore::new());
+    let task = new_task("t");
+    store.save(None, &task, None).await.unwrap();
+    let renderer = Renderer::new(Duration::from_secs(900));
+    let reader = TaskReader::new(store.clone(), store, Some(cache), renderer);
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let answer = reader.fetch_task(&task.task_id, Timestamp::now()).await;
+        assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
+        let json: serde_json::Value =
+            serde_json::from_slice(&answer.unwrap().unwrap().json).unwrap();
+        assert_eq!(json["task_name"], "Task t");
+    }
+}
+
+/// ElastiCache's certificates are signed by Amazon, and some of them by way of Starfield.
+#[test]
+fn the_public_authorities_that_are_compiled_in_are_those_of_elasticache_too() {
+    let contains = |subject: &[u8], name: &str| {
+        subject
+            .windows(name.len())
+            .any(|part| part == name.as_bytes())
+    };
+    for name in [
+        "Amazon Root CA 1",
+        "Amazon Root CA 2",
+        "Amazon Root CA 3",
+        "Amazon Root CA 4",
+        "Starfield Services Root Certificate Authority - G2",
+    ] {
+        let mut roots = webpki_roots::TLS_SERVER_ROOTS.iter();
+        assert!(roots.any(|root| contains(&root.subject, name)), "{name}");
+    }
+}
