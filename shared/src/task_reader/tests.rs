@@ -356,11 +356,17 @@ async fn a_task_that_is_doubted_is_shown_while_the_store_is_down() {
     let shown = reader.fetch_task(&id("a"), &[], at(1)).await.unwrap();
     cache_faults.fail_always(Fault::Unmade);
     for _ in 0..5 {
-        assert_eq!(reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(), shown);
+        assert_eq!(
+            reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(),
+            shown
+        );
     }
     cache_faults.clear();
     store_faults.fail_always(Fault::Unmade);
-    assert_eq!(reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(), shown);
+    assert_eq!(
+        reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(),
+        shown
+    );
     reader.fetch_task(&id("b"), &[], at(1)).await.unwrap_err();
 }
 
