@@ -25,7 +25,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many seeds are run, unless `SIMULATION_SEEDS` says otherwise.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 1_000;
 
 fn number_in(variable: &str) -> Option<u64> {
     let number = std::env::var(variable).ok()?;

@@ -16,20 +16,21 @@ use shared::task_reader::Validator;
 /// Tasks, and of which revision.
 pub(crate) type Revisions = BTreeMap<TaskId, Revision>;
 
-/// A cache in memory that remembers which writes it was told of.
+/// A cache in memory that remembers which writes it was told of. Clones are the same cache.
+#[derive(Clone)]
 pub(crate) struct WatchedCache {
-    inner: InMemoryTaskCache,
+    inner: Arc<InMemoryTaskCache>,
     store: Arc<FaultyTaskStore<InMemoryStore>>,
-    told: Mutex<Arc<Revisions>>,
+    told: Arc<Mutex<Arc<Revisions>>>,
 }
 
 impl WatchedCache {
     /// An empty cache in front of `store`.
     pub(crate) fn new(store: Arc<FaultyTaskStore<InMemoryStore>>) -> Self {
         Self {
-            inner: InMemoryTaskCache::new(),
+            inner: Arc::default(),
             store,
-            told: Mutex::default(),
+            told: Arc::default(),
         }
     }
 

@@ -9,6 +9,9 @@ use shared::faults::{Disturbance, Fault};
 
 use crate::dice::Dice;
 
+/// How long a call of the cache may take: that of Redis.
+const CACHE_BUDGET: Duration = Duration::from_millis(50);
+
 /// How bad things are. Drawn for each run, so that there are runs with one kind of fault alone.
 #[derive(Debug)]
 pub(crate) struct Weather {
@@ -59,12 +62,13 @@ impl Weather {
         self.disturbances(dice, 20, 1_500, self.store_fails)
     }
 
-    /// What happens to calls of the cache. None takes longer than its budget, but who makes one may be held up before.
+    /// What happens to calls of the cache. None takes longer than its budget: one that would has failed by then.
     pub(crate) fn of_cache(self: &Arc<Self>, dice: &Dice) -> impl FnMut() -> Disturbance + use<> {
         let weather = Arc::clone(self);
-        let mut disturb = self.disturbances(dice, 5, 1_500, self.cache_fails);
+        let slow_ms = if self.spares_cache() { 24 } else { 100 };
+        let mut disturb = self.disturbances(dice, 5, slow_ms, self.cache_fails);
         move || {
-            let mut disturbance = disturb();
+            let mut disturbance = in_time(disturb());
             if weather.cache_is_down.load(Ordering::Relaxed) {
                 disturbance.fault = Some(Fault::Unmade);
             }
@@ -99,4 +103,24 @@ impl Weather {
             after: takes(&dice),
         }
     }
+}
+
+/// What happens to a call that is given up when it has taken as long as one may.
+fn in_time(disturbance: Disturbance) -> Disturbance {
+    let Disturbance { before, after, .. } = disturbance;
+    if before >= CACHE_BUDGET {
+        return Disturbance {
+            before: CACHE_BUDGET,
+            fault: Some(Fault::Unmade),
+            after: Duration::ZERO,
+        };
+    }
+    if before + after >= CACHE_BUDGET {
+        return Disturbance {
+            before,
+            fault: disturbance.fault.or(Some(Fault::AnswerLost)),
+            after: CACHE_BUDGET - before,
+        };
+    }
+    disturbance
 }

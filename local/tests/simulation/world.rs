@@ -7,6 +7,8 @@ use api_lambda::{ApiState, Auth, Cors, router};
 use async_trait::async_trait;
 use axum::Router;
 use progress_collector::{Collector, CollectorConfig, LogGroup, Parts};
+use shared::cache::TaskCache;
+use shared::cache::cautious::CautiousTaskCache;
 use shared::cache::faulty::FaultyTaskCache;
 use shared::checkpoint::memory::InMemoryCheckpointStore;
 use shared::error::Source;
@@ -36,7 +38,7 @@ pub(crate) struct World {
     pub(crate) weather: Arc<Weather>,
     pub(crate) logs: Arc<InMemoryLogSource>,
     store: Arc<FaultyTaskStore<InMemoryStore>>,
-    cache: Arc<FaultyTaskCache<WatchedCache>>,
+    cache: FaultyTaskCache<WatchedCache>,
     checkpoints: Arc<FaultyTaskStore<InMemoryCheckpointStore>>,
     store_faults: Faults,
     cache_faults: Faults,
@@ -61,7 +63,7 @@ impl World {
             weather,
             logs,
             store,
-            cache: Arc::new(FaultyTaskCache::new(cache, cache_faults.clone())),
+            cache: FaultyTaskCache::new(cache, cache_faults.clone()),
             checkpoints: Arc::new(FaultyTaskStore::new(checkpoints, store_faults.clone())),
             store_faults,
             cache_faults,
@@ -108,10 +110,15 @@ impl World {
         self.cache.inner()
     }
 
+    /// The cache as one more instance sees it, which knows of its own failures alone.
+    fn cache_of_instance(&self) -> Arc<dyn TaskCache> {
+        Arc::new(CautiousTaskCache::new(self.cache.clone()))
+    }
+
     /// One more instance of the API, whose clock is off by `skew_ms`.
     pub(crate) fn api(&self, skew_ms: i64) -> Router {
         let (tasks, projects) = (self.store.clone(), self.store.clone());
-        let state = ApiState::new(tasks, projects, Some(self.cache.clone()), STALE_AFTER);
+        let state = ApiState::new(tasks, projects, Some(self.cache_of_instance()), STALE_AFTER);
         let state = state.with_clock(self.clock(skew_ms));
         router(state, Auth::none(), Cors::default())
     }
@@ -122,7 +129,7 @@ impl World {
             tasks: self.store.clone(),
             projects: self.store.clone(),
             checkpoints: self.checkpoints.clone(),
-            cache: Some(self.cache.clone()),
+            cache: Some(self.cache_of_instance()),
             logs: Arc::new(FaultyLogSource {
                 inner: self.logs.clone(),
                 faults: self.log_faults.clone(),

@@ -8,7 +8,7 @@
 //!
 //! Each process does so for itself: it knows of its own failures alone.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,9 +49,9 @@ struct Doubts {
     /// From when on a task can be confirmed, and pages be believed; `None` while the cache has not answered since.
     settled_at: Option<Instant>,
     /// Tasks that are known to be no older, though.
-    confirmed: HashSet<TaskId>,
+    confirmed: BTreeSet<TaskId>,
     /// Tasks whose last write the cache was not told of.
-    owed: HashSet<TaskId>,
+    owed: BTreeSet<TaskId>,
     /// Whether the cache may lack the generation of a write.
     pages: bool,
 }
@@ -86,7 +86,6 @@ impl Doubts {
     }
 
     fn confirm(&mut self, task_id: &TaskId) {
-        self.owed.remove(task_id);
         if self.until.is_some() && self.is_settled() && self.confirmed.len() < MOST_REMEMBERED {
             self.confirmed.insert(task_id.clone());
         }
@@ -132,49 +131,88 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         task_id: &TaskId,
         call: impl Future<Output = Result<T, CacheError>> + Send,
     ) -> Result<T, CacheError> {
-        self.doubts().owed.remove(task_id);
-        let outcome = self.call(call).await;
-        match &outcome {
-            Ok(_) => self.doubts().confirm(task_id),
-            Err(_) => self.doubts().owe(task_id),
-        }
-        outcome
+        let owing = self.owing(News::Task(task_id));
+        let answer = self.call(call).await?;
+        owing.settle();
+        self.doubts().confirm(task_id);
+        Ok(answer)
     }
 
     async fn make_good(&self) {
         let (owed, pages) = {
-            let mut doubts = self.doubts();
+            let doubts = self.doubts();
             let owed: Vec<TaskId> = doubts.owed.iter().take(AT_ONCE).cloned().collect();
-            for task_id in &owed {
-                doubts.owed.remove(task_id);
-            }
-            let pages = doubts.pages && doubts.is_settled();
-            doubts.pages &= !pages;
-            (owed, pages)
+            (owed, doubts.pages && doubts.is_settled())
         };
         if owed.is_empty() && !pages {
             return;
         }
-        let bump = async {
-            match pages {
-                true => self.inner.bump_generation().await,
-                false => Ok(()),
+        let begin_generation = async {
+            if pages {
+                let bump = self.inner.bump_generation();
+                self.pay(News::Generation, bump).await;
             }
         };
         let forget = owed
             .iter()
-            .map(|task_id| async move { (task_id, self.inner.remove_task(task_id).await) });
-        let (bumped, forgotten) = tokio::join!(bump, join_all(forget));
-        let mut doubts = self.doubts();
-        if bumped.is_err() {
-            doubts.note_failure();
-            doubts.pages = true;
+            .map(|task_id| self.pay(News::Task(task_id), self.inner.remove_task(task_id)));
+        tokio::join!(begin_generation, join_all(forget));
+    }
+
+    async fn pay(&self, news: News<'_>, call: impl Future<Output = Result<(), CacheError>>) {
+        let owing = self.owing(news);
+        match call.await {
+            Ok(()) => owing.settle(),
+            Err(_) => self.doubts().note_failure(),
         }
-        for (task_id, outcome) in forgotten {
-            if outcome.is_err() {
-                doubts.note_failure();
-                doubts.owe(task_id);
-            }
+    }
+
+    /// Who calls this is about to tell the cache `news`.
+    fn owing<'a>(&'a self, news: News<'a>) -> Owing<'a> {
+        let mut doubts = self.doubts();
+        match news {
+            News::Task(task_id) => drop(doubts.owed.remove(task_id)),
+            // Until then one is true for a moment alone.
+            News::Generation => doubts.pages &= !doubts.is_settled(),
+        }
+        Owing {
+            doubts: &self.doubts,
+            news: Some(news),
+        }
+    }
+}
+
+/// What the cache is to be told.
+#[derive(Debug, Clone, Copy)]
+enum News<'a> {
+    /// That a task was written.
+    Task(&'a TaskId),
+    /// That some were.
+    Generation,
+}
+
+/// Something that the cache is being told. Until that is settled it is owed: also when nobody waits for the end of the
+/// call, as a request has no more time for it.
+#[derive(Debug)]
+struct Owing<'a> {
+    doubts: &'a Mutex<Doubts>,
+    news: Option<News<'a>>,
+}
+
+impl Owing<'_> {
+    /// The cache was told.
+    fn settle(mut self) {
+        self.news = None;
+    }
+}
+
+impl Drop for Owing<'_> {
+    fn drop(&mut self) {
+        let Some(news) = self.news else { return };
+        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        match news {
+            News::Task(task_id) => doubts.owe(task_id),
+            News::Generation => doubts.pages = true,
         }
     }
 }
@@ -217,18 +255,14 @@ impl<C: TaskCache> TaskCache for CautiousTaskCache<C> {
     }
 
     async fn bump_generation(&self) -> Result<(), CacheError> {
-        let bumped = self.call(self.inner.bump_generation()).await;
-        self.doubts().pages |= bumped.is_err();
-        bumped
+        let owing = self.owing(News::Generation);
+        self.call(self.inner.bump_generation()).await?;
+        owing.settle();
+        Ok(())
     }
 
     async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError> {
-        let may_be_old = {
-            let mut doubts = self.doubts();
-            let may_be_old = doubts.pages;
-            doubts.pages &= !doubts.is_settled(); // else it is true for this page alone
-            may_be_old
-        };
+        let may_be_old = self.doubts().pages;
         if may_be_old {
             self.bump_generation().await?;
         }

@@ -10,7 +10,7 @@ use crate::faults::Faults;
 use crate::model::{Revision, TaskId};
 
 /// A cache whose calls fail as its [`Faults`] say.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FaultyTaskCache<C> {
     inner: C,
     faults: Faults,

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use tokio::time::advance;
+use tokio::time::{advance, timeout};
 
 use super::*;
 use crate::cache::conformance::task_bytes;
 use crate::cache::faulty::FaultyTaskCache;
 use crate::cache::memory::InMemoryTaskCache;
-use crate::faults::{Fault, Faults};
+use crate::faults::{Disturbance, Fault, Faults};
 
 const TTL: Duration = Duration::from_secs(2 * 3600);
 
@@ -107,6 +107,27 @@ async fn what_fails_while_it_is_made_good_stays_owed() {
     assert_eq!(held(&cache).await, Some(task_bytes(5)));
     cache.ping().await.unwrap();
     assert_eq!(held(&cache).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waited_for_is_owed() {
+    let (cache, faults) = cache();
+    put(&cache, 5).await.unwrap();
+    let generation = cache.fetch_page("all", None).await.unwrap().generation;
+    faults.disturb(|| Disturbance {
+        before: Duration::from_millis(20),
+        ..Disturbance::default()
+    });
+    let no_more = Duration::from_millis(10);
+    timeout(no_more, put(&cache, 6)).await.unwrap_err();
+    timeout(no_more, cache.bump_generation()).await.unwrap_err();
+    // Nor for what was to make it good.
+    timeout(no_more, cache.ping()).await.unwrap_err();
+    faults.clear();
+    cache.ping().await.unwrap();
+    assert_eq!(held(&cache).await, None);
+    let after = cache.fetch_page("all", None).await.unwrap().generation;
+    assert!(after > generation);
 }
 
 #[tokio::test]
