@@ -20,7 +20,7 @@ use self::pages::Page;
 use self::renderer::DELETED_BEGIN;
 use crate::cache::{CacheError, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
-use crate::model::{HistoryEntry, ProjectId, Revision, TaskId, Timestamp};
+use crate::model::{HistoryEntry, ProjectId, TaskId, Timestamp};
 use crate::stopwatch::for_store;
 use crate::store::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
 
@@ -119,7 +119,7 @@ impl TaskReader {
     /// A task, not older than what is known under the validators in `known`; `None` if there is none.
     ///
     /// The cache may hold an older state than a client was given: while it did not answer, it was not told of writes,
-    /// and answers came from the store.
+    /// and answers came from the store. If nobody can be asked who knows better, the client has the latest known state.
     ///
     /// # Errors
     ///
@@ -129,24 +129,18 @@ impl TaskReader {
         task_id: &TaskId,
         known: &[Validator],
         now: Timestamp,
-    ) -> Result<Option<Answer>, StoreError> {
-        let known = known.iter().filter_map(Validator::revision).max();
-        let json = self.task_json(task_id, known, now).await?;
-        Ok(json.map(|json| Answer {
-            validator: Validator::of_record(&json),
-            json,
-        }))
-    }
-
-    async fn task_json(
-        &self,
-        task_id: &TaskId,
-        known: Option<Revision>,
-        now: Timestamp,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Reading>, StoreError> {
+        let known = known.iter().max_by_key(|known| known.revision());
+        let known = known.filter(|known| known.revision().is_some());
+        let answer = |json: Vec<u8>| {
+            Reading::Answer(Answer {
+                validator: Validator::of_record(&json),
+                json,
+            })
+        };
         let is_task = |bytes: &[u8]| starts_as(bytes, "task_id", task_id.as_str());
         let is_old = |bytes: &[u8]| {
-            known.is_some_and(|known| Validator::of_record(bytes).revision() < Some(known))
+            known.is_some_and(|known| Validator::of_record(bytes).revision() < known.revision())
         };
         let mut fillable = None;
         let mut budget = CacheBudget::new();
@@ -154,7 +148,9 @@ impl TaskReader {
             && let Some(held) = budget.spend(cache.fetch_task(task_id)).await
         {
             match held {
-                Some(bytes) if is_task(&bytes) && !is_old(&bytes) => return Ok(Some(bytes)),
+                Some(bytes) if is_task(&bytes) && !is_old(&bytes) => {
+                    return Ok(Some(answer(bytes)));
+                }
                 Some(bytes) if is_task(&bytes) || bytes.starts_with(DELETED_BEGIN) => {}
                 // Rubbish may claim any revision, so it has to go before the task can come.
                 Some(_) => {
@@ -169,9 +165,12 @@ impl TaskReader {
         if let Err(StoreError::Unavailable { .. }) = &fetched
             && let Some(cache) = fillable
             && let Some(Some(bytes)) = budget.spend(cache.fetch_task_as_held(task_id)).await
-            && starts_as(&bytes, "task_id", task_id.as_str())
+            && is_task(&bytes)
         {
-            return Ok(Some(bytes));
+            return Ok(Some(match known.filter(|_| is_old(&bytes)) {
+                Some(known) => Reading::Unchanged(known.clone()),
+                None => answer(bytes),
+            }));
         }
         let Some(task) = fetched? else {
             return Ok(None);
@@ -182,7 +181,7 @@ impl TaskReader {
             let put = cache.put_task(task_id, task.revision, &bytes, ttl);
             budget.spend(put).await;
         }
-        Ok(Some(bytes))
+        Ok(Some(answer(bytes)))
     }
 
     /// A page of tasks, newest first: `{"tasks":[…],"next_cursor":…}`, unless it is known under one of the

@@ -135,7 +135,7 @@ async fn show(
     let reader = &state.reader;
     let task = reader.fetch_task(&task_id, known.validators(), state.now());
     let task = task.await?.ok_or(ApiError::TaskNotFound(task_id))?;
-    Ok(known.respond(task))
+    Ok(known.respond_to(task))
 }
 
 /// Makes a task
