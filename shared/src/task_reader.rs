@@ -63,6 +63,16 @@ pub enum Reading {
     Answer(Answer),
 }
 
+impl Reading {
+    /// The answer; `None` if the client has it.
+    pub fn answer(self) -> Option<Answer> {
+        match self {
+            Self::Answer(answer) => Some(answer),
+            Self::Unchanged(_) => None,
+        }
+    }
+}
+
 /// `query` as text: the same text for the same tasks, whatever the order of the filters.
 pub fn canonical_query(query: &TaskQuery) -> String {
     let project = query.project_id.as_ref().map_or("", ProjectId::as_str);
@@ -250,14 +260,12 @@ impl TaskReader {
         let key = format!("project/{project_id}");
         let begin = format!(r#"{{"project_id":"{project_id}","#);
         let reading = self.read_page(&key, begin.as_bytes(), &[], now, read);
-        Ok(match reading.await? {
+        let answer = reading.await?.and_then(Reading::answer); // nothing was said to be known
+        Ok(answer.map(|Answer { json, .. }| Answer {
             // Whoever changes a project names its revision.
-            Some(Reading::Answer(Answer { json, .. })) => Some(Answer {
-                validator: Validator::of_record(&json),
-                json,
-            }),
-            Some(Reading::Unchanged(_)) | None => None, // nothing was said to be known
-        })
+            validator: Validator::of_record(&json),
+            json,
+        }))
     }
 
     /// All projects by id: `{"projects":[…]}`, unless they are known under one of the validators in

@@ -31,7 +31,14 @@ impl CacheBudget {
         call: impl Future<Output = Result<T, CacheError>>,
     ) -> Option<T> {
         let begun = Instant::now();
-        let outcome = for_cache(timeout(self.left, call)).await;
+        let outcome = for_cache(async {
+            match self.left {
+                // The first call is held to its own budget: a timer costs as much as a good part of it.
+                BUDGET => Ok(call.await),
+                left => timeout(left, call).await,
+            }
+        });
+        let outcome = outcome.await;
         self.left = self.left.saturating_sub(begun.elapsed());
         match outcome {
             Ok(outcome) => heeded(outcome),

@@ -15,8 +15,7 @@ use crate::store::memory::InMemoryStore;
 use crate::store::{ListPosition, ProjectStore, TaskQuery, TaskStore};
 
 use super::{
-    Answer, ListRequest, Reading, Renderer, SavedTask, TaskReader, Validator, WriteThrough,
-    canonical_query,
+    ListRequest, Reading, Renderer, SavedTask, TaskReader, Validator, WriteThrough, canonical_query,
 };
 
 const STALE_AFTER: Duration = Duration::from_secs(900);
@@ -113,15 +112,8 @@ impl Fixture {
     /// A task's bytes.
     async fn read(&self, id: &str, now: Timestamp) -> Option<Vec<u8>> {
         let reading = self.reader.fetch_task(&id.parse().unwrap(), &[], now).await;
-        reading.unwrap().map(|reading| answer_of(reading).json)
-    }
-}
-
-/// The answer, which the client has not.
-fn answer_of(reading: Reading) -> Answer {
-    match reading {
-        Reading::Answer(answer) => answer,
-        Reading::Unchanged(known) => panic!("unchanged: {known}"),
+        let reading = reading.unwrap()?;
+        Some(reading.answer().unwrap().json)
     }
 }
 
@@ -211,7 +203,7 @@ async fn what_a_client_has_is_not_answered_with_something_older() {
     save.await.unwrap(); // and the cache is not told
     let read = async |known: &[Validator]| {
         let answer = fixture.reader.fetch_task(&id("a"), known, at(2)).await;
-        let answer = answer_of(answer.unwrap().unwrap());
+        let answer = answer.unwrap().unwrap().answer().unwrap();
         answer.validator.revision()
     };
     assert_eq!(read(&[]).await, Some(Revision(1)));

@@ -54,7 +54,8 @@ impl Paths {
 
     async fn show(&self, id: &str, now: Timestamp) -> Value {
         let read = self.reader.fetch_task(&id.parse().unwrap(), &[], now).await;
-        serde_json::from_slice(&read.unwrap().unwrap().json).unwrap()
+        let answer = read.unwrap().unwrap().answer().unwrap();
+        serde_json::from_slice(&answer.json).unwrap()
     }
 
     async fn list_unless(&self, known: &[Validator], now: Timestamp) -> Reading {

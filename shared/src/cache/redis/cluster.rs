@@ -3,17 +3,22 @@
 //! The nodes are asked which of them has what, at the start and whenever one of them says that it has it no more
 //! or is lost. Calls that meet that are sent again, as far as the budget of the cache goes.
 
+use std::time::Duration;
+
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
-use redis::io::tcp::TcpSettings;
 
-use super::connect::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
-use super::endpoint::{BAD_CERTIFICATES, BAD_ENDPOINT, certificates, connection_info};
+use super::connect::CONNECT_TIMEOUT;
+use super::endpoint::{
+    BAD_CERTIFICATES, BAD_ENDPOINT, certificates, connection_info, tcp_settings,
+};
 use crate::config::{CacheConfig, ConfigError};
 
 /// How often a call is sent again: after a freeze each node's connection may be lost, and each is found out by
 /// itself.
 const RETRIES: u32 = 8;
+/// How long an answer is waited for, at most, also where the client asks for itself. Calls give up before.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest pause between two attempts, in milliseconds.
 const MAX_RETRY_PAUSE_MS: u64 = 10;
 
@@ -35,7 +40,7 @@ pub(super) fn client(config: &CacheConfig) -> Result<ClusterClient, ConfigError>
         .retry_wait_formula(1, 2)
         .min_retry_wait(1)
         .max_retry_wait(MAX_RETRY_PAUSE_MS)
-        .tcp_settings(TcpSettings::default().set_nodelay(true))
+        .tcp_settings(tcp_settings())
         .connection_timeout(CONNECT_TIMEOUT)
         .response_timeout(RESPONSE_TIMEOUT);
     let refusal = if certificates.is_some() {

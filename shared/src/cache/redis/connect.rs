@@ -13,8 +13,6 @@ use crate::config::{CacheConfig, ConfigError};
 
 /// How long a connection may take to be made. No call waits for it longer than its own budget.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long an answer is waited for, at most. Calls give up before.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
 /// The pause before a connection that failed is tried the second time, at most.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(5);
 
@@ -102,7 +100,8 @@ fn client(config: &CacheConfig) -> Result<Client, ConfigError> {
 fn connection(client: &Client) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        // Calls have a budget of their own: one timer more would be two system calls more for each.
+        .set_response_timeout(None)
         .set_number_of_retries(1)
         .set_min_delay(RECONNECT_PAUSE)
         .set_max_delay(RECONNECT_PAUSE);

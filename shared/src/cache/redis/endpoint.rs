@@ -1,5 +1,6 @@
 //! Where Redis is, who asks, and who is believed to be it.
 
+use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -26,7 +27,7 @@ pub(super) fn connection_info(
         let scheme = if config.tls { "rediss" } else { "redis" };
         format!("{scheme}://{endpoint}")
     };
-    let mut info = url.into_connection_info().map_err(|_| BAD_ENDPOINT)?;
+    let info = url.into_connection_info().map_err(|_| BAD_ENDPOINT)?;
     // What `#insecure` at the end of a URL asks for, this program does for nobody.
     if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
         return Err(BAD_ENDPOINT);
@@ -44,8 +45,14 @@ pub(super) fn connection_info(
             name: "REDIS_AUTH_TOKEN",
         });
     }
-    info = info.set_redis_settings(settings);
-    Ok(info)
+    Ok(info
+        .set_redis_settings(settings)
+        .set_tcp_settings(tcp_settings()))
+}
+
+/// Nothing is held back to be sent along with what may come after it: whoever asks waits.
+pub(super) fn tcp_settings() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 /// Whose signature the certificate of an endpoint with TLS must have, if not that of a public authority.
