@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use shared::error::error_chain;
-use shared::fold::{Ledger, TaskOrigin, fold_into_task};
+use shared::fold::{Ledger, TaskOrigin, fold_into_task, tells_of_deleted};
 use shared::log_parser::LogKind;
 use shared::model::{Task, TaskId, Timestamp};
 use shared::store::{StoreError, TaskRecord};
@@ -43,6 +43,14 @@ impl Records {
             .iter()
             .any(|task_id| self.unreadable.contains(task_id))
     }
+}
+
+/// What is to be stored of a task.
+enum Next {
+    /// Its next state, with the ledger that it is made of.
+    Task(Box<Task>, Ledger),
+    /// The ledger alone: the task was deleted, and no later run is known yet. What was taken for one may be stored.
+    Deleted(Ledger),
 }
 
 /// A task as the store has it now.
@@ -171,10 +179,8 @@ impl Collector {
     ) -> Result<Option<Saved>, StoreError> {
         let mut attempt = 1;
         loop {
-            let Some((next, ledger)) = self
-                .next_state(&task_id, &gathered, stored.as_ref())
-                .await?
-            else {
+            let next = self.next_state(&task_id, &gathered, stored.as_ref());
+            let Some(next) = next.await? else {
                 let stored = stored.and_then(|record| record.task);
                 return Ok(stored.map(|task| Saved {
                     task,
@@ -184,15 +190,27 @@ impl Collector {
             };
             let previous = stored.as_ref().and_then(|record| record.task.as_ref());
             FaultPoint::BeforeTask.reach();
-            match self.parts.tasks.save(previous, &next, Some(&ledger)).await {
+            let tasks = &self.parts.tasks;
+            let save = match (&next, previous) {
+                (Next::Task(task, ledger), _) => tasks.save(previous, task, Some(ledger)),
+                (Next::Deleted(ledger), Some(previous)) => tasks.delete(previous, ledger),
+                (Next::Deleted(ledger), None) => tasks.save_deleted(&task_id, ledger),
+            };
+            match save.await {
                 Ok(()) => {
                     FaultPoint::AfterTask.reach();
                     let previous = stored.and_then(|record| record.task);
-                    return Ok(Some(Saved {
-                        task: next,
-                        previous,
-                        is_written: true,
-                    }));
+                    return Ok(match next {
+                        Next::Task(task, _) => Some(Saved {
+                            task: *task,
+                            previous,
+                            is_written: true,
+                        }),
+                        Next::Deleted(_) => {
+                            self.tell_deleted(previous.as_ref()).await;
+                            None
+                        }
+                    });
                 }
                 Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
                     FaultPoint::RaceLost.reach();
@@ -201,18 +219,30 @@ impl Collector {
                     let read_again = slice::from_ref(&task_id);
                     stored = self.parts.tasks.fetch_records(read_again).await?.pop();
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if let Next::Deleted(_) = next {
+                        // It may be deleted all the same.
+                        self.tell_deleted(previous).await;
+                    }
+                    return Err(error);
+                }
             }
         }
     }
 
-    /// The task and the ledger to be stored; `None` if nothing would change.
+    async fn tell_deleted(&self, deleted: Option<&Task>) {
+        if let Some(deleted) = deleted {
+            self.write_through.task_deleted(deleted).await;
+        }
+    }
+
+    /// What is to be stored; `None` if nothing would change.
     async fn next_state(
         &self,
         task_id: &TaskId,
         gathered: &[&(Target, Ledger)],
         stored: Option<&TaskRecord>,
-    ) -> Result<Option<(Task, Ledger)>, StoreError> {
+    ) -> Result<Option<Next>, StoreError> {
         let mut ledger = stored
             .map(|record| record.ledger.clone())
             .unwrap_or_default();
@@ -232,7 +262,14 @@ impl Collector {
             return Ok(None);
         };
         let Some(mut next) = fold_into_task(task_id, &origin, previous, &ledger) else {
-            return Ok(None);
+            let is_deleted = match previous {
+                Some(_) => tells_of_deleted(&ledger),
+                None => stored.is_some(),
+            };
+            if let Some(previous) = previous {
+                ledger.delete_again(previous);
+            }
+            return Ok(is_deleted.then_some(Next::Deleted(ledger)));
         };
         if next.project_id.is_none() {
             next.project_id = self.matcher.project_of(&next).await?;
@@ -246,7 +283,7 @@ impl Collector {
         if !next.status.is_terminal() && !previous.is_some_and(is_same) {
             next.usual_duration_ms = self.parts.tasks.usual_duration_ms(&next).await?;
         }
-        Ok(Some((next, ledger)))
+        Ok(Some(Next::Task(Box::new(next), ledger)))
     }
 }
 

@@ -28,4 +28,4 @@ pub use edit::{Edit, IllegalMove, shown_progress};
 pub use ledger::Ledger;
 pub use position::{InvalidPosition, Position};
 pub use report::Report;
-pub use task::{TaskOrigin, fold_into_task};
+pub use task::{TaskOrigin, fold_into_task, tells_of_deleted};

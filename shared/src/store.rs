@@ -67,7 +67,7 @@ pub struct TaskRecord {
     /// The task's present state; `None` once it was deleted.
     pub task: Option<Task>,
     /// What the logs have said so far; empty for a task that no log reported yet. It outlasts the task, so
-    /// that lines which are read again don't bring it back.
+    /// that lines which are read later or again don't bring it back.
     pub ledger: Ledger,
 }
 
@@ -182,11 +182,12 @@ pub trait TaskStore: Send + Sync {
     /// it, the store remembers how long such runs take.
     ///
     /// `previous` is the state that was read (`None`: the task must not exist); `next.revision` is one
-    /// more. A `ledger` replaces the stored one; `None` leaves it as it is.
+    /// more. A `ledger` replaces the stored one; `None` leaves it as it is. Who makes a task by its logs has to know
+    /// of its last deletion: that is in the `ledger`.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if the stored task is no longer `previous`.
+    /// [`StoreError::Conflict`] if the stored task is no longer `previous`, or was deleted since the ledger was read.
     async fn save(
         &self,
         previous: Option<&Task>,
@@ -203,13 +204,21 @@ pub trait TaskStore: Send + Sync {
     async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError>;
 
     /// Deletes a task with its history, and takes it out of the metrics of its project. `previous` is the
-    /// state that was read; a `ledger` is what shall be left of what its logs have said.
+    /// state that was read; `ledger` is left, with what logs have said until then and that it was deleted.
     ///
     /// # Errors
     ///
     /// [`StoreError::Conflict`] if the stored task is no longer `previous`. If it is an error while history
     /// is deleted, the task is gone already and the rest of its history will expire.
-    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError>;
+    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError>;
+
+    /// Keeps what logs have said of a task after it was deleted: of a later run one reading may tell only a part, which
+    /// alone makes no task. The deletion that `ledger` was read with counts one revision more from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if it is no longer the last one, or what logs have said was kept since.
+    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError>;
 
     /// How long runs like `task` have taken: of the same type and name, completed, the mean of the last
     /// with the earlier ones' mean, in milliseconds; `None` if there were none within 90 days.

@@ -229,7 +229,7 @@ async fn change(
     parameters.finish()?;
     let mut conflict = None;
     for _ in 0..CONFLICT_ATTEMPTS {
-        let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
+        let (task, ledger) = present(&state, &task_id, &if_match).await?;
         let now = state.now();
         let change = Change::parse(patch.clone(), &task)?;
         let mut next = change.apply(&task, now).map_err(ApiError::IllegalMove)?;
@@ -238,6 +238,8 @@ async fn change(
             if begins && next.usual_duration_ms.is_none() {
                 next.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&next)).await?;
             }
+            // Of a task that no log has reported nothing need be kept for them.
+            let mut ledger = Some(ledger).filter(|ledger| !ledger.is_empty());
             if let Some(ledger) = &mut ledger {
                 ledger.edit(&task, &change.edit, now);
             }
@@ -283,10 +285,8 @@ async fn delete(
     let mut conflict = None;
     for _ in 0..CONFLICT_ATTEMPTS {
         let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
-        if let Some(ledger) = &mut ledger {
-            ledger.delete(&task, state.now());
-        }
-        match for_store(state.tasks.delete(&task, ledger.as_ref())).await {
+        ledger.delete(&task, state.now());
+        match for_store(state.tasks.delete(&task, &ledger)).await {
             Ok(()) => {
                 state.write_through.task_deleted(&task).await;
                 return Ok(StatusCode::NO_CONTENT);
@@ -302,12 +302,12 @@ async fn delete(
     Err(gave_up(conflict, &task_id))
 }
 
-/// A task as it is stored, with what its logs have said, if any did; in the state that the client knows.
+/// A task as it is stored, with what its logs have said; in the state that the client knows.
 async fn present(
     state: &ApiState,
     task_id: &TaskId,
     if_match: &IfMatch,
-) -> Result<(Task, Option<Ledger>), ApiError> {
+) -> Result<(Task, Ledger), ApiError> {
     let not_found = || ApiError::TaskNotFound(task_id.clone());
     let fetch = state.tasks.fetch_records(slice::from_ref(task_id));
     let record = for_store(fetch).await?.pop().ok_or_else(not_found)?;
@@ -315,10 +315,7 @@ async fn present(
     if !if_match.admits(task.revision) {
         return Err(ApiError::TaskChanged(task_id.clone()));
     }
-    Ok((
-        task,
-        Some(record.ledger).filter(|ledger| !ledger.is_empty()),
-    ))
+    Ok((task, record.ledger))
 }
 
 /// The error of a write that others were faster than, each time.

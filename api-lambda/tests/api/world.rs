@@ -254,7 +254,10 @@ impl TaskStore for DownStore {
     async fn create(&self, _: &Task, _: &Receipt) -> Result<Option<Receipt>, StoreError> {
         self.fail()
     }
-    async fn delete(&self, _: &Task, _: Option<&Ledger>) -> Result<(), StoreError> {
+    async fn delete(&self, _: &Task, _: &Ledger) -> Result<(), StoreError> {
+        self.fail()
+    }
+    async fn save_deleted(&self, _: &TaskId, _: &Ledger) -> Result<(), StoreError> {
         self.fail()
     }
     async fn usual_duration_ms(&self, _: &Task) -> Result<Option<u64>, StoreError> {

@@ -82,7 +82,7 @@ impl<'a> Client<'a> {
         let answer = self.get(&path).await;
         match answer.status {
             StatusCode::OK => {
-                self.history.note(&answer.json, self.world.elapsed());
+                self.history.note(&answer.json);
                 let (_, revision) = revision_of(&answer.json);
                 let seen = self.seen.get(task_id).copied().unwrap_or_default();
                 let spares_cache = self.world.weather.spares_cache();
@@ -117,7 +117,7 @@ impl<'a> Client<'a> {
         }
         let mut shown = Revisions::new();
         for task in answer.json["tasks"].as_array().unwrap() {
-            self.history.note(task, self.world.elapsed());
+            self.history.note(task);
             let (task_id, revision) = revision_of(task);
             if let Some(told) = told.get(&task_id) {
                 assert!(

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 use shared::model::{Revision, Task, TaskId};
@@ -12,8 +11,6 @@ use crate::logs::TWO_RUNS;
 
 /// What is worked out whenever a task is shown.
 const DERIVED: [&str; 2] = ["stale", "eta"];
-/// What an invocation knows is no older than this.
-const LONGEST_INVOCATION: Duration = Duration::from_secs(15);
 
 /// What is known of a run from outside.
 #[derive(Debug, Default)]
@@ -25,8 +22,6 @@ struct Known {
     task_ids: BTreeSet<TaskId>,
     /// Each state that anyone was shown.
     states: BTreeMap<(TaskId, Revision), Map<String, Value>>,
-    /// When each task was seen first.
-    first_seen: BTreeMap<TaskId, Duration>,
     /// Tasks that a caller has tried to change or delete.
     changed: BTreeSet<TaskId>,
     /// Tasks that a caller has tried to delete.
@@ -50,13 +45,6 @@ impl History {
 
     pub(crate) fn known_tasks(&self) -> Vec<TaskId> {
         self.lock().task_ids.iter().cloned().collect()
-    }
-
-    /// Whether the task was seen so long ago that nobody is left who knows of a time before it.
-    pub(crate) fn is_old(&self, task_id: &TaskId, elapsed: Duration) -> bool {
-        let known = self.lock();
-        let first_seen = known.first_seen.get(task_id);
-        first_seen.is_some_and(|first_seen| elapsed > *first_seen + LONGEST_INVOCATION)
     }
 
     pub(crate) fn note_change(&self, task_id: &TaskId) {
@@ -123,12 +111,11 @@ impl History {
     }
 
     /// Adds what someone was shown: one revision is one state, whoever shows it.
-    pub(crate) fn note(&self, json: &Value, elapsed: Duration) {
+    pub(crate) fn note(&self, json: &Value) {
         let key = revision_of(json);
         let shown = json.as_object().unwrap();
         let is_stored = |name: &&String| !DERIVED.contains(&name.as_str());
         let mut known = self.lock();
-        known.first_seen.entry(key.0.clone()).or_insert(elapsed);
         let Some(held) = known.states.get(&key) else {
             let stored = shown.iter().filter(|(name, _)| is_stored(name));
             let stored = stored.map(|(name, value)| (name.clone(), value.clone()));

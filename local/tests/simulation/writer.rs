@@ -10,7 +10,6 @@ use tokio::time::timeout;
 
 use crate::client::revision_of;
 use crate::history::History;
-use crate::logs::ADOPTED;
 use crate::request::{Answer, send};
 use crate::trace;
 use crate::world::World;
@@ -139,7 +138,7 @@ impl Writer<'_> {
         }
         match answer {
             Some(answer) if answer.status == StatusCode::OK => {
-                self.history.note(&answer.json, self.world.elapsed());
+                self.history.note(&answer.json);
                 let (_, revision) = revision_of(&answer.json);
                 self.history.note_written(task_id, revision, number);
                 self.assert_told(task_id, revision);
@@ -177,13 +176,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Deletes a task that logs report: a later run may bring it back. So does a collector that has read what is
-    /// stored before the task was there, and writes when it is deleted: the task must be older than that. And what was
-    /// made by a caller and no log has reported yet is forgotten without a trace.
+    /// Deletes a task that logs report: a later run may bring it back.
     async fn delete_logged(&self, task_id: &TaskId) {
-        if !self.history.is_old(task_id, self.world.elapsed()) || task_id.as_str() == ADOPTED {
-            return;
-        }
         self.history.note_perhaps_deleted(task_id);
         let path = format!("/api/tasks/{task_id}");
         self.send(Method::DELETE, &path, &[], None).await;

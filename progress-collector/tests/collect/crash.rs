@@ -73,8 +73,15 @@ impl TaskStore for Mortal<dyn TaskStore> {
         self.inner.create(task, receipt).await
     }
 
-    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError> {
         self.inner.delete(previous, ledger).await
+    }
+
+    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
+        self.fuse.burn().await;
+        let saved = self.inner.save_deleted(task_id, ledger).await;
+        self.fuse.burn().await;
+        saved
     }
 
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {

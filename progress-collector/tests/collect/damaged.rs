@@ -50,8 +50,12 @@ impl TaskStore for DamagedStore {
         self.0.create(task, receipt).await
     }
 
-    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError> {
         self.0.delete(previous, ledger).await
+    }
+
+    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
+        self.0.save_deleted(task_id, ledger).await
     }
 
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {

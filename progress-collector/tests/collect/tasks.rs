@@ -1,6 +1,10 @@
 //! Which tasks come of which logs.
 
 use progress_collector::{PushedEvents, Trigger};
+use shared::cache::TaskCache;
+use shared::fold::{Ledger, Position};
+use shared::log_parser::{LogKind, parse_message};
+use shared::log_source::LogEvent;
 use shared::model::{Project, ProjectStatus, Task, TaskStatus, TaskType, Timestamp};
 use shared::store::{ProjectStore, TaskStore};
 
@@ -222,9 +226,48 @@ async fn a_push_is_folded_at_once_and_the_sweep_after_it_changes_nothing() {
     assert_eq!(world.task("cdk:deploy-7").await.unwrap(), swept);
 }
 
+/// A caller deletes the task between the second and the third line. By the third alone it would be another run.
+#[tokio::test]
+async fn a_deletion_holds_in_whatever_order_lines_are_read() {
+    let lines = ["[1/10] cloning", "[2/10] reading", "[3/10] testing"];
+    for order in [[0, 1, 2], [2, 0, 1], [2, 1, 0], [1, 2, 0]] {
+        let world = World::new(100);
+        let made = made_by_caller("42");
+        world.store.save(None, &made, None).await.unwrap();
+        let mut ledger = Ledger::default();
+        ledger.delete(&made, Timestamp::from_millis(START_MS + 1_500));
+        world.store.delete(&made, &ledger).await.unwrap();
+        for index in order {
+            let pushed = PushedEvents {
+                log_group: AGENTS.to_owned(),
+                events: vec![events("task-42", &lines).swap_remove(index)],
+            };
+            let push = Trigger::Push(pushed);
+            world.collector().handle(push, now(), None).await.unwrap();
+        }
+        assert_eq!(world.task("42").await, None, "{order:?}");
+        assert_eq!(world.tasks().await, [], "{order:?}");
+        let cached = world.cache.fetch_task(&id("42")).await.unwrap();
+        assert!(cached.is_none_or(|mark| mark.starts_with(br#"{"deleted""#)));
+        let left = world.store.fetch_records(&[id("42")]).await.unwrap();
+        let mut all = left[0].ledger.clone();
+        all.merge(&ledger_of(&events("task-42", &lines)));
+        assert_eq!(all, left[0].ledger, "{order:?}: a line is lost");
+    }
+}
+
+fn ledger_of(events: &[LogEvent]) -> Ledger {
+    let mut ledger = Ledger::default();
+    for event in events {
+        parse_message(LogKind::Agent, &event.message, &mut |line, observation| {
+            ledger.observe(Position::of(event, line), &observation);
+        });
+    }
+    ledger
+}
+
 #[tokio::test]
 async fn what_is_saved_is_in_the_cache() {
-    use shared::cache::TaskCache;
     let world = World::new(100);
     world.logs.put(CDK, events("deploy-7", &RUNNING));
     world.sweep().await;

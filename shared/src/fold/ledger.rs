@@ -13,7 +13,7 @@ use crate::log_parser::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, Observation, Operation,
     StackState,
 };
-use crate::model::{Progress, Task, TaskStatus, Timestamp};
+use crate::model::{Progress, Revision, Task, TaskStatus, Timestamp};
 
 /// The most names of one kind that a ledger keeps, so that hostile logs can't make it large: of more, those
 /// that were heard of last. A run of CDK has a stack or two, rarely a hundred.
@@ -134,8 +134,24 @@ impl Ledger {
     pub fn delete(&mut self, task: &Task, now: Timestamp) {
         let deleted_at = Some(Edit::time(task, now));
         self.edits.deleted_at = self.edits.deleted_at.max(deleted_at);
+        self.delete_again(task);
+    }
+
+    /// Notes that `task` is, after all, of what was deleted.
+    pub fn delete_again(&mut self, task: &Task) {
         let deleted = Some(task.revision);
         self.edits.deleted_revision = self.edits.deleted_revision.max(deleted);
+    }
+
+    /// The last revision of the task that was deleted last; `None` if none was.
+    pub fn deleted_revision(&self) -> Option<Revision> {
+        self.edits.deleted_revision
+    }
+
+    /// Counts one revision more of the task that was deleted: more was said since.
+    pub(crate) fn count_deletion(&mut self) {
+        let deleted = &mut self.edits.deleted_revision;
+        *deleted = deleted.map(Revision::next);
     }
 
     /// Notes that the log is known to be whole, so that a stack which had only to tidy up is done.

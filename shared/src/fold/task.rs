@@ -31,7 +31,7 @@ pub fn fold_into_task(
     ledger: &Ledger,
 ) -> Option<Task> {
     let report = Report::of(ledger)?;
-    if ledger.edits.deleted_at >= Some(report.run.time()) {
+    if is_deleted(ledger, &report) {
         return None;
     }
     let started_at = report.start.time();
@@ -81,6 +81,16 @@ pub fn fold_into_task(
         ledger.edits.apply(&mut task, run, last_line);
     }
     Some(task)
+}
+
+/// Whether what a log tells of is all of a task that was deleted. Lines that are read late may show it of a task that
+/// was taken for a later run.
+pub fn tells_of_deleted(ledger: &Ledger) -> bool {
+    Report::of(ledger).is_some_and(|report| is_deleted(ledger, &report))
+}
+
+fn is_deleted(ledger: &Ledger, report: &Report) -> bool {
+    ledger.edits.deleted_at >= Some(report.run.time())
 }
 
 /// The revision that the next one follows: that of the task, or of the one that was deleted.

@@ -54,7 +54,8 @@ macro_rules! store_conformance {
             metrics_follow_every_write,
             metrics_count_tasks_that_came_before_the_project,
             a_deleted_task_is_gone_and_what_its_logs_said_is_not,
-            a_task_without_logs_is_deleted_without_a_trace,
+            a_deletion_is_not_overlooked,
+            what_is_said_of_a_deleted_task_is_kept,
             a_receipt_is_left_once,
             a_receipt_is_not_left_where_no_task_is_made,
             completed_runs_tell_how_long_such_runs_take,
@@ -657,12 +658,12 @@ pub async fn a_deleted_task_is_gone_and_what_its_logs_said_is_not(stores: Stores
         tasks.save(Some(&task), &next, None).await.unwrap();
         task = next;
     }
-    let stale = tasks.delete(&first, Some(&ledger)).await;
+    let stale = tasks.delete(&first, &ledger).await;
     assert!(is_conflict(&stale), "{stale:?}");
     assert_eq!(whole_history(tasks, &task).await.len(), 62);
     let mut left = some_ledger();
     left.delete(&task, moment(99));
-    tasks.delete(&task, Some(&left)).await.unwrap();
+    tasks.delete(&task, &left).await.unwrap();
 
     let ids = std::slice::from_ref(&task.task_id);
     assert_eq!(tasks.fetch(&task.task_id).await.unwrap(), None);
@@ -673,7 +674,7 @@ pub async fn a_deleted_task_is_gone_and_what_its_logs_said_is_not(stores: Stores
     let records = tasks.fetch_records(ids).await.unwrap();
     assert_eq!(records.len(), 1);
     assert_eq!((&records[0].task, &records[0].ledger), (&None, &left));
-    let again = tasks.delete(&task, Some(&left)).await;
+    let again = tasks.delete(&task, &left).await;
     assert!(is_conflict(&again), "{again:?}");
     let written = tasks.save(Some(&task), &next_of(&task, |_| {}), None).await;
     assert!(is_conflict(&written), "{written:?}");
@@ -684,15 +685,62 @@ pub async fn a_deleted_task_is_gone_and_what_its_logs_said_is_not(stores: Stores
     assert_eq!(list(tasks, &TaskQuery::default()).await, [first]);
 }
 
-/// What logs never reported they can't bring back.
-pub async fn a_task_without_logs_is_deleted_without_a_trace(stores: Stores) {
+/// Who has read before a deletion, or before there was a task at all, does not bring it back by its logs.
+pub async fn a_deletion_is_not_overlooked(stores: Stores) {
+    let tasks = &*stores.tasks;
     let task = new_task("t");
-    stores.tasks.save(None, &task, None).await.unwrap();
-    stores.tasks.delete(&task, None).await.unwrap();
+    let mut later = task.clone();
+    later.revision = task.revision.next();
+    let mut read_before = some_ledger();
+    for _ in 0..2 {
+        tasks.save(None, &task, None).await.unwrap();
+        let mut ledger = some_ledger();
+        ledger.delete(&task, moment(99));
+        tasks.delete(&task, &ledger).await.unwrap();
+        for overlooks in [&some_ledger(), &read_before] {
+            let written = tasks.save(None, &later, Some(overlooks)).await;
+            assert!(is_conflict(&written), "{written:?}");
+        }
+        let ids = std::slice::from_ref(&task.task_id);
+        let left = tasks.fetch_records(ids).await.unwrap();
+        assert_eq!((&left[0].task, &left[0].ledger), (&None, &ledger));
+        tasks.save(None, &later, Some(&ledger)).await.unwrap();
+        ledger.delete(&later, moment(199));
+        tasks.delete(&later, &ledger).await.unwrap();
+        read_before = ledger;
+    }
+}
+
+/// What is said after a deletion is kept once, whoever says it.
+pub async fn what_is_said_of_a_deleted_task_is_kept(stores: Stores) {
+    let tasks = &*stores.tasks;
+    let task = new_task("t");
+    let never_deleted = tasks.save_deleted(&task.task_id, &some_ledger()).await;
+    assert!(is_conflict(&never_deleted), "{never_deleted:?}");
+    tasks.save(None, &task, None).await.unwrap();
+    let mut deleted = Ledger::default();
+    deleted.delete(&task, moment(99));
+    let alive = tasks.save_deleted(&task.task_id, &deleted).await;
+    assert!(is_conflict(&alive), "{alive:?}");
+    tasks.delete(&task, &deleted).await.unwrap();
+
+    let mut said = deleted.clone();
+    said.merge(&some_ledger());
+    tasks.save_deleted(&task.task_id, &said).await.unwrap();
     let ids = std::slice::from_ref(&task.task_id);
-    assert_eq!(stores.tasks.fetch_records(ids).await.unwrap(), []);
-    assert_eq!(stores.tasks.fetch(&task.task_id).await.unwrap(), None);
-    stores.tasks.save(None, &task, None).await.unwrap();
+    let left = tasks.fetch_records(ids).await.unwrap().remove(0);
+    assert_eq!(left.task, None);
+    said.count_deletion();
+    assert_eq!(left.ledger, said);
+    // Who has not seen that would undo it.
+    let second = tasks.save_deleted(&task.task_id, &deleted).await;
+    assert!(is_conflict(&second), "{second:?}");
+    let mut later = task.clone();
+    later.revision = said.deleted_revision().unwrap().next();
+    let second = tasks.save(None, &later, Some(&deleted)).await;
+    assert!(is_conflict(&second), "{second:?}");
+    tasks.save(None, &later, Some(&said)).await.unwrap();
+    assert_eq!(ledger_of(tasks, &later).await, said);
 }
 
 fn receipt(key: &str, task: &Task) -> Receipt {

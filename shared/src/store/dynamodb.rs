@@ -23,10 +23,11 @@ use tokio::time::sleep;
 pub use self::projects::DynamoDbProjectStore;
 
 pub(crate) use self::error::{corrupt, store_error};
-use self::save::{Unwritten, backoff, delete_if, put, put_if, refused, update, write_all};
+use self::save::{Unwritten, backoff, put, put_if, refused, update, write_all};
 use super::dynamodb_item::task::{
-    Stamp, TASK_ID, TIMESTAMP, head_key, head_update, history_item, id_of, is_ledger, is_previous,
-    is_tombstone, ledger_item, ledger_key, read_head, read_ledger, read_ledger_revision, tombstone,
+    Expected, Stamp, TASK_ID, TIMESTAMP, head_key, head_update, history_item, id_of, is_ledger,
+    is_previous, is_tombstone, is_tombstone_of, ledger_item, ledger_key, read_head, read_ledger,
+    read_ledger_revision, tombstone,
 };
 use super::dynamodb_item::{Item, is_expired, number, pace, project, receipt, text};
 use super::{
@@ -121,8 +122,12 @@ impl DynamoDbTaskStore {
         ledger: Option<&Ledger>,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let (table, stamp) = (&self.tasks_table, self.stamp());
-        let revision = previous.map(|previous| previous.revision);
-        let head = head_update(revision, next, ledger.is_some(), self.index_shards, stamp);
+        let expected = match (previous, ledger) {
+            (Some(previous), _) => Expected::Task(previous.revision),
+            (None, None) => Expected::NoTask,
+            (None, Some(ledger)) => Expected::Deletion(ledger.deleted_revision()),
+        };
+        let head = head_update(expected, next, ledger.is_some(), self.index_shards, stamp);
         let head = head.map_err(refused)?;
         let mut items = vec![update(table, head_key(&next.task_id), head)?];
         if let Some(ledger) = ledger {
@@ -339,25 +344,40 @@ impl TaskStore for DynamoDbTaskStore {
             .map_err(corrupt)
     }
 
-    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError> {
         let (table, task_id) = (&self.tasks_table, &previous.task_id);
         let stamp = self.stamp();
-        let is_previous = is_previous(previous.revision);
-        let mut items = Vec::new();
-        match ledger {
-            Some(ledger) => {
-                let revision = previous.revision.next();
-                let ledger = ledger_item(task_id, revision, ledger, stamp).map_err(refused)?;
-                items.push(put_if(table, tombstone(previous, stamp), is_previous)?);
-                items.push(put(table, ledger)?);
-            }
-            None => items.push(delete_if(table, head_key(task_id), is_previous)?),
-        }
+        let revision = previous.revision.next();
+        let tombstone = tombstone(task_id, revision, stamp);
+        let ledger = ledger_item(task_id, revision, ledger, stamp);
+        let mut items = vec![
+            put_if(table, tombstone, is_previous(previous.revision))?,
+            put(table, ledger.map_err(refused)?)?,
+        ];
         items.extend(self.items_of_metrics(Some(previous), None)?);
         let is_deleted = |stored: Option<&Item>| stored.is_none_or(is_tombstone);
         let written = write_all(&self.client, items, is_deleted).await;
         written.map_err(|unwritten| unwritten.into_error(task_id))?;
         self.purge_history(task_id).await
+    }
+
+    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
+        let (table, stamp) = (&self.tasks_table, self.stamp());
+        let Some(deleted) = ledger.deleted_revision() else {
+            return Err(StoreError::Conflict(format!("task {task_id}")));
+        };
+        let mut ledger = ledger.clone();
+        ledger.count_deletion();
+        let revision = deleted.next().next();
+        let next = tombstone(task_id, revision, stamp);
+        let ledger = ledger_item(task_id, revision, &ledger, stamp);
+        let is_next = next.clone();
+        let items = vec![
+            put_if(table, next, is_tombstone_of(deleted.next()))?,
+            put(table, ledger.map_err(refused)?)?,
+        ];
+        let written = write_all(&self.client, items, |stored| stored == Some(&is_next)).await;
+        written.map_err(|unwritten| unwritten.into_error(task_id))
     }
 
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {

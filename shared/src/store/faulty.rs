@@ -66,8 +66,13 @@ impl<S: TaskStore> TaskStore for FaultyTaskStore<S> {
         self.faults.around(call, unavailable).await
     }
 
-    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError> {
         let call = self.inner.delete(previous, ledger);
+        self.faults.around(call, unavailable).await
+    }
+
+    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
+        let call = self.inner.save_deleted(task_id, ledger);
         self.faults.around(call, unavailable).await
     }
 

@@ -82,6 +82,9 @@ impl State {
         ledger: Option<&Ledger>,
     ) -> Result<(), StoreError> {
         self.check(&next.task_id, previous)?;
+        if let (None, Some(ledger)) = (previous, ledger) {
+            self.check_deletion(&next.task_id, ledger)?;
+        }
         let entry = HistoryEntry::of_change(previous, next);
         let entry = entry.map(|entry| (entry.timestamp, entry));
         let ledger = ledger.cloned();
@@ -116,6 +119,16 @@ impl State {
             Ok(())
         } else {
             Err(StoreError::Conflict(format!("task {task_id}")))
+        }
+    }
+
+    /// A conflict unless `ledger` knows of the deletion of the task, if there was one.
+    fn check_deletion(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
+        match self.tasks.get(task_id) {
+            Some(left) if left.ledger.deleted_revision() != ledger.deleted_revision() => {
+                Err(StoreError::Conflict(format!("task {task_id}")))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -184,21 +197,27 @@ impl TaskStore for InMemoryStore {
         Ok(None)
     }
 
-    async fn delete(&self, previous: &Task, ledger: Option<&Ledger>) -> Result<(), StoreError> {
+    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError> {
         let mut state = self.lock();
         state.check(&previous.task_id, Some(previous))?;
-        match ledger {
-            Some(ledger) => {
-                let left = StoredTask {
-                    task: None,
-                    ledger: ledger.clone(),
-                    history: BTreeMap::new(),
-                };
-                state.tasks.insert(previous.task_id.clone(), left);
-            }
-            None => drop(state.tasks.remove(&previous.task_id)),
-        }
+        let left = StoredTask {
+            task: None,
+            ledger: ledger.clone(),
+            history: BTreeMap::new(),
+        };
+        state.tasks.insert(previous.task_id.clone(), left);
         state.count(Some(previous), None);
+        Ok(())
+    }
+
+    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        state.check(task_id, None)?;
+        state.check_deletion(task_id, ledger)?;
+        let left = state.tasks.get_mut(task_id);
+        let left = left.ok_or_else(|| StoreError::Conflict(format!("task {task_id}")))?;
+        left.ledger = ledger.clone();
+        left.ledger.count_deletion();
         Ok(())
     }
 

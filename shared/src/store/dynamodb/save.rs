@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::error::TransactionCanceledException;
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use tokio::time::timeout;
 use tokio_retry::RetryIf;
 use tokio_retry::strategy::{ExponentialBackoff, jitter};
@@ -244,23 +244,6 @@ pub(super) fn put_if(
         .build()
         .map_err(refused)?;
     Ok(TransactWriteItem::builder().put(put).build())
-}
-
-/// The deletion of an item as a part of a transaction.
-pub(super) fn delete_if(
-    table: &str,
-    key: Item,
-    condition: Condition,
-) -> Result<TransactWriteItem, StoreError> {
-    let delete = Delete::builder()
-        .table_name(table)
-        .set_key(Some(key))
-        .condition_expression(condition.expression)
-        .set_expression_attribute_names(Some(condition.names))
-        .set_expression_attribute_values(Some(condition.values))
-        .build()
-        .map_err(refused)?;
-    Ok(TransactWriteItem::builder().delete(delete).build())
 }
 
 /// The error of a task that can't be written as it is.

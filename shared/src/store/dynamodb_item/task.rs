@@ -3,8 +3,8 @@
 //! * the **head**, `timestamp` 0: the present state, and the keys of the indexes, which no other item has;
 //! * the **ledger**, `timestamp` -1: what the logs have said, apart from the head so that the indexes
 //!   don't carry it;
-//! * of a deleted task that logs have reported a **tombstone** instead of the head, with the ledger: so that
-//!   lines which are read again don't bring the task back;
+//! * of a deleted task a **tombstone** instead of the head, with the ledger: so that lines which are read again don't
+//!   bring the task back. Its revision is one more whenever the ledger is another;
 //! * the **history**, `timestamp` > 0: an item for each millisecond in which progress changed.
 //!
 //! `parts` and `metadata` are JSON texts: DynamoDB's own numbers would not keep every number of a caller.
@@ -207,9 +207,20 @@ pub(crate) fn head(
     Ok(head)
 }
 
-/// The update that makes the stored head, of revision `previous`, the one of `task`.
+/// What a write wants to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// The task in this revision.
+    Task(Revision),
+    /// No task, whether there was one or not.
+    NoTask,
+    /// No task, and of the last one, which was deleted in this revision, the tombstone; `None`: no tombstone.
+    Deletion(Option<Revision>),
+}
+
+/// The update that makes the stored head, which is as `expected`, the one of `task`.
 pub(crate) fn head_update(
-    previous: Option<Revision>,
+    expected: Expected,
     task: &Task,
     has_ledger: bool,
     index_shards: u32,
@@ -221,22 +232,30 @@ pub(crate) fn head_update(
         .chain([METADATA, DELETED])
         .filter(|name| !set.contains_key(*name))
         .collect();
-    if previous.is_none() && !has_ledger {
+    if expected == Expected::NoTask {
         // What an expired task of this id has left behind is not this one's.
         remove.push(LEDGER_REVISION);
     }
     let mut update = ItemUpdate::new(set, &remove);
-    update.condition = Some(match previous {
-        Some(previous) => {
-            update
-                .values
-                .insert(":previous".to_owned(), number(previous));
+    let mut value = |name: &str, value| drop(update.values.insert(name.to_owned(), value));
+    update.condition = Some(match expected {
+        Expected::Task(previous) => {
+            value(":previous", number(previous));
             format!("#{REVISION} = :previous")
         }
-        None => {
-            let now = number(stamp.now_seconds);
-            update.values.insert(":now".to_owned(), now);
+        Expected::NoTask => {
+            value(":now", number(stamp.now_seconds));
             format!("{} OR attribute_exists(#{DELETED})", is_absent())
+        }
+        Expected::Deletion(None) => {
+            value(":now", number(stamp.now_seconds));
+            is_absent()
+        }
+        Expected::Deletion(Some(deleted)) => {
+            value(":now", number(stamp.now_seconds));
+            value(":tombstone", number(deleted.next()));
+            let is_tombstone = format!("attribute_exists(#{DELETED}) AND #{REVISION} = :tombstone");
+            format!("{} OR {is_tombstone}", is_absent())
         }
     });
     Ok(update)
@@ -256,17 +275,30 @@ pub(crate) fn is_previous(previous: Revision) -> Condition {
     }
 }
 
-/// What stands in the place of the head of a task that was deleted, whose ledger is kept.
-pub(crate) fn tombstone(deleted: &Task, stamp: Stamp) -> Item {
-    let revision = deleted.revision.next();
+/// What stands in the place of the head of a task that was deleted, with the ledger of this revision.
+pub(crate) fn tombstone(task_id: &TaskId, revision: Revision, stamp: Stamp) -> Item {
     ItemWriter::new()
-        .text(TASK_ID, &deleted.task_id)
+        .text(TASK_ID, task_id)
         .number(TIMESTAMP, HEAD_TIMESTAMP)
         .number(REVISION, revision)
         .number(LEDGER_REVISION, revision)
         .set(DELETED, AttributeValue::Bool(true))
         .number(TTL, stamp.ttl_seconds)
         .finish()
+}
+
+/// The condition that a head is the tombstone of the revision `:previous`.
+pub(crate) fn is_tombstone_of(previous: Revision) -> Condition {
+    let is_previous = is_previous(previous);
+    let names = is_previous.names.into_iter().chain([alias(DELETED)]);
+    Condition {
+        expression: format!(
+            "attribute_exists(#{DELETED}) AND {}",
+            is_previous.expression
+        ),
+        names: names.collect(),
+        values: is_previous.values,
+    }
 }
 
 /// Whether a head is a tombstone.
