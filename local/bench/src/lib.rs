@@ -2,6 +2,7 @@
 //!
 //! All times are of this machine and say little by themselves; the ratios of one run are what counts.
 
+pub mod chart;
 pub mod events;
 pub mod faults;
 pub mod function;

@@ -28,6 +28,9 @@ struct Arguments {
     /// The function that does nothing
     #[arg(long)]
     floor: PathBuf,
+    /// The collector as one would write it first
+    #[arg(long)]
+    naive: PathBuf,
     /// The folder with a folder for each function, and in it its arm64 bootstrap
     #[arg(long)]
     arm64: Option<PathBuf>,
@@ -71,6 +74,7 @@ struct Bench {
     api: Subject,
     collector: Subject,
     floor: Subject,
+    naive: Subject,
 }
 
 fn main() -> ExitCode {
@@ -102,6 +106,7 @@ fn run(arguments: Arguments) -> Result<(), Source> {
         api: subject(&arguments.api, services.environment())?,
         collector: subject(&arguments.collector, services.environment())?,
         floor: subject(&arguments.floor, Vec::new())?,
+        naive: subject(&arguments.naive, services.environment())?,
         arguments,
         services,
         runtime,

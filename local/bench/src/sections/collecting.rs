@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bench::events::sweep;
+use bench::function::Function;
 use bench::logs::Logs;
-use bench::statistics::{Times, millis};
+use bench::measure::Subject;
+use bench::statistics::{Times, millis, ratio};
 use bench::table::Table;
 use shared::error::Source;
 
@@ -16,64 +18,98 @@ const SWEEPS: usize = 11;
 /// How many log streams share the lines of a large sweep.
 const STREAMS: usize = 20;
 
+/// What a sweep costs.
+struct Cost {
+    took: Duration,
+    cpu: Duration,
+    peak_memory: u64,
+}
+
 pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let logs = bench.runtime.block_on(Logs::start())?;
-    let collector = bench
-        .collector
-        .with("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", &logs.endpoint_url);
-    let mut table = Table::new(&["a sweep", "ms", "CPU ms", "CPU µs a line", "peak MiB"]);
+    let reading = |collector: &Subject| {
+        collector.with("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", &logs.endpoint_url)
+    };
+    let collector = reading(&bench.collector);
+    let mut table = Table::new(&[
+        "a sweep",
+        "ms",
+        "CPU ms",
+        "CPU µs a line",
+        "peak MiB",
+        "× naive",
+    ]);
 
-    let mut function = collector.start()?;
-    let mut took = Vec::new();
-    let mut cpu = Duration::ZERO;
-    for round in 0..=SWEEPS {
-        logs.set(&lines(EVENTS), 1, now_ms());
-        let before = function.cpu_time()?;
-        let sweep = function.invoke(&sweep())?;
-        expect_complete(&sweep.answer)?;
-        if round > 0 {
-            took.push(sweep.took);
-            cpu += function.cpu_time()? - before;
-        }
+    let [ours, naive] = in_turns(&logs, [&collector, &reading(&bench.naive)])?;
+    for (name, cost) in [
+        ("2 × 1,000 events", &ours),
+        ("2 × 1,000 events, naive", &naive),
+    ] {
+        let ratio = format!("{:.3}", ratio(cost.took, naive.took));
+        row(&mut table, name, 2 * EVENTS, cost, &ratio);
     }
-    let cpu = cpu / u32::try_from(SWEEPS).unwrap_or(1);
-    row(
-        &mut table,
-        "2 × 1,000 events",
-        Times::new(took).median(),
-        cpu,
-        2 * EVENTS,
-        function.peak_memory()?,
-    );
-    drop(function);
 
     for &number in &bench.arguments.lines {
         logs.set(&lines(number / 2), STREAMS, now_ms());
-        let mut function = collector.start()?;
-        let before = function.cpu_time()?;
-        let sweep = function.invoke(&sweep())?;
-        expect_complete(&sweep.answer)?;
-        let cpu = function.cpu_time()? - before;
+        let cost = sweep_once(&mut collector.start()?)?;
         row(
             &mut table,
             &format!("{number} lines, cold"),
-            sweep.took,
-            cpu,
             number,
-            function.peak_memory()?,
+            &cost,
+            "",
         );
     }
     Ok(format!("\n### Collecting\n\n{}", table.render()))
 }
 
-fn row(table: &mut Table, name: &str, took: Duration, cpu: Duration, lines: usize, memory: u64) {
-    let micros = cpu.as_secs_f64() * 1e6 / lines.max(1) as f64;
+/// Small sweeps of both collectors, once they are warm: of the same events, and of new ones each time.
+fn in_turns(logs: &Logs, collectors: [&Subject; 2]) -> Result<[Cost; 2], Source> {
+    let mut functions = [collectors[0].start()?, collectors[1].start()?];
+    let mut costs = [const { Vec::new() }; 2];
+    for round in 0..=SWEEPS {
+        logs.set(&lines(EVENTS), 1, now_ms());
+        for (function, costs) in functions.iter_mut().zip(&mut costs) {
+            let cost = sweep_once(function)?;
+            if round > 0 {
+                costs.push(cost);
+            }
+        }
+    }
+    Ok(costs.map(typical))
+}
+
+/// The median time, the mean processor time, and the most memory.
+fn typical(costs: Vec<Cost>) -> Cost {
+    let cpu: Duration = costs.iter().map(|cost| cost.cpu).sum();
+    let most = costs.iter().map(|cost| cost.peak_memory).max();
+    Cost {
+        cpu: cpu / u32::try_from(costs.len()).unwrap_or(u32::MAX).max(1),
+        peak_memory: most.unwrap_or_default(),
+        took: Times::new(costs.into_iter().map(|cost| cost.took).collect()).median(),
+    }
+}
+
+fn sweep_once(function: &mut Function) -> Result<Cost, Source> {
+    let before = function.cpu_time()?;
+    let sweep = function.invoke(&sweep())?;
+    expect_complete(&sweep.answer)?;
+    Ok(Cost {
+        took: sweep.took,
+        cpu: function.cpu_time()? - before,
+        peak_memory: function.peak_memory()?,
+    })
+}
+
+fn row(table: &mut Table, name: &str, lines: usize, cost: &Cost, ratio: &str) {
+    let micros = cost.cpu.as_secs_f64() * 1e6 / lines.max(1) as f64;
     table.row(&[
         name,
-        &millis(took),
-        &millis(cpu),
+        &millis(cost.took),
+        &millis(cost.cpu),
         &format!("{micros:.2}"),
-        &format!("{:.1}", memory as f64 / 1024.0 / 1024.0),
+        &format!("{:.1}", cost.peak_memory as f64 / 1024.0 / 1024.0),
+        ratio,
     ]);
 }
 

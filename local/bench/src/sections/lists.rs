@@ -1,5 +1,6 @@
 //! A page of the list, by how many tasks are stored.
 
+use bench::chart::{self, Point};
 use bench::events::request;
 use bench::measure::warm;
 use bench::statistics::{millis, ratio};
@@ -27,6 +28,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     ]);
     let mut stored = 0;
     let mut first = None;
+    let mut points = Vec::new();
     for &number in &bench.arguments.stored {
         while stored < number {
             let end = number.min(stored + BATCH);
@@ -54,8 +56,22 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
             &format!("{:.2}", ratio(read, floor)),
             &format!("{:.2}", ratio(read, first_read)),
         ]);
+        points.push(Point {
+            number: stored,
+            bar: read,
+            line: hit,
+        });
     }
-    Ok(format!("\n### A page of the list\n\n{}", table.render()))
+    let chart = chart::render(
+        "A page of 100 tasks (p50): cached (line), from DynamoDB (bars)",
+        "stored tasks",
+        &points,
+    );
+    let chart = chart.map_or(String::new(), |chart| format!("\n{chart}"));
+    Ok(format!(
+        "\n### A page of the list\n\n{}{chart}",
+        table.render()
+    ))
 }
 
 fn task(number: usize) -> Task {

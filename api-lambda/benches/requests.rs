@@ -1,0 +1,135 @@
+//! What it costs to answer a read that the cache knows: `cargo bench -p api-lambda --bench requests`.
+//!
+//! Requests go into the router, on parts in memory: what is measured is all that the API itself does, and neither
+//! Lambda's side of it nor the way to Redis.
+
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_lambda::{ApiState, Auth, Cors, router};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, Response, StatusCode};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use shared::cache::memory::InMemoryTaskCache;
+use shared::model::{Task, TaskStatus};
+use shared::store::TaskStore as _;
+use shared::store::conformance::{moment, new_task};
+use shared::store::memory::InMemoryStore;
+use tokio::runtime::{Builder, Runtime};
+use tower::ServiceExt as _;
+
+/// Enough for two pages.
+const STORED: usize = 250;
+const TASK: &str = "/api/tasks/task-7";
+const PAGE: &str = "/api/tasks?limit=100";
+
+/// An API, and the thread that it runs on.
+struct Api {
+    runtime: Runtime,
+    router: Router,
+}
+
+impl Api {
+    /// With tasks in its store, and nothing in its cache.
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let store = Arc::new(InMemoryStore::new());
+        for number in 0..STORED {
+            let task = task(number);
+            runtime.block_on(store.save(None, &task, None)).unwrap();
+        }
+        let cache = Arc::new(InMemoryTaskCache::new());
+        let stale_after = Duration::from_secs(900);
+        let state = ApiState::new(store.clone(), store, Some(cache), stale_after);
+        Self {
+            runtime,
+            router: router(state, Auth::none(), Cors::default()),
+        }
+    }
+
+    fn send(&self, request: Request<Body>) -> Response<Bytes> {
+        self.runtime.block_on(async {
+            let answer = self.router.clone().oneshot(request).await.unwrap();
+            let (parts, body) = answer.into_parts();
+            Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+        })
+    }
+
+    /// Fills the cache with the answer and gives it.
+    fn get(&self, path: &str) -> Response<Bytes> {
+        self.send(get(path, None))
+    }
+}
+
+/// A task whose status does not change by itself.
+fn task(number: usize) -> Task {
+    let mut task = new_task(&format!("task-{number}"));
+    task.status = TaskStatus::Completed;
+    task.updated_at = moment(i64::try_from(number).unwrap());
+    task
+}
+
+/// `GET` by a client that has the answer with this tag, if any.
+fn get(path: &str, tag: Option<&str>) -> Request<Body> {
+    let mut request = Request::get(path);
+    if let Some(tag) = tag {
+        request = request.header("if-none-match", tag);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+fn header<'a>(answer: &'a Response<Bytes>, name: &str) -> &'a str {
+    let value = answer.headers().get(name);
+    value.map_or("", |value| value.to_str().unwrap())
+}
+
+fn requests(criterion: &mut Criterion) {
+    let api = Api::new();
+    let tag = header(&api.get(TASK), "etag").to_owned();
+    let page: Value = serde_json::from_slice(api.get(PAGE).body()).unwrap();
+    let next = format!("{PAGE}&cursor={}", page["next_cursor"].as_str().unwrap());
+    api.get(&next);
+
+    let mut group = criterion.benchmark_group("cached");
+    for (name, path, tag, status) in [
+        ("a task", TASK, None, StatusCode::OK),
+        (
+            "a task, unchanged",
+            TASK,
+            Some(tag.as_str()),
+            StatusCode::NOT_MODIFIED,
+        ),
+        ("a page of 100 tasks", PAGE, None, StatusCode::OK),
+        (
+            "a page of 100 tasks, by cursor",
+            &next,
+            None,
+            StatusCode::OK,
+        ),
+    ] {
+        let answer = api.send(get(path, tag));
+        assert_eq!(answer.status(), status, "{name}");
+        let waits = header(&answer, "server-timing");
+        assert!(
+            waits.contains("cache") && !waits.contains("store"),
+            "{name}: {waits}"
+        );
+        group.bench_function(name, |bencher| {
+            let request = || get(path, tag);
+            bencher.iter_batched(request, |request| api.send(request), BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, requests);
+criterion_main!(benches);
