@@ -22,6 +22,7 @@ mod status;
 
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 
 use super::line::strip_all_prefixes;
@@ -29,14 +30,31 @@ use super::{CdkObservation, ParseError};
 
 /// What every line of ours holds one of, but for rows, and for marks that are not ASCII. As no alternative is short, many
 /// bytes are looked at at once.
-static WORDS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r": deploying\.\.\.|: destroying\.\.\.|: creating |: updating stack",
-        r"|: importing resources|Rolling back |: building assets|start: Building |\] \(",
-        r"|Currently in progress: |stack has no resources|ootstrapping environment |:stack/",
-        r"|hotswap|Starting de|xit code |exited with error|State: FAILED|canceled",
-    ))
-    .expect("the pattern is a constant")
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let mut builder = AhoCorasick::builder();
+    builder.match_kind(MatchKind::LeftmostFirst);
+    builder.build([
+        ": deploying...",
+        ": destroying...",
+        ": creating ",
+        ": updating stack",
+        ": importing resources",
+        "Rolling back ",
+        ": building assets",
+        "start: Building ",
+        "] (",
+        "Currently in progress: ",
+        "stack has no resources",
+        "ootstrapping environment ",
+        ":stack/",
+        "hotswap",
+        "Starting de",
+        "xit code ",
+        "exited with error",
+        "State: FAILED",
+        "canceled",
+    ])
+    .expect("the words are constants")
 });
 
 /// Ticks and crosses, also as they look when their bytes were taken for another encoding.
