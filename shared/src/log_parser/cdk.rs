@@ -33,28 +33,29 @@ use super::{CdkObservation, ParseError};
 static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let mut builder = AhoCorasick::builder();
     builder.match_kind(MatchKind::LeftmostFirst);
-    builder.build([
-        ": deploying...",
-        ": destroying...",
-        ": creating ",
-        ": updating stack",
-        ": importing resources",
-        "Rolling back ",
-        ": building assets",
-        "start: Building ",
-        "] (",
-        "Currently in progress: ",
-        "stack has no resources",
-        "ootstrapping environment ",
-        ":stack/",
-        "hotswap",
-        "Starting de",
-        "xit code ",
-        "exited with error",
-        "State: FAILED",
-        "canceled",
-    ])
-    .expect("the words are constants")
+    builder
+        .build([
+            ": deploying...",
+            ": destroying...",
+            ": creating ",
+            ": updating stack",
+            ": importing resources",
+            "Rolling back ",
+            ": building assets",
+            "start: Building ",
+            "] (",
+            "Currently in progress: ",
+            "stack has no resources",
+            "ootstrapping environment ",
+            ":stack/",
+            "hotswap",
+            "Starting de",
+            "xit code ",
+            "exited with error",
+            "State: FAILED",
+            "canceled",
+        ])
+        .expect("the words are constants")
 });
 
 /// Ticks and crosses, also as they look when their bytes were taken for another encoding.

@@ -34,16 +34,10 @@ impl<'a> Columns<'a> {
         let mut rest = Some(line);
         for (cell, tail) in columns.cells.iter_mut().zip(&mut columns.tails) {
             let Some(line) = rest else { break };
-            match line.split_once('|') {
-                Some((before, after)) => {
-                    (*cell, *tail) = (before, after);
-                    rest = Some(after);
-                }
-                None => {
-                    *cell = line;
-                    rest = None;
-                }
-            }
+            let end = memchr::memchr(b'|', line.as_bytes());
+            *cell = end.map_or(line, |end| line.get(..end).unwrap_or_default());
+            rest = end.and_then(|end| line.get(end + 1..));
+            *tail = rest.unwrap_or_default();
             columns.count += 1;
         }
         columns
@@ -198,19 +192,23 @@ struct Resource<'a> {
 impl<'a> Resource<'a> {
     fn of(rest: &'a str) -> Self {
         // A name may hold spaces, but then a logical id follows it. Names are not longer than this window.
-        let mut searched = 0;
-        for (at, _) in head(rest, 1024).match_indices(" (") {
-            let after = rest.get(at + 1..).unwrap_or_default();
-            searched += 1;
+        let window = head(rest, 1024);
+        let opens = memchr::memchr_iter(b'(', window.as_bytes());
+        for at in opens
+            .filter(|at| {
+                window
+                    .get(..*at)
+                    .is_some_and(|before| before.ends_with(' '))
+            })
+            .take(8)
+        {
+            let after = rest.get(at..).unwrap_or_default();
             if let Some((id, reason)) = logical_id(after) {
                 return Self {
                     name: rest.get(..at).unwrap_or_default().trim(),
                     id,
                     reason: reason.trim(),
                 };
-            }
-            if searched == 8 {
-                break;
             }
         }
         let (name, reason) = rest.split_once(' ').unwrap_or((rest, ""));
