@@ -148,6 +148,13 @@ impl Ledger {
         self.edits.deleted_revision
     }
 
+    /// The ledger of a task that was deleted, of which nothing but the tombstone, of this revision, is left.
+    pub(crate) fn of_tombstone(revision: Revision) -> Self {
+        let mut ledger = Self::default();
+        ledger.edits.deleted_revision = Some(Revision(revision.0.saturating_sub(1)));
+        ledger
+    }
+
     /// Counts one revision more of the task that was deleted: more was said since.
     pub(crate) fn count_deletion(&mut self) {
         let deleted = &mut self.edits.deleted_revision;

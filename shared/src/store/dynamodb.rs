@@ -249,7 +249,9 @@ impl DynamoDbTaskStore {
                         }
                     },
                     // It expired while the head, changed by others than logs, lives on.
-                    (Some(_), None) if is_last => Ledger::default(),
+                    (Some(_), None) if is_last && task.is_some() => Ledger::default(),
+                    // Nothing of ours leaves a tombstone alone, but who writes here has to know of it.
+                    (Some(tombstone), None) if is_last => Ledger::of_tombstone(tombstone),
                     (Some(_), None) => {
                         torn.push(task_id);
                         continue;

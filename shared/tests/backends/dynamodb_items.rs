@@ -131,6 +131,28 @@ async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
 }
 
 #[tokio::test]
+async fn a_tombstone_without_its_ledger_stands_in_nobody_s_way() {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
+    let (store, task) = (embedded.tasks(), new_task("t"));
+    let mut ledger = shared::fold::Ledger::default();
+    store.save(None, &task, Some(&ledger)).await.unwrap();
+    ledger.delete(&task, moment(99));
+    store.delete(&task, &ledger).await.unwrap();
+    let key = [("task_id", text("t")), ("timestamp", number("-1"))];
+    let mut request = embedded.client.delete_item();
+    for (name, value) in key {
+        request = request.key(name, value);
+    }
+    let request = request.table_name(&embedded.config.tasks_table);
+    request.send().await.unwrap();
+    let ids = [task.task_id.clone()];
+    let left = store.fetch_records(&ids).await.unwrap().remove(0);
+    assert_eq!(left.ledger.deleted_revision(), Some(task.revision));
+    let later = next_of(&task, |_| {});
+    store.save(None, &later, Some(&left.ledger)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_page_ends_early_where_little_is_found_and_the_next_one_goes_on() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let store = embedded.tasks();
