@@ -56,6 +56,8 @@ test("a task's history is a chart that can be read with the keyboard, and a tabl
     assert.ok(ink > 300, `${ink} pixels`);
 
     await page.getByText("History as a table").click();
+    // What is unfolded is filled in a moment later.
+    await page.locator("#history-rows td").first().waitFor();
     assert.deepEqual(await texts(page, "#history-rows td:nth-child(2)"), ["50 %, 4 of 8", "37 %, 3 of 8", "25 %, 2 of 8", "12 %, 1 of 8"]);
     await step(5);
     await until(async () => (await texts(page, "#history-rows td:nth-child(2)"))[0] === "62 %, 5 of 8", "the table goes on");
