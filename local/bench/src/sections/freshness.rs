@@ -17,8 +17,8 @@ use crate::Bench;
 const LINES: usize = 60;
 /// How often the task is asked for.
 const PAUSE: Duration = Duration::from_millis(2);
-/// A prime number of milliseconds between two lines, so that they come at all times between two looks.
-const BETWEEN: Duration = Duration::from_millis(137);
+/// How long it is from when a line was seen to the next one, at least.
+const BETWEEN: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The process, which is ended with it.
@@ -56,7 +56,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
             sleep(PAUSE);
         }
         took.push(started.elapsed());
-        sleep(BETWEEN);
+        sleep(BETWEEN + spread(number));
     }
     let took = Times::new(took);
     let mut table = Table::new(&["ms from a line to the answer that shows it", "p50", "p99"]);
@@ -66,6 +66,11 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
         &millis(took.percentile(99)),
     ]);
     Ok(format!("{heading}{}", table.render()))
+}
+
+/// A line is seen at a look of `local`: what comes after the same pause each time would always be as far from the next one.
+fn spread(number: usize) -> Duration {
+    Duration::from_millis(number as u64 * 7 % 50)
 }
 
 /// Starts `local serve` and reads where it listens.
