@@ -78,7 +78,8 @@ pub(crate) struct ProjectPath {
 #[derive(Serialize, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Known {
-    /// Tags of what the client has already: it is answered 304 if that is the present state.
+    /// Tags of what the client has already: it is answered 304 if that is the present state, or a later one of a task
+    /// than is known while the store can't be reached.
     #[param(rename = "If-None-Match", required = false)]
     if_none_match: String,
 }
