@@ -16,7 +16,7 @@ use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, Task, TaskId, TaskS
 use shared::stopwatch::for_store;
 use shared::store::{ListPosition, Receipt, StoreError, TaskQuery};
 use shared::task_reader::{
-    Answer, ListRequest, MAX_PAGE_LIMIT, Reading, SavedTask, Validator, canonical_query,
+    Answer, ListRequest, MAX_PAGE_LIMIT, Reading, Validator, canonical_query,
 };
 
 use self::change::Change;
@@ -194,12 +194,8 @@ async fn create(
         Err(StoreError::Conflict(_)) => return Err(ApiError::TaskExists(task.task_id)),
         Err(error) => return Err(error.into()),
     }
-    let saved = SavedTask {
-        previous: None,
-        next: &task,
-    };
     // What the cache failed to take is warned of there; the task is made all the same.
-    state.write_through.tasks_saved(&[saved], now).await;
+    state.write_through.tasks_saved(&[&task], now).await;
     Ok(made(&base, &task.task_id, json))
 }
 
@@ -255,11 +251,7 @@ async fn change(
         }
         // Also of a task that is as it should be: the request before, whose repetition this may be, may have ended
         // between the store and the cache.
-        let saved = SavedTask {
-            previous: Some(&task),
-            next: &next,
-        };
-        state.write_through.tasks_saved(&[saved], now).await;
+        state.write_through.tasks_saved(&[&next], now).await;
         let json = state.renderer.task(&next, now);
         let validator = Validator::of_record(&json);
         return Ok(tagged(Json(json).into_response(), &validator));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use shared::fold::{Edit, Ledger, Position, TaskOrigin, fold_into_task};
+use shared::log_event::LogEvent;
 use shared::log_parser::{LogKind, parse_message};
-use shared::log_source::LogEvent;
 use shared::model::{Task, TaskId, TaskStatus, Timestamp};
 use shared::store::TaskStore as _;
 
@@ -272,7 +272,7 @@ fn fold(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
         log_stream: "a".to_owned(),
     };
     let task_id: TaskId = "a".parse().unwrap();
-    fold_into_task(&task_id, &origin, previous, ledger)
+    fold_into_task(&task_id, &origin, previous, ledger).live()
 }
 
 /// A world with a task that a log has reported.
