@@ -15,6 +15,8 @@ const ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    // The name of a page that an attacker rebinds to this machine.
+    "--host-resolver-rules=MAP rebound.test 127.0.0.1",
 ];
 
 let browser;
