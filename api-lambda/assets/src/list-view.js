@@ -1,37 +1,38 @@
-// The list: projects, filters, what runs, and what has finished.
+// The list of tasks: projects, filters, tasks in progress, and finished tasks.
 
-import * as address from "./address.js";
-import { Keyed, byId, setAttribute, setBar, setIcon, setText, stamp } from "./dom.js";
-import { PAGE, Feed } from "./feed.js";
-import { announce, showCounts } from "./frame.js";
-import { ACTIVE, ENDED, count, counter, oneLine, percent, tone, typeName, words } from "./text.js";
-import { ago, day, duration, eta, full, now } from "./time.js";
+import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText } from "./dom.js";
+import { PAGE_SIZE, PagedTasks } from "./paged-tasks.js";
+import { listSearch, taskSearch } from "./search-params.js";
+import { announce, showCounts } from "./shell.js";
+import { ACTIVE, ENDED, count, counter, humanize, oneLine, percent, toneOf, typeName } from "./text.js";
+import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
 
-/** How often what changes seldom is asked for. */
-const SLOW_MS = 5000;
-/** How long a failure counts as one of these days. */
-const LATELY_MS = 86_400_000;
-/** How many projects are shown before one asks for all. */
-const MOST_TILES = 8;
+/** How often projects and finished tasks are loaded. They change seldom. */
+const SLOW_REFRESH_MS = 5000;
+/** The header counts tasks that failed within this time. */
+const RECENT_MS = 86_400_000;
+/** How many projects are shown at first. */
+const MAX_TILES = 8;
 /** How many parts a card shows. */
-const MOST_PARTS = 6;
-/** How long to wait for the next key before a name is looked for. */
+const MAX_PARTS = 6;
+/** The most tasks that one refresh loads by their ids. */
+const MAX_MISSING = 10;
+/** The pause in typing after which the name filter applies. */
 const TYPING_MS = 250;
 
-export class List {
-    /** `go(filters, replace)` shows the list with other filters. */
-    constructor(api, go) {
+export class ListView {
+    /** `navigate(filters, replace)` changes the URL to these filters. */
+    constructor(api, navigate) {
         this.api = api;
-        this.go = go;
+        this.navigate = navigate;
         this.filters = null;
         this.projects = [];
         this.names = new Map();
         this.statuses = new Map();
         this.showsAllProjects = false;
-        const link = (id) => address.ofTask(id);
-        this.cards = new Keyed(byId("active-list"), () => new Card(this, link));
-        this.rows = new Keyed(byId("ended-list"), () => new Row(this, link));
-        this.tiles = new Keyed(byId("tiles"), () => new Tile(this));
+        this.cards = new KeyedList(byId("active-list"), () => new Card(this));
+        this.rows = new KeyedList(byId("ended-list"), () => new Row(this));
+        this.tiles = new KeyedList(byId("tiles"), () => new Tile(this));
         this.listen();
     }
 
@@ -39,70 +40,70 @@ export class List {
         byId("status-chips").addEventListener("click", ({ target }) => {
             const { status } = target.dataset;
             if (!status) return;
-            const chosen = this.filters.status;
-            const without = chosen.filter((one) => one !== status);
-            this.change({ status: without.length < chosen.length ? without : [...chosen, status] });
+            const selected = this.filters.status;
+            const others = selected.filter((other) => other !== status);
+            this.changeFilters({ status: others.length < selected.length ? others : [...selected, status] });
         });
-        byId("type-filter").addEventListener("change", ({ target }) => this.change({ task_type: target.value }));
+        byId("type-filter").addEventListener("change", ({ target }) => this.changeFilters({ task_type: target.value }));
         byId("name-filter").addEventListener("input", ({ target }) => {
             clearTimeout(this.typing);
-            this.typing = setTimeout(() => this.change({ q: target.value.trim() }, true), TYPING_MS);
+            this.typing = setTimeout(() => this.changeFilters({ q: target.value.trim() }, true), TYPING_MS);
         });
         byId("filters").addEventListener("submit", (event) => event.preventDefault());
         byId("clear-filters").addEventListener("click", () => {
-            this.change({ status: [], project_id: "", task_type: "", q: "" });
+            this.changeFilters({ status: [], project_id: "", task_type: "", q: "" });
             byId("name-filter").focus();
         });
-        byId("active-more").addEventListener("click", () => this.more(this.active));
-        byId("ended-more").addEventListener("click", () => this.more(this.ended));
+        byId("active-more").addEventListener("click", () => this.loadMore(this.active));
+        byId("ended-more").addEventListener("click", () => this.loadMore(this.ended));
         byId("all-projects").addEventListener("click", () => {
             this.showsAllProjects = !this.showsAllProjects;
             this.showProjects();
         });
     }
 
-    change(some, replace = false) {
+    changeFilters(changes, replace = false) {
         clearTimeout(this.typing);
-        this.go({ ...this.filters, ...some }, replace);
+        this.navigate({ ...this.filters, ...changes }, replace);
     }
 
-    more(feed) {
-        feed.more();
+    loadMore(list) {
+        list.loadMore();
         this.isForced = true;
-        this.go(this.filters, true);
+        this.navigate(this.filters, true);
     }
 
-    /** Turns to other filters. What was shown stays until what they show is known. */
+    /** Applies filters. The old tasks stay visible until the new ones are loaded. */
     open(filters) {
         const { status, ...others } = filters;
         const isNew = JSON.stringify(filters) !== JSON.stringify(this.filters);
         this.filters = filters;
         this.showFilters();
         if (!isNew) return;
-        const asked = (among) => status.filter((one) => among.includes(one));
-        const listed = (statuses) => new Feed(this.api, { ...others, status: statuses.join(",") });
-        const active = asked(ACTIVE);
-        const ended = asked(ENDED);
+        const selected = (group) => status.filter((one) => group.includes(one));
+        const tasksIn = (statuses) => new PagedTasks(this.api, { ...others, status: statuses.join(",") });
+        const active = selected(ACTIVE);
+        const ended = selected(ENDED);
         this.hidesActive = status.length > 0 && active.length === 0;
         this.hidesEnded = status.length > 0 && ended.length === 0;
-        // What runs is counted in the title, shown or not.
-        this.active = listed(active.length ? active : ACTIVE);
-        this.ended = listed(ended.length ? ended : ENDED);
-        this.recovered = new Map();
+        // Active tasks are loaded even if they are hidden, because the header and the title count them.
+        this.active = tasksIn(active.length ? active : ACTIVE);
+        this.ended = tasksIn(ended.length ? ended : ENDED);
+        this.missing = new Map();
         this.statuses.clear();
-        this.lastSlow = 0;
+        this.lastSlowRefresh = 0;
     }
 
-    /** Looks at all that is shown, and shows it at once. Answers whether something runs. */
-    async look(signal) {
+    /** Loads and shows the lists. Resolves to true if a task is running. */
+    async refresh(signal) {
         const { active, ended } = this;
         const before = active.tasks;
         await active.refresh(signal);
         const left = before.filter((task) => !active.tasks.some(({ task_id }) => task_id === task.task_id));
-        const isSlow = now() - this.lastSlow >= SLOW_MS || left.length > 0 || this.isForced;
+        const isSlow = now() - this.lastSlowRefresh >= SLOW_REFRESH_MS || left.length > 0 || this.isForced;
         if (isSlow) {
             const { project_id, task_type, q } = this.filters;
-            const failed = { project_id, task_type, q, status: "failed", limit: PAGE };
+            const failed = { project_id, task_type, q, status: "failed", limit: PAGE_SIZE };
             const [projects, failures] = await Promise.all([
                 this.api.get("api/projects", {}, signal),
                 this.api.get("api/tasks", failed, signal),
@@ -111,10 +112,10 @@ export class List {
             // The filters may have changed meanwhile.
             if (active !== this.active) return true;
             this.projects = projects.value.projects;
-            this.failed = lately(failures.value);
-            this.lastSlow = now();
+            this.failed = countRecent(failures.value);
+            this.lastSlowRefresh = now();
             this.isForced = false;
-            await this.recover(left, signal);
+            await this.loadMissing(left, signal);
         }
         if (active !== this.active) return true;
         this.show();
@@ -122,101 +123,101 @@ export class List {
     }
 
     /**
-     * Lists are served by an index that may be a moment behind: a task that ran and is in no list now is asked for by
-     * its id, so that it does not vanish for that moment.
+     * Loads by id those tasks that have left the active list but are not yet among the ended ones. The index behind
+     * the lists is eventually consistent, so a task may be in neither for a time.
      */
-    async recover(left, signal) {
+    async loadMissing(left, signal) {
         const listed = new Set(this.ended.tasks.map((task) => task.task_id));
-        const missing = left.filter((task) => !listed.has(task.task_id)).slice(0, 10);
+        const missing = left.filter((task) => !listed.has(task.task_id)).slice(0, MAX_MISSING);
         await Promise.all(
             missing.map(async ({ task_id }) => {
                 const found = await this.api.get(`api/tasks/${encodeURIComponent(task_id)}`, {}, signal).catch(() => null);
-                if (found) this.recovered.set(task_id, found.value);
+                if (found) this.missing.set(task_id, found.value);
             }),
         );
     }
 
-    /** Shows what is known, as of now. */
+    /** Shows what is loaded. */
     show() {
         const { active, ended } = this;
         if (!active?.isLoaded) return;
         this.isReady = true;
         this.names = new Map(this.projects.map((project) => [project.project_id, oneLine(project.project_name)]));
-        const [running, finished] = this.sorted();
-        const hadFocus = document.activeElement?.closest?.("#active-list, #ended-list") && document.activeElement;
-        const focused = hadFocus?.dataset.task;
+        const [activeTasks, endedTasks] = this.sortedTasks();
+        const focused = document.activeElement?.closest?.("#active-list, #ended-list") && document.activeElement;
+        const focusedId = focused?.dataset.task;
         this.showProjects();
         byId("active-section").hidden = this.hidesActive;
         byId("ended-section").hidden = this.hidesEnded;
-        if (!this.hidesActive) this.showSection("active", this.cards, running, active);
-        if (!this.hidesEnded) this.showSection("ended", this.rows, finished, ended);
-        // A card with the focus has become a row: the focus goes along.
-        if (focused && !hadFocus.isConnected) {
-            document.querySelector(`a[data-task="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+        if (!this.hidesActive) this.showSection("active", this.cards, activeTasks, active);
+        if (!this.hidesEnded) this.showSection("ended", this.rows, endedTasks, ended);
+        // If a card with the focus has become a row, the row gets the focus.
+        if (focusedId && !focused.isConnected) {
+            document.querySelector(`a[data-task="${CSS.escape(focusedId)}"]`)?.focus({ preventScroll: true });
         }
-        const runs = active.tasks.filter((task) => task.status === "running");
-        const stale = runs.filter((task) => task.stale).length;
-        this.counts = { running: `${runs.length}${active.hasMore ? "+" : ""}`, failed: this.failed, stale };
-        this.tell([...active.tasks, ...finished]);
+        const running = active.tasks.filter((task) => task.status === "running");
+        const stale = running.filter((task) => task.stale).length;
+        this.counts = { running: `${running.length}${active.hasMore ? "+" : ""}`, failed: this.failed, stale };
+        this.announceChanges([...active.tasks, ...endedTasks]);
     }
 
-    /** What the tab says of this list. */
-    showCounts() {
+    /** Shows the counts of this list in the header, the title and the icon. */
+    showSummary() {
         if (this.counts) showCounts(this.counts);
     }
 
-    /** What is active, in an order that stays; and what has ended, newest first. */
-    sorted() {
-        const { active, ended, recovered } = this;
+    /** Active tasks in a stable order, and ended tasks, newest first. */
+    sortedTasks() {
+        const { active, ended, missing } = this;
         const rank = (task) => ACTIVE.indexOf(task.status);
         const start = (task) => Date.parse(task.started_at ?? task.created_at);
-        const running = active.tasks.toSorted(
+        const activeTasks = active.tasks.toSorted(
             (one, other) =>
                 rank(one) - rank(other) || start(other) - start(one) || (one.task_id < other.task_id ? -1 : 1),
         );
-        const isActive = new Set(running.map((task) => task.task_id));
-        const finished = ended.tasks.filter((task) => !isActive.has(task.task_id));
-        const listed = new Set(finished.map((task) => task.task_id));
-        for (const [id, task] of recovered) {
-            const isWanted = ended.parameters.status.includes(task.status);
-            if (listed.has(id) || isActive.has(id) || !isWanted) recovered.delete(id);
-            else finished.push(task);
+        const activeIds = new Set(activeTasks.map((task) => task.task_id));
+        const endedTasks = ended.tasks.filter((task) => !activeIds.has(task.task_id));
+        const endedIds = new Set(endedTasks.map((task) => task.task_id));
+        for (const [id, task] of missing) {
+            const isSelected = ended.params.status.includes(task.status);
+            if (endedIds.has(id) || activeIds.has(id) || !isSelected) missing.delete(id);
+            else endedTasks.push(task);
         }
-        if (recovered.size) finished.sort((one, other) => Date.parse(other.updated_at) - Date.parse(one.updated_at));
-        return [running, finished];
+        if (missing.size) endedTasks.sort((one, other) => Date.parse(other.updated_at) - Date.parse(one.updated_at));
+        return [activeTasks, endedTasks];
     }
 
-    showSection(name, keyed, tasks, feed) {
-        keyed.show(tasks, (task) => task.task_id);
-        setText(byId(`${name}-count`), tasks.length ? feed.count : "");
+    showSection(name, views, tasks, list) {
+        views.show(tasks, (task) => task.task_id);
+        setText(byId(`${name}-count`), tasks.length ? list.count : "");
         byId(`${name}-empty`).hidden = tasks.length > 0;
-        byId(`${name}-more`).hidden = !feed.hasMore;
+        byId(`${name}-more`).hidden = !list.hasMore;
         if (tasks.length) return;
-        const isFiltered = address.ofList(this.filters) !== "?";
-        const none = { active: "Nothing is running.", ended: "Nothing has finished yet." };
-        setText(byId(`${name}-empty`), isFiltered ? "Nothing here fits the filters." : none[name]);
+        const isFiltered = listSearch(this.filters) !== "?";
+        const empty = { active: "Nothing is running.", ended: "Nothing has finished yet." };
+        setText(byId(`${name}-empty`), isFiltered ? "No tasks match the filters." : empty[name]);
     }
 
     showProjects() {
-        const liveliness = ({ metrics }) => metrics.running * 1e6 + metrics.failed * 1e3 + metrics.total_tasks;
-        const chosen = this.filters.project_id;
-        const known = this.projects.filter((project) => project.status !== "archived" || project.project_id === chosen);
-        const few = known
-            .toSorted((one, other) => liveliness(other) - liveliness(one))
-            .filter((project, place) => place < MOST_TILES || project.project_id === chosen);
-        const shown = this.showsAllProjects ? known : few;
-        // By name: a project must not jump about because one of its tasks has ended.
+        const activity = ({ metrics }) => metrics.running * 1e6 + metrics.failed * 1e3 + metrics.total_tasks;
+        const selected = this.filters.project_id;
+        const all = this.projects.filter((project) => project.status !== "archived" || project.project_id === selected);
+        const mostActive = all
+            .toSorted((one, other) => activity(other) - activity(one))
+            .filter((project, index) => index < MAX_TILES || project.project_id === selected);
+        const shown = this.showsAllProjects ? all : mostActive;
+        // Sorted by name, because a tile must not move when a task ends.
         shown.sort((one, other) => one.project_name.localeCompare(other.project_name));
-        // A project may be named by tasks alone.
-        if (chosen && !known.some((project) => project.project_id === chosen)) {
-            shown.push({ project_id: chosen, project_name: chosen, metrics: null });
+        // Tasks may name a project that was never created.
+        if (selected && !all.some((project) => project.project_id === selected)) {
+            shown.push({ project_id: selected, project_name: selected, metrics: null });
         }
         byId("projects").hidden = shown.length === 0;
         this.tiles.show(shown, (project) => project.project_id);
-        const all = byId("all-projects");
-        all.hidden = known.length <= few.length;
-        setAttribute(all, "aria-expanded", this.showsAllProjects);
-        setText(all, this.showsAllProjects ? "Show fewer projects" : `Show all ${known.length} projects`);
+        const button = byId("all-projects");
+        button.hidden = all.length <= mostActive.length;
+        setAttribute(button, "aria-expanded", this.showsAllProjects);
+        setText(button, this.showsAllProjects ? "Show fewer projects" : `Show all ${all.length} projects`);
     }
 
     showFilters() {
@@ -224,9 +225,8 @@ export class List {
         for (const chip of byId("status-chips").children) {
             setAttribute(chip, "aria-pressed", status.includes(chip.dataset.status));
         }
-        for (const tile of this.tiles.views.values()) tile.press();
-        const type = byId("type-filter");
-        type.value = task_type;
+        for (const tile of this.tiles.views.values()) tile.showPressed();
+        byId("type-filter").value = task_type;
         const name = byId("name-filter");
         if (document.activeElement !== name || !name.value.trim().startsWith(q)) name.value = q;
         byId("clear-filters").disabled = !(status.length || project_id || task_type || q);
@@ -236,8 +236,8 @@ export class List {
         return this.names.get(task.project_id) ?? oneLine(task.project_id ?? "");
     }
 
-    /** Says aloud what has begun and ended since the last look. */
-    tell(tasks) {
+    /** Announces the tasks that have started or ended since the last refresh. */
+    announceChanges(tasks) {
         const isFirst = this.statuses.size === 0;
         for (const task of tasks) {
             const before = this.statuses.get(task.task_id);
@@ -246,49 +246,46 @@ export class List {
             if (isFirst || (before === undefined && task.status !== "running")) continue;
             const name = oneLine(task.task_name);
             const reason = task.status === "failed" && task.message ? `: ${oneLine(task.message)}` : "";
-            announce(`${name} ${task.status === "running" ? "started" : words(task.status)}${reason}.`);
+            announce(`${name} ${task.status === "running" ? "started" : humanize(task.status)}${reason}.`);
         }
     }
 }
 
-/** How many tasks of a page, which is the newest, have ended within a day; `50+` if that is all of them. */
-function lately({ tasks, next_cursor }) {
-    const late = tasks.filter((task) => now() - Date.parse(task.completed_at ?? task.updated_at) < LATELY_MS);
-    return `${late.length}${next_cursor && late.length === tasks.length ? "+" : ""}`;
+/** How many tasks of the first page are recent; `50+` if all of them are and there are more. */
+function countRecent({ tasks, next_cursor }) {
+    const recent = tasks.filter((task) => now() - Date.parse(task.completed_at ?? task.updated_at) < RECENT_MS);
+    return `${recent.length}${next_cursor && recent.length === tasks.length ? "+" : ""}`;
 }
 
-/** A task that is not over yet. */
+/** An active task. */
 class Card {
-    constructor(list, link) {
+    constructor(list) {
         this.list = list;
-        this.link = link;
-        const { node, refs } = stamp("card");
-        this.node = node;
-        this.refs = refs;
-        this.parts = new Keyed(refs.parts, () => new PartBar());
+        Object.assign(this, cloneTemplate("card"));
+        this.parts = new KeyedList(this.refs.parts, () => new PartBar());
     }
 
     update(task) {
         const { node, refs } = this;
-        const kind = tone(task);
-        setAttribute(node, "data-tone", kind);
-        setIcon(refs.icon, kind);
+        const tone = toneOf(task);
+        setAttribute(node, "data-tone", tone);
+        setIcon(refs.icon, tone);
         const name = oneLine(task.task_name) || task.task_id;
         setText(refs.name, name);
-        setAttribute(refs.name, "href", this.link(task.task_id));
+        setAttribute(refs.name, "href", taskSearch(task.task_id));
         setAttribute(refs.name, "data-task", task.task_id);
         const counted = counter(task.progress);
         setText(refs.percentage, percent(task.progress) || (counted ? "" : "–"));
         setAttribute(refs.bar, "aria-label", `Progress of ${name}`);
-        setBar(refs.bar, task.progress, kind, counted);
-        const silence = kind === "stale" ? `silent for ${duration(now() - Date.parse(task.updated_at))}` : "";
+        setBar(refs.bar, task.progress, tone, counted);
+        const staleText = tone === "stale" ? `no update for ${duration(now() - Date.parse(task.updated_at))}` : "";
         const isRunning = task.status === "running";
-        setText(refs.state, silence || (isRunning ? "" : task.status));
-        setText(refs.phase, words(task.current_step || task.phase || (isRunning && !silence ? "running" : "")));
+        setText(refs.state, staleText || (isRunning ? "" : task.status));
+        setText(refs.phase, humanize(task.current_step || task.phase || (isRunning && !staleText ? "running" : "")));
         setText(refs.counter, counted || partsDone(task));
         setText(refs.eta, task.status === "running" && !task.stale ? eta(task) : "");
-        setText(refs.ago, silence ? "" : ago(Date.parse(task.updated_at)));
-        setAttribute(refs.ago, "title", `Last event ${full(Date.parse(task.updated_at))}`);
+        setText(refs.ago, staleText ? "" : ago(Date.parse(task.updated_at)));
+        setAttribute(refs.ago, "title", `Last update ${fullTime(Date.parse(task.updated_at))}`);
         const message = oneLine(task.message ?? "");
         setText(refs.message, message);
         setAttribute(refs.message, "title", message || null);
@@ -299,12 +296,12 @@ class Card {
 
     showParts(task) {
         const all = Object.entries(task.parts ?? {});
-        // One stack is the run itself: its bar would say the same twice.
+        // The bar of a single part would repeat the task's own bar.
         const parts = all.length > 1 ? all : [];
         const urgency = (part) => ["failed", "running", "blocked", "pending"].indexOf(part.status) >>> 0;
         const first =
-            parts.length > MOST_PARTS
-                ? parts.toSorted(([, one], [, other]) => urgency(one) - urgency(other)).slice(0, MOST_PARTS)
+            parts.length > MAX_PARTS
+                ? parts.toSorted(([, one], [, other]) => urgency(one) - urgency(other)).slice(0, MAX_PARTS)
                 : parts;
         this.parts.show(first, ([name]) => name);
         const more = parts.length - first.length;
@@ -312,84 +309,83 @@ class Card {
     }
 }
 
-/** How many of a run's stacks are done, where their resources can't be counted. */
+/** `2 parts done`, for a task without a counter of its own. */
 function partsDone(task) {
     const done = Object.values(task.parts ?? {}).filter((part) => part.status === "completed").length;
     return done ? `${count(done, "part")} done` : "";
 }
 
-/** One stack of a run. */
+/** A part of a task, such as one stack of a deploy. */
 class PartBar {
     constructor() {
-        Object.assign(this, stamp("part"));
+        Object.assign(this, cloneTemplate("part"));
     }
 
     update([name, part]) {
         const { node, refs } = this;
-        const kind = tone(part);
+        const tone = toneOf(part);
         const shown = oneLine(name);
-        setAttribute(node, "data-tone", kind);
-        setIcon(refs.icon, kind);
+        setAttribute(node, "data-tone", tone);
+        setIcon(refs.icon, tone);
         setText(refs.name, shown);
         setAttribute(refs.name, "title", shown);
-        setAttribute(refs.bar, "aria-label", `${shown}, ${words(part.phase || part.status)}`);
-        setBar(refs.bar, part, kind, counter(part));
+        setAttribute(refs.bar, "aria-label", `${shown}, ${humanize(part.phase || part.status)}`);
+        setBar(refs.bar, part, tone, counter(part));
         setText(refs.percentage, percent(part) || counter(part));
     }
 }
 
-/** A task that is over. */
+/** An ended task. */
 class Row {
-    constructor(list, link) {
+    constructor(list) {
         this.list = list;
-        this.link = link;
-        Object.assign(this, stamp("row"));
+        Object.assign(this, cloneTemplate("row"));
     }
 
     update(task) {
         const { node, refs } = this;
-        const kind = tone(task);
-        setAttribute(node, "data-tone", kind);
-        setIcon(refs.icon, kind);
+        const tone = toneOf(task);
+        setAttribute(node, "data-tone", tone);
+        setIcon(refs.icon, tone);
         setText(refs.name, oneLine(task.task_name) || task.task_id);
-        setAttribute(refs.name, "href", this.link(task.task_id));
+        setAttribute(refs.name, "href", taskSearch(task.task_id));
         setAttribute(refs.name, "data-task", task.task_id);
-        setText(refs.state, words(task.phase && task.status !== "completed" ? task.phase : task.status));
+        setText(refs.state, humanize(task.phase && task.status !== "completed" ? task.phase : task.status));
         const message = task.status === "completed" ? "" : oneLine(task.message ?? "");
         setText(refs.message, message);
         setAttribute(refs.message, "title", message || null);
         setText(refs.project, this.list.projectName(task));
         setText(refs.type, typeName(task.task_type));
         setText(refs.took, task.duration_ms == null ? "" : duration(task.duration_ms));
-        const moment = Date.parse(task.completed_at ?? task.updated_at);
-        const isRecent = now() - moment < 3_600_000;
-        setText(refs.when, isRecent ? ago(moment) : day(moment));
-        setAttribute(refs.when, "datetime", new Date(moment).toISOString());
-        setAttribute(refs.when, "title", full(moment));
+        const time = Date.parse(task.completed_at ?? task.updated_at);
+        const isRecent = now() - time < 3_600_000;
+        setText(refs.when, isRecent ? ago(time) : shortTime(time));
+        setAttribute(refs.when, "datetime", new Date(time).toISOString());
+        setAttribute(refs.when, "title", fullTime(time));
     }
 }
 
-/** A project with its metrics; pressed, it is the filter. */
+/** A project and its metrics. A click filters the list by this project. */
 class Tile {
     constructor(list) {
         this.list = list;
-        Object.assign(this, stamp("tile"));
+        Object.assign(this, cloneTemplate("tile"));
         this.refs.button.addEventListener("click", () => {
             const { project_id } = this.project;
-            const isChosen = list.filters.project_id === project_id;
-            list.change({ project_id: isChosen ? "" : project_id });
+            const isSelected = list.filters.project_id === project_id;
+            list.changeFilters({ project_id: isSelected ? "" : project_id });
         });
     }
 
-    press() {
-        const isChosen = this.list.filters.project_id === this.project.project_id;
-        setAttribute(this.refs.button, "aria-pressed", isChosen);
+    showPressed() {
+        const isSelected = this.list.filters.project_id === this.project.project_id;
+        setAttribute(this.refs.button, "aria-pressed", isSelected);
     }
 
     update(project) {
         this.project = project;
         const { refs } = this;
-        this.press();
+        this.showPressed();
         setText(refs.name, oneLine(project.project_name));
         setAttribute(refs.name, "title", oneLine(project.description ?? "") || null);
         const metrics = project.metrics;
@@ -412,7 +408,7 @@ class Tile {
         }
         setText(refs.numbers, numbers.join(" · "));
         const rates = [];
-        if (metrics.success_rate != null) rates.push(`${Math.floor(metrics.success_rate * 100)} % succeed`);
+        if (metrics.success_rate != null) rates.push(`${Math.floor(metrics.success_rate * 100)} % succeeded`);
         if (metrics.avg_duration_ms != null) rates.push(`${duration(metrics.avg_duration_ms)} on average`);
         setText(refs.rates, rates.join(" · ") || (ended ? "" : "Nothing finished yet"));
     }

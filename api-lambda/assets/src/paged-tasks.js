@@ -1,53 +1,53 @@
-// A list of tasks, newest first, as far as it has been asked for.
+// A list of tasks, newest first, of which the first pages are loaded.
 
-/** How many tasks the first page has, and each "load more" adds. */
-export const PAGE = 50;
-/** How many one request may ask for. */
-const MOST = 200;
-/** A page may be short, or empty, and yet not be the last. So many requests are made for one look. */
-const MOST_REQUESTS = 30;
+/** The size of the first page, and how many tasks "Load more" adds. */
+export const PAGE_SIZE = 50;
+/** The API's largest page. */
+const MAX_PAGE_SIZE = 200;
+/** The most requests for one refresh. A page may be short or empty although more pages follow. */
+const MAX_REQUESTS = 30;
 
-export class Feed {
-    constructor(api, parameters) {
+export class PagedTasks {
+    constructor(api, params) {
         this.api = api;
-        this.parameters = parameters;
+        this.params = params;
         this.tasks = [];
-        this.wanted = PAGE;
+        this.target = PAGE_SIZE;
         this.hasMore = false;
         this.isLoaded = false;
-        this.isWhole = false;
+        this.isComplete = false;
     }
 
-    /** Looks again. The first page tells whether anything is new: what changes comes first. */
+    /** Loads the list again, but only its first page if that has not changed: a changed task moves to the front. */
     async refresh(signal) {
-        const get = (more) => this.api.get("api/tasks", { ...this.parameters, ...more }, signal);
-        let { value, changed } = await get({ limit: PAGE });
-        if (!changed && this.isWhole) return;
-        this.isWhole = false;
+        const get = (page) => this.api.get("api/tasks", { ...this.params, ...page }, signal);
+        let { value, changed } = await get({ limit: PAGE_SIZE });
+        if (!changed && this.isComplete) return;
+        this.isComplete = false;
         const byId = new Map();
-        const wanted = this.wanted;
+        const target = this.target;
         for (let request = 1; ; request++) {
             for (const task of value.tasks) {
-                // A task that moved up while the pages were read is on two of them: the first is newer.
+                // A task that changes between two requests is on two pages. The first one is newer.
                 if (!byId.has(task.task_id)) byId.set(task.task_id, task);
             }
             const cursor = value.next_cursor;
             this.hasMore = Boolean(cursor);
-            if (!cursor || byId.size >= wanted || request === MOST_REQUESTS) break;
-            ({ value } = await get({ limit: Math.min(wanted - byId.size, MOST), cursor }));
+            if (!cursor || byId.size >= target || request === MAX_REQUESTS) break;
+            ({ value } = await get({ limit: Math.min(target - byId.size, MAX_PAGE_SIZE), cursor }));
         }
         this.tasks = [...byId.values()];
         this.isLoaded = true;
-        this.isWhole = wanted === this.wanted;
+        this.isComplete = target === this.target;
     }
 
-    /** Wants one page more at the next look. */
-    more() {
-        this.wanted = Math.max(this.wanted, this.tasks.length) + PAGE;
-        this.isWhole = false;
+    /** Makes the next refresh load one page more. */
+    loadMore() {
+        this.target = Math.max(this.target, this.tasks.length) + PAGE_SIZE;
+        this.isComplete = false;
     }
 
-    /** `50+` where there are more than are loaded. */
+    /** The number of loaded tasks; `50+` if there are more. */
     get count() {
         return `${this.tasks.length}${this.hasMore ? "+" : ""}`;
     }

@@ -1,34 +1,34 @@
-// What the page shows is in its address: the filters, or one task.
+// The page's state in its URL: the list's filters, or the task that is shown.
 
 import { ACTIVE, ENDED } from "./text.js";
 
 const STATUSES = [...ACTIVE, ...ENDED];
 
-/** What a query says is to be shown. What makes no sense in it is passed over. */
-export function read(search) {
-    const given = new URLSearchParams(search);
-    const asked = given.getAll("status").flatMap((text) => text.split(","));
+/** The state in a URL's query. Unknown statuses and parameters are ignored. */
+export function parseSearch(search) {
+    const params = new URLSearchParams(search);
+    const statuses = params.getAll("status").flatMap((text) => text.split(","));
     return {
-        task: given.get("task") || null,
-        status: STATUSES.filter((status) => asked.includes(status)),
-        project_id: given.get("project_id") ?? "",
-        task_type: given.get("task_type") ?? "",
-        q: given.get("q") ?? "",
+        task: params.get("task") || null,
+        status: STATUSES.filter((status) => statuses.includes(status)),
+        project_id: params.get("project_id") ?? "",
+        task_type: params.get("task_type") ?? "",
+        q: params.get("q") ?? "",
     };
 }
 
-/** The query that shows the list with these filters. */
-export function ofList({ status, project_id, task_type, q }) {
-    const query = new URLSearchParams();
-    if (status.length) query.set("status", status.join(","));
+/** The query of the list with these filters. */
+export function listSearch({ status, project_id, task_type, q }) {
+    const params = new URLSearchParams();
+    if (status.length) params.set("status", status.join(","));
     for (const [name, value] of Object.entries({ project_id, task_type, q })) {
-        if (value) query.set(name, value);
+        if (value) params.set(name, value);
     }
-    // A comma and a colon need no escape, and are easier to read without.
-    return `?${query}`.replaceAll("%2C", ",").replaceAll("%3A", ":");
+    // Commas and colons need no escape, and the URL is easier to read without.
+    return `?${params}`.replaceAll("%2C", ",").replaceAll("%3A", ":");
 }
 
-/** The query that shows one task. */
-export function ofTask(id) {
+/** The query of one task's page. */
+export function taskSearch(id) {
     return `?task=${encodeURIComponent(id).replaceAll("%3A", ":")}`;
 }

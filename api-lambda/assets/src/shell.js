@@ -1,13 +1,13 @@
-// What is around the views: the title, the icon, the counts, and how the page stands with the API.
+// Everything around the views: the tab's title and icon, the header's counts, the connection status, announcements.
 
 import { byId, setText } from "./dom.js";
 import { clock, duration, now } from "./time.js";
 
 const NAME = "Miyabi Progress";
-/** Which colours the icon has, in light and dark browsers alike. */
-const COLOURS = { calm: "#335f9c", failed: "#b3372f", running: "#335f9c", offline: "#6b7280" };
+/** The icon's colours, which suit light and dark browsers. */
+const COLOURS = { failed: "#b3372f", running: "#335f9c", offline: "#6b7280" };
 
-/** Says in the tab's title and icon how many tasks run, and how many failed lately. */
+/** Shows in the header, the title and the icon how many tasks run, and how many have failed recently. */
 export function showCounts({ running, failed, stale }) {
     byId("summary").hidden = false;
     setText(byId("count-running"), running);
@@ -18,85 +18,86 @@ export function showCounts({ running, failed, stale }) {
     const counts = [];
     if (running !== "0") counts.push(`${running} running`);
     if (failed !== "0") counts.push(`${failed} failed`);
-    title(counts.length ? `${counts.join(", ")} · ${NAME}` : NAME);
+    setTitle(counts.length ? `${counts.join(", ")} · ${NAME}` : NAME);
     const colour = failed === "0" ? "running" : "failed";
-    icon(running === "0" ? (failed === "0" ? "" : failed) : running, colour);
+    drawFavicon(running === "0" ? (failed === "0" ? "" : failed) : running, colour);
 }
 
-/** Says in the tab's title and icon how a single task stands. */
+/** Shows the progress of one task in the title and the icon. */
 export function showTask(name, percentage, status) {
     byId("summary").hidden = true;
-    const known = status === "running" && percentage != null;
-    title(`${known ? `${percentage} %` : status} · ${name} · ${NAME}`);
-    icon(known ? String(percentage) : "", status === "failed" ? "failed" : "running");
+    const isKnown = status === "running" && percentage != null;
+    setTitle(`${isKnown ? `${percentage} %` : status} · ${name} · ${NAME}`);
+    drawFavicon(isKnown ? String(percentage) : "", status === "failed" ? "failed" : "running");
 }
 
-function title(text) {
+function setTitle(text) {
     if (document.title !== text) document.title = text;
 }
 
-let shownIcon = "";
+let shownFavicon = "";
 
-/** Draws the icon: a few characters on a colour, or the mark. */
-function icon(text, colour) {
+/** Draws the tab's icon: up to three characters on a colour, or the logo if `text` is empty. */
+function drawFavicon(text, colour) {
     const fill = COLOURS[document.documentElement.dataset.offline === undefined ? colour : "offline"];
-    const wanted = `${text}|${fill}`;
-    if (wanted === shownIcon) return;
-    shownIcon = wanted;
+    const favicon = `${text}|${fill}`;
+    if (favicon === shownFavicon) return;
+    shownFavicon = favicon;
     const short = text.length > 3 ? "99+" : text;
     const size = short.length > 2 ? 14 : 19;
-    const inside = short
+    const content = short
         ? `<text x="16" y="${16 + size * 0.36}" font-family="system-ui,sans-serif" font-weight="700" font-size="${size}" text-anchor="middle" fill="#fff">${short}</text>`
         : '<path d="M7 22.5h18M7 16h11M7 9.5h15" stroke="#fff" stroke-width="3" stroke-linecap="round"/>';
-    const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="${fill}"/>${inside}</svg>`;
+    const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="${fill}"/>${content}</svg>`;
     byId("favicon").href = `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }
 
-let lastGood = null;
+let lastSuccess = null;
 
-/** All is well: what is shown is what is. */
-export function online() {
-    lastGood = Date.now();
+/** Shows that the page is up to date. */
+export function showOnline() {
+    lastSuccess = Date.now();
     const root = document.documentElement;
     if (root.dataset.offline !== undefined) {
         delete root.dataset.offline;
         setText(byId("offline-text"), "");
-        announce("Connected again.");
+        announce("Back online.");
     }
-    byId("live").dataset.state = "live";
-    setText(byId("live-text"), "Live");
-    setText(byId("as-of"), `As of ${clock(now())}`);
+    byId("connection").dataset.state = "live";
+    setText(byId("connection-text"), "Live");
+    setText(byId("updated-at"), `Updated at ${clock(now())}`);
 }
 
-/** No answer came: what is shown is what was known last. */
-export function offline(error, retryMs) {
+/** Shows why the page is out of date, and since when. */
+export function showOffline(error, retryMs) {
     const root = document.documentElement;
-    const since = lastGood ? ` since ${clock(lastGood)}` : "";
-    const is = error.kind === "server" ? "In trouble" : "Offline";
-    const shown = lastGood ? " What is shown was true then." : "";
+    const status = error.kind === "server" ? "API error" : "Offline";
+    const age = lastSuccess ? ` Showing what was loaded at ${clock(lastSuccess)}.` : "";
     root.dataset.offline = "";
-    // Said once: a countdown would be read out at each step.
-    setText(byId("offline-text"), `${is}${since}. ${error.message}${shown}`);
-    byId("live").dataset.state = "offline";
-    setText(byId("live-text"), `${is}, next try in ${duration(Math.max(retryMs, 1000))}`);
+    // This text stays the same between attempts, because a screen reader reads each change aloud.
+    setText(byId("offline-text"), `${status}. ${error.message}${age}`);
+    byId("connection").dataset.state = "offline";
+    setText(byId("connection-text"), `${status}. Next try in ${duration(Math.max(retryMs, 1000))}`);
 }
 
-/** Nothing is asked until there is a token. */
-export function waiting() {
-    byId("live").dataset.state = "waiting";
-    setText(byId("live-text"), "Waiting for a token");
+/** Shows that the page waits for the user to sign in. */
+export function showSignedOut() {
+    byId("connection").dataset.state = "signed-out";
+    setText(byId("connection-text"), "Not signed in");
 }
 
+/** Announcements are collected this long, so that a screen reader reads them together. */
+const ANNOUNCE_MS = 2000;
 const queue = [];
-let speaking = null;
+let announcing = null;
 
-/** Says something to who does not see the page, together with what else happens in these seconds. */
+/** Makes a screen reader read `text` aloud. */
 export function announce(text) {
     queue.push(text);
-    speaking ??= setTimeout(() => {
-        const said = queue.splice(0);
-        const more = said.length > 3 ? ` And ${said.length - 3} more.` : "";
-        byId("announcer").textContent = said.slice(0, 3).join(" ") + more;
-        speaking = null;
-    }, 2000);
+    announcing ??= setTimeout(() => {
+        const texts = queue.splice(0);
+        const more = texts.length > 3 ? ` And ${texts.length - 3} more.` : "";
+        byId("announcer").textContent = texts.slice(0, 3).join(" ") + more;
+        announcing = null;
+    }, ANNOUNCE_MS);
 }

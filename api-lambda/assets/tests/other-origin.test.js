@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, test } from "node:test";
 import { forgedHeaders, post, signedHeaders } from "./support/dynamodb.js";
-import { atEnd } from "./support/end.js";
+import { onTestEnd } from "./support/cleanup.js";
 import { send } from "./support/http.js";
 import { close, open } from "./support/page.js";
 import { Program, Services } from "./support/program.js";
@@ -24,7 +24,7 @@ const NEW_TASK = JSON.stringify({ task_id: "planted", task_name: "Planted", task
 async function startWithSecret(t, options = {}) {
     const program = await Program.start(t, { logs: LOGS, ...options });
     if (options.env?.AUTH_MODE === "jwt") program.token = signToken("progress:read progress:write");
-    await program.make({ task_id: "a", task_name: "Secret build", status: "running" });
+    await program.createTask({ task_id: "a", task_name: "Secret build", status: "running" });
     program.before = await program.call("GET", "api/tasks");
     return program;
 }
@@ -40,7 +40,7 @@ async function openOtherOrigin(t) {
         response.writeHead(200, { "content-type": "text/html" });
         response.end("<!doctype html><title>Another site</title><p>Another site</p>");
     }).listen(0, "127.0.0.1");
-    atEnd(t, async () => {
+    onTestEnd(t, async () => {
         server.closeAllConnections();
         server.close();
     });

@@ -1,16 +1,16 @@
-// What is to be done when a test ends, the last begun first.
+// Cleanup at the end of a test, in reverse order.
 
-const ends = new WeakMap();
+const cleanups = new WeakMap();
 
-/** Does `action` at the end of the test `t`, before what was to be done already. */
-export function atEnd(t, action) {
-    if (!ends.has(t)) {
-        ends.set(t, []);
+/** Runs `action` at the end of the test `t`, before the actions that were added earlier. */
+export function onTestEnd(t, action) {
+    if (!cleanups.has(t)) {
+        cleanups.set(t, []);
         t.after(async () => {
             const failures = [];
-            for (const action of ends.get(t).reverse()) await Promise.resolve(action()).catch((error) => failures.push(error));
+            for (const action of cleanups.get(t).reverse()) await Promise.resolve(action()).catch((error) => failures.push(error));
             if (failures.length) throw failures[0];
         });
     }
-    ends.get(t).push(action);
+    cleanups.get(t).push(action);
 }

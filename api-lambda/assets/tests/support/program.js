@@ -6,7 +6,7 @@ import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { atEnd } from "./end.js";
+import { onTestEnd } from "./cleanup.js";
 
 const LOCAL = process.env.LOCAL_PROGRAM;
 
@@ -19,7 +19,7 @@ class LocalProcess {
     async spawn(t, args, env, find) {
         if (!LOCAL) throw new Error("set LOCAL_PROGRAM to the path of the program `local`, or run scripts/browser-tests");
         this.child = spawn(LOCAL, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
-        atEnd(t, () => this.kill());
+        onTestEnd(t, () => this.kill());
         const lines = createInterface({ input: this.child.stdout });
         const exited = once(this.child, "exit").then(([code]) => Promise.reject(new Error(`local exited with ${code}`)));
         exited.catch(() => {});
@@ -65,7 +65,7 @@ export class Program extends LocalProcess {
     }
 
     /** Creates a task. */
-    make(task) {
+    createTask(task) {
         return this.call("POST", "api/tasks", { task_type: "build", ...task });
     }
 }
