@@ -194,7 +194,7 @@ export class ListView {
         byId(`${name}-more`).hidden = !list.hasMore;
         if (tasks.length) return;
         const isFiltered = listSearch(this.filters) !== "?";
-        const empty = { active: "Nothing is running.", ended: "Nothing has finished yet." };
+        const empty = { active: "Nothing is in progress.", ended: "Nothing has finished yet." };
         setText(byId(`${name}-empty`), isFiltered ? "No tasks match the filters." : empty[name]);
     }
 

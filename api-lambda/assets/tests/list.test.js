@@ -109,7 +109,7 @@ test("a value that the API rejects is reported, and the page stays online", asyn
     await page.getByText(/project_id/).first().waitFor();
     assert.equal(await page.locator("#connection-text").innerText(), "Live");
     await page.getByRole("button", { name: "Clear" }).click();
-    await page.getByText("Nothing is running.").waitFor();
+    await page.getByText("Nothing is in progress.").waitFor();
     assert.equal(await page.locator("#list-problem").isVisible(), false);
 });
 
@@ -182,7 +182,7 @@ test("the page polls every second while a task runs, seldom when idle, and not w
     const page = await open(t, program.url);
     const polls = [];
     page.on("request", (request) => request.url().includes("/api/tasks?") && polls.push(Date.now()));
-    await page.getByText("Nothing is running.").waitFor();
+    await page.getByText("Nothing is in progress.").waitFor();
     await page.waitForTimeout(4000);
     assert.ok(polls.length <= 6, `idle: ${polls.length} requests in 4 s`);
     await program.write({ message: "One", progress: { current: 1, total: 9 }, status: "running" });

@@ -47,7 +47,7 @@ test("after errors the page backs off, and honours Retry-After", { timeout: 60_0
     const program = await Program.start(t, { logs });
     const proxy = await TestProxy.start(t, program.url);
     const page = await open(t, proxy.url, { expected: FAILED });
-    await page.getByText("Nothing is running.").waitFor();
+    await page.getByText("Nothing is in progress.").waitFor();
     const attempts = () => proxy.requests.filter(({ path }) => path.startsWith("/api/tasks?status=running")).map(({ at }) => at);
     proxy.intercept = ({ path }) => (path.startsWith("/api/") ? "drop" : undefined);
     await page.getByText(/^Offline\. The API can't be reached/).waitFor();
@@ -72,7 +72,7 @@ test("a request without a response times out", { timeout: 60_000 }, async (t) =>
     const program = await Program.start(t, { logs });
     const proxy = await TestProxy.start(t, program.url);
     const page = await open(t, proxy.url, { expected: /ERR_/ });
-    await page.getByText("Nothing is running.").waitFor();
+    await page.getByText("Nothing is in progress.").waitFor();
     proxy.intercept = ({ path }) => (path.startsWith("/api/") ? new Promise(() => {}) : undefined);
     await page.getByText(/^Offline\. The API did not respond in time\./).waitFor({ timeout: 25_000 });
 });

@@ -211,6 +211,9 @@ test("the DynamoDB of `local services` takes only the credentials in its environ
     assert.equal(listed.status, 200, listed.text);
     assert.ok(JSON.parse(listed.text).TableNames.includes(environment.TASKS_TABLE_NAME));
 
+    const other = (await Services.start(t)).environment;
+    const otherSecret = { ...credentials, secretKey: other.AWS_SECRET_ACCESS_KEY };
+    assertRefused(await list(signed(otherSecret)), "the secret of another process");
     assertRefused(await list(signed({ ...credentials, secretKey: "local" })), "a wrong secret");
     assertRefused(await list(signed({ ...credentials, accessKey: "local" })), "a wrong access key");
     assertRefused(await list(forgedHeaders("ListTables", credentials.accessKey)), "a forged signature");
