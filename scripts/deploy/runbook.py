@@ -1,4 +1,5 @@
-"""Checks that docs/operations.md has a section for each alarm of the template, with what to do, and no other."""
+"""Checks that docs/operations.md has a section for each alarm of the template, with what to do, and no other. The log
+messages that it names must be those of the code."""
 
 import re
 import sys
@@ -22,13 +23,21 @@ def faults(alarms, runbook):
                 yield f"{alarm} does not say: {part}"
 
 
+def unknown_messages(runbook):
+    """Log messages that the runbook names and no source has."""
+    source = "".join(path.read_text() for path in ROOT.glob("*/src/**/*.rs"))
+    for message in re.findall(r"message `([^`]+)`", runbook):
+        if f'"{message}' not in source:
+            yield f"no source has the message: {message}"
+
+
 def main():
     resources = transform.transformed()["Resources"]
     alarms = {name for name, resource in resources.items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
     runbook = RUNBOOK.read_text()
     # The check must be able to fail.
     assert list(faults(alarms | {"OtherAlarm"}, runbook)), "a missing section is not found"
-    found = list(faults(alarms, runbook))
+    found = [*faults(alarms, runbook), *unknown_messages(runbook)]
     for fault in found:
         print(f"docs/operations.md: {fault}", file=sys.stderr)
     print(f"  {len(alarms)} alarms have a section")
