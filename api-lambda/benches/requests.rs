@@ -19,11 +19,11 @@ use axum::http::{Request, Response, StatusCode};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use shared::cache::memory::InMemoryTaskCache;
 use shared::model::{Task, TaskStatus};
 use shared::store::TaskStore as _;
-use shared::store::conformance::{moment, new_task};
-use shared::store::memory::InMemoryStore;
+use testkit::cache::memory::InMemoryTaskCache;
+use testkit::store::conformance::{moment, new_task};
+use testkit::store::memory::InMemoryStore;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
 

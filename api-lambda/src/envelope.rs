@@ -9,7 +9,6 @@ use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
-use shared::stopwatch;
 
 use crate::request_id::RequestId;
 use crate::{Auth, answer, etag, front_door, problem, request_id, server_timing};
@@ -54,7 +53,7 @@ pub(crate) async fn inside(State(auth): State<Auth>, mut request: Request, next:
     };
     // What a handler leaves behind when it panics is its own alone.
     let handled = AssertUnwindSafe(handled).catch_unwind();
-    let (outcome, waits) = stopwatch::measure(handled).await;
+    let (outcome, waits) = shared::server_timing::measure(handled).await;
     let mut response = outcome.unwrap_or_else(problem::of_panic);
     server_timing::put_on(&mut response, waits);
     answer::finish(&asked, &mut response);

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared::model::Revision;
-use shared::task_reader::{Answer, Reading, Validator};
+use shared::task_reader::{Answer, ConditionalRead, Validator};
 
 use crate::answer::Json;
 
@@ -97,10 +97,10 @@ impl IfNoneMatch {
     }
 
     /// The same of what may have been found to be unchanged.
-    pub(crate) fn respond_to(&self, reading: Reading) -> Response {
+    pub(crate) fn respond_to(&self, reading: ConditionalRead) -> Response {
         match reading {
-            Reading::Answer(answer) => self.respond(answer),
-            Reading::Unchanged(validator) => not_modified(&validator),
+            ConditionalRead::Current(answer) => self.respond(answer),
+            ConditionalRead::NotModified(validator) => not_modified(&validator),
         }
     }
 }

@@ -19,8 +19,6 @@ mod idempotency;
 mod openapi;
 mod parameters;
 mod problem;
-#[cfg(feature = "test-util")]
-pub mod properties;
 mod request_id;
 mod routes;
 mod server_timing;

@@ -84,8 +84,8 @@ mod tests {
     use axum::http::{Request, StatusCode};
     use serde::Serialize;
     use shared::model;
-    use shared::store::memory::InMemoryStore;
-    use shared::task_reader::Renderer;
+    use shared::view::Renderer;
+    use testkit::store::memory::InMemoryStore;
     use tower::ServiceExt as _;
 
     use super::*;

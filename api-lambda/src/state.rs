@@ -6,7 +6,8 @@ use std::time::Duration;
 use shared::cache::TaskCache;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, TaskStore};
-use shared::task_reader::{Renderer, TaskReader, WriteThrough};
+use shared::task_reader::{TaskReader, WriteThrough};
+use shared::view::Renderer;
 
 /// How often a handler tries a write against faster writers.
 pub(crate) const CONFLICT_ATTEMPTS: u32 = 8;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use api_lambda::properties::{check_request, check_token};
+use testkit::properties::api::{check_request, check_token};
 
 /// `statuses` are those of some inputs: what is hard must get as far as it can.
 fn each_input_of(target: &str, check: fn(&[u8]) -> Option<u16>, statuses: &[(&str, u16)]) {

@@ -1,23 +1,16 @@
 //! Where tasks and projects are kept: the source of truth.
 
-#[cfg(any(test, feature = "test-util"))]
-pub mod conformance;
 pub mod dynamodb;
 pub(crate) mod dynamodb_item;
-#[cfg(feature = "embedded")]
-pub mod embedded;
-#[cfg(any(test, feature = "test-util"))]
-pub mod faulty;
-#[cfg(any(test, feature = "test-util"))]
-pub mod memory;
 pub mod stream_record;
-#[cfg(any(test, feature = "test-util"))]
 pub mod tables;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::checkpoint::CheckpointStore;
 use crate::error::Source;
 use crate::fold::Ledger;
 use crate::model::{
@@ -73,7 +66,7 @@ pub struct TaskRecord {
 
 /// What a request that made a task leaves behind, so that its repetition is answered like itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
+pub struct IdempotencyRecord {
     /// What a repetition has in common with the request, at most 128 characters.
     pub key: String,
     /// A digest of what was asked for: a request of the same key and another digest is no repetition.
@@ -82,12 +75,12 @@ pub struct Receipt {
     pub task_id: TaskId,
     /// The answer.
     pub answer: String,
-    /// When the request was answered. The receipt is kept for [`RECEIPT_LIFETIME`].
+    /// When the request was answered. The receipt is kept for [`IDEMPOTENCY_RECORD_LIFETIME`].
     pub made_at: Timestamp,
 }
 
 /// How long a receipt is kept.
-pub const RECEIPT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub const IDEMPOTENCY_RECORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which tasks a list is of. Empty sets mean "any".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -152,7 +145,7 @@ pub struct TaskPage {
 }
 
 /// How long runs like `next` usually take, as its write over `previous` tells; `None` if it tells nothing.
-pub(crate) fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
+pub fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
     let completed = |task: &Task| task.status == TaskStatus::Completed;
     let was_completed =
         previous.is_some_and(|previous| completed(previous) && previous.run == next.run);
@@ -164,7 +157,7 @@ pub(crate) fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Opti
 }
 
 /// What runs have in common that are expected to take as long.
-pub(crate) fn pace_key(task: &Task) -> String {
+pub fn pace_key(task: &Task) -> String {
     format!("{}#{}", task.task_type, name_key(&task.task_name))
 }
 
@@ -201,7 +194,11 @@ pub trait TaskStore: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError::Conflict`] if the task exists and there is no such receipt.
-    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError>;
+    async fn create(
+        &self,
+        task: &Task,
+        receipt: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError>;
 
     /// Deletes a task with its history, and takes it out of the metrics of its project. `previous` is the
     /// state that was read; `ledger` is left, with what logs have said until then and that it was deleted.
@@ -274,4 +271,15 @@ pub trait ProjectStore: Send + Sync {
 
     /// All projects, by id. Projects are few.
     async fn list(&self) -> Result<Vec<Project>, StoreError>;
+}
+
+/// The stores of one database.
+#[derive(Clone)]
+pub struct Stores {
+    /// Tasks.
+    pub tasks: Arc<dyn TaskStore>,
+    /// Projects, whose metrics follow `tasks`.
+    pub projects: Arc<dyn ProjectStore>,
+    /// Checkpoints.
+    pub checkpoints: Arc<dyn CheckpointStore>,
 }

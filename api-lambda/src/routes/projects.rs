@@ -8,9 +8,9 @@ use serde_json::json;
 use shared::model::{
     MAX_NAME_CHARS, Metrics, Project, ProjectId, ProjectStatus, Revision, Timestamp,
 };
-use shared::stopwatch::for_store;
+use shared::server_timing::for_store;
 use shared::store::StoreError;
-use shared::task_reader::{Reading, Validator};
+use shared::task_reader::{ConditionalRead, Validator};
 
 use crate::answer::{Json, created};
 use crate::etag::{IfMatch, IfNoneMatch, tagged};
@@ -103,7 +103,7 @@ async fn list_tasks(
 ) -> Result<Response, ApiError> {
     let page = tasks::page(&state, parameters, Some(project_id.clone()), &known).await?;
     // So the project is looked for only where there are none.
-    if let Reading::Answer(answer) = &page
+    if let ConditionalRead::Current(answer) = &page
         && answer.json.starts_with(br#"{"tasks":[]"#)
     {
         let project = state.reader.fetch_project(&project_id, state.now());

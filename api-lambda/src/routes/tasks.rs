@@ -13,10 +13,10 @@ use axum::routing::get;
 use serde::Serialize;
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, Task, TaskId, TaskStatus, Timestamp};
-use shared::stopwatch::for_store;
-use shared::store::{ListPosition, Receipt, StoreError, TaskQuery};
+use shared::server_timing::for_store;
+use shared::store::{IdempotencyRecord, ListPosition, StoreError, TaskQuery};
 use shared::task_reader::{
-    Answer, ListRequest, MAX_PAGE_LIMIT, Reading, SavedTask, Validator, canonical_query,
+    Answer, ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Validator, canonical_query,
 };
 
 use self::change::Change;
@@ -76,7 +76,7 @@ pub(super) async fn page(
     mut parameters: Parameters,
     project_id: Option<ProjectId>,
     known: &IfNoneMatch,
-) -> Result<Reading, ApiError> {
+) -> Result<ConditionalRead, ApiError> {
     let query = TaskQuery {
         statuses: parameters.many("status"),
         task_types: parameters.many("task_type"),
@@ -164,13 +164,15 @@ async fn create(
         task.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&task)).await?;
     }
     let json = state.renderer.task(&task, now);
-    let receipt = key.receipt_key(&sender.identity()).map(|key| Receipt {
-        key,
-        digest,
-        task_id: task.task_id.clone(),
-        answer: String::from_utf8_lossy(&json).into_owned(),
-        made_at: now,
-    });
+    let receipt = key
+        .receipt_key(&sender.identity())
+        .map(|key| IdempotencyRecord {
+            key,
+            digest,
+            task_id: task.task_id.clone(),
+            answer: String::from_utf8_lossy(&json).into_owned(),
+            made_at: now,
+        });
     let held = match &receipt {
         Some(receipt) => for_store(state.tasks.create(&task, receipt)).await,
         None => for_store(state.tasks.save(None, &task, None))
@@ -194,12 +196,8 @@ async fn create(
         Err(StoreError::Conflict(_)) => return Err(ApiError::TaskExists(task.task_id)),
         Err(error) => return Err(error.into()),
     }
-    let saved = SavedTask {
-        previous: None,
-        next: &task,
-    };
     // What the cache failed to take is warned of there; the task is made all the same.
-    state.write_through.tasks_saved(&[saved], now).await;
+    state.write_through.tasks_saved(&[&task], now).await;
     Ok(made(&base, &task.task_id, json))
 }
 
@@ -232,7 +230,9 @@ async fn change(
         let (task, ledger) = present(&state, &task_id, &if_match).await?;
         let now = state.now();
         let change = Change::parse(patch.clone(), &task)?;
-        let mut next = change.apply(&task, now).map_err(ApiError::IllegalMove)?;
+        let mut next = change
+            .apply(&task, now)
+            .map_err(ApiError::InvalidTransition)?;
         if next != task {
             let begins = task.status != next.status && next.status == TaskStatus::Running;
             if begins && next.usual_duration_ms.is_none() {
@@ -255,11 +255,7 @@ async fn change(
         }
         // Also of a task that is as it should be: the request before, whose repetition this may be, may have ended
         // between the store and the cache.
-        let saved = SavedTask {
-            previous: Some(&task),
-            next: &next,
-        };
-        state.write_through.tasks_saved(&[saved], now).await;
+        state.write_through.tasks_saved(&[&next], now).await;
         let json = state.renderer.task(&next, now);
         let validator = Validator::of_record(&json);
         return Ok(tagged(Json(json).into_response(), &validator));

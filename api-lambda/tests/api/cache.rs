@@ -5,9 +5,9 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
 use shared::cache::TaskCache;
-use shared::cache::memory::InMemoryTaskCache;
 use shared::model::Revision;
-use shared::store::memory::InMemoryStore;
+use testkit::cache::memory::InMemoryTaskCache;
+use testkit::store::memory::InMemoryStore;
 
 use crate::world::{DownCache, DownStore, Fault, World, ids, task};
 

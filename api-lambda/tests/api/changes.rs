@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
-use shared::fold::{Edit, Ledger, Position, TaskOrigin, fold_into_task};
-use shared::log_parser::{LogKind, parse_message};
-use shared::log_source::LogEvent;
+use shared::fold::{CallerEdit, Ledger, LineKey, TaskOrigin, fold_into_task};
+use shared::log_event::LogEvent;
+use shared::log_parser::{LogFormat, parse_message};
 use shared::model::{Task, TaskId, TaskStatus, Timestamp};
 use shared::store::TaskStore as _;
 
@@ -258,8 +258,8 @@ fn ledger_of(lines: &[&str]) -> Ledger {
             event_id: second.to_string(),
             message: (*line).to_owned(),
         };
-        parse_message(LogKind::Agent, line, &mut |number, observation| {
-            ledger.observe(Position::of(&event, number), &observation);
+        parse_message(LogFormat::AGENT, line, &mut |number, observation| {
+            ledger.observe(LineKey::of(&event, number), &observation);
         });
     }
     ledger
@@ -267,12 +267,12 @@ fn ledger_of(lines: &[&str]) -> Ledger {
 
 fn fold(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
     let origin = TaskOrigin {
-        kind: LogKind::Agent,
+        format: LogFormat::AGENT,
         log_group: "/agents".to_owned(),
         log_stream: "a".to_owned(),
     };
     let task_id: TaskId = "a".parse().unwrap();
-    fold_into_task(&task_id, &origin, previous, ledger)
+    fold_into_task(&task_id, &origin, previous, ledger).live()
 }
 
 /// A world with a task that a log has reported.
@@ -322,10 +322,10 @@ async fn what_a_caller_ends_stays_ended_whatever_the_log_still_says() {
 fn what_a_caller_says_holds_until_the_log_says_something_later() {
     let mut ledger = ledger_of(&["[3/10] cloning"]);
     let task = fold(None, &ledger).unwrap();
-    let edit = Edit {
+    let edit = CallerEdit {
         status: Some(TaskStatus::Blocked),
         message: Some(Some("waits for approval".to_owned())),
-        ..Edit::default()
+        ..CallerEdit::default()
     };
     let now = Timestamp::from_millis(START_MS + 500);
     ledger.edit(&task, &edit, now);

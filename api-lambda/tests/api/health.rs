@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use shared::store::memory::InMemoryStore;
+use testkit::store::memory::InMemoryStore;
 
 use crate::world::{DownCache, DownStore, Fault, World};
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
-use shared::cache::memory::InMemoryTaskCache;
-use shared::faults::{Fault, Faults};
-use shared::store::faulty::FaultyTaskStore;
-use shared::store::memory::InMemoryStore;
+use testkit::cache::memory::InMemoryTaskCache;
+use testkit::faults::{Fault, Faults};
+use testkit::store::faulty::FaultyTaskStore;
+use testkit::store::memory::InMemoryStore;
 
 use crate::world::World;
 

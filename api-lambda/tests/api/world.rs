@@ -10,14 +10,14 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use shared::cache::memory::InMemoryTaskCache;
 use shared::cache::{CacheError, PageLookup, TaskCache};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Revision, Task, TaskId, Timestamp};
-use shared::store::memory::InMemoryStore;
 use shared::store::{
-    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+    IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
 };
+use testkit::cache::memory::InMemoryTaskCache;
+use testkit::store::memory::InMemoryStore;
 use tower::ServiceExt as _;
 
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(900);
@@ -251,7 +251,11 @@ impl TaskStore for DownStore {
     async fn save(&self, _: Option<&Task>, _: &Task, _: Option<&Ledger>) -> Result<(), StoreError> {
         self.fail()
     }
-    async fn create(&self, _: &Task, _: &Receipt) -> Result<Option<Receipt>, StoreError> {
+    async fn create(
+        &self,
+        _: &Task,
+        _: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         self.fail()
     }
     async fn delete(&self, _: &Task, _: &Ledger) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
-use shared::store::embedded::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
 use crate::recorded::Recorded;
 use crate::redis_server::RedisServer;

@@ -9,9 +9,10 @@ use shared::config::{CacheConfig, Secret, Settings};
 use shared::error::error_chain;
 use shared::model::{TaskId, Timestamp};
 use shared::store::TaskStore;
-use shared::store::conformance::new_task;
-use shared::store::memory::InMemoryStore;
-use shared::task_reader::{Renderer, TaskReader};
+use shared::task_reader::TaskReader;
+use shared::view::Renderer;
+use testkit::store::conformance::new_task;
+use testkit::store::memory::InMemoryStore;
 
 use crate::certificates::Authority;
 use crate::redis_server::{RedisServer, free_port, until_up};
@@ -174,7 +175,7 @@ async fn a_redis_that_is_not_believed_costs_no_answer() {
             .fetch_task(&task.task_id, &[], Timestamp::now())
             .await;
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
-        let answer = reading.unwrap().unwrap().answer().unwrap();
+        let answer = reading.unwrap().unwrap().current().unwrap();
         let json: serde_json::Value = serde_json::from_slice(&answer.json).unwrap();
         assert_eq!(json["task_name"], "Task t");
     }

@@ -1,7 +1,7 @@
 //! What a PATCH makes of a task: a JSON merge patch (RFC 7396) of the fields that callers may change.
 
 use serde_json::{Map, Value, json};
-use shared::fold::{Edit, IllegalMove};
+use shared::fold::{CallerEdit, InvalidTransition};
 use shared::model::{
     MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Priority, ProjectId, Task, Timestamp,
 };
@@ -14,7 +14,7 @@ use crate::problem::ApiError;
 #[derive(Debug)]
 pub(super) struct Change {
     /// What logs speak of, too.
-    pub(super) edit: Edit,
+    pub(super) edit: CallerEdit,
     priority: Option<Priority>,
     project_id: Option<ProjectId>,
     metadata: Option<Map<String, Value>>,
@@ -40,7 +40,7 @@ impl Change {
         let current_step = fields.text("current_step", TextRule::Name(MAX_STEP_CHARS));
         let metadata = fields.object("metadata", MAX_METADATA_BYTES);
         fields.finish()?;
-        let edit = Edit {
+        let edit = CallerEdit {
             task_name: task_name.filter(|name| *name != task.task_name),
             status: status.filter(|status| *status != task.status),
             progress: (progress != task.progress).then_some(progress),
@@ -60,14 +60,14 @@ impl Change {
     ///
     /// # Errors
     ///
-    /// [`IllegalMove`] if the task can't become what it is to be.
-    pub(super) fn apply(&self, task: &Task, now: Timestamp) -> Result<Task, IllegalMove> {
+    /// [`InvalidTransition`] if the task can't become what it is to be.
+    pub(super) fn apply(&self, task: &Task, now: Timestamp) -> Result<Task, InvalidTransition> {
         let mut next = self.edit.apply(task, now)?;
         next.priority = self.priority;
         next.project_id.clone_from(&self.project_id);
         next.metadata.clone_from(&self.metadata);
         if next != *task {
-            next.updated_at = Edit::time(task, now);
+            next.updated_at = CallerEdit::time(task, now);
             next.revision = task.revision.next();
         }
         Ok(next)

@@ -1,0 +1,297 @@
+//! Lines of agents: reports in JSON, and plain text.
+//!
+//! A report is an object with any of these fields; others are ignored:
+//!
+//! ```json
+//! {"timestamp": "…", "level": "INFO", "task_id": "t-1", "project_id": "p-1", "message": "…",
+//!  "phase": "build", "step": "linking", "status": "running",
+//!  "progress": {"current": 3, "total": 10, "percentage": 30}}
+//! ```
+//!
+//! `progress` may also be a percentage (`30`, `0.3`, `"30%"`) or a counter (`"3/10"`). An object without any
+//! field of a report is another logger's, and its message is read as plain text.
+
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{self, Object};
+use super::line::{clean, strip_all_prefixes};
+use super::observation::{AgentObservation, Counter, CounterKind, EndOf, ParseError};
+use super::plain;
+use super::text::clip_some;
+use crate::model::{ProjectId, TaskId, TaskStatus};
+
+/// Whether `line` can hold progress in plain text.
+pub(super) fn may_match(line: &str) -> bool {
+    plain::may_match(line)
+}
+
+/// Parses one clean line of plain text.
+pub(super) fn parse(line: &str) -> Option<AgentObservation> {
+    plain::parse(strip_all_prefixes(line))
+}
+
+/// Parses a report; `Ok(None)` if the object is none.
+pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservation>, ParseError> {
+    // A name that can't be an id names nothing: the line is of its stream's task.
+    let task_id = object.task_id.and_then(id::<TaskId>);
+    let project_id = object.project_id.and_then(id::<ProjectId>);
+    let counter = counter(object)?;
+    let phase = object.phase.and_then(words);
+    let current_step = object.current_step.or(object.step).and_then(words);
+    let is_report =
+        task_id.is_some() || counter.is_some() || phase.is_some() || current_step.is_some();
+    let word = object.status.and_then(json::string).unwrap_or_default();
+    let status = match parse_status(&word) {
+        // Requests have a status too, and some words are said of anything.
+        Some(Status { is_vague: true, .. }) if !is_report => None,
+        Some(_) if !is_report && object.is_request() => None,
+        status => status,
+    };
+    if !is_report && status.is_none() {
+        return Ok(None);
+    }
+    let text = object.wrapped().unwrap_or_default();
+    let text = clean(&text);
+    let mut report = AgentObservation {
+        is_start: status.as_ref().is_some_and(|status| status.is_start),
+        status: status.map(|status| status.status),
+        end_of: EndOf::Run,
+        task_id: task_id.map(String::from),
+        project_id: project_id.map(String::from),
+        counters: Vec::new(),
+        phase,
+        current_step,
+        message: clip_some(&text),
+    };
+    match counter {
+        Some(counter) => {
+            report.is_start |= plain::is_first(&counter);
+            report.counters.push((CounterKind::Report, counter));
+        }
+        None => {
+            // The numbers may stand in the message.
+            if let Some(plain) = text.lines().find_map(parse) {
+                report.is_start |= plain.is_start;
+                report.counters = plain.counters;
+                if report.status.is_none() {
+                    report.status = plain.status;
+                    report.end_of = plain.end_of;
+                }
+            }
+        }
+    }
+    report.is_start &= !report.status.is_some_and(TaskStatus::is_terminal);
+    Ok(Some(report))
+}
+
+impl Object<'_> {
+    fn is_request(&self) -> bool {
+        self.method.is_some() || self.url.is_some() || self.status_code.is_some()
+    }
+}
+
+/// Fails if a text that is no JSON was meant to be a report.
+pub(super) fn check_broken_report(text: &str) -> Result<(), ParseError> {
+    if text.contains("\"progress\"") || text.contains("\"task_id\"") {
+        return Err(ParseError("a report is cut off or is no JSON"));
+    }
+    Ok(())
+}
+
+/// A status as an agent says it.
+struct Status {
+    status: TaskStatus,
+    /// Whether it says that the task begins.
+    is_start: bool,
+    /// Whether the word is as often said of something else.
+    is_vague: bool,
+}
+
+fn parse_status(word: &str) -> Option<Status> {
+    const LONGEST: usize = 24;
+    let word = word.trim();
+    if word.len() > LONGEST {
+        return None;
+    }
+    let word = word.to_ascii_lowercase().replace(['-', ' '], "_");
+    let (status, is_start, is_vague) = match word.as_str() {
+        "pending" | "queued" | "created" | "scheduled" | "submitted" | "not_started" => {
+            (TaskStatus::Pending, true, word == "created")
+        }
+        "started" | "starting" | "start" => (TaskStatus::Running, true, false),
+        "running" | "in_progress" | "inprogress" | "working" | "processing" | "executing"
+        | "active" | "progress" | "ongoing" | "resumed" | "retrying" => {
+            (TaskStatus::Running, false, word == "active")
+        }
+        "blocked" | "waiting" | "paused" | "on_hold" | "suspended" | "waiting_for_input"
+        | "awaiting_approval" | "needs_input" => (TaskStatus::Blocked, false, false),
+        "completed" | "complete" | "finished" | "succeeded" => {
+            (TaskStatus::Completed, false, false)
+        }
+        "success" | "successful" | "done" | "ok" | "passed" => (TaskStatus::Completed, false, true),
+        "failed" | "failure" | "crashed" | "timed_out" | "timeout" | "aborted" => (
+            TaskStatus::Failed,
+            false,
+            matches!(word.as_str(), "timeout"),
+        ),
+        "error" | "errored" => (TaskStatus::Failed, false, true),
+        "cancelled" | "canceled" | "stopped" | "skipped" | "terminated" | "killed" => {
+            (TaskStatus::Cancelled, false, !word.starts_with("cancel"))
+        }
+        _ => return None,
+    };
+    Some(Status {
+        status,
+        is_start,
+        is_vague,
+    })
+}
+
+/// An id, as a string or a number.
+fn id<T: FromStr>(value: &RawValue) -> Option<T> {
+    let text = json::string(value).unwrap_or_else(|| value.get().into());
+    let is_null = value.get() == "null";
+    text.parse().ok().filter(|_| !is_null)
+}
+
+/// A field that says something in words; numbers are counters.
+fn words(value: &RawValue) -> Option<String> {
+    let text = json::string(value)?;
+    clip_some(&clean(&text))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Progress<'a> {
+    #[serde(borrow, alias = "completed", alias = "done")]
+    current: Option<&'a RawValue>,
+    #[serde(borrow)]
+    total: Option<&'a RawValue>,
+    #[serde(borrow, alias = "percent", alias = "pct")]
+    percentage: Option<&'a RawValue>,
+}
+
+/// The counter of a report: its `progress`, or `step` of `total_steps`.
+fn counter(object: &Object<'_>) -> Result<Option<Counter>, ParseError> {
+    const CONTRADICTION: ParseError = ParseError("the progress of a report can't be read");
+    let Some(progress) = object.progress.filter(|value| value.get() != "null") else {
+        let step = object.step.or(object.current_step);
+        let (Some(step), Some(total)) = (step, object.total_steps) else {
+            return Ok(None);
+        };
+        if json::string(step).is_some_and(|step| step.parse::<f64>().is_err()) {
+            return Ok(None);
+        }
+        return Ok(Some(Counter {
+            current: count(Some(step))?,
+            total: count(Some(total))?,
+            percentage: None,
+        }));
+    };
+    let raw = progress.get();
+    if raw.starts_with('{') {
+        let fields: Progress<'_> = serde_json::from_str(raw).map_err(|_| CONTRADICTION)?;
+        let counter = Counter {
+            current: count(fields.current)?,
+            total: count(fields.total)?,
+            percentage: fields.percentage.map(percentage).transpose()?.flatten(),
+        };
+        let says_nothing = counter.current.is_none() && counter.percentage.is_none();
+        return Ok(Some(counter).filter(|_| !says_nothing));
+    }
+    if let Some(text) = json::string(progress) {
+        return Ok(text_counter(&text)?.or_else(|| {
+            let plain = parse(&clean(&text))?;
+            plain.counters.last().map(|(_, counter)| *counter)
+        }));
+    }
+    match raw.parse::<f64>() {
+        // A fraction of the whole; without a point it is a percentage.
+        Ok(fraction) if raw.contains('.') && (0.0..=1.0).contains(&fraction) => {
+            Ok(percent_counter(to_percent(whole_percent(fraction))?))
+        }
+        Ok(percent) => Ok(percent_counter(to_percent(percent)?)),
+        Err(_) => Err(CONTRADICTION),
+    }
+}
+
+/// A fraction as percentage. What lacks less than a billionth of a percent was lost by the float.
+fn whole_percent(fraction: f64) -> f64 {
+    (fraction * 100.0 + 1e-9).min(100.0)
+}
+
+fn percent_counter(percentage: u8) -> Option<Counter> {
+    Some(Counter {
+        current: None,
+        total: None,
+        percentage: Some(percentage),
+    })
+}
+
+/// `"45%"`, `"45"` or `"3/10"`; other words are no counter, and not broken.
+fn text_counter(text: &str) -> Result<Option<Counter>, ParseError> {
+    let text = text.trim();
+    if let Ok(percent) = text.trim_end_matches('%').trim_end().parse::<f64>() {
+        return Ok(percent_counter(to_percent(percent)?));
+    }
+    let Some((current, total)) = text.split_once('/') else {
+        return Ok(None);
+    };
+    let (Ok(current), Ok(total)) = (current.trim().parse(), total.trim().parse()) else {
+        return Ok(None);
+    };
+    Ok(Some(Counter {
+        current: Some(current),
+        total: Some(total),
+        percentage: None,
+    }))
+}
+
+/// A number, printed as one or inside a string; `None` if it is null or an empty string.
+fn number(value: &RawValue) -> Result<Option<f64>, ParseError> {
+    const NO_NUMBER: ParseError = ParseError("a number in a report can't be read");
+    let text = json::string(value);
+    let text = text.as_deref().unwrap_or(value.get()).trim();
+    if text.is_empty() || text == "null" {
+        return Ok(None);
+    }
+    text.trim_end_matches('%')
+        .trim_end()
+        .parse()
+        .map(Some)
+        .map_err(|_| NO_NUMBER)
+}
+
+fn count(value: Option<&RawValue>) -> Result<Option<u64>, ParseError> {
+    /// Above this, a float does not hold every integer.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    let Some(value) = value else { return Ok(None) };
+    if let Ok(exact) = value.get().parse() {
+        return Ok(Some(exact));
+    }
+    match number(value)? {
+        None => Ok(None),
+        // In range, so that the cast only drops the fraction.
+        Some(number) if (0.0..=LARGEST).contains(&number) => Ok(Some(number as u64)),
+        Some(_) => Err(ParseError("a counter of a report is out of range")),
+    }
+}
+
+fn percentage(value: &RawValue) -> Result<Option<u8>, ParseError> {
+    number(value)?.map(to_percent).transpose()
+}
+
+fn to_percent(percent: f64) -> Result<u8, ParseError> {
+    if (0.0..=100.0).contains(&percent) {
+        // In range, so that the cast only drops the fraction.
+        Ok(percent as u8)
+    } else {
+        Err(ParseError("the percentage of a report is not in 0 to 100"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

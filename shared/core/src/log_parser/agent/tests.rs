@@ -1,0 +1,199 @@
+use super::*;
+use crate::log_parser::observation::Observation;
+use crate::log_parser::{LineCounts, LogFormat, parse_message};
+
+fn parse_json(line: &str) -> (Vec<AgentObservation>, LineCounts) {
+    let mut found = Vec::new();
+    let counts = parse_message(
+        LogFormat::AGENT,
+        line,
+        &mut |_, observation| match observation {
+            Observation::Agent(agent) => found.push(agent),
+            Observation::Cdk(_) => panic!("a line of CDK in an agent's log"),
+        },
+    );
+    (found, counts)
+}
+
+fn one(line: &str) -> AgentObservation {
+    let (mut found, counts) = parse_json(line);
+    assert_eq!(counts.failures, 0, "{line}");
+    assert_eq!(found.len(), 1, "{line}");
+    found.remove(0)
+}
+
+fn counter(current: u64, total: u64, percentage: Option<u8>) -> Counter {
+    Counter {
+        current: Some(current),
+        total: Some(total),
+        percentage,
+    }
+}
+
+#[test]
+fn a_whole_report() {
+    let report = one(concat!(
+        r#"2025-11-15T10:00:00Z {"timestamp":"2025-11-15T10:00:00Z","level":"INFO","task_id":"t-1","message":"linking","#,
+        r#""phase":"build","current_step":"link","progress":{"current":3,"total":10,"percentage":30.9},"#,
+        r#""status":"running","project_id":"p-1","extra":{"deep":[1]}}"#,
+    ));
+    assert_eq!(
+        report,
+        AgentObservation {
+            task_id: Some("t-1".to_owned()),
+            project_id: Some("p-1".to_owned()),
+            counters: vec![(CounterKind::Report, counter(3, 10, Some(30)))],
+            status: Some(TaskStatus::Running),
+            is_start: false,
+            end_of: EndOf::Run,
+            phase: Some("build".to_owned()),
+            current_step: Some("link".to_owned()),
+            message: Some("linking".to_owned()),
+        }
+    );
+}
+
+#[test]
+fn progress_in_many_forms() {
+    let percent = |percentage| Counter {
+        current: None,
+        total: None,
+        percentage: Some(percentage),
+    };
+    for (fields, expected) in [
+        (
+            r#""progress":{"current":3,"total":10}"#,
+            counter(3, 10, None),
+        ),
+        (
+            r#""progress":{"current":3.0,"total":"10"}"#,
+            counter(3, 10, None),
+        ),
+        (r#""progress":{"percentage":"45%"}"#, percent(45)),
+        (r#""progress":{"percent":100.0}"#, percent(100)),
+        (r#""progress":45"#, percent(45)),
+        (r#""progress":0.29"#, percent(29)),
+        (r#""progress":"45%""#, percent(45)),
+        (r#""progress":"3/10""#, counter(3, 10, None)),
+        (r#""step":3,"total_steps":10"#, counter(3, 10, None)),
+    ] {
+        assert_eq!(
+            one(&format!("{{{fields}}}")).counters,
+            [(CounterKind::Report, expected)],
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn a_report_without_numbers_may_have_them_in_its_message() {
+    let report = one(r#"{"task_id":"t-1","message":"\u001b[1mStep 1/10\u001b[0m: fetch"}"#);
+    assert_eq!(report.counters, [(CounterKind::Step, counter(1, 10, None))]);
+    assert!(report.is_start);
+    assert_eq!(report.message.as_deref(), Some("Step 1/10: fetch"));
+}
+
+#[test]
+fn a_wrapper_is_read_as_plain_text() {
+    for line in [
+        r#"{"log":"[3/10] Linking\n","stream":"stderr"}"#,
+        r#"{"level":"INFO","msg":"[3/10] Linking"}"#,
+        r#"{"log":"{\"message\":\"[3/10] Linking\"}\n"}"#,
+        r#"{"event":"[3/10] Linking","level":"info"}"#,
+        r#"{"message":"[3/10] Linking","status":"ok","url":"/x"}"#,
+        r#"{"level":"INFO","message":"[3/10] Linking and then it was cut"#,
+    ] {
+        let found = one(line);
+        assert_eq!(
+            found.counters,
+            [(CounterKind::Bracket, counter(3, 10, None))],
+            "{line}"
+        );
+        assert_eq!(found.status, None, "{line}");
+    }
+}
+
+#[test]
+fn statuses_have_synonyms() {
+    use TaskStatus::{Blocked, Cancelled, Completed, Failed, Pending, Running};
+    for (word, expected, is_start) in [
+        ("pending", Pending, true),
+        ("queued", Pending, true),
+        ("started", Running, true),
+        ("STARTING", Running, true),
+        ("in_progress", Running, false),
+        ("in-progress", Running, false),
+        ("In Progress", Running, false),
+        ("working", Running, false),
+        ("waiting", Blocked, false),
+        ("success", Completed, false),
+        ("succeeded", Completed, false),
+        ("done", Completed, false),
+        ("ok", Completed, false),
+        ("finished", Completed, false),
+        ("error", Failed, false),
+        ("failure", Failed, false),
+        ("canceled", Cancelled, false),
+    ] {
+        let found = one(&format!(r#"{{"task_id":"t-1","status":"{word}"}}"#));
+        assert_eq!(
+            (found.status, found.is_start),
+            (Some(expected), is_start),
+            "{word}"
+        );
+    }
+    assert_eq!(one(r#"{"task_id":"t-1","status":"purple"}"#).status, None);
+}
+
+#[test]
+fn broken_reports_are_counted() {
+    for line in [
+        r#"{"progress":{"current":3,"total":10,"percentage":101}}"#,
+        r#"{"progress":{"percentage":-1}}"#,
+        r#"{"progress":{"current":-3,"total":10}}"#,
+        r#"{"progress":{"current":NaN,"total":10}}"#,
+        r#"{"progress":{"current":"NaN","total":10}}"#,
+        r#"{"progress":{"current":"three","total":10}}"#,
+        r#"{"progress":{"current":99999999999999999999999,"total":10}}"#,
+        r#"{"progress":[3,10]}"#,
+        r#"{"progress":true}"#,
+        r#"{"task_id":"t-1","progress":{"current":3,"tot"#,
+    ] {
+        let (found, counts) = parse_json(line);
+        assert_eq!(found, [], "{line}");
+        assert_eq!(
+            counts,
+            LineCounts {
+                lines: 1,
+                parsed: 0,
+                failures: 1
+            },
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn other_objects_are_not_reports() {
+    for line in [
+        r#"{"level":"INFO","message":"hello"}"#,
+        r#"{"status":200,"path":"/a/3/10"}"#,
+        r#"{"method":"GET","path":"/","status":"completed"}"#,
+        r#"{"check":"database","status":"ok"}"#,
+        r#"{"level":"ERROR","message":"boom","error":{"status":"failed"}}"#,
+        r#"{"progress":null,"message":"x"}"#,
+        r#"{"task_id":"","message":"x"}"#,
+        r#"{"deep":[[[[{"progress":3}]]]]}"#,
+        "{}",
+        "{not json}",
+    ] {
+        let (found, counts) = parse_json(line);
+        assert_eq!((found, counts.failures), (vec![], 0), "{line}");
+    }
+}
+
+#[test]
+fn an_end_is_no_start() {
+    let found = one(r#"{"task_id":"t-1","status":"failed","progress":{"current":0,"total":10}}"#);
+    assert!(!found.is_start);
+}

@@ -1,0 +1,87 @@
+//! Lines of the CDK command line, from its first public releases on.
+//!
+//! ```text
+//! row      := [stack " | "] counter " | " time " | " status " | " type " | " name [" (" logical id ")"] " " [reason]
+//! recap    := [stack " | "] time " | " status " | " type " | " name …
+//! silent   := stack " | " status " | " type " | " name …
+//! waiting  := counter " Currently in progress: " id {", " id}
+//! bar      := "[" {glyph} "] (" n "/" m ")"
+//! counter  := n "/" m | n
+//! stack-level lines: see `stack_line`
+//! ```
+//!
+//! The texts are no contract of CDK; they were read from its sources: the event printers below
+//! `packages/@aws-cdk/toolkit-lib/lib/private/activity-printer/` and the stack-level lines in
+//! `packages/aws-cdk/lib/cli/cdk-toolkit.ts` of the repository `aws/aws-cdk-cli`.
+
+mod bar;
+mod name;
+mod row;
+mod stack_line;
+mod status;
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use regex::Regex;
+
+use super::line::strip_all_prefixes;
+use super::observation::{CdkObservation, ParseError};
+
+/// What every line of ours holds one of, but for rows, and for marks that are not ASCII. As no alternative is short, many
+/// bytes are looked at at once.
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let mut builder = AhoCorasick::builder();
+    builder.match_kind(MatchKind::LeftmostFirst);
+    builder
+        .build([
+            ": deploying...",
+            ": destroying...",
+            ": creating ",
+            ": updating stack",
+            ": importing resources",
+            "Rolling back ",
+            ": building assets",
+            "start: Building ",
+            "] (",
+            "Currently in progress: ",
+            "stack has no resources",
+            "ootstrapping environment ",
+            ":stack/",
+            "hotswap",
+            "Starting de",
+            "xit code ",
+            "exited with error",
+            "State: FAILED",
+            "canceled",
+        ])
+        .expect("the words are constants")
+});
+
+/// Ticks and crosses, also as they look when their bytes were taken for another encoding.
+static MARKS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("✅|❌|âœ|âŒ|â\u{9d}Œ").expect("the pattern is a constant"));
+
+/// Whether `line` can be one of ours: a cheap test that lets a few others pass.
+pub(super) fn may_match(line: &str) -> bool {
+    memchr::memchr(b'|', line.as_bytes()).is_some()
+        || WORDS.is_match(line)
+        || !line.is_ascii() && MARKS.is_match(line)
+}
+
+/// Parses one clean line.
+pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
+    if let Some(found) = row::parse_waiting(line)? {
+        return Ok(Some(found));
+    }
+    if let Some(found) = row::parse(line)? {
+        return Ok(Some(found));
+    }
+    if let Some(counter) = bar::parse(line) {
+        return Ok(Some(CdkObservation::Bar { counter }));
+    }
+    Ok(stack_line::parse(strip_all_prefixes(line)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! Event rows: a stack, a counter, the time, and what happened to which resource.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::name::{is_cfn_name, last_cfn_name};
+use super::status::{self, Status};
+use crate::log_parser::line::{strip_column_prefixes, strip_prefixes};
+use crate::log_parser::observation::{CdkObservation, Counter, ParseError, StackState};
+use crate::log_parser::text::{clip, clip_some, head};
+
+const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
+static WAITING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Currently in progress:"));
+
+/// Enough for a row with the columns of two more programs in front; a reason may hold any number of bars.
+const MAX_COLUMNS: usize = 8;
+
+/// The first columns of a line.
+struct Columns<'a> {
+    cells: [&'a str; MAX_COLUMNS],
+    /// For each column the text after it.
+    tails: [&'a str; MAX_COLUMNS],
+    count: usize,
+}
+
+impl<'a> Columns<'a> {
+    fn of(line: &'a str) -> Self {
+        let mut columns = Self {
+            cells: [""; MAX_COLUMNS],
+            tails: [""; MAX_COLUMNS],
+            count: 0,
+        };
+        let mut rest = Some(line);
+        for (cell, tail) in columns.cells.iter_mut().zip(&mut columns.tails) {
+            let Some(line) = rest else { break };
+            let end = memchr::memchr(b'|', line.as_bytes());
+            *cell = end.map_or(line, |end| line.get(..end).unwrap_or_default());
+            rest = end.and_then(|end| line.get(end + 1..));
+            *tail = rest.unwrap_or_default();
+            columns.count += 1;
+        }
+        columns
+    }
+
+    /// The column `back` columns before `index`.
+    fn before(&self, index: usize, back: usize) -> Option<&'a str> {
+        self.cells.get(index.checked_sub(back)?).copied()
+    }
+
+    fn is_last(&self, index: usize) -> bool {
+        index + 1 >= self.count
+    }
+
+    fn status(&self) -> Option<(usize, Status)> {
+        let cells = self.cells.iter().take(self.count).enumerate().skip(1);
+        cells
+            .filter_map(|(index, cell)| {
+                Some((index, status::parse(cell.trim(), self.is_last(index))?))
+            })
+            .next()
+    }
+}
+
+/// Parses a row of any printer.
+pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
+    if memchr::memchr(b'|', line.as_bytes()).is_none() {
+        return Ok(None);
+    }
+    let columns = Columns::of(line);
+    let Some((status_at, status)) = columns.status() else {
+        return parse_cut(&columns, line);
+    };
+    let resource_type = columns
+        .cells
+        .get(status_at + 1)
+        .map_or("", |cell| cell.trim());
+    if !is_resource_type(resource_type, columns.is_last(status_at + 1)) {
+        return Ok(None);
+    }
+    let counter = match columns.before(status_at, 2) {
+        Some(cell) => parse_counter(cell)?,
+        None => None,
+    };
+    let time = columns.before(status_at, 1).unwrap_or_default();
+    let stack = if counter.is_some() {
+        let index = status_at.checked_sub(3);
+        index.and_then(|index| stack_column(columns.cells.get(index)?, index == 0))
+    } else if is_time(strip_column_prefixes(time)) {
+        columns.before(status_at, 2).and_then(last_cfn_name)
+    } else {
+        // Without time and counter the stack is all there is.
+        let Some(stack) = last_cfn_name(time) else {
+            return Ok(None);
+        };
+        Some(stack)
+    };
+    let rest = columns
+        .tails
+        .get(status_at + 1)
+        .copied()
+        .unwrap_or_default();
+    let resource = Resource::of(rest.trim());
+    let (own, own_name) = own(stack, counter.is_some(), status, resource_type, rest.trim());
+    let failure = status.is_failure().then(|| resource.failure()).flatten();
+    let message = [
+        status.name,
+        head(resource_type, 256),
+        head(resource.name, 512),
+    ]
+    .join(" ");
+    Ok(Some(CdkObservation::Row {
+        stack: stack.map(str::to_owned),
+        counter,
+        own,
+        own_name: own_name.map(str::to_owned),
+        failure,
+        message: clip(&message),
+    }))
+}
+
+/// Parses `3/7 Currently in progress: Prod-Api, Jobs1A2B3C4D`.
+pub(super) fn parse_waiting(line: &str) -> Result<Option<CdkObservation>, ParseError> {
+    let Some(at) = WAITING.find(line.as_bytes()) else {
+        return Ok(None);
+    };
+    let before = line.get(..at).unwrap_or_default();
+    let ids = line.get(at + WAITING.needle().len()..).unwrap_or_default();
+    let Some(counter) = parse_counter(before)? else {
+        return Ok(None);
+    };
+    let first_id = ids.split(',').next().unwrap_or_default();
+    Ok(Some(CdkObservation::CurrentlyInProgress {
+        counter,
+        first_id: clip(first_id),
+    }))
+}
+
+/// A row that ends in its time column still has a counter to give.
+fn parse_cut(columns: &Columns<'_>, line: &str) -> Result<Option<CdkObservation>, ParseError> {
+    if !(3..=4).contains(&columns.count) || line.len() < 60 {
+        return Ok(None);
+    }
+    let [stack, counter, time, cut] = [0, 1, 2, 3].map(|index| columns.cells[index]);
+    if !cut.trim().is_empty() || !is_time(time) || !counter.contains('/') {
+        return Ok(None);
+    }
+    let (Some(stack), Some(counter)) = (last_cfn_name(stack), parse_counter(counter)?) else {
+        return Ok(None);
+    };
+    Ok(Some(CdkObservation::Row {
+        stack: Some(stack.to_owned()),
+        counter: Some(counter),
+        own: None,
+        own_name: None,
+        failure: None,
+        message: clip(line),
+    }))
+}
+
+/// What a row says of a stack as a whole, and of which, where there is no stack column.
+///
+/// A row with a stack but without a counter repeats what was printed before, and so says nothing.
+fn own<'a>(
+    stack: Option<&str>,
+    has_counter: bool,
+    status: Status,
+    resource_type: &str,
+    rest: &'a str,
+) -> (Option<StackState>, Option<&'a str>) {
+    if resource_type != STACK_TYPE {
+        return (None, None);
+    }
+    let (name, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    if !is_cfn_name(name) || logical_id(after.trim_start()).is_some() {
+        return (None, None);
+    }
+    match stack {
+        Some(stack) if has_counter && stack == name => (status.stack_state, None),
+        Some(_) => (None, None),
+        None => (status.stack_state, Some(name)),
+    }
+}
+
+/// The name and the reason of a row.
+struct Resource<'a> {
+    name: &'a str,
+    id: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> Resource<'a> {
+    fn of(rest: &'a str) -> Self {
+        // A name may hold spaces, but then a logical id follows it. Names are not longer than this window.
+        let window = head(rest, 1024);
+        let opens = memchr::memchr_iter(b'(', window.as_bytes());
+        for at in opens
+            .filter(|at| {
+                window
+                    .get(..*at)
+                    .is_some_and(|before| before.ends_with(' '))
+            })
+            .take(8)
+        {
+            let after = rest.get(at..).unwrap_or_default();
+            if let Some((id, reason)) = logical_id(after) {
+                return Self {
+                    name: rest.get(..at).unwrap_or_default().trim(),
+                    id,
+                    reason: reason.trim(),
+                };
+            }
+        }
+        let (name, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        Self {
+            name,
+            id: name,
+            reason: reason.trim(),
+        }
+    }
+
+    /// Why the resource failed, unless that is only the failure of another.
+    fn failure(&self) -> Option<String> {
+        let is_echo = self.reason.is_empty()
+            || self.reason.ends_with("cancelled") && self.reason.starts_with("Resource ")
+            || self.reason.starts_with("Operation cancelled")
+            || self
+                .reason
+                .starts_with("The following resource(s) failed to ")
+            || self.reason.starts_with("Embedded stack ")
+                && self.reason.contains("The following resource(s) failed");
+        if is_echo {
+            return None;
+        }
+        clip_some(&format!(
+            "{}: {}",
+            head(self.id, 256),
+            head(self.reason, 4096)
+        ))
+    }
+}
+
+/// Splits `(Jobs1A2B3C4D) reason` after its logical id.
+fn logical_id(text: &str) -> Option<(&str, &str)> {
+    let (id, after) = text.strip_prefix('(')?.split_once(')')?;
+    let ends = after.is_empty() || after.starts_with(' ');
+    let is_id =
+        (2..=255).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (ends && is_id).then_some((id, after))
+}
+
+/// The stack column, unless it is compose's, which fills its column with spaces.
+fn stack_column(cell: &str, is_first: bool) -> Option<&str> {
+    if is_first && cell.ends_with("  ") && strip_prefixes(cell) == cell.trim() {
+        return None;
+    }
+    last_cfn_name(cell)
+}
+
+/// Parses the counter at the end of a column that may hold junk in front of it.
+fn parse_counter(cell: &str) -> Result<Option<Counter>, ParseError> {
+    const OUT_OF_RANGE: ParseError = ParseError("the counter of a row is out of range");
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| text.parse().map_err(|_| OUT_OF_RANGE);
+    let Some(last) = cell.split_whitespace().next_back() else {
+        return Ok(None);
+    };
+    let (current, total) = match last.split_once('/') {
+        Some((current, total)) if is_number(current) && is_number(total) => {
+            (number(current)?, Some(number(total)?))
+        }
+        None if is_number(last) && strip_prefixes(cell) == last => (number(last)?, None),
+        _ => return Ok(None),
+    };
+    Ok(Some(Counter {
+        current: Some(current),
+        total,
+        percentage: None,
+    }))
+}
+
+/// Whether a column holds a time of day in some locale: digits, a separator, digits.
+fn is_time(cell: &str) -> bool {
+    cell.len() <= 64
+        && cell.as_bytes().windows(3).any(|window| {
+            matches!(window, [hour, b':' | b'.', minute] if hour.is_ascii_digit() && minute.is_ascii_digit())
+        })
+}
+
+/// Whether a column holds a resource type: `AWS::SQS::Queue`, `Custom::Thing`, or the start of one where the
+/// line ends.
+fn is_resource_type(cell: &str, is_last: bool) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":_@-".contains(&byte);
+    cell.bytes().all(allowed) && (is_last || cell.contains("::"))
+}

@@ -1,0 +1,278 @@
+//! Lines about a stack as a whole, from its announcement to its tick or cross.
+
+use super::name::{
+    is_cfn_name, is_display_name, is_plainly_stack, is_spaced_path, last_display_name,
+};
+use crate::log_parser::observation::{CdkObservation, InRun, Operation, Outcome};
+use crate::log_parser::text::{clip, clip_some};
+
+/// Parses a stack-level line that begins where its writer began it.
+pub(super) fn parse(line: &str) -> Option<CdkObservation> {
+    if let Some(rest) = strip_any(line, &["✅", "âœ…", "âœ\u{85}"]) {
+        return tick(rest);
+    }
+    if let Some(rest) = strip_any(line, &["❌", "âŒ", "â\u{9d}Œ"]) {
+        return cross(rest);
+    }
+    if let Some(rest) = after_unknown_prefix(line, "✅  ") {
+        return tick(rest);
+    }
+    if let Some(rest) = after_unknown_prefix(line, "❌  ") {
+        return cross(rest);
+    }
+    start(line)
+        .or_else(|| run_failure(line))
+        .or_else(|| bootstrap_start(line))
+        .or_else(|| empty_stack(line))
+        .or_else(|| hotswap(line))
+        .or_else(|| stack_arn(line))
+}
+
+fn strip_any<'a>(line: &'a str, marks: &[&str]) -> Option<&'a str> {
+    let rest = marks.iter().find_map(|mark| line.strip_prefix(mark))?;
+    // A variation selector may follow an emoji.
+    Some(rest.trim_start_matches('\u{fe0f}'))
+}
+
+/// What follows a mark that some program has put its own name in front of. The two spaces that CDK writes
+/// after a mark tell it from the marks of others; they are left.
+fn after_unknown_prefix<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
+    let (prefix, _) = line.split_once(mark)?;
+    let rest = line.get(prefix.len()..)?;
+    let rest = rest.get(mark.trim_end().len()..)?;
+    prefix.ends_with(' ').then_some(rest)
+}
+
+/// A line in which the shell or the CI server says that the command as a whole has failed.
+fn run_failure(line: &str) -> Option<CdkObservation> {
+    let is_failure = ["Subprocess exited with error ", "Job failed: exit code "]
+        .iter()
+        .any(|start| line.trim_start_matches("ERROR: ").starts_with(start))
+        || line.starts_with("Phase complete: ") && line.contains(" State: FAILED")
+        || line.starts_with("Process completed with exit code ")
+        || line == "The operation was canceled.";
+    is_failure.then(|| CdkObservation::RunFailed {
+        message: clip(line),
+    })
+}
+
+/// Whether a name after a mark can be a stack's. CDK puts two spaces between them; where there is one, other
+/// programs print such lines as well.
+fn is_marked_name(spaced: &str, name: &str) -> bool {
+    let is_wide = spaced.starts_with("  ");
+    is_display_name(name) && (is_wide || is_plainly_stack(name))
+}
+
+fn tick(rest: &str) -> Option<CdkObservation> {
+    let text = rest.trim();
+    if let Some(environment) = text.strip_prefix("Environment ") {
+        let (environment, after) = environment.split_once(" bootstrapped")?;
+        let is_unchanged = after.contains("(no changes)");
+        return Some(CdkObservation::BootstrapEnd {
+            environment: clip(environment),
+            outcome: if is_unchanged {
+                Outcome::Unchanged
+            } else {
+                Outcome::Completed
+            },
+            message: None,
+        });
+    }
+    let ended = [
+        (" (no changes)", Outcome::Unchanged),
+        (": destroyed", Outcome::Destroyed),
+        // A deploy that removes an empty stack says so.
+        (": deployed", Outcome::Destroyed),
+    ];
+    for (suffix, outcome) in ended {
+        if let Some(stack) = text.strip_suffix(suffix) {
+            let is_stack = is_display_name(stack) || is_spaced_path(stack);
+            return is_stack.then(|| end(stack, outcome, None));
+        }
+    }
+    if !is_spaced_path(text) && !is_marked_name(rest, text) {
+        return None;
+    }
+    // Other programs put ticks before words as well.
+    Some(if is_plainly_stack(text) {
+        end(text, Outcome::Completed, None)
+    } else {
+        possible_end(text, Outcome::Completed, None)
+    })
+}
+
+fn cross(rest: &str) -> Option<CdkObservation> {
+    let text = rest.trim();
+    if let Some(reason) = text.strip_prefix("Deployment failed") {
+        return Some(CdkObservation::RunFailed {
+            message: clip(reason.trim_start_matches(':')),
+        });
+    }
+    if let Some(environment) = text.strip_prefix("Environment ") {
+        let (environment, reason) = environment.split_once(" failed bootstrapping")?;
+        return Some(CdkObservation::BootstrapEnd {
+            environment: clip(environment),
+            outcome: failure_outcome(reason),
+            message: clip_some(reason.trim_start_matches([':', ' '])),
+        });
+    }
+    for verb in [": destroy failed", ": deploy failed"] {
+        if let Some((stack, reason)) = text.split_once(verb)
+            && (is_display_name(stack) || is_spaced_path(stack))
+        {
+            return Some(failed(stack, reason));
+        }
+    }
+    let (stack, reason) = text
+        .split_once(" failed:")
+        .or_else(|| Some((text.strip_suffix(" failed")?, "")))?;
+    let is_spaced = is_spaced_path(stack);
+    let is_evident = is_error(reason) || is_plainly_stack(stack);
+    if is_evident && (is_spaced || is_marked_name(rest, stack)) {
+        return Some(failed(stack, reason));
+    }
+    // Other programs' tests, checks and builds fail as well.
+    let is_name = is_spaced || is_display_name(stack);
+    is_name.then(|| possible_end(stack, failure_outcome(reason), reason_of(reason)))
+}
+
+/// Whether a reason is what CDK gives: an error with its kind, or a status of CloudFormation.
+fn is_error(reason: &str) -> bool {
+    const STATUSES: [&str; 4] = ["ROLLBACK_", "_FAILED", "_COMPLETE", "_IN_PROGRESS"];
+    let kind = reason.trim_start().split(':').next().unwrap_or_default();
+    let kind = kind.split(' ').next().unwrap_or_default();
+    let is_kind = reason.contains(':') && (kind.ends_with("Error") || kind.ends_with("Exception"));
+    is_kind || STATUSES.iter().any(|status| reason.contains(status))
+}
+
+fn reason_of(reason: &str) -> Option<String> {
+    clip_some(reason.trim_start_matches([':', ' ']))
+}
+
+fn possible_end(stack: &str, outcome: Outcome, message: Option<String>) -> CdkObservation {
+    CdkObservation::PossibleEnd {
+        stack: stack.to_owned(),
+        outcome,
+        message,
+    }
+}
+
+fn failed(stack: &str, reason: &str) -> CdkObservation {
+    end(stack, failure_outcome(reason), reason_of(reason))
+}
+
+fn failure_outcome(reason: &str) -> Outcome {
+    if reason.contains("ROLLBACK_COMPLETE") {
+        Outcome::RolledBack
+    } else {
+        Outcome::Failed
+    }
+}
+
+fn end(stack: &str, outcome: Outcome, message: Option<String>) -> CdkObservation {
+    CdkObservation::End {
+        stack: stack.to_owned(),
+        outcome,
+        message,
+    }
+}
+
+fn start(line: &str) -> Option<CdkObservation> {
+    const STARTS: [(&str, Operation); 9] = [
+        (": deploying...", Operation::Deploy),
+        (": destroying...", Operation::Destroy),
+        (": creating CloudFormation changeset", Operation::Deploy),
+        (": creating stack...", Operation::Deploy),
+        (": updating stack...", Operation::Deploy),
+        (": importing resources into stack", Operation::Import),
+        (": building assets...", Operation::BuildAssets),
+        (":  start: Building ", Operation::BuildAssets),
+        (": start: Building ", Operation::BuildAssets),
+    ];
+    for (text, operation) in STARTS {
+        if let Some((before, after)) = line.split_once(text) {
+            // The line of an announcement ends with it; an output or prose goes on, or came before.
+            let goes_on = text.ends_with("...") && !after.trim().is_empty();
+            if (goes_on && in_run(after).is_none()) || before.contains(" = ") {
+                return None;
+            }
+            return last_display_name(before).map(|stack| CdkObservation::Start {
+                stack: stack.to_owned(),
+                operation,
+                in_run: in_run(after),
+            });
+        }
+    }
+    if let Some(stack) = line.strip_prefix("Rolling back ") {
+        // Other programs roll back other things; those are written in small letters.
+        let looks_like_name = stack.starts_with(|c: char| c.is_ascii_uppercase())
+            || stack.contains(['-', '/'])
+            || is_plainly_stack(stack);
+        return (looks_like_name && is_display_name(stack))
+            .then(|| started(stack, Operation::Rollback));
+    }
+    let (_, rest) = line.split_once("Starting de")?;
+    for (text, operation) in [
+        ("ployment of stack ", Operation::Deploy),
+        ("struction of stack ", Operation::Destroy),
+    ] {
+        if let Some(stack) = rest.strip_prefix(text) {
+            let stack = stack.trim_end_matches('.');
+            return is_display_name(stack).then(|| started(stack, operation));
+        }
+    }
+    None
+}
+
+fn started(stack: &str, operation: Operation) -> CdkObservation {
+    CdkObservation::Start {
+        stack: stack.to_owned(),
+        operation,
+        in_run: None,
+    }
+}
+
+/// What ` [i/k]` says.
+fn in_run(after: &str) -> Option<InRun> {
+    let (position, _) = after.trim_start().strip_prefix('[')?.split_once(']')?;
+    let (index, stacks) = position.split_once('/')?;
+    let (index, stacks) = (index.parse().ok()?, stacks.parse().ok()?);
+    let in_run = InRun { index, stacks };
+    (1..=stacks).contains(&index).then_some(in_run)
+}
+
+fn bootstrap_start(line: &str) -> Option<CdkObservation> {
+    let (_, environment) = line.split_once("ootstrapping environment ")?;
+    let environment = environment.trim_end_matches('.').trim();
+    let is_one = !environment.is_empty() && !environment.contains(' ');
+    is_one.then(|| CdkObservation::BootstrapStart {
+        environment: clip(environment),
+    })
+}
+
+fn empty_stack(line: &str) -> Option<CdkObservation> {
+    let (before, after) = line.split_once(": stack has no resources")?;
+    let is_skipped = after.contains("skipping deployment");
+    let stack = last_display_name(before)?;
+    is_skipped.then(|| end(stack, Outcome::Unchanged, None))
+}
+
+fn hotswap(line: &str) -> Option<CdkObservation> {
+    let text = line.strip_prefix('✨')?.trim();
+    let is_ours = text.starts_with("hotswapping resources")
+        || text.starts_with("hotswap deployment skipped")
+        || text.ends_with("hotswapped!");
+    is_ours.then_some(CdkObservation::Hotswap)
+}
+
+/// `arn:aws:cloudformation:region:account:stack/name/id`, alone or after its heading.
+fn stack_arn(line: &str) -> Option<CdkObservation> {
+    let arn = line.strip_prefix("Stack ARN:").unwrap_or(line).trim();
+    let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":cloudformation:")?;
+    let (place, name) = rest.split_once(":stack/")?;
+    let is_alone = !partition.contains(' ') && !place.contains(' ') && !name.contains(' ');
+    let name = name.split('/').next()?;
+    (is_alone && is_cfn_name(name)).then(|| CdkObservation::StackArn {
+        name: name.to_owned(),
+    })
+}

@@ -1,0 +1,164 @@
+//! Lines that say that a whole run has ended.
+
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexSet};
+
+use crate::log_parser::observation::EndOf;
+use crate::model::TaskStatus;
+
+/// What every such line holds one of, as part of a pattern.
+pub(super) const HINT: &str = concat!(
+    r"(?i-u:pass(?:ed|ing)|fail(?:ed|ing|ure|$)|succe|complete|all done|done in|returned a non-zero|exited|finished",
+    r"|rolled out|, done\.|Error [0-9]|not exit|timed out after|panicked at|could not compile)",
+);
+
+struct Ends {
+    completed: RegexSet,
+    completed_by_tools: RegexSet,
+    partly_completed: RegexSet,
+    failed: RegexSet,
+    cancelled: RegexSet,
+}
+
+const COMPLETED: [&str; 5] = [
+    // scripts and trainers
+    r"^\W*(?i:all done)\W*$",
+    concat!(
+        r"^\W*(?i:(?:training|pipeline|workflow|execution|migration|deployment|simulation",
+        r"|all (?:tasks|steps|jobs|stages|phases|batches|items|files|epochs|tests))",
+        r"(?: run)?(?: is| has| have| was| were)?(?: been)?(?: now)?(?: all)?(?: successfully)?",
+        r" (?:completed?|finished|done|succeeded|passed)(?: successfully)?(?: in [0-9][\w.: ]*)?)\W*$",
+    ),
+    r"^Training completed\. Do not forget",
+    r"^[0-9]+ epochs completed in [0-9.]+",
+    // CI servers
+    r"^(?:Finished: SUCCESS|Job succeeded)$",
+];
+
+/// What tools say that agents run.
+const COMPLETED_BY_TOOLS: [&str; 16] = [
+    // pytest, with or without its rulers
+    r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
+    // ant, gradle, maven, xcodebuild, dotnet
+    r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:SUCCESSFUL|SUCCESS|SUCCEEDED)\b",
+    r"^Build succeeded(?: in .*)?[.!]?$",
+    // git clone
+    r"^Resolving deltas: 100% \([0-9]+/[0-9]+\)(?:, completed with [0-9]+ local objects)?, done\.",
+    // docker and podman
+    r"^Successfully built [0-9a-f]{12}$",
+    r"^Successfully tagged \S+$",
+    // kubectl, terraform
+    r#"^\S+ "[^"]+" successfully rolled out$"#,
+    r"^(?:Apply|Destroy) complete! Resources: ",
+    // yarn
+    r"^(?:✨ +)?Done in [0-9.]+m?s\.?$",
+    // dbt
+    r"^Completed successfully$",
+    // ctest, jest, vitest
+    r"^100% tests passed, 0 tests failed out of [0-9]+",
+    r"^Tests: +(?:[0-9]+ (?:skipped|todo), )*[0-9]+ passed, [0-9]+ total$",
+    r"^Tests +[0-9]+ passed(?: \| [0-9]+ (?:skipped|todo))* \([0-9]+\)$",
+    // cargo, bazel
+    r"^Finished `[a-z-]+` profile \[",
+    r"^Build completed successfully, [0-9,]+ total actions?",
+    r"^test result: ok\. [0-9]+ passed; 0 failed;",
+];
+
+/// What a tool says of a part: more of it may have failed, which it says elsewhere.
+const PARTLY_COMPLETED: [&str; 3] = [
+    // Playwright says first how many tests have failed; mocha says so afterwards
+    r"^[0-9]+ passed \([0-9.]+(?:ms|s|m|h)\)$",
+    r"^[0-9]+ passing \([0-9.]+(?:ms|s|m|h)\)$",
+    // Ansible's recap, a line a host
+    r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +unreachable=0 +failed=0(?: |$)",
+];
+
+const FAILED: [&str; 27] = [
+    r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
+    r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
+    r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
+    // ninja, make
+    r"^FAILED: [^\s0-9]",
+    // unittest
+    r"^FAILED \((?:failures|errors)=",
+    r"^ninja: build stopped: (?:subcommand failed|error)",
+    r"^g?make(?:\[[0-9]+\])?: \*\*\* .*(?:Error [0-9]+|Stop\.)$",
+    // docker, buildkit
+    r"^(?:COPY|ADD) failed: ",
+    r"^The command '.*' returned a non-zero code: [0-9]+",
+    r"did not complete successfully: exit code: [0-9]+",
+    // CodeBuild
+    r"^Command did not exit successfully ",
+    r"^Phase complete: [A-Z_]+ State: FAILED",
+    // ends of processes, of any tool; answers of servers have a status code without `exit`
+    r"(?i:\b(?:exited|completed|terminated|finished) with (?:error |exit |non-zero exit )?code:? (?:exit status )?-?[1-9][0-9]{0,9})\b",
+    r"(?i:\b(?:exited|completed|terminated|finished|failed) with (?:non-zero )?exit (?:code|status):? -?[1-9][0-9]{0,9})\b",
+    // ctest, jest, cargo
+    r"^[0-9]{1,2}% tests passed, [1-9][0-9]* tests? failed out of [0-9]+",
+    r"^Tests: +[1-9][0-9]* failed, .*[0-9]+ total$",
+    r"^Completed with [1-9][0-9]* (?:partial )?errors?\b",
+    r"^test result: FAILED\. ",
+    r"^error: could not compile `",
+    // vitest, googletest
+    r"^Tests +[1-9][0-9]* failed \| ",
+    r"^\[  FAILED  \] [1-9][0-9]* tests?, listed below:",
+    // Playwright, mocha; Ansible's recap; go
+    r"^[1-9][0-9]* (?:failed|failing)$",
+    r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +(?:unreachable=[1-9][0-9]* +failed=[0-9]+|unreachable=0 +failed=[1-9][0-9]*)(?: |$)",
+    r"^FAIL$",
+    // Lambda, and programs that crash
+    r"^Task timed out after [0-9.]+ seconds$",
+    r"^thread '[^']*' (?:\([0-9]+\) )?panicked at ",
+    // CI servers
+    r"^(?:Finished: FAILURE$|Job failed: |ERROR: Job failed)",
+];
+
+const CANCELLED: [&str; 1] = [r"^Finished: ABORTED$"];
+
+static ENDS: LazyLock<Ends> = LazyLock::new(|| {
+    let set = |patterns: &[&str]| RegexSet::new(patterns).expect("the patterns are constants");
+    Ends {
+        completed: set(&COMPLETED),
+        completed_by_tools: set(&COMPLETED_BY_TOOLS),
+        partly_completed: set(&PARTLY_COMPLETED),
+        failed: set(&FAILED),
+        cancelled: set(&CANCELLED),
+    }
+});
+
+static MAY_END: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(HINT).expect("the pattern is a constant"));
+
+/// An end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// What the run has ended with.
+    pub(super) status: TaskStatus,
+    /// What has ended.
+    pub(super) of: EndOf,
+}
+
+/// The end of the run, if `line` speaks of it.
+pub(super) fn parse(line: &str) -> Option<End> {
+    /// Ends are short; a long line that holds one of our words is prose or data.
+    const LONGEST: usize = 2048;
+    if line.len() > LONGEST || !MAY_END.is_match(line) {
+        return None;
+    }
+    let line = line.trim_end();
+    let (status, of) = if ENDS.failed.is_match(line) && !line.ends_with("(ignored)") {
+        (TaskStatus::Failed, EndOf::Run)
+    } else if ENDS.completed.is_match(line) {
+        (TaskStatus::Completed, EndOf::Run)
+    } else if ENDS.completed_by_tools.is_match(line) {
+        (TaskStatus::Completed, EndOf::Tool)
+    } else if ENDS.partly_completed.is_match(line) {
+        (TaskStatus::Completed, EndOf::Part)
+    } else if ENDS.cancelled.is_match(line) {
+        (TaskStatus::Cancelled, EndOf::Run)
+    } else {
+        return None;
+    };
+    Some(End { status, of })
+}

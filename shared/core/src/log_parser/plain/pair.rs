@@ -1,0 +1,336 @@
+//! What a pair of numbers counts, told from its surroundings.
+
+use super::Found;
+use super::scan::Candidate;
+use super::words::{
+    counted, ends_with_bar, has_measure, has_work, is_done, is_unit, is_work, starts_with_bar,
+};
+use crate::log_parser::observation::{Counter, CounterKind};
+
+/// Adds `current` of `total` to `found`, if it is progress.
+pub(super) fn classify(candidate: Candidate<'_>, current: u64, total: u64, found: &mut Found) {
+    if let Some((kind, percentage)) = kind(candidate, total) {
+        let counter = Counter {
+            current: Some(current),
+            total: Some(total),
+            percentage,
+        };
+        found.put(kind, counter);
+    }
+}
+
+/// Adds Spark's `(current + running) / total]`.
+pub(super) fn put_stage(current: u64, total: u64, found: &mut Found) {
+    let counter = Counter {
+        current: Some(current),
+        total: Some(total),
+        percentage: None,
+    };
+    found.put(CounterKind::Bar, counter);
+}
+
+type Kind = Option<(CounterKind, Option<u8>)>;
+
+fn kind(candidate: Candidate<'_>, total: u64) -> Kind {
+    let Candidate { before, after, .. } = candidate;
+    let next = after.trim_start_matches(' ');
+    let next = next
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
+    if is_unit(next) || is_of_bytes(after) {
+        return None;
+    }
+    word_before(before)
+        .map(|kind| {
+            if is_instruction(after) {
+                CounterKind::Item
+            } else {
+                kind
+            }
+        })
+        .map(|kind| (kind, None))
+        .or_else(|| rate_after(before, after))
+        .or_else(|| bar_beside(before, after))
+        .or_else(|| dots_before(before, after))
+        .or_else(|| model_of_dbt(candidate))
+        .or_else(|| bracketed(candidate, total))
+        .or_else(|| in_parentheses(candidate))
+        .or_else(|| work_before(before))
+        .or_else(|| done_after(before, after))
+        .or_else(|| at_start(candidate))
+        .or_else(|| at_end(candidate))
+}
+
+/// The last word of `text`, if nothing but separators follows it.
+fn last_word(text: &str) -> &str {
+    let text = text.trim_end_matches([' ', '\t', ':', '#', '=', '[', '(', '\u{a0}']);
+    let start = text
+        .trim_end_matches(|c: char| c.is_ascii_alphabetic())
+        .len();
+    text.get(start..).unwrap_or_default()
+}
+
+/// `Epoch 3/250`, `Step #3 of 10`, `STEP 6/10:`, `batch [1/3]`
+fn word_before(before: &str) -> Option<CounterKind> {
+    let word = last_word(before);
+    let kind = counted(word)?;
+    // A path or an identifier may end in any word, and `Finished task 3` says which, not how many.
+    let text = before.trim_end_matches([' ', '\t', ':', '#', '=', '[', '(', '\u{a0}']);
+    let head = text.get(..text.len().checked_sub(word.len())?)?;
+    let is_whole = !head.ends_with(|c: char| c.is_ascii_digit() || "_/\\.@".contains(c));
+    is_whole.then_some(kind)
+}
+
+/// Docker's ` : COPY …`, which buildkit writes in brackets: steps of a build, not of who builds.
+fn is_instruction(after: &str) -> bool {
+    let Some(instruction) = after.strip_prefix(" : ") else {
+        return false;
+    };
+    let word = instruction.split(' ').next().unwrap_or_default();
+    word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+/// tqdm: `67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]`
+fn rate_after(before: &str, after: &str) -> Kind {
+    let rate = after.trim_start().strip_prefix('[')?;
+    let (elapsed, _) = rate.split_once('<')?;
+    let is_time = elapsed.len() <= 12
+        && elapsed.contains(':')
+        && elapsed
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b':');
+    is_time.then(|| (CounterKind::Bar, bar_percentage(before)))
+}
+
+/// Whether tqdm says after a pair that bytes are counted: `1234567/2700000 [00:10<00:12, 120kB/s]`.
+fn is_of_bytes(after: &str) -> bool {
+    let rate = after.trim_start().strip_prefix('[');
+    rate.and_then(|rate| rate.split_once(']'))
+        .is_some_and(|(rate, _)| rate.contains('<') && rate.trim_end().ends_with("B/s"))
+}
+
+/// The percentage before a bar that ends `before`: `67%|██████▋   | `.
+fn bar_percentage(before: &str) -> Option<u8> {
+    let (before, _) = before.trim_end().strip_suffix('|')?.rsplit_once("%|")?;
+    let start = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let percentage: u8 = before.get(start..)?.parse().ok()?;
+    (percentage <= 100).then_some(percentage)
+}
+
+/// Keras' `178/178 [=====]`, which is the bar of one epoch, and `[####    ] 45/120`.
+fn bar_beside(before: &str, after: &str) -> Kind {
+    if starts_with_bar(after) {
+        return Some((CounterKind::InnerBar, None));
+    }
+    let before = before.trim_end().trim_end_matches('(');
+    (ends_with_bar(before) && !has_measure(before))
+        .then(|| (CounterKind::Bar, bar_percentage(before)))
+}
+
+/// PHPUnit's `.......... 63 / 189 ( 33%)`
+fn dots_before(before: &str, after: &str) -> Kind {
+    let share = after.trim_start().strip_prefix('(')?;
+    let (percentage, rest) = share.split_once("%)")?;
+    let percentage = percentage
+        .trim()
+        .parse()
+        .ok()
+        .filter(|&percentage: &u8| percentage <= 100)?;
+    let marks = before
+        .trim_end()
+        .bytes()
+        .rev()
+        .take_while(|byte| b".FEWRSIDN".contains(byte));
+    let is_ours =
+        rest.trim().is_empty() && (marks.take(5).count() == 5 || before.trim().is_empty());
+    is_ours.then_some((CounterKind::Item, Some(percentage)))
+}
+
+/// dbt's `3 of 10 START sql table model …` and `3 of 10 OK created …`
+fn model_of_dbt(candidate: Candidate<'_>) -> Kind {
+    let first = candidate.after.split_whitespace().next()?;
+    let is_state = matches!(
+        first,
+        "START" | "OK" | "ERROR" | "PASS" | "FAIL" | "WARN" | "SKIP"
+    );
+    let is_first = candidate.is_near_start && candidate.before.trim().is_empty();
+    (is_first && is_state).then_some((CounterKind::Item, None))
+}
+
+/// `[3/10] …`, `#9 [builder 2/6] …`, `Building module [2/5]`, `[6400/60000 (11%)]`
+fn bracketed(candidate: Candidate<'_>, total: u64) -> Kind {
+    let Candidate {
+        before,
+        after,
+        is_near_start,
+    } = candidate;
+    let (lead, inner) = before.rsplit_once('[')?;
+    if inner.contains(']') {
+        return None;
+    }
+    if let Some(percentage) = after.strip_prefix(" (").and_then(closing_percentage) {
+        return inner
+            .trim()
+            .is_empty()
+            .then_some((CounterKind::Bar, Some(percentage)));
+    }
+    // Unity's builds print the seconds as well: `[ 12/345  3s] …`.
+    let elapsed = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+    let elapsed = elapsed
+        .strip_prefix("s]")
+        .filter(|_| after.starts_with(' '));
+    let after = match elapsed {
+        Some(rest) => rest,
+        None => after.trim_start().strip_prefix(']')?,
+    };
+    if !inner.trim().is_empty() {
+        // Buildkit names the stage in the brackets.
+        let is_stage = inner.ends_with(' ')
+            && inner
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b" ./_-".contains(&byte));
+        return (is_stage && is_near_start && is_line_start(lead))
+            .then_some((CounterKind::Bracket, None));
+    }
+    if lead.ends_with(']') {
+        // The inner of two: `Epoch [1][50/7330]`.
+        return Some((CounterKind::InnerBar, None));
+    }
+    if is_near_start && is_line_start(lead) {
+        let rest = after.trim_start();
+        // Nextflow writes hashes of this look.
+        let is_hash = total >= 100_000
+            && (rest.starts_with("process >") || rest.starts_with("Submitted process"));
+        return (!is_hash && !is_retry(rest)).then_some((CounterKind::Bracket, None));
+    }
+    (is_blank(after) && has_work(lead)).then_some((CounterKind::Bracket, None))
+}
+
+/// `11%)]`
+fn closing_percentage(text: &str) -> Option<u8> {
+    let (percentage, _) = text.split_once("%)]")?;
+    let percentage = percentage.split('.').next()?;
+    percentage
+        .trim()
+        .parse()
+        .ok()
+        .filter(|&percentage: &u8| percentage <= 100)
+}
+
+/// `(3/10) installing …`, `Rebasing (3/10)`
+fn in_parentheses(candidate: Candidate<'_>) -> Kind {
+    let lead = candidate.before.trim_end().strip_suffix('(')?;
+    let rest = candidate.after.trim_start().strip_prefix(')')?;
+    let is_first = candidate.is_near_start && is_line_start(lead) && !is_blank(rest);
+    // nextest: `PASS [   0.005s] (3/10) …`
+    let is_timed = lead.trim_end().ends_with("s]");
+    let is_progress =
+        is_first || is_timed || is_blank(rest) && has_work(lead) && !has_measure(lead);
+    (is_progress && !is_retry(rest) && !is_retry(lead)).then_some((CounterKind::Bracket, None))
+}
+
+/// `Processed 3/10`, `Downloading 3 of 10`, `rollout to finish: 2 of 3 updated replicas`
+fn work_before(before: &str) -> Kind {
+    let is_ours = is_work(last_word(before)) || before.ends_with("rollout to finish: ");
+    is_ours.then_some((CounterKind::Item, None))
+}
+
+/// `3 of 10 steps (30%) done`, `45/100 files processed`
+fn done_after(before: &str, after: &str) -> Kind {
+    let mut words = after.split_whitespace();
+    let noun = words.next()?;
+    if noun.starts_with(['(', '[']) || after.starts_with(|c: char| c != ' ') || has_measure(before)
+    {
+        return None;
+    }
+    let singular = noun.strip_suffix('s').unwrap_or(noun);
+    let kind = counted(singular).or_else(|| counted(noun));
+    let next = words.next().unwrap_or_default();
+    let percentage = next
+        .strip_prefix('(')
+        .and_then(|text| text.strip_suffix("%)"))
+        .and_then(|text| text.parse().ok())
+        .filter(|&percentage: &u8| percentage <= 100);
+    let done = if percentage.is_some() {
+        words.next().unwrap_or_default()
+    } else {
+        next
+    };
+    let is_ours =
+        is_done(noun) || kind.is_some() && is_done(done.trim_end_matches(['.', ',', '!']));
+    is_ours.then_some((kind.unwrap_or(CounterKind::Item), percentage))
+}
+
+/// `3/10 Test  #3: …`, `3/10 Processing …`, a trainer's `3/100  1.2G …`
+fn at_start(candidate: Candidate<'_>) -> Kind {
+    if !candidate.is_near_start || !candidate.before.trim().is_empty() {
+        return None;
+    }
+    let after = candidate.after;
+    let mut words = after.split_whitespace();
+    let first = words.next()?;
+    if !after.starts_with([' ', '\t', ':']) {
+        return None;
+    }
+    let is_memory = first
+        .strip_suffix(['G', 'M'])
+        .is_some_and(|number| number.contains('.') && number.parse::<f32>().is_ok());
+    if is_memory && words.next().is_some_and(|word| word.parse::<f32>().is_ok()) {
+        return Some((CounterKind::Phase, None));
+    }
+    let is_test = first == "Test" && words.next().is_some_and(|word| word.starts_with('#'));
+    let first = first.trim_start_matches(':');
+    let is_ours = is_test
+        || is_work(if first.is_empty() {
+            words.next()?
+        } else {
+            first
+        });
+    is_ours.then_some((CounterKind::Item, None))
+}
+
+/// `  Installing : package    3/10`
+fn at_end(candidate: Candidate<'_>) -> Kind {
+    let (verb, rest) = candidate.before.trim_start().split_once(':')?;
+    let is_transaction = matches!(
+        verb.trim_end(),
+        "Installing"
+            | "Upgrading"
+            | "Updating"
+            | "Cleanup"
+            | "Verifying"
+            | "Erasing"
+            | "Preparing"
+            | "Removing"
+            | "Reinstalling"
+            | "Obsoleting"
+            | "Downgrading"
+            | "Running scriptlet"
+    ) && rest.ends_with(' ');
+    (candidate.is_near_start && is_transaction && is_blank(candidate.after))
+        .then_some((CounterKind::Item, None))
+}
+
+/// Whether `lead`, which stands before a bracket, leaves it at the start of the line.
+fn is_line_start(lead: &str) -> bool {
+    let lead = lead.trim();
+    let is_buildkit = lead.strip_prefix('#').is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let is_symbol =
+        lead.chars().count() <= 3 && !lead.contains(|c: char| c.is_alphanumeric() || c == ']');
+    lead.is_empty() || is_buildkit || is_symbol || matches!(lead, "=> CACHED" | "=> ERROR" | "=>")
+}
+
+/// Attempts are not steps.
+fn is_retry(text: &str) -> bool {
+    ["retry", "Retry", "retries", "attempt", "Attempt"]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
+/// Whether nothing that says more follows.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| !c.is_alphanumeric())
+}

@@ -1,0 +1,237 @@
+//! What holds for every text.
+
+use proptest::prelude::*;
+
+use super::corpus_tests::parse_all;
+use super::properties::assert_fit_for_people;
+use super::*;
+
+/// Lines of ours, of which each says something.
+const CDK: [&str; 12] = [
+    "Prod-Api | 3/7 | 9:15:02 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D) ",
+    "Prod-Api |   4 | 14:15:02 | DELETE_FAILED        | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D) no",
+    " 3/7 | 오후 2:15:02 | ROLLBACK_IN_PROGRESS | AWS::CloudFormation::Stack | Prod-Api no",
+    "3/7 Currently in progress: Prod-Api, Jobs1A2B3C4D",
+    "  [████▌·······] (4/7)",
+    "Prod/Api (Prod-Api): deploying... [1/2]",
+    "Prod-Api: creating CloudFormation changeset...",
+    " ✅  Prod-Api (no changes)",
+    "❌  Prod-Api failed: Error: no: ROLLBACK_COMPLETE",
+    "⏳  Bootstrapping environment aws://123456789012/us-east-1...",
+    "arn:aws:cloudformation:us-east-1:123456789012:stack/Prod-Api/dc3e",
+    "✨ hotswapping resources:",
+];
+
+const AGENT: [&str; 10] = [
+    "[3/10] Linking",
+    "Step 3/10: fetch",
+    "Epoch 3/250",
+    "#9 [builder 2/6] RUN make",
+    "Processing batch 1/3 (50 stories)",
+    " 67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]",
+    "Receiving objects: 100% (10851/10851), 41.56 MiB | 47.49 MiB/s, done.",
+    "Progress: 45%",
+    "===== 4 passed in 0.04s =====",
+    r#"{"task_id":"t-1","progress":{"current":3,"total":10},"status":"running"}"#,
+];
+
+const PREFIXES: [&str; 9] = [
+    "",
+    "2025-11-15T10:00:00.123Z ",
+    "2025-11-15T10:00:00+09:00 ",
+    "[2025-11-15 10:00:00] ",
+    "2025-11-15 10:00:00,123 - deployer - INFO - ",
+    "[14:15:02] ",
+    "Nov 15 10:00:00 host deploy[123]: ",
+    "deploy\tRun it\t2025-11-15T10:00:00.1234567Z ",
+    "2025-11-15T10:00:00.123Z [14:15:02] ",
+];
+
+fn any_line() -> impl Strategy<Value = (LogFormat, &'static str)> {
+    prop_oneof![
+        prop::sample::select(&CDK[..]).prop_map(|line| (LogFormat::CDK, line)),
+        prop::sample::select(&AGENT[..]).prop_map(|line| (LogFormat::AGENT, line)),
+    ]
+}
+
+fn any_kind() -> impl Strategy<Value = LogFormat> {
+    prop::sample::select(&[LogFormat::CDK, LogFormat::AGENT][..])
+}
+
+/// What lines of ours are made of, in any order.
+fn any_pieces() -> impl Strategy<Value = String> {
+    let pieces = [
+        "Prod-Api",
+        " | ",
+        "|",
+        "3/7",
+        "  4",
+        "9:15:02 AM",
+        "CREATE_FAILED",
+        "UPDATE_ROLLBACK_COMP",
+        "AWS::CloudFormation::Stack",
+        "(",
+        ")",
+        "[",
+        "]",
+        "✅  ",
+        "❌  ",
+        " failed: ",
+        ": deploying...",
+        "████",
+        "] (",
+        "Currently in progress: ",
+        "Environment ",
+        "arn:aws:cloudformation:",
+        ":stack/",
+        "\u{1b}[32m",
+        "\u{1b}",
+        "\\u001b[",
+        "\r",
+        "\n",
+        " ",
+        "é",
+        "\u{202f}",
+        "Step ",
+        "Epoch ",
+        "45%",
+        " of ",
+        "/",
+        "99999999999999999999",
+        "%|",
+        "[00:03<",
+        "=====",
+        " complete",
+        "Progress: ",
+        "{\"log\":\"",
+        "{\"message\":",
+        "{\"progress\":",
+        "\"}",
+        "\\n",
+        "\\",
+        "\"",
+        "NaN",
+        "-1",
+        " + ",
+        ") / ",
+        "2025-11-15T10:00:00Z ",
+        "done",
+        "\u{0}",
+        "日本",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40)
+        .prop_map(|pieces| pieces.concat())
+}
+
+fn count_lines(format: LogFormat, message: &str) -> LineCounts {
+    parse_message(format, message, &mut |_, _| ())
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_panic(format in any_kind(), text in any::<String>()) {
+        assert_fit_for_people(&parse_all(format, &text));
+    }
+
+    #[test]
+    fn no_bytes_are_a_panic(format in any_kind(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        assert_fit_for_people(&parse_all(format, &String::from_utf8_lossy(&bytes)));
+    }
+
+    #[test]
+    fn no_mixture_of_our_own_pieces_is_a_panic(format in any_kind(), text in any_pieces()) {
+        assert_fit_for_people(&parse_all(format, &text));
+        let counts = count_lines(format, &text);
+        prop_assert!(counts.parsed + counts.failures <= 2 * counts.lines);
+    }
+
+    #[test]
+    fn a_cut_line_is_no_panic((format, line) in any_line(), end in 0_usize..200) {
+        assert_fit_for_people(&parse_all(format, text::head(line, end)));
+    }
+
+    #[test]
+    fn what_is_around_a_line_changes_nothing(
+        (format, line) in any_line(),
+        prefix in prop::sample::select(&PREFIXES[..]),
+        colour in any::<bool>(),
+        line_end in prop::sample::select(&["", "\n", "\r\n", "\r", "\u{1b}[K\n"][..]),
+    ) {
+        let bare = parse_all(format, line);
+        prop_assert_eq!(bare.len(), 1);
+        // A row without a stack may follow its prefix only where its columns still do.
+        let line = if colour { format!("\u{1b}[1m{line}\u{1b}[22m") } else { line.to_owned() };
+        prop_assert_eq!(parse_all(format, &format!("{prefix}{line}{line_end}")), bare);
+    }
+
+    #[test]
+    fn json_around_a_line_changes_nothing(
+        (format, line) in any_line(),
+        key in prop::sample::select(&["log", "message", "msg", "line", "text"][..]),
+        depth in 1..4_u32,
+    ) {
+        let mut wrapped = line.to_owned();
+        for _ in 0..depth {
+            wrapped = serde_json::json!({ key: format!("{wrapped}\n"), "stream": "stderr" }).to_string();
+        }
+        prop_assert_eq!(parse_all(format, &wrapped), parse_all(format, line));
+    }
+
+    #[test]
+    fn a_message_is_the_sum_of_its_lines(lines in prop::collection::vec(any_line(), 0..8)) {
+        let (format, _) = lines.first().copied().unwrap_or((LogFormat::CDK, ""));
+        let mut numbered = Vec::new();
+        let all: Vec<&str> = lines.iter().map(|(_, line)| *line).collect();
+        let counts = parse_message(format, &all.join("\n"), &mut |number, found| numbered.push((number, found)));
+        let mut expected = Vec::new();
+        for (number, line) in (0..).zip(&all) {
+            expected.extend(parse_all(format, line).into_iter().map(|found| (number, found)));
+        }
+        prop_assert_eq!(counts.lines, all.len() as u64);
+        prop_assert_eq!(numbered, expected);
+    }
+}
+
+#[test]
+fn hostile_lines_of_a_megabyte_are_read_in_linear_time() {
+    for piece in [
+        "(",
+        "[",
+        "|",
+        " | ",
+        "1/2 ",
+        "1/2",
+        "[1/2]",
+        "45% ",
+        "45%| ",
+        "] (",
+        "{\"a\":",
+        "\u{1b}[",
+        "\\u001b[",
+        "a (b) ",
+        "Step ",
+        "arn:",
+        "=",
+        "█",
+        "9",
+        "(1 + ",
+        "\r",
+        "[INFO] ",
+        "| ",
+        "é",
+        "\u{feff}",
+        "1,234,",
+        "Prod: deploying... ",
+        "✅  ",
+        "2025-11-15T10:00:00Z ",
+        "Currently in progress: ",
+        "\\",
+        "\"log\"",
+    ] {
+        let line = piece.repeat(1_000_000 / piece.len());
+        for format in [LogFormat::CDK, LogFormat::AGENT] {
+            assert_fit_for_people(&parse_all(format, &line));
+            assert_fit_for_people(&parse_all(format, &format!("{{\"log\":\"{line}")));
+        }
+    }
+}
