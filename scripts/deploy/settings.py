@@ -24,7 +24,7 @@ OF_AWS = {
 # Only tests set these.
 OF_TESTS = {"FAULT_POINTS"}
 # `shared` reads these for the other function.
-OF_THE_OTHER = {"api-lambda": {"CHECKPOINTS_TABLE_NAME"}}
+OF_THE_OTHER = {"api-lambda": {"AGENT_LOG_GROUP_NAME", "CDK_LOG_GROUP_NAME", "CHECKPOINTS_TABLE_NAME"}}
 NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"'
 
 
@@ -34,12 +34,12 @@ def product_code(path):
 
 
 def read_by(crate):
-    """The settings that a function reads by name."""
+    """The settings that a function reads by name. The table of log formats has the names of their log groups."""
     names = set()
-    for folder in (crate, "shared"):
+    for folder in (crate, "shared", "shared/core"):
         for path in (ROOT / folder / "src").rglob("*.rs"):
             text = product_code(path)
-            if "Settings" in text or path.name == "main.rs":
+            if "Settings" in text or "environment_variable:" in text or path.name == "main.rs":
                 names |= set(re.findall(NAME, text))
     return names - OF_AWS
 
