@@ -16,6 +16,7 @@ mod latest;
 mod ledger;
 mod line_key;
 mod marks;
+mod progress;
 #[cfg(any(test, feature = "properties"))]
 pub mod properties;
 mod report;
@@ -23,9 +24,10 @@ mod stacks;
 mod task;
 mod track;
 
-pub use caller_edit::{CallerEdit, InvalidTransition, shown_progress};
+pub use caller_edit::{CallerEdit, InvalidTransition};
 pub use counter::percentage_of;
 pub use ledger::Ledger;
 pub use line_key::{InvalidLineKey, LineKey};
+pub use progress::shown_progress;
 pub use report::Report;
 pub use task::{FoldedTask, TaskOrigin, fold_into_task};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::ledger::Ledger;
 use super::marks::Ending;
-use super::report::{Report, shown};
+use super::progress::capped;
+use super::report::Report;
 use super::track::Track;
 use crate::model::TaskStatus;
 
@@ -28,7 +29,7 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
         run: run.renewed.unwrap_or(start),
         end: run.end.map(|(at, _)| at),
         status,
-        progress: shown(track.progress_of(&run, true), status),
+        progress: capped(track.progress_of(&run, true), status),
         phase: Track::in_run(&run, track.phase.as_ref()),
         current_step: Track::in_run(&run, track.current_step.as_ref()),
         message: if status == TaskStatus::Failed {

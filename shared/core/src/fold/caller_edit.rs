@@ -9,9 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
-use super::counter::percentage_of;
 use super::latest::Latest;
-use super::report::shown as capped;
+use super::progress::{capped, shown_progress};
 use crate::model::{Progress, Revision, Task, TaskStatus, Timestamp};
 
 /// A change that a caller makes to a task. `None`: left as it is.
@@ -97,23 +96,6 @@ impl CallerEdit {
     pub fn time(task: &Task, now: Timestamp) -> Timestamp {
         now.max(task.updated_at.after(Duration::from_millis(1)))
     }
-}
-
-/// Progress with the percentage that follows from it; the given one counts only where none follows. 100 is
-/// for completed tasks, and for these alone.
-pub fn shown_progress(progress: Progress, status: TaskStatus) -> Progress {
-    let derived = progress
-        .current
-        .zip(progress.total)
-        .and_then(|(current, total)| percentage_of(current, total));
-    let percentage = derived.or(progress.percentage);
-    capped(
-        Progress {
-            percentage,
-            ..progress
-        },
-        status,
-    )
 }
 
 /// A percentage does not fall while a run goes forward.
@@ -237,45 +219,5 @@ impl Edits {
         ];
         let last = others.into_iter().flatten().chain(texts).max();
         last.map(LineKey::time)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(current: u64, total: u64, status: TaskStatus, expected: Option<u8>) {
-        let progress = Progress {
-            current: Some(current),
-            total: Some(total),
-            percentage: None,
-        };
-        let shown = shown_progress(progress, status);
-        assert_eq!(shown.percentage, expected, "{current} of {total}");
-    }
-
-    #[test]
-    fn a_percentage_is_rounded_down_and_full_only_at_the_end() {
-        check(5, 29, TaskStatus::Running, Some(17));
-        check(29, 29, TaskStatus::Running, Some(99));
-        check(29, 29, TaskStatus::Failed, Some(99));
-        check(28, 29, TaskStatus::Completed, Some(100));
-        check(0, 0, TaskStatus::Running, None);
-        check(u64::MAX, 1, TaskStatus::Running, Some(99));
-        check(u64::MAX / 2, u64::MAX, TaskStatus::Running, Some(49));
-    }
-
-    #[test]
-    fn a_given_percentage_counts_where_none_follows() {
-        let given = Progress {
-            percentage: Some(100),
-            ..Progress::default()
-        };
-        assert_eq!(
-            shown_progress(given, TaskStatus::Running).percentage,
-            Some(99)
-        );
-        let none = shown_progress(Progress::default(), TaskStatus::Pending);
-        assert_eq!(none, Progress::default());
     }
 }

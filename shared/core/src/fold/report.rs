@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ledger::Ledger;
-use super::{LineKey, agent, stacks};
+use super::LineKey;
 use crate::model::{Part, Progress, TaskStatus};
 
 /// Where a task stands by its logs.
@@ -33,23 +32,4 @@ pub struct Report {
     pub parts: BTreeMap<String, Part>,
     /// What the run does, for people: `CDK Deploy · Api, Web`; `None` of an agent.
     pub title: Option<String>,
-}
-
-impl Report {
-    /// The report of `ledger`; `None` while it tells of nothing that could be a task.
-    pub fn of(ledger: &Ledger) -> Option<Self> {
-        stacks::report(ledger).or_else(|| agent::report(ledger))
-    }
-}
-
-/// Progress as a task may show it: 100 % on success alone.
-pub(super) fn shown(progress: Progress, status: TaskStatus) -> Progress {
-    let percentage = match status {
-        TaskStatus::Completed => Some(100),
-        _ => progress.percentage.map(|percentage| percentage.min(99)),
-    };
-    Progress {
-        percentage,
-        ..progress
-    }
 }

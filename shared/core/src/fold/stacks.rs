@@ -7,7 +7,8 @@ use names::Stack;
 use super::LineKey;
 use super::ledger::Ledger;
 use super::marks::{Ending, Run};
-use super::report::{Report, shown};
+use super::progress::capped;
+use super::report::Report;
 use super::track::Track;
 use crate::log_parser::Operation;
 use crate::model::{Part, Progress, TaskStatus};
@@ -62,7 +63,7 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
         run: renewed.map_or(start, |renewed| renewed.max(start)),
         end: end.filter(|_| status.is_terminal()),
         status,
-        progress: shown(progress_of(present), status),
+        progress: capped(progress_of(present), status),
         phase: phase_of(present, status),
         current_step: None,
         message: message_of(present, status, run_failure.map(|(_, message)| message)),
@@ -301,7 +302,7 @@ impl StackRun {
         let status = self.status();
         let has_turned = self.has_failed() || self.is_since_start(self.track.rolling_back);
         Part {
-            progress: shown(self.track.progress_of(&self.run, !has_turned), status),
+            progress: capped(self.track.progress_of(&self.run, !has_turned), status),
             status,
             phase: self.phase().map(str::to_owned),
             message: self.message().map(|mut message| {

@@ -2,10 +2,18 @@
 
 use super::ledger::Ledger;
 use super::report::Report;
+use super::{agent, stacks};
 use crate::log_parser::LogFormat;
 use crate::model::{
     MAX_MESSAGE_BYTES, MAX_NAME_CHARS, ProjectId, Revision, Task, TaskId, Timestamp,
 };
+
+impl Report {
+    /// Derives the state of a task from its ledger; `None` if no line so far belongs to a task.
+    pub fn of(ledger: &Ledger) -> Option<Self> {
+        stacks::report(ledger).or_else(|| agent::report(ledger))
+    }
+}
 
 /// Where the lines of a task come from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

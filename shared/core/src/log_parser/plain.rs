@@ -4,6 +4,7 @@
 //! brackets at the start of the line (`[3/10]`), a bar beside it, and so on. Everything else, from dates to disk
 //! usage, is not. Likewise a line is an end only if it speaks of the whole run.
 
+mod candidate;
 mod end;
 mod pair;
 mod percent;
@@ -37,19 +38,6 @@ pub(super) fn is_first(counter: &Counter) -> bool {
         (Some(0 | 1), Some(total)) => total > 1,
         (None, _) => counter.percentage == Some(0),
         _ => false,
-    }
-}
-
-/// The counters of one line: the last of each kind.
-#[derive(Debug, Default)]
-struct Found(Vec<(CounterKind, Counter)>);
-
-impl Found {
-    fn put(&mut self, kind: CounterKind, counter: Counter) {
-        match self.0.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, known)) => *known = counter,
-            None => self.0.push((kind, counter)),
-        }
     }
 }
 

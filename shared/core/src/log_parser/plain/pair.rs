@@ -1,7 +1,6 @@
 //! What a pair of numbers counts, told from its surroundings.
 
-use super::Found;
-use super::scan::Candidate;
+use super::candidate::{Candidate, Found};
 use super::words::{
     counted, ends_with_bar, has_measure, has_work, is_done, is_unit, is_work, starts_with_bar,
 };

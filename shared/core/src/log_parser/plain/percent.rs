@@ -1,7 +1,6 @@
 //! Whether a percentage is progress, told from its surroundings.
 
-use super::Found;
-use super::scan::Candidate;
+use super::candidate::{Candidate, Found};
 use super::words::{ends_with_bar, has_measure, has_work, is_bundling, is_done, starts_with_bar};
 use crate::log_parser::observation::{Counter, CounterKind};
 

@@ -1,6 +1,7 @@
 //! Finds the number pairs and percentages of a line, from left to right.
 
-use super::{Found, pair, percent};
+use super::candidate::{Candidate, Found};
+use super::{pair, percent};
 use crate::log_parser::text::{head, tail};
 
 /// How far around a number its meaning is looked for, in bytes.
@@ -9,17 +10,6 @@ const WINDOW: usize = 128;
 /// How much of a long line is read at its start and at its end: enough for what a tool writes on one line, and
 /// for the last of many frames of a bar.
 const ENDS: usize = 16 * 1024;
-
-/// Numbers with what stands around them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate<'a> {
-    /// The text before the first digit, as far as it matters.
-    pub(super) before: &'a str,
-    /// The text after the last digit or the percent sign, as far as it matters.
-    pub(super) after: &'a str,
-    /// Whether `before` is all that stands before.
-    pub(super) is_near_start: bool,
-}
 
 /// All counters of a line.
 pub(super) fn counters(line: &str) -> Found {
