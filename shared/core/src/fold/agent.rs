@@ -1,4 +1,4 @@
-//! What a ledger says of an agent's run.
+//! Derives the report of an agent.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::report::Report;
 use super::track::Track;
 use crate::model::TaskStatus;
 
-/// The report of an agent, or of a run of CDK that failed before it named a stack.
+/// The report of an agent, or of a CDK run that failed before it named a stack.
 pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     let track = ledger.whole.as_ref()?;
     let run = track.latest_run();
@@ -42,19 +42,20 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     })
 }
 
-/// Where a run stands that has not ended: as it last said, unless it has moved since.
+/// The status of a run that has not ended: the last reported one, or running if a counter came
+/// later.
 fn open_status(track: &Track, run: &super::marks::Run) -> TaskStatus {
-    let said = track
+    let reported = track
         .status
         .as_ref()
-        .filter(|said| Some(said.at) >= run.start);
+        .filter(|reported| Some(reported.at) >= run.start);
     let moved = track
         .counters
         .values()
         .map(super::counter::CounterTrack::at)
         .max();
-    match said {
-        Some(said) if Some(said.at) >= moved => said.value,
+    match reported {
+        Some(reported) if Some(reported.at) >= moved => reported.value,
         _ => TaskStatus::Running,
     }
 }

@@ -17,8 +17,8 @@ pub(super) fn capped(progress: Progress, status: TaskStatus) -> Progress {
 
 /// Returns `progress` with the percentage that a task of this status shows.
 ///
-/// The percentage is computed from `current` and `total`. The given percentage is used only if one of
-/// them is missing. A completed task shows 100; all others show at most 99.
+/// The percentage is computed from `current` and `total`. The given percentage is used only if one
+/// of them is missing. A completed task shows 100; all others show at most 99.
 pub fn shown_progress(progress: Progress, status: TaskStatus) -> Progress {
     let derived = progress
         .current

@@ -2,18 +2,18 @@
 
 use crate::log_parser::observation::{Counter, CounterKind};
 
-/// Numbers with what stands around them.
+/// The text around a number pair or a percentage.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
-    /// The text before the first digit, as far as it matters.
+    /// The end of the text before the first digit.
     pub(super) before: &'a str,
-    /// The text after the last digit or the percent sign, as far as it matters.
+    /// The start of the text after the last digit or the percent sign.
     pub(super) after: &'a str,
-    /// Whether `before` is all that stands before.
+    /// Whether `before` is the whole text before the number.
     pub(super) is_near_start: bool,
 }
 
-/// The counters of one line: the last of each kind.
+/// The counters of one line: the last one of each kind.
 #[derive(Debug, Default)]
 pub(super) struct Found(pub(super) Vec<(CounterKind, Counter)>);
 
