@@ -5,7 +5,7 @@ use std::path::Path;
 
 #[test]
 fn the_collector_accepts_every_input_of_the_fuzz_corpus() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/event");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dev/fuzz/corpus/event");
     let mut inputs = 0;
     for input in fs::read_dir(&directory).unwrap() {
         let path = input.unwrap().path();
