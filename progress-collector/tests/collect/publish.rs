@@ -104,7 +104,7 @@ fn refused() -> EventSinkError {
 }
 
 #[async_trait]
-impl EventSink for FatefulSink {
+impl EventSink for FaultySink {
     async fn send(
         &self,
         events: &[&TaskEvent],
@@ -113,15 +113,15 @@ impl EventSink for FatefulSink {
         assert!(!events.is_empty() && events.len() <= MOST_EVENTS && bytes <= MOST_DETAIL_BYTES);
         let fault = self.faults.lock().unwrap().pop_front();
         match fault.unwrap_or(Fault::None) {
-            Fault::None => self.taken.send(events).await,
+            Fault::None => self.accepted.send(events).await,
             Fault::Unavailable => Err(unavailable()),
             Fault::Refused => Err(refused()),
             Fault::ResponseLost => {
-                self.taken.send(events).await?;
+                self.accepted.send(events).await?;
                 Err(unavailable())
             }
             Fault::NoResponse => {
-                self.taken.send(events).await?;
+                self.accepted.send(events).await?;
                 std::future::pending().await
             }
             Fault::Partial {
@@ -131,7 +131,7 @@ impl EventSink for FatefulSink {
                 let mut outcomes = Vec::new();
                 for (index, event) in events.iter().enumerate() {
                     if failed & (1 << index) == 0 {
-                        outcomes.append(&mut self.taken.send(&[event]).await?);
+                        outcomes.append(&mut self.accepted.send(&[event]).await?);
                     } else if is_transient {
                         outcomes.push(Err(unavailable()));
                     } else {
