@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// How far one source (a log group) has been read. The next sweep goes on where one was interrupted, or else
 /// starts here, less an overlap.

@@ -2,6 +2,7 @@
 
 pub mod dynamodb;
 pub(crate) mod dynamodb_item;
+pub(crate) mod error;
 pub mod stream_record;
 pub mod tables;
 
@@ -11,46 +12,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::checkpoint::CheckpointStore;
-use crate::error::Source;
 use crate::fold::Ledger;
 use crate::model::{
     HistoryEntry, Project, ProjectId, Task, TaskId, TaskStatus, TaskType, Timestamp,
 };
 
-/// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The store can't be reached, is throttled, or failed inside: trying again later may help.
-    #[error("the store is unavailable during {operation}")]
-    Unavailable {
-        /// What was being done.
-        operation: &'static str,
-        /// What the store said.
-        #[source]
-        source: Source,
-    },
-    /// Another writer was faster: read again, and decide anew.
-    #[error("{0} was changed by another writer")]
-    Conflict(String),
-    /// The store refused the request as such: trying again will not help.
-    #[error("the store refused {operation}")]
-    Refused {
-        /// What was being done.
-        operation: &'static str,
-        /// What the store said.
-        #[source]
-        source: Source,
-    },
-    /// What is stored can't be read.
-    #[error("the stored item of {id} is not valid")]
-    Corrupt {
-        /// The task or project.
-        id: String,
-        /// What is wrong with it.
-        #[source]
-        source: Source,
-    },
-}
+pub use error::StoreError;
 
 /// A task with all that its logs have said.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,12 +41,12 @@ pub struct IdempotencyRecord {
     /// The task that was made.
     pub task_id: TaskId,
     /// The answer.
-    pub answer: String,
-    /// When the request was answered. The receipt is kept for [`IDEMPOTENCY_RECORD_LIFETIME`].
+    pub response: String,
+    /// When the request was answered. The record is kept for [`IDEMPOTENCY_RECORD_LIFETIME`].
     pub made_at: Timestamp,
 }
 
-/// How long a receipt is kept.
+/// How long a record is kept.
 pub const IDEMPOTENCY_RECORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which tasks a list is of. Empty sets mean "any".
@@ -145,7 +112,7 @@ pub struct TaskPage {
 }
 
 /// How long runs like `next` usually take, as its write over `previous` tells; `None` if it tells nothing.
-pub fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
+pub fn duration_estimate_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
     let completed = |task: &Task| task.status == TaskStatus::Completed;
     let was_completed =
         previous.is_some_and(|previous| completed(previous) && previous.run == next.run);
@@ -157,7 +124,7 @@ pub fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64>
 }
 
 /// What runs have in common that are expected to take as long.
-pub fn pace_key(task: &Task) -> String {
+pub fn duration_estimate_key(task: &Task) -> String {
     format!("{}#{}", task.task_type, name_key(&task.task_name))
 }
 
@@ -188,16 +155,16 @@ pub trait TaskStore: Send + Sync {
         ledger: Option<&Ledger>,
     ) -> Result<(), StoreError>;
 
-    /// Writes a new task together with `receipt`, all or nothing. If a receipt of the same key is there
+    /// Writes a new task together with `record`, all or nothing. If a record of the same key is there
     /// already, nothing is written, and that one is returned.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if the task exists and there is no such receipt.
+    /// [`StoreError::Conflict`] if the task exists and there is no such record.
     async fn create(
         &self,
         task: &Task,
-        receipt: &IdempotencyRecord,
+        record: &IdempotencyRecord,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
 
     /// Deletes a task with its history, and takes it out of the metrics of its project. `previous` is the

@@ -17,9 +17,9 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::breaker::PAUSE;
-pub use super::breaker::TOLERATED_FAILURES;
-use super::{CacheError, PageLookup, TaskCache};
+use super::circuit_breaker::PAUSE;
+pub use super::circuit_breaker::TOLERATED_FAILURES;
+use super::{CacheError, CacheLookup, PageLookup, TaskCache};
 use crate::model::{Revision, TaskId};
 
 /// For how long a cache may hold what it held when it failed: a task that is over is kept longest, for an hour and its
@@ -225,12 +225,15 @@ impl Drop for Owing<'_> {
 
 #[async_trait]
 impl<C: TaskCache> TaskCache for CautiousTaskCache<C> {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
-        let held = self.call(self.inner.fetch_task(task_id)).await?;
-        Ok(held.filter(|_| !self.doubts().is_doubted(task_id)))
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
+        let lookup = self.call(self.inner.fetch_task(task_id)).await?;
+        Ok(match self.doubts().is_doubted(task_id) {
+            true => CacheLookup::Miss,
+            false => lookup,
+        })
     }
 
-    async fn fetch_task_as_held(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task_as_held(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         self.call(self.inner.fetch_task(task_id)).await
     }
 

@@ -14,7 +14,7 @@
 mod cluster;
 mod connect;
 mod endpoint;
-mod link;
+mod reconnect;
 mod script;
 
 use std::future::Future;
@@ -27,10 +27,12 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use self::connect::{Connection, Connector};
-use self::link::Link;
+use self::reconnect::ReconnectingConnection;
 use self::script::Script;
-use super::breaker::Breaker;
-use super::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
+use super::circuit_breaker::CircuitBreaker;
+use super::{
+    CacheError, CacheLookup, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache,
+};
 use crate::config::{CacheConfig, ConfigError};
 use crate::model::{Revision, TaskId};
 
@@ -61,8 +63,8 @@ struct LeftAlone;
 
 /// A cache that a Redis holds. It need not be up: calls fail until it is.
 pub struct RedisTaskCache {
-    link: Link,
-    breaker: Mutex<Breaker>,
+    connection: ReconnectingConnection,
+    breaker: Mutex<CircuitBreaker>,
 }
 
 impl std::fmt::Debug for RedisTaskCache {
@@ -86,17 +88,18 @@ impl RedisTaskCache {
     /// Outside of a Tokio runtime.
     pub fn new(config: &CacheConfig) -> Result<Self, ConfigError> {
         let connector = Connector::new(config)?;
-        let link = Link::new(connector).map_err(|_| ConfigError::Invalid {
-            name: "REDIS_ENDPOINT",
-            expected: "an endpoint that can be connected to",
-        })?;
+        let connection =
+            ReconnectingConnection::new(connector).map_err(|_| ConfigError::Invalid {
+                name: "REDIS_ENDPOINT",
+                expected: "an endpoint that can be connected to",
+            })?;
         Ok(Self {
-            link,
+            connection,
             breaker: Mutex::default(),
         })
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+    fn breaker(&self) -> MutexGuard<'_, CircuitBreaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -115,7 +118,7 @@ impl RedisTaskCache {
         if !self.breaker().admits(Instant::now()) {
             return Err(failed(LeftAlone.into()));
         }
-        let connection = self.link.connection();
+        let connection = self.connection.current();
         let attempts = async {
             match ask(connection.clone()).await {
                 Err(error) if error.is_connection_dropped() => ask(connection).await,
@@ -160,7 +163,7 @@ impl RedisTaskCache {
         // A connection that died without a word, or waits for the rest of some rubbish, would never be given up by
         // itself; nor would the one that replaced it, if it was made too early.
         if is_open {
-            self.link.replace();
+            self.connection.reconnect();
         }
     }
 }
@@ -199,7 +202,7 @@ fn jittered_millis(ttl: Duration) -> u64 {
 
 #[async_trait]
 impl TaskCache for RedisTaskCache {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         let key = task_key(task_id);
         let get = |mut connection: Connection| {
             let key = &key;
@@ -212,7 +215,8 @@ impl TaskCache for RedisTaskCache {
                 }
             }
         };
-        self.call("fetching a task", get).await
+        let value = self.call("fetching a task", get).await?;
+        Ok(CacheLookup::parse(task_id, value))
     }
 
     async fn put_task(

@@ -29,10 +29,12 @@ use super::dynamodb_item::task::{
     is_previous, is_tombstone, is_tombstone_of, ledger_item, ledger_key, read_head, read_ledger,
     read_ledger_revision, tombstone,
 };
-use super::dynamodb_item::{Item, idempotency_record, is_expired, number, pace, project, text};
+use super::dynamodb_item::{
+    Item, duration_estimate, idempotency_record, is_expired, number, project, text,
+};
 use super::{
     IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
-    usual_duration_after,
+    duration_estimate_after,
 };
 use crate::config::StoreConfig;
 use crate::fold::Ledger;
@@ -152,9 +154,9 @@ impl DynamoDbTaskStore {
             let entry = history_item(&next.task_id, &entry, stamp);
             items.push(put(table, entry)?);
         }
-        if let Some(usual_ms) = usual_duration_after(previous, next) {
-            let pace = pace::item(next, usual_ms, stamp.ttl_seconds);
-            items.push(put(table, pace)?);
+        if let Some(usual_ms) = duration_estimate_after(previous, next) {
+            let estimate = duration_estimate::item(next, usual_ms, stamp.ttl_seconds);
+            items.push(put(table, estimate)?);
         }
         items.extend(self.items_of_metrics(previous, Some(next))?);
         Ok(items)
@@ -331,15 +333,15 @@ impl TaskStore for DynamoDbTaskStore {
     async fn create(
         &self,
         task: &Task,
-        receipt: &IdempotencyRecord,
+        record: &IdempotencyRecord,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let mut items = self.items_of_save(None, task, None)?;
-        let receipt_index = items.len();
-        let item = idempotency_record::item(receipt);
+        let record_index = items.len();
+        let item = idempotency_record::item(record);
         items.push(put_if(
             &self.tasks_table,
             item,
-            idempotency_record::is_absent(receipt),
+            idempotency_record::is_absent(record),
         )?);
         let written = write_all(&self.client, items, |stored| is_head_of(stored, task)).await;
         let unmet = match written {
@@ -348,18 +350,18 @@ impl TaskStore for DynamoDbTaskStore {
             Err(unwritten) => return Err(unwritten.into_error(&task.task_id)),
         };
         let mut unmet = unmet.into_iter();
-        let Some(held) = unmet.find(|unmet| unmet.index == receipt_index) else {
+        let Some(held) = unmet.find(|unmet| unmet.index == record_index) else {
             return Err(StoreError::Conflict(format!("task {}", task.task_id)));
         };
         let held = match held.stored {
             Some(held) => held,
             None => self
-                .get(idempotency_record::key(&receipt.key))
+                .get(idempotency_record::key(&record.key))
                 .await?
                 .unwrap_or_default(),
         };
-        let corrupt = |error| corrupt(format!("receipt {}", receipt.key), error);
-        idempotency_record::read(&receipt.key, &held)
+        let corrupt = |error| corrupt(format!("idempotency record {}", record.key), error);
+        idempotency_record::read(&record.key, &held)
             .map(Some)
             .map_err(corrupt)
     }
@@ -401,10 +403,15 @@ impl TaskStore for DynamoDbTaskStore {
     }
 
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
-        let item = self.get(pace::key(task)).await?;
+        let item = self.get(duration_estimate::key(task)).await?;
         let item = item.filter(|item| !is_expired(item, self.now_seconds()));
-        let corrupt = |error| corrupt(format!("the pace of {}", task.task_name), error);
-        item.map(|item| pace::read(&item).map_err(corrupt))
+        let corrupt = |error| {
+            corrupt(
+                format!("the duration estimate of {}", task.task_name),
+                error,
+            )
+        };
+        item.map(|item| duration_estimate::read(&item).map_err(corrupt))
             .transpose()
     }
 

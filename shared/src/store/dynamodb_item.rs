@@ -1,12 +1,12 @@
 //! The items of the three tables. Nothing else knows the names of attributes.
 //!
 //! Every item has a `format`, which is raised when an older reader would misread it, and each kind of
-//! item is written and read in one file: [`task`] (heads, ledgers, history), [`receipt`], [`pace`], [`project`],
+//! item is written and read in one file: [`task`] (heads, ledgers, history), [`idempotency_record`], [`duration_estimate`], [`project`],
 //! [`checkpoint`].
 
 pub(crate) mod checkpoint;
+pub(crate) mod duration_estimate;
 pub(crate) mod idempotency_record;
-pub(crate) mod pace;
 pub(crate) mod project;
 pub(crate) mod task;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Revision, Task, Timestamp};
+use crate::model::{Task, Timestamp};
 use crate::view::Renderer;
 
 /// How long the cache keeps a task that has ended.
@@ -12,17 +12,8 @@ const LIVE_TTL: Duration = Duration::from_secs(60);
 /// The shortest time that the cache keeps a task.
 const LEAST_TTL: Duration = Duration::from_secs(1);
 
-/// How long the mark of a deleted task is kept: longer than a slow reader takes.
+/// How long the cache keeps the mark of a deleted task: longer than a slow reader takes.
 pub(super) const DELETED_TTL: Duration = Duration::from_secs(60);
-/// How the mark of a deleted task begins.
-pub(super) const DELETED_BEGIN: &[u8] = br#"{"deleted":true,"#;
-
-/// The mark of a deleted task in the cache. It keeps a slow reader from putting the task back.
-pub(super) fn deleted_mark(revision: Revision) -> Vec<u8> {
-    let mut mark = DELETED_BEGIN.to_vec();
-    mark.extend_from_slice(format!(r#""revision":{revision}}}"#).as_bytes());
-    mark
-}
 
 /// How long the bytes of `task`, rendered at `now`, may be kept: an hour once the task has ended. Otherwise
 /// at most a minute, and not past the moment when its view changes (but at least a second).

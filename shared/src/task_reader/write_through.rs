@@ -5,7 +5,8 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tracing::warn;
 
-use super::freshness::{DELETED_TTL, cache_ttl, deleted_mark};
+use super::freshness::{DELETED_TTL, cache_ttl};
+use crate::cache::lookup::deletion_mark;
 use crate::cache::{CacheError, TaskCache};
 use crate::error::error_chain;
 use crate::model::{Task, Timestamp};
@@ -88,7 +89,7 @@ impl WriteThrough {
             return 0;
         };
         let revision = task.revision.next();
-        let mark = deleted_mark(revision);
+        let mark = deletion_mark(revision);
         let put = cache.put_task(&task.task_id, revision, &mark, DELETED_TTL);
         failures_of(vec![put, cache.bump_generation()]).await
     }

@@ -35,13 +35,18 @@ fn id() -> TaskId {
 }
 
 async fn put(cache: &dyn TaskCache, revision: u64) -> Result<(), CacheError> {
-    let bytes = task_bytes(revision);
+    let bytes = task_bytes(&id(), revision);
     cache.put_task(&id(), Revision(revision), &bytes, TTL).await
+}
+
+async fn fetch(cache: &Cautious) -> Option<Vec<u8>> {
+    cache.fetch_task(&id()).await.unwrap().into_json()
 }
 
 /// What is in the cache, whether it is believed or not.
 async fn held(cache: &Cautious) -> Option<Vec<u8>> {
-    cache.inner().inner().fetch_task(&id()).await.unwrap()
+    let inner = cache.inner().inner();
+    inner.fetch_task(&id()).await.unwrap().into_json()
 }
 
 /// Has the cache be away.
@@ -58,22 +63,26 @@ async fn once_it_was_away_a_task_is_a_miss_until_it_was_put_again() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
     fail(&cache, &faults).await;
-    assert_eq!(cache.fetch_task(&id()).await.unwrap(), None);
+    assert_eq!(fetch(&cache).await, None);
     let as_held = cache.fetch_task_as_held(&id()).await.unwrap();
-    assert_eq!(as_held, Some(task_bytes(5)), "for want of a better one");
+    assert_eq!(
+        as_held.into_json(),
+        Some(task_bytes(&id(), 5)),
+        "for want of a better one"
+    );
     // Others may not know yet that it is back, and write a later one past it.
     put(&cache, 9).await.unwrap();
-    assert_eq!(cache.fetch_task(&id()).await.unwrap(), None);
+    assert_eq!(fetch(&cache).await, None);
     advance(OTHERS_RETURN).await;
-    assert_eq!(cache.fetch_task(&id()).await.unwrap(), None);
+    assert_eq!(fetch(&cache).await, None);
     put(&cache, 9).await.unwrap();
-    assert_eq!(cache.fetch_task(&id()).await.unwrap(), Some(task_bytes(9)));
+    assert_eq!(fetch(&cache).await, Some(task_bytes(&id(), 9)));
     // And so each time.
     fail(&cache, &faults).await;
-    assert_eq!(cache.fetch_task(&id()).await.unwrap(), None);
+    assert_eq!(fetch(&cache).await, None);
     // What was held then is gone some time.
     advance(LONGEST_LIFE).await;
-    assert_eq!(cache.fetch_task(&id()).await.unwrap(), Some(task_bytes(9)));
+    assert_eq!(fetch(&cache).await, Some(task_bytes(&id(), 9)));
 }
 
 #[tokio::test]
@@ -83,8 +92,8 @@ async fn one_failure_is_not_the_cache_s() {
     for _ in 0..2 * TOLERATED_FAILURES {
         faults.fail_call(1, Fault::Unmade);
         cache.fetch_task(&id()).await.unwrap_err();
-        let held = cache.fetch_task(&id()).await.unwrap();
-        assert_eq!(held, Some(task_bytes(5)));
+        let held = fetch(&cache).await;
+        assert_eq!(held, Some(task_bytes(&id(), 5)));
     }
 }
 
@@ -107,7 +116,7 @@ async fn what_fails_while_it_is_made_good_stays_owed() {
     put(&cache, 6).await.unwrap_err();
     faults.fail_call(2, Fault::Unmade); // the first is the ping
     cache.ping().await.unwrap();
-    assert_eq!(held(&cache).await, Some(task_bytes(5)));
+    assert_eq!(held(&cache).await, Some(task_bytes(&id(), 5)));
     cache.ping().await.unwrap();
     assert_eq!(held(&cache).await, None);
 }
@@ -140,7 +149,7 @@ async fn what_is_told_after_all_is_not_owed() {
     put(&cache, 5).await.unwrap_err();
     put(&cache, 6).await.unwrap();
     cache.ping().await.unwrap();
-    assert_eq!(cache.fetch_task(&id()).await.unwrap(), Some(task_bytes(6)));
+    assert_eq!(fetch(&cache).await, Some(task_bytes(&id(), 6)));
 }
 
 #[tokio::test]

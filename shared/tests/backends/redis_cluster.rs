@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
+use shared::cache::{CacheLookup, TaskCache};
 use shared::error::error_chain;
 use shared::model::{Revision, TaskId};
 use testkit::cache::conformance::task_bytes;
@@ -59,13 +59,13 @@ async fn tasks_are_on_all_nodes_and_found_by_one_connection() {
     let minute = Duration::from_secs(60);
     let ids: Vec<TaskId> = (0..16).map(|n| format!("t-{n}").parse().unwrap()).collect();
     for (revision, id) in (0..).zip(&ids) {
-        let bytes = task_bytes(revision);
+        let bytes = task_bytes(id, revision);
         let put = cache.put_task(id, Revision(revision), &bytes, minute);
         put.await.unwrap();
     }
     for (revision, id) in (0..).zip(&ids) {
         let held = cache.fetch_task(id).await.unwrap();
-        assert_eq!(held, Some(task_bytes(revision)));
+        assert_eq!(held.into_json(), Some(task_bytes(id, revision)));
     }
     for master in cluster.masters() {
         let keys: u64 = master.run(&["DBSIZE"]).await;
@@ -116,7 +116,8 @@ async fn a_node_that_hangs_is_replaced() {
     cluster.hang_master_of_lists().await;
     for _ in 0..5 {
         until_lists(&cache, Is::Failing).await;
-        assert_eq!(cache.fetch_task(&elsewhere).await.unwrap(), None);
+        let lookup = cache.fetch_task(&elsewhere).await.unwrap();
+        assert_eq!(lookup, CacheLookup::Miss);
     }
     check_failover(&cache, &cluster).await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared::cache::redis::RedisTaskCache;
-use shared::cache::{CacheError, TaskCache};
+use shared::cache::{CacheError, CacheLookup, TaskCache};
 use shared::config::{CacheConfig, Secret, Settings};
 use shared::error::error_chain;
 use shared::model::{TaskId, Timestamp};
@@ -60,7 +60,8 @@ fn task_id() -> TaskId {
 async fn answers(config: &CacheConfig) {
     let cache = RedisTaskCache::new(config).unwrap();
     until_up(&cache).await;
-    assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
+    let lookup = cache.fetch_task(&task_id()).await.unwrap();
+    assert_eq!(lookup, CacheLookup::Miss);
     cache.bump_generation().await.unwrap();
 }
 

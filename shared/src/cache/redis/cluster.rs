@@ -8,9 +8,8 @@ use std::time::Duration;
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 
-use super::connect::CONNECT_TIMEOUT;
 use super::endpoint::{
-    BAD_CERTIFICATES, BAD_ENDPOINT, certificates, connection_info, tcp_settings,
+    BAD_CERTIFICATES, BAD_ENDPOINT, CONNECT_TIMEOUT, certificates, connection_info, tcp_settings,
 };
 use crate::config::{CacheConfig, ConfigError};
 

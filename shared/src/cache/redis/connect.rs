@@ -8,11 +8,11 @@ use redis::cluster_async::ClusterConnection;
 use redis::{Client, Cmd, Pipeline, RedisFuture, RedisResult, Value};
 
 use super::cluster;
-use super::endpoint::{BAD_CERTIFICATES, BAD_ENDPOINT, certificates, connection_info};
+use super::endpoint::{
+    BAD_CERTIFICATES, BAD_ENDPOINT, CONNECT_TIMEOUT, certificates, connection_info,
+};
 use crate::config::{CacheConfig, ConfigError};
 
-/// How long a connection may take to be made. No call waits for it longer than its own budget.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 /// The pause before a connection that failed is tried the second time, at most.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(5);
 

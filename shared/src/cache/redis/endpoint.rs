@@ -1,11 +1,16 @@
 //! Where Redis is, who asks, and who is believed to be it.
 
+use std::time::Duration;
+
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::config::{CacheConfig, ConfigError};
+
+/// How long a connection may take to be made. No call waits longer than its own budget for it.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 
 pub(super) const BAD_ENDPOINT: ConfigError = ConfigError::Invalid {
     name: "REDIS_ENDPOINT",

@@ -12,14 +12,14 @@ pub(super) const PAUSE: Duration = Duration::from_millis(700);
 
 /// A circuit breaker: closed while calls pass, open while none do, and half open for one call at a time.
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
+pub(super) struct CircuitBreaker {
     /// Failures since the last success.
     failures: u32,
     /// When the next call may pass; `None` while it is closed.
     retry_at: Option<Instant>,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// Whether a call may be made at `now`.
     pub(super) fn admits(&mut self, now: Instant) -> bool {
         match self.retry_at {
@@ -59,8 +59,8 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn opened(at: Instant) -> Breaker {
-        let mut breaker = Breaker::default();
+    fn opened(at: Instant) -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::default();
         assert!(!breaker.failed(at));
         assert!(!breaker.failed(at));
         assert!(breaker.failed(at));
@@ -73,7 +73,7 @@ mod tests {
         let mut breaker = opened(start);
         assert!(!breaker.admits(start));
         assert!(!breaker.failed(start), "a call that was still under way");
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         for _ in 0..10 {
             breaker.failed(start);
             breaker.failed(start);

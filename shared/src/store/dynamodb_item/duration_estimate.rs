@@ -3,21 +3,21 @@
 use super::task::{TASK_ID, TIMESTAMP};
 use super::{Item, ItemError, ItemReader, ItemWriter, TTL, number, text};
 use crate::model::Task;
-use crate::store::pace_key;
+use crate::store::duration_estimate_key;
 
-const PACE_TIMESTAMP: i64 = -3;
+const DURATION_ESTIMATE_TIMESTAMP: i64 = -3;
 const USUAL_DURATION_MS: &str = "usual_duration_ms";
 
 /// No id of a task has this character.
 fn partition_key(task: &Task) -> String {
-    format!("pace#{}", pace_key(task))
+    format!("pace#{}", duration_estimate_key(task))
 }
 
 /// The key of what is known of runs like `task`.
 pub(crate) fn key(task: &Task) -> Item {
     Item::from([
         (TASK_ID.to_owned(), text(partition_key(task))),
-        (TIMESTAMP.to_owned(), number(PACE_TIMESTAMP)),
+        (TIMESTAMP.to_owned(), number(DURATION_ESTIMATE_TIMESTAMP)),
     ])
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn key(task: &Task) -> Item {
 pub(crate) fn item(task: &Task, usual_duration_ms: u64, ttl_seconds: i64) -> Item {
     ItemWriter::new()
         .text(TASK_ID, partition_key(task))
-        .number(TIMESTAMP, PACE_TIMESTAMP)
+        .number(TIMESTAMP, DURATION_ESTIMATE_TIMESTAMP)
         .number(TTL, ttl_seconds)
         .number(USUAL_DURATION_MS, usual_duration_ms)
         .finish()

@@ -12,7 +12,7 @@ use super::connect::{Connection, Connector};
 const LEAST_AGE: Duration = Duration::from_millis(500);
 
 /// A connection that can be replaced.
-pub(super) struct Link {
+pub(super) struct ReconnectingConnection {
     connector: Connector,
     current: Mutex<Current>,
 }
@@ -22,7 +22,7 @@ struct Current {
     since: Instant,
 }
 
-impl Link {
+impl ReconnectingConnection {
     /// A connection, made behind.
     ///
     /// # Panics
@@ -37,16 +37,16 @@ impl Link {
     }
 
     /// The connection to use for a call.
-    pub(super) fn connection(&self) -> Connection {
-        self.current().connection.clone()
+    pub(super) fn current(&self) -> Connection {
+        self.lock().connection.clone()
     }
 
     /// Gives up a connection that leads nowhere, unless it is a new one.
     ///
     /// If it died without a word, it would never be given up by itself. A connection to a cluster would not ask
     /// other nodes who has the keys of one that hangs; and if it can reach none, it tries that without a pause.
-    pub(super) fn replace(&self) {
-        let mut current = self.current();
+    pub(super) fn reconnect(&self) {
+        let mut current = self.lock();
         if current.since.elapsed() < LEAST_AGE {
             return;
         }
@@ -55,7 +55,7 @@ impl Link {
         }
     }
 
-    fn current(&self) -> MutexGuard<'_, Current> {
+    fn lock(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
