@@ -122,6 +122,11 @@ impl EmbeddedDynamoDb {
         drop((&mut self.server).await); // that it was aborted is what was asked for
     }
 
+    /// The access key id that requests must carry.
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
     /// The environment in which a program on this machine uses it.
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
