@@ -1,48 +1,48 @@
 //! Named points of a run at which a test can stop the process, to kill it exactly there.
 //!
-//! Without the feature `fault-points`, which only the collector's own tests turn on, a point is nothing: no name and no
-//! code is in what is deployed.
+//! Only the collector's own tests enable the feature `fault-points`. Without it, deployed code
+//! contains neither the points nor their names.
 
 /// A point between two steps of a run.
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "fault-points", derive(Debug, PartialEq, Eq))]
 pub enum FaultPoint {
-    /// It is known how far a log group was read.
+    /// The checkpoint of a log group was loaded.
     CheckpointLoaded,
     /// A page is about to be read.
     BeforePage,
-    /// A page was read, and nothing of it is kept yet.
+    /// A page was read, and nothing of it is saved yet.
     AfterPage,
-    /// A part of a page was saved because the batch was full; more of the page is to come.
+    /// Part of a page was saved because the batch was full. More of the page follows.
     AmidPage,
-    /// What is stored of some tasks was read.
+    /// The stored records of some tasks were read.
     TasksRead,
     /// A task is about to be written.
     BeforeTask,
-    /// A task was written, its cache is not told.
+    /// A task was written, and its cache entry is not updated yet.
     AfterTask,
-    /// Someone else was faster to write a task.
+    /// Another writer was faster to write a task.
     RaceLost,
-    /// Some tasks were written, their cache is about to be told.
+    /// Some tasks were written, and their cache entries are about to be updated.
     BeforeCache,
-    /// The cache was told of them.
+    /// The cache entries were updated.
     AfterCache,
-    /// The place in an unfinished window is about to be kept.
+    /// The position in an unfinished window is about to be saved.
     BeforePlace,
-    /// The place was kept.
+    /// The position was saved.
     AfterPlace,
-    /// A window was read and saved, its checkpoint is about to be.
+    /// A window was read and saved, and its checkpoint is about to be saved.
     BeforeCheckpoint,
     /// The checkpoint was saved.
     AfterCheckpoint,
-    /// Logs can't be read: open tasks were read to refresh the cache.
+    /// Logs can't be read. Open tasks were read to refresh the cache.
     BeforeRefresh,
     /// The cache was refreshed.
     AfterRefresh,
 }
 
 impl FaultPoint {
-    /// The run has come to this point.
+    /// Marks that the run has reached this point.
     #[inline]
     pub fn reach(self) {
         #[cfg(feature = "fault-points")]
@@ -80,18 +80,18 @@ mod armed {
             Self::AfterRefresh,
         ];
 
-        /// Its name, as it is asked for and told.
+        /// The name of the point in plans and in output.
         pub fn name(self) -> String {
             format!("fault-point-{self:?}")
         }
     }
 
-    /// Makes the process stop where `plan` says, as in `fault-point-AfterTask=2*off->return`: the third time that it
-    /// comes there (see the crate `fail`).
+    /// Arms the points of `plan`. `fault-point-AfterTask=2*off->return` stops the process when it
+    /// reaches the point for the third time (see the crate `fail`).
     ///
     /// # Errors
     ///
-    /// What is wrong with the plan.
+    /// The fault in the plan.
     pub fn arm(plan: &str) -> Result<(), String> {
         for point in plan.split(';').filter(|point| !point.is_empty()) {
             let (name, actions) = point.split_once('=').ok_or("a point without actions")?;
@@ -104,7 +104,7 @@ mod armed {
         fail::fail_point!(&point.name(), |_| stop_at(point));
     }
 
-    /// Says that the point was reached, and does no more until the standard input has another line or ends.
+    /// Prints that the point was reached, and waits for another line of standard input, or its end.
     fn stop_at(point: FaultPoint) {
         eprintln!("stopped at {}", point.name());
         drop(io::stdin().read_line(&mut String::new()));

@@ -30,7 +30,7 @@ pub enum CacheLookup {
     Invalid,
 }
 
-/// The members of a value that tell its meaning.
+/// The members of a value that decide its meaning.
 #[derive(Deserialize)]
 struct Header<'a> {
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! Why a store failed, by what the caller can do about it.
+//! The errors of stores, by what the caller can do.
 
 use crate::error::Source;
 

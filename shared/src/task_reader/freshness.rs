@@ -1,4 +1,4 @@
-//! How long the cache may keep what was rendered.
+//! How long the cache may keep rendered tasks and pages.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ const LEAST_TTL: Duration = Duration::from_secs(1);
 /// How long the cache keeps the mark of a deleted task: longer than a slow reader takes.
 pub(super) const DELETED_TTL: Duration = Duration::from_secs(60);
 
-/// How long the bytes of `task`, rendered at `now`, may be kept: an hour once the task has ended. Otherwise
-/// at most a minute, and not past the moment when its view changes (but at least a second).
+/// How long the cache may keep `task` as it was rendered at `now`: an hour once the task has ended,
+/// otherwise at most a minute. It expires when its view changes, but not within a second.
 pub(super) fn cache_ttl(renderer: &Renderer, task: &Task, now: Timestamp) -> Duration {
     if task.status.is_terminal() {
         return TERMINAL_TTL;
@@ -27,8 +27,8 @@ pub(super) fn cache_ttl(renderer: &Renderer, task: &Task, now: Timestamp) -> Dur
     }
 }
 
-/// Until when a page of `tasks`, rendered at `now`, stays true if none of them is written: at most `most`
-/// from now.
+/// Until when a page of `tasks` that was rendered at `now` stays true if nothing is written. It is
+/// at most `most` from now.
 pub(super) fn true_until(
     renderer: &Renderer,
     tasks: &[Task],
@@ -48,7 +48,7 @@ mod tests {
     use testkit::store::conformance::{moment, new_task};
 
     #[test]
-    fn no_bytes_outlive_the_moment_a_task_turns_stale() {
+    fn cached_bytes_expire_when_a_task_turns_stale() {
         let renderer = Renderer::new(Duration::from_secs(900));
         let ttl = |status, silent_seconds: i64| {
             let task = Task {

@@ -124,7 +124,7 @@ mod tests {
     fn a_value_without_a_validator_of_the_page_is_no_page() {
         let other_page = Validator::of_page("tasks?limit=2", 7, Timestamp::from_millis(1000));
         let other_bytes = Validator::of_bytes(b"{}");
-        for rubbish in [
+        for invalid in [
             "",
             "\n",
             r#"{"tasks":[]}"#,
@@ -135,7 +135,7 @@ mod tests {
             &format!("{other_page}\n{{\"tasks\":[]}}"),
             &format!("{other_bytes}\n{{\"tasks\":[]}}"),
         ] {
-            assert_eq!(decode(KEY, rubbish.as_bytes()), None, "{rubbish}");
+            assert_eq!(decode(KEY, invalid.as_bytes()), None, "{invalid}");
         }
     }
 }

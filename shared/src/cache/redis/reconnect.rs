@@ -1,4 +1,4 @@
-//! The connection in use, and when it is time for another one.
+//! The connection in use, and when it is replaced.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::connect::{Connection, Connector};
 
-/// How old a connection is before it is given up: until then it may still be being made.
+/// The least age of a connection that is replaced. A younger one may still be connecting.
 const LEAST_AGE: Duration = Duration::from_millis(500);
 
 /// A connection that can be replaced.
@@ -23,7 +23,7 @@ struct Current {
 }
 
 impl ReconnectingConnection {
-    /// A connection, made behind.
+    /// Opens a connection in the background.
     ///
     /// # Panics
     ///
@@ -41,10 +41,11 @@ impl ReconnectingConnection {
         self.lock().connection.clone()
     }
 
-    /// Gives up a connection that leads nowhere, unless it is a new one.
+    /// Replaces a connection that does not work, unless it is new.
     ///
-    /// If it died without a word, it would never be given up by itself. A connection to a cluster would not ask
-    /// other nodes who has the keys of one that hangs; and if it can reach none, it tries that without a pause.
+    /// A connection that hangs never ends by itself. A connection to a cluster does not ask other
+    /// nodes for the keys of a node that hangs. If it can reach no node, it retries without a
+    /// pause.
     pub(super) fn reconnect(&self) {
         let mut current = self.lock();
         if current.since.elapsed() < LEAST_AGE {

@@ -1,4 +1,4 @@
-//! How long runs of one kind take: items of the tasks table whose partition key no task can have.
+//! Duration estimates: items of the tasks table with a partition key that no task can have.
 
 use super::task::{TASK_ID, TIMESTAMP};
 use super::{Item, ItemError, ItemReader, ItemWriter, TTL, number, text};
@@ -8,12 +8,12 @@ use crate::store::duration_estimate_key;
 const DURATION_ESTIMATE_TIMESTAMP: i64 = -3;
 const USUAL_DURATION_MS: &str = "usual_duration_ms";
 
-/// No id of a task has this character.
+/// No task id contains `#`.
 fn partition_key(task: &Task) -> String {
     format!("pace#{}", duration_estimate_key(task))
 }
 
-/// The key of what is known of runs like `task`.
+/// The key of the duration estimate for runs like `task`.
 pub(crate) fn key(task: &Task) -> Item {
     Item::from([
         (TASK_ID.to_owned(), text(partition_key(task))),
@@ -21,7 +21,7 @@ pub(crate) fn key(task: &Task) -> Item {
     ])
 }
 
-/// What is known of runs like `task`, which expires at `ttl_seconds`.
+/// The item of a duration estimate, which expires at `ttl_seconds`.
 pub(crate) fn item(task: &Task, usual_duration_ms: u64, ttl_seconds: i64) -> Item {
     ItemWriter::new()
         .text(TASK_ID, partition_key(task))
@@ -31,7 +31,7 @@ pub(crate) fn item(task: &Task, usual_duration_ms: u64, ttl_seconds: i64) -> Ite
         .finish()
 }
 
-/// How long such runs usually take, in milliseconds.
+/// Reads a duration estimate, in milliseconds.
 pub(crate) fn read(item: &Item) -> Result<u64, ItemError> {
     ItemReader::new(item)?.number(USUAL_DURATION_MS)
 }

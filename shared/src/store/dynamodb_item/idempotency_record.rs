@@ -1,4 +1,4 @@
-//! Receipts: items of the tasks table whose partition key no task can have.
+//! Idempotency records: items of the tasks table with a partition key that no task can have.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ const CREATED_TASK_ID: &str = "answered_task_id";
 const RESPONSE: &str = "answer";
 const MADE_AT: &str = "made_at";
 
-/// No id of a task has this character.
+/// No task id contains `#`.
 fn partition_key(record_key: &str) -> String {
     format!("receipt#{record_key}")
 }
@@ -40,7 +40,7 @@ pub(crate) fn item(record: &IdempotencyRecord) -> Item {
         .finish()
 }
 
-/// The condition that there is no receipt of this key, or one that has expired when `receipt` is made.
+/// The condition that no record with this key exists, or that it has expired when `record` is made.
 pub(crate) fn is_absent(record: &IdempotencyRecord) -> Condition {
     let now_seconds = record.made_at.as_millis() / 1000;
     Condition {
@@ -50,7 +50,7 @@ pub(crate) fn is_absent(record: &IdempotencyRecord) -> Condition {
     }
 }
 
-/// The receipt of `key` that an item holds.
+/// Reads the record of `key` from an item.
 pub(crate) fn read(key: &str, item: &Item) -> Result<IdempotencyRecord, ItemError> {
     let item = ItemReader::new(item)?;
     let made_at: Timestamp = item.parsed(MADE_AT)?;
