@@ -2,8 +2,8 @@
 //!
 //! While Redis is down or rejects writes, the store changes and the cache keeps old values. A
 //! client that has seen a response from the store must not see an older one later. So:
-//! - If a write to the cache fails, the next call repeats it: it removes the task and begins a
-//!   generation.
+//! - If a write to the cache fails, the next call makes up for it: it removes the task from the
+//!   cache, or begins the generation.
 //! - After several failures in a row, cached tasks count as misses until they are put again.
 //!   `put_task` keeps the later revision.
 //! - After several failures in a row, cached pages are ignored until all processes have noticed
@@ -32,7 +32,7 @@ pub const LONGEST_LIFE: Duration = Duration::from_secs(70 * 60);
 pub const OTHERS_RETURN: Duration = PAUSE.saturating_mul(3);
 /// The most task ids in each set. Further tasks are read from the store, or expire in the cache.
 const MOST_REMEMBERED: usize = 10_000;
-/// The most failed writes that one call repeats.
+/// The most failed writes that one call makes up for.
 const AT_ONCE: usize = 32;
 
 /// A cache that tracks its own failures.
@@ -62,7 +62,7 @@ struct Doubts {
 impl Doubts {
     fn note_failure(&mut self) {
         self.failures = self.failures.saturating_add(1);
-        // A single failure concerns one call. The next call repeats its write.
+        // A single failure concerns one call. The next call makes up for its write.
         if self.failures >= TOLERATED_FAILURES {
             self.until = Some(Instant::now() + LONGEST_LIFE);
             self.settled_at = None;
@@ -119,7 +119,7 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a call and records whether it failed. Repeats earlier failed writes at the same time,
+    /// Makes a call and records whether it failed. Makes up for earlier failed writes at the same time,
     /// so that the request waits once.
     async fn call<T: Send>(
         &self,
@@ -133,7 +133,7 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         outcome
     }
 
-    /// Makes a call that writes one task, and repeats it later if it fails.
+    /// Makes a call that writes one task. If it fails, a later call makes up for it.
     async fn tell<T: Send>(
         &self,
         task_id: &TaskId,

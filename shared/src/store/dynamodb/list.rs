@@ -81,8 +81,8 @@ impl Partition {
     }
 }
 
-/// The position down to which an early end of reading has missed nothing; `None` if everything was
-/// read. It is the first position that some partition was not read beyond.
+/// The position down to which the merge is complete, if reading ended early; `None` if everything
+/// was read. It is the newest position that some partition was not read beyond.
 fn known_down_to(partitions: &[Partition]) -> Result<Option<ListPosition>, StoreError> {
     let unread = partitions.iter().filter(|partition| partition.needs_more());
     let mut positions = Vec::new();
