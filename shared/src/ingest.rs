@@ -61,8 +61,8 @@ type TaskLedgers<'a> = Vec<(&'a Target, &'a Ledger)>;
 enum NextState {
     /// The task, with its ledger.
     Live(Box<Task>, Ledger),
-    /// The ledger alone: the task was deleted, and its logs have not shown a later run. A task
-    /// that was saved too early is deleted.
+    /// The ledger alone: the task was deleted, and its logs show no later run yet. If the store has
+    /// the task again, it is deleted again.
     Deleted(Ledger),
 }
 
@@ -74,8 +74,8 @@ struct SavedTask {
 }
 
 impl Ingest {
-    /// Creates an ingest that writes to `tasks`, finds projects in `projects`, and updates the cache
-    /// through `write_through`.
+    /// Creates an ingest that writes to `tasks`, finds projects in `projects`, and updates the
+    /// cache through `write_through`.
     pub fn new(
         tasks: Arc<dyn TaskStore>,
         projects: Arc<dyn ProjectStore>,

@@ -119,8 +119,8 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a call and records whether it failed. Makes up for earlier failed writes at the same time,
-    /// so that the request waits once.
+    /// Makes a call and records whether it failed. Makes up for earlier failed writes at the same
+    /// time, so that the request waits once.
     async fn call<T: Send>(
         &self,
         call: impl Future<Output = Result<T, CacheError>> + Send,

@@ -55,12 +55,12 @@ pub(crate) fn read(item: &Item) -> Result<Checkpoint, ItemError> {
 }
 
 fn read_resume(item: ItemReader<'_>) -> Result<Option<Resume>, ItemError> {
-    let Some(next_token) = item.optional_text(RESUME_TOKEN)? else {
+    let Some(page_token) = item.optional_text(RESUME_TOKEN)? else {
         return Ok(None);
     };
     Ok(Some(Resume {
         start: Timestamp::from_millis(item.number(RESUME_START)?),
         end: Timestamp::from_millis(item.number(RESUME_END)?),
-        next_token: next_token.to_owned(),
+        next_token: page_token.to_owned(),
     }))
 }
