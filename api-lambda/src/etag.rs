@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared::model::Revision;
-use shared::task_reader::{Answer, ConditionalRead, Validator};
+use shared::task_reader::{ConditionalRead, Representation, Validator};
 
 use crate::answer::Json;
 
@@ -79,8 +79,8 @@ impl IfNoneMatch {
     }
 
     /// The answer, or 304 if the client has it.
-    pub(crate) fn respond(&self, answer: Answer) -> Response {
-        let Answer { validator, json } = answer;
+    pub(crate) fn respond(&self, answer: Representation) -> Response {
+        let Representation { validator, json } = answer;
         self.respond_with(&validator, || Json(json).into_response())
     }
 

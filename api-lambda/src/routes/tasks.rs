@@ -16,7 +16,7 @@ use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, Task, TaskId, TaskS
 use shared::server_timing::for_store;
 use shared::store::{IdempotencyRecord, ListPosition, StoreError, TaskQuery};
 use shared::task_reader::{
-    Answer, ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Validator, canonical_query,
+    ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Representation, Validator, canonical_query,
 };
 
 use self::change::Change;
@@ -170,7 +170,7 @@ async fn create(
             key,
             digest,
             task_id: task.task_id.clone(),
-            answer: String::from_utf8_lossy(&json).into_owned(),
+            response: String::from_utf8_lossy(&json).into_owned(),
             made_at: now,
         });
     let held = match &receipt {
@@ -186,7 +186,7 @@ async fn create(
         }
         Ok(Some(held)) => {
             state.write_through.task_made_before().await;
-            let mut response = made(&base, &held.task_id, held.answer.into_bytes());
+            let mut response = made(&base, &held.task_id, held.response.into_bytes());
             let replayed = HeaderValue::from_static("true");
             response
                 .headers_mut()
@@ -380,7 +380,7 @@ async fn history(
     };
     let json = serde_json::to_vec(&page);
     let json = json.expect("history has string keys and no fallible serializer");
-    Ok(known.respond(Answer {
+    Ok(known.respond(Representation {
         validator: Validator::of_bytes(&json),
         json,
     }))

@@ -98,7 +98,7 @@ async fn a_new_task_is_in_the_next_list() {
 async fn a_task_is_passed_on_as_bytes() {
     let cache = Arc::new(InMemoryTaskCache::new());
     let world = World::with_cache(Some(cache.clone()));
-    let bytes = br#"{"task_id":"a","as":"it is"}"#;
+    let bytes = br#"{"task_id":"a","revision":1,"as":"it is"}"#;
     let id = "a".parse().unwrap();
     let put = cache.put_task(&id, Revision(1), bytes, Duration::from_secs(60));
     put.await.unwrap();

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use shared::cache::{CacheError, PageLookup, TaskCache};
+use shared::cache::{CacheError, CacheLookup, PageLookup, TaskCache};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Revision, Task, TaskId, Timestamp};
 use shared::store::{
@@ -179,7 +179,7 @@ fn cache_down<T>() -> Result<T, CacheError> {
 
 #[async_trait]
 impl TaskCache for DownCache {
-    async fn fetch_task(&self, _: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task(&self, _: &TaskId) -> Result<CacheLookup, CacheError> {
         cache_down()
     }
     async fn put_task(

@@ -1,4 +1,4 @@
-//! The conformance suite on each store.
+//! Runs the conformance suite on each store.
 
 use std::sync::Arc;
 

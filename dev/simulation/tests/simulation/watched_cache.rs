@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared::cache::{CacheError, PageLookup, TaskCache};
+use shared::cache::{CacheError, CacheLookup, PageLookup, TaskCache};
 use shared::model::{Revision, TaskId};
 use shared::store::{TaskQuery, TaskStore};
-use shared::task_reader::Validator;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::store::faulty::FaultyTaskStore;
 use testkit::store::memory::InMemoryStore;
@@ -46,11 +45,6 @@ impl WatchedCache {
     }
 }
 
-/// The revision of what the cache holds of a task.
-fn revision_in(held: Option<Vec<u8>>) -> Option<Revision> {
-    Validator::of_record(&held?).revision()
-}
-
 /// The revisions of all stored tasks.
 pub(crate) async fn stored_revisions(store: &InMemoryStore) -> Revisions {
     let page = TaskStore::list(store, &TaskQuery::default(), None, usize::MAX).await;
@@ -60,7 +54,7 @@ pub(crate) async fn stored_revisions(store: &InMemoryStore) -> Revisions {
 
 #[async_trait]
 impl TaskCache for WatchedCache {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         self.inner.fetch_task(task_id).await
     }
 
@@ -74,8 +68,10 @@ impl TaskCache for WatchedCache {
         let before = self.inner.fetch_task(task_id).await?;
         self.inner.put_task(task_id, revision, bytes, ttl).await?;
         let after = self.inner.fetch_task(task_id).await?;
-        let (before, after) = (revision_in(before), revision_in(after));
-        assert!(before <= after, "the cache went back with {task_id}");
+        assert!(
+            before.revision() <= after.revision(),
+            "the cache went back with {task_id}"
+        );
         Ok(())
     }
 

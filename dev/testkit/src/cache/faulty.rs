@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::faults::Faults;
-use shared::cache::{CacheError, PageLookup, TaskCache};
+use shared::cache::{CacheError, CacheLookup, PageLookup, TaskCache};
 use shared::error::Source;
 use shared::model::{Revision, TaskId};
 
@@ -37,7 +37,7 @@ fn failed(source: Source) -> CacheError {
 
 #[async_trait]
 impl<C: TaskCache> TaskCache for FaultyTaskCache<C> {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         let call = self.inner.fetch_task(task_id);
         self.faults.around(call, failed).await
     }

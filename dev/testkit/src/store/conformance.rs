@@ -737,7 +737,7 @@ fn receipt(key: &str, task: &Task) -> IdempotencyRecord {
         key: key.to_owned(),
         digest: format!("digest of {}", task.task_id),
         task_id: task.task_id.clone(),
-        answer: r#"{"task_id":"進捗"}"#.to_owned(),
+        response: r#"{"task_id":"進捗"}"#.to_owned(),
         made_at: Timestamp::now(),
     }
 }
