@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use shared::event_sink::{EventSink, EventSinkError, TaskEvent};
+use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVENTS, TaskEvent};
 
 /// A sink that remembers what it was sent.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ impl EventSink for InMemoryEventSink {
         &self,
         events: &[&TaskEvent],
     ) -> Result<Vec<Result<(), EventSinkError>>, EventSinkError> {
+        let bytes: usize = events.iter().map(|event| event.detail.len()).sum();
+        assert!(!events.is_empty() && events.len() <= MOST_EVENTS && bytes <= MOST_DETAIL_BYTES);
         let mut taken = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         taken.extend(events.iter().copied().cloned());
         Ok(events.iter().map(|_| Ok(())).collect())

@@ -1,142 +1,411 @@
-//! Faults on demand, for tests of what happens when a store or a cache fails.
+//! Fault injection for every role: stores, cache, log source and event sink.
+//!
+//! [`Faulty`] decorates a part that works. Its [`Faults`] decide what happens to each call: nothing, an
+//! error, a lost answer, or no answer at all. Several decorated parts may share one `Faults`.
+
+mod decorator;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use shared::cache::CacheError;
 use shared::error::Source;
+use shared::event_sink::EventSinkError;
+use shared::log_source::LogSourceError;
+use shared::store::StoreError;
+
+pub use decorator::Faulty;
+
+/// The text of every injected error and panic. No client may ever see it.
+pub const MESSAGE: &str = "a fault that the test injected";
+
+/// The trait to which a call belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// [`TaskStore`](shared::store::TaskStore)
+    TaskStore,
+    /// [`ProjectStore`](shared::store::ProjectStore)
+    ProjectStore,
+    /// [`CheckpointStore`](shared::checkpoint::CheckpointStore)
+    CheckpointStore,
+    /// [`TaskCache`](shared::cache::TaskCache)
+    TaskCache,
+    /// [`LogSource`](shared::log_source::LogSource)
+    LogSource,
+    /// [`EventSink`](shared::event_sink::EventSink)
+    EventSink,
+}
+
+/// One call of a decorated part.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The trait that is called.
+    pub role: Role,
+    /// The name of its method. An event sink is also asked about each event, as `send_one`.
+    pub operation: &'static str,
+    /// What the call is about: ids of tasks or a project, a cache key, or a log group and its page token.
+    pub subjects: &'a [&'a str],
+}
+
+impl Call<'_> {
+    /// Whether the call is about `subject`.
+    pub fn is_about(&self, subject: &str) -> bool {
+        self.subjects.contains(&subject)
+    }
+}
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is not made.
-    Unmade,
-    /// It is made, and its answer is lost: the caller can't know.
+    /// The call is not made. The caller gets an error of this kind.
+    Error(ErrorKind),
+    /// The call is made, but the caller gets an `Unavailable` error.
     AnswerLost,
+    /// The call is made, but the caller waits for the answer forever.
+    NeverAnswers,
+    /// The call is not made. It panics.
+    Panic,
+}
+
+/// Which error of its trait a failed call returns. Cache errors have only one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Trying again may help.
+    Unavailable,
+    /// Trying again will not help.
+    Refused,
+    /// The stored or sent record itself is not valid.
+    Invalid,
 }
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Disturbance {
-    /// How long it takes until the call is made.
+    /// The delay before the call is made.
     pub before: Duration,
-    /// How it fails, if it does.
+    /// How the call fails, if it does.
     pub fault: Option<Fault>,
-    /// How long it takes then until it is answered.
+    /// The delay after the call is made, until it returns.
     pub after: Duration,
 }
 
-/// What the error of a fault says.
-#[derive(Debug, thiserror::Error)]
-#[error("a fault that the test asked for")]
-struct Injected;
+impl From<Option<Fault>> for Disturbance {
+    fn from(fault: Option<Fault>) -> Self {
+        Self {
+            fault,
+            ..Self::default()
+        }
+    }
+}
 
-/// Says which calls of a faulty part fail. Clones speak of the same part.
+/// A moment within a call that an observer is told about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The part inside is about to be called.
+    Begun,
+    /// The part inside has returned without an error.
+    Made,
+    /// The caller is about to get the answer: the delay after the call is over.
+    Answered,
+}
+
+/// Decides which calls of decorated parts fail. Clones share one state.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<Plan>>);
+pub struct Faults(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    plan: Mutex<Plan>,
+    observer: Mutex<Option<Box<Observer>>>,
+    is_killed: AtomicBool,
+}
+
+type Predicate = dyn FnMut(&Call<'_>) -> Disturbance + Send;
+type Observer = dyn FnMut(&Call<'_>, Moment) + Send;
 
 #[derive(Default)]
 struct Plan {
     calls: u64,
     always: Option<Fault>,
     once: BTreeMap<u64, Fault>,
-    disturb: Option<Box<dyn FnMut() -> Disturbance + Send>>,
+    predicate: Option<Box<Predicate>>,
 }
 
-impl fmt::Debug for Plan {
+impl fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Plan")
-            .field("calls", &self.calls)
+            .debug_struct("Faults")
+            .field("calls", &lock(&self.plan).calls)
             .finish_non_exhaustive()
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Faults {
-    /// No faults, until some are asked for.
+    /// No faults yet.
     pub fn none() -> Self {
         Self::default()
     }
 
+    /// Every call fails.
+    pub fn always(fault: Fault) -> Self {
+        let faults = Self::none();
+        faults.fail_always(fault);
+        faults
+    }
+
     /// From now on every call fails.
     pub fn fail_always(&self, fault: Fault) {
-        self.lock().always = Some(fault);
+        lock(&self.0.plan).always = Some(fault);
     }
 
     /// The `nth` call from now on fails, 1 being the next.
     pub fn fail_call(&self, nth: u64, fault: Fault) {
-        let mut plan = self.lock();
+        let mut plan = lock(&self.0.plan);
         let call = plan.calls.saturating_add(nth);
         plan.once.insert(call, fault);
     }
 
-    /// From now on `disturb` says of each call, when it is made, what happens to it, unless one of the others does.
-    pub fn disturb(&self, disturb: impl FnMut() -> Disturbance + Send + 'static) {
-        self.lock().disturb = Some(Box::new(disturb));
+    /// From now on `predicate` decides about each call at its start. `fail_call` and `fail_always` take
+    /// precedence over it.
+    pub fn disturb<D: Into<Disturbance>>(
+        &self,
+        mut predicate: impl FnMut(&Call<'_>) -> D + Send + 'static,
+    ) {
+        let predicate = move |call: &Call<'_>| predicate(call).into();
+        lock(&self.0.plan).predicate = Some(Box::new(predicate));
     }
 
-    /// From now on no call fails.
+    /// From now on `observer` is told about each call that reaches the part inside. It must not call a
+    /// decorated part.
+    pub fn observe(&self, observer: impl FnMut(&Call<'_>, Moment) + Send + 'static) {
+        *lock(&self.0.observer) = Some(Box::new(observer));
+    }
+
+    /// From now on no call is made and none returns, not even one that has begun: what a killed process
+    /// looks like from outside. Nothing revives it.
+    pub fn kill(&self) {
+        self.0.is_killed.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on no call fails. An observer stays.
     pub fn clear(&self) {
-        let mut plan = self.lock();
+        let mut plan = lock(&self.0.plan);
         plan.always = None;
         plan.once.clear();
-        plan.disturb = None;
+        plan.predicate = None;
     }
 
-    /// How many calls there were, failed ones included.
+    /// The number of calls so far, failed ones included.
     pub fn calls(&self) -> u64 {
-        self.lock().calls
+        lock(&self.0.plan).calls
     }
 
-    fn lock(&self) -> MutexGuard<'_, Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Disturbance {
-        let mut plan = self.lock();
+    /// Counts a call and decides about it.
+    fn next(&self, call: &Call<'_>) -> Disturbance {
+        let mut plan = lock(&self.0.plan);
         plan.calls += 1;
         let calls = plan.calls;
-        let asked_for = plan.once.remove(&calls).or(plan.always);
-        let mut disturbance = match &mut plan.disturb {
-            Some(disturb) => disturb(),
+        let planned = plan.once.remove(&calls).or(plan.always);
+        let mut disturbance = match &mut plan.predicate {
+            Some(predicate) => predicate(call),
             None => Disturbance::default(),
         };
-        disturbance.fault = asked_for.or(disturbance.fault);
+        disturbance.fault = planned.or(disturbance.fault);
         disturbance
     }
 
-    /// Makes `call`, or fails it with what `error` makes of the cause.
-    ///
-    /// # Errors
-    ///
-    /// Those of the call, and of the faults.
-    pub async fn around<T, E>(
+    /// Decides about one event of a batch. It is not counted as a call, and has no delays.
+    fn next_event(&self, call: &Call<'_>) -> Option<Fault> {
+        let mut plan = lock(&self.0.plan);
+        let predicate = plan.predicate.as_mut()?;
+        predicate(call).fault
+    }
+
+    /// Tells the observer about a moment of a call. Never returns once the part is killed.
+    async fn pass(&self, call: &Call<'_>, moment: Moment) {
+        if let Some(observer) = lock(&self.0.observer).as_mut() {
+            observer(call, moment);
+        }
+        if self.0.is_killed.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
+    }
+
+    /// Makes a call of the part inside, with the faults and delays that were decided for it.
+    async fn around<T, E: InjectedError>(
         &self,
-        call: impl Future<Output = Result<T, E>> + Send,
-        error: impl FnOnce(Source) -> E + Send,
+        call: Call<'_>,
+        inner: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        let Disturbance {
-            before,
-            fault,
-            after,
-        } = self.next();
-        pause(before).await;
-        if fault == Some(Fault::Unmade) {
-            return Err(error(Injected.into()));
+        let disturbance = self.next(&call);
+        pause(disturbance.before).await;
+        match disturbance.fault {
+            Some(Fault::Error(kind)) => return Err(E::injected(kind, &call)),
+            Some(Fault::Panic) => panic!("{MESSAGE}"),
+            _ => {}
         }
-        let answer = call.await?;
-        pause(after).await;
-        match fault {
-            Some(_) => Err(error(Injected.into())),
-            None => Ok(answer),
+        self.pass(&call, Moment::Begun).await;
+        let answer = inner.await?;
+        self.pass(&call, Moment::Made).await;
+        pause(disturbance.after).await;
+        match disturbance.fault {
+            Some(Fault::AnswerLost) => return Err(E::injected(ErrorKind::Unavailable, &call)),
+            Some(Fault::NeverAnswers) => pending().await,
+            _ => {}
         }
+        self.pass(&call, Moment::Answered).await;
+        Ok(answer)
     }
 }
 
 async fn pause(duration: Duration) {
     if !duration.is_zero() {
         tokio::time::sleep(duration).await;
+    }
+}
+
+/// An error that a fault can produce.
+trait InjectedError {
+    fn injected(kind: ErrorKind, call: &Call<'_>) -> Self;
+}
+
+impl InjectedError for StoreError {
+    fn injected(kind: ErrorKind, call: &Call<'_>) -> Self {
+        let (operation, source) = (call.operation, MESSAGE.into());
+        match kind {
+            ErrorKind::Unavailable => Self::Unavailable { operation, source },
+            ErrorKind::Refused => Self::Refused { operation, source },
+            ErrorKind::Invalid => {
+                let id = call.subjects.first().copied().unwrap_or_default();
+                let id = id.to_owned();
+                Self::Corrupt { id, source }
+            }
+        }
+    }
+}
+
+impl InjectedError for CacheError {
+    fn injected(_: ErrorKind, call: &Call<'_>) -> Self {
+        Self {
+            operation: call.operation,
+            source: MESSAGE.into(),
+        }
+    }
+}
+
+impl InjectedError for LogSourceError {
+    fn injected(kind: ErrorKind, call: &Call<'_>) -> Self {
+        let log_group = call.subjects.first().copied().unwrap_or_default();
+        let (log_group, source) = (log_group.to_owned(), MESSAGE.into());
+        match kind {
+            ErrorKind::Unavailable => Self::Unavailable { log_group, source },
+            ErrorKind::Refused | ErrorKind::Invalid => Self::Refused { log_group, source },
+        }
+    }
+}
+
+impl InjectedError for EventSinkError {
+    fn injected(kind: ErrorKind, _: &Call<'_>) -> Self {
+        let source = Source::from(MESSAGE);
+        match kind {
+            ErrorKind::Unavailable => Self::Unavailable(source),
+            ErrorKind::Refused => Self::Refused(source),
+            ErrorKind::Invalid => Self::Invalid(source),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::store::TaskStore;
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::store::conformance::new_task;
+    use crate::store::memory::InMemoryStore;
+
+    const UNAVAILABLE: Fault = Fault::Error(ErrorKind::Unavailable);
+
+    fn faulty_store() -> (Faulty<InMemoryStore>, Faults) {
+        let faults = Faults::none();
+        let store = Faulty::new(Arc::new(InMemoryStore::new()), faults.clone());
+        (store, faults)
+    }
+
+    #[tokio::test]
+    async fn a_call_fails_before_or_after_it_is_made() {
+        let (store, faults) = faulty_store();
+        let (first, second) = (new_task("first"), new_task("second"));
+        faults.fail_call(1, UNAVAILABLE);
+        faults.fail_call(3, Fault::AnswerLost);
+        let save = async |task| TaskStore::save(&store, None, task, None).await;
+        assert!(save(&first).await.is_err());
+        assert!(save(&first).await.is_ok(), "the failed call was made");
+        assert!(save(&second).await.is_err());
+        let conflict = save(&second).await;
+        assert!(matches!(conflict, Err(StoreError::Conflict(_))));
+        faults.fail_always(UNAVAILABLE);
+        assert!(store.ping().await.is_err());
+        assert!(store.inner().ping().await.is_ok());
+        faults.clear();
+        assert!(store.ping().await.is_ok());
+        assert_eq!(faults.calls(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_predicate_decides_about_each_call() {
+        let (store, faults) = faulty_store();
+        let mut calls = 0;
+        faults.disturb(move |_| {
+            calls += 1;
+            Disturbance {
+                before: Duration::from_millis(10),
+                fault: (calls % 2 == 0).then_some(UNAVAILABLE),
+                after: Duration::from_millis(5),
+            }
+        });
+        let started = Instant::now();
+        let answers = [store.ping().await, store.ping().await, store.ping().await];
+        let answers = answers.map(|answer| answer.is_ok());
+        assert_eq!(answers, [true, false, true]);
+        assert_eq!(started.elapsed(), Duration::from_millis(40));
+        faults.clear();
+        assert!(store.ping().await.is_ok() && store.ping().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_predicate_knows_the_operation_and_the_subject() {
+        let (store, faults) = faulty_store();
+        faults.disturb(|call| {
+            let is_save = (call.role, call.operation) == (Role::TaskStore, "save");
+            (is_save && call.is_about("bad")).then_some(Fault::Error(ErrorKind::Invalid))
+        });
+        let save = async |id| TaskStore::save(&store, None, &new_task(id), None).await;
+        let refused = save("bad").await;
+        assert!(matches!(refused, Err(StoreError::Corrupt { id, .. }) if id == "bad"));
+        save("good").await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_killed_part_never_answers() {
+        let (store, faults) = faulty_store();
+        let task = new_task("t");
+        let patience = Duration::from_secs(60);
+        faults.fail_call(1, Fault::NeverAnswers);
+        let save = TaskStore::save(&store, None, &task, None);
+        assert!(timeout(patience, save).await.is_err());
+        let stored = store.inner().fetch_records(&[task.task_id.clone()]).await;
+        assert_eq!(stored.unwrap().len(), 1, "the call was not made");
+        store.ping().await.unwrap();
+        faults.kill();
+        assert!(timeout(patience, store.ping()).await.is_err());
     }
 }

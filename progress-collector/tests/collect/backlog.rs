@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
+use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use tokio::time::{Instant, timeout};
 
 use crate::races::{block_on, config};
@@ -38,7 +39,6 @@ struct Agents {
     events: u64,
     streams: u64,
     page_size: u64,
-    tokens_are_forgotten: AtomicBool,
     /// Events given.
     given: AtomicU64,
 }
@@ -49,7 +49,6 @@ impl Agents {
             events,
             streams,
             page_size,
-            tokens_are_forgotten: AtomicBool::new(false),
             given: AtomicU64::new(0),
         })
     }
@@ -103,12 +102,6 @@ impl LogSource for Agents {
         }
         let mut window = self.in_window(&request);
         if let Some(token) = request.next_token {
-            if self.tokens_are_forgotten.load(Ordering::Relaxed) {
-                return Err(LogSourceError::Refused {
-                    log_group: AGENTS.to_owned(),
-                    source: "the token has expired".into(),
-                });
-            }
             window.start = token.parse().unwrap();
         }
         let end = window.end.min(window.start + self.page_size);
@@ -220,9 +213,6 @@ async fn a_token_that_is_refused_or_old_makes_the_window_begin_again() {
         assert_eq!((resume.end, resume.next_token.as_str()), (now(), "680"));
         assert_eq!(held.read_up_to, resume.start, "nothing is read to its end");
 
-        source
-            .tokens_are_forgotten
-            .store(refused, Ordering::Relaxed);
         let summary = collector_after(&world, &source, refused, later).await;
         assert!(summary.totals().complete);
         assert_eq!(summary.groups[1].error, None);
@@ -237,26 +227,21 @@ async fn a_token_that_is_refused_or_old_makes_the_window_begin_again() {
     }
 }
 
-/// Reads all that is left `later`, by a source that knows the tokens it gives from then on.
+/// Reads all that is left `later`. If `refused`, the source refuses the first token that it gets.
 async fn collector_after(
     world: &World,
     source: &Arc<Agents>,
     refused: bool,
     later: Timestamp,
 ) -> Summary {
-    struct OnceRefused(Arc<Agents>);
-    #[async_trait]
-    impl LogSource for OnceRefused {
-        async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
-            let page = self.0.fetch_page(request).await;
-            if request.log_group == AGENTS {
-                self.0.tokens_are_forgotten.store(false, Ordering::Relaxed);
-            }
-            page
-        }
-    }
-    assert_eq!(source.tokens_are_forgotten.load(Ordering::Relaxed), refused);
-    let collector = world.collector_reading(Arc::new(OnceRefused(source.clone())));
+    let faults = Faults::none();
+    let mut refuses = refused;
+    faults.disturb(move |call| {
+        let has_token = call.is_about(AGENTS) && call.subjects.len() > 1;
+        let is_refused = has_token && std::mem::take(&mut refuses);
+        is_refused.then_some(Fault::Error(ErrorKind::Refused))
+    });
+    let collector = world.collector_reading(Arc::new(Faulty::new(source.clone(), faults)));
     collector.handle(Trigger::Sweep, later, None).await.unwrap()
 }
 

@@ -4,18 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use progress_collector::{Collector, EventsSummary, Trigger, parse_trigger};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVENTS, TaskEvent};
+use shared::event_sink::{MOST_EVENTS, TaskEvent};
 use shared::model::{Task, TaskId, TaskStatus, Transition};
 use shared::store::TaskStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::event_sink::InMemoryEventSink;
+use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use testkit::store::conformance::{moment, new_task, next_of};
 use tokio::time::Instant;
 
@@ -49,95 +49,52 @@ fn write() -> impl Strategy<Value = Write> {
     })
 }
 
-/// What a sink does with a request.
+/// What a sink does with a batch.
 #[derive(Debug, Clone)]
 enum Fate {
-    Taken,
-    /// As a whole, for now.
-    Unavailable,
-    /// As a whole, for good.
-    Refused,
-    /// It is taken, and the answer is lost.
-    AnswerLost,
-    /// It is taken, and the answer never comes.
-    Silence,
-    /// The events whose bit is not set are taken; the others are not, for now or for good.
+    Whole(Option<Fault>),
+    /// Fails the events whose bit is set, and takes the others.
     InPart {
         failed: u16,
-        may_pass: bool,
+        kind: ErrorKind,
     },
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
-        2 => Just(Fate::Taken),
-        1 => Just(Fate::Unavailable),
-        1 => Just(Fate::Refused),
-        1 => Just(Fate::AnswerLost),
-        1 => Just(Fate::Silence),
-        3 => (any::<u16>(), any::<bool>()).prop_map(|(failed, may_pass)| Fate::InPart { failed, may_pass }),
+        2 => Just(Fate::Whole(None)),
+        1 => Just(Fate::Whole(Some(Fault::Error(ErrorKind::Unavailable)))),
+        1 => Just(Fate::Whole(Some(Fault::Error(ErrorKind::Refused)))),
+        1 => Just(Fate::Whole(Some(Fault::AnswerLost))),
+        1 => Just(Fate::Whole(Some(Fault::NeverAnswers))),
+        3 => (any::<u16>(), prop::sample::select(vec![ErrorKind::Unavailable, ErrorKind::Refused]))
+            .prop_map(|(failed, kind)| Fate::InPart { failed, kind }),
     ]
 }
 
-/// A sink that has its days, and takes everything once they are over.
-struct FatefulSink {
-    fates: Mutex<VecDeque<Fate>>,
-    taken: InMemoryEventSink,
-}
+type FaultySink = Faulty<InMemoryEventSink>;
 
-impl FatefulSink {
-    fn new(fates: impl IntoIterator<Item = Fate>) -> Arc<Self> {
-        Arc::new(Self {
-            fates: Mutex::new(fates.into_iter().collect()),
-            taken: InMemoryEventSink::default(),
-        })
-    }
-}
-
-fn unavailable() -> EventSinkError {
-    EventSinkError::Unavailable("as the test asked for".into())
-}
-
-fn refused() -> EventSinkError {
-    EventSinkError::Refused("as the test asked for".into())
-}
-
-#[async_trait]
-impl EventSink for FatefulSink {
-    async fn send(
-        &self,
-        events: &[&TaskEvent],
-    ) -> Result<Vec<Result<(), EventSinkError>>, EventSinkError> {
-        let bytes = events.iter().map(|event| event.detail.len()).sum::<usize>();
-        assert!(!events.is_empty() && events.len() <= MOST_EVENTS && bytes <= MOST_DETAIL_BYTES);
-        let fate = self.fates.lock().unwrap().pop_front();
-        match fate.unwrap_or(Fate::Taken) {
-            Fate::Taken => self.taken.send(events).await,
-            Fate::Unavailable => Err(unavailable()),
-            Fate::Refused => Err(refused()),
-            Fate::AnswerLost => {
-                self.taken.send(events).await?;
-                Err(unavailable())
-            }
-            Fate::Silence => {
-                self.taken.send(events).await?;
-                std::future::pending().await
-            }
-            Fate::InPart { failed, may_pass } => {
-                let mut outcomes = Vec::new();
-                for (index, event) in events.iter().enumerate() {
-                    if failed & (1 << index) == 0 {
-                        outcomes.append(&mut self.taken.send(&[event]).await?);
-                    } else if may_pass {
-                        outcomes.push(Err(unavailable()));
-                    } else {
-                        outcomes.push(Err(refused()));
-                    }
-                }
-                Ok(outcomes)
+/// A sink that meets each of `fates` once, a batch each, and then takes everything.
+fn sink(fates: impl IntoIterator<Item = Fate>) -> Arc<FaultySink> {
+    let mut fates: VecDeque<Fate> = fates.into_iter().collect();
+    let (mut fate, mut index) = (Fate::Whole(None), 0);
+    let faults = Faults::none();
+    faults.disturb(move |call| {
+        if call.operation == "send" {
+            assert!((1..=MOST_EVENTS).contains(&call.subjects.len()));
+            (fate, index) = (fates.pop_front().unwrap_or(Fate::Whole(None)), 0);
+        } else {
+            index += 1;
+        }
+        match fate {
+            Fate::Whole(fault) => fault.filter(|_| index == 0),
+            Fate::InPart { failed, kind } => {
+                let is_failed = index > 0 && failed & (1 << (index - 1)) != 0;
+                is_failed.then_some(Fault::Error(kind))
             }
         }
-    }
+    });
+    Arc::new(Faulty::new(Arc::new(InMemoryEventSink::default()), faults))
 }
 
 /// How Lambda hands over some of the next records.
@@ -168,7 +125,7 @@ async fn notify(collector: &Collector, records: &[Value]) -> EventsSummary {
 }
 
 /// Hands over all records as Lambda does, by `batches` first and then by large ones, until none is left.
-async fn hand_over(records: &[Value], batches: &[Batch], sink: Arc<FatefulSink>) {
+async fn hand_over(records: &[Value], batches: &[Batch], sink: Arc<FaultySink>) {
     let collector = World::new(10).collector().with_event_sink(sink);
     let sequence_number = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
     let calm = Batch {
@@ -259,10 +216,10 @@ async fn written(schedule: &[Write]) -> (Vec<Value>, Expected) {
 }
 
 /// What was taken, by task, each event once; an event that came again must be the same.
-fn told(sink: &FatefulSink) -> BTreeMap<TaskId, Vec<(u64, Transition)>> {
+fn told(sink: &FaultySink) -> BTreeMap<TaskId, Vec<(u64, Transition)>> {
     let mut known: BTreeMap<_, TaskEvent> = BTreeMap::new();
     let mut told: BTreeMap<TaskId, Vec<(u64, Transition)>> = BTreeMap::new();
-    for event in sink.taken.events() {
+    for event in sink.inner().events() {
         if let Some(known) = known.get(&event.id) {
             assert_eq!(*known, event);
             continue;
@@ -294,13 +251,13 @@ proptest! {
         fates in prop::collection::vec(fate(), 0..20),
     ) {
         let (records, expected) = on_network(written(&schedule));
-        let undisturbed = FatefulSink::new([]);
+        let undisturbed = sink([]);
         block_on(hand_over(&records, &[], undisturbed.clone()));
         prop_assert_eq!(&told(&undisturbed), &expected.transitions);
         let total: usize = expected.transitions.values().map(Vec::len).sum();
-        prop_assert_eq!(undisturbed.taken.events().len(), total, "without faults, once");
+        prop_assert_eq!(undisturbed.inner().events().len(), total, "without faults, once");
 
-        let disturbed = FatefulSink::new(fates);
+        let disturbed = sink(fates);
         block_on(hand_over(&records, &batches, disturbed.clone()));
         prop_assert_eq!(&told(&disturbed), &expected.transitions);
     }

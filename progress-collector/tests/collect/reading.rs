@@ -1,7 +1,6 @@
 //! How log groups are read: pages, windows, deadlines, and groups that can't be read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,77 +9,44 @@ use serde_json::{Value, json};
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
+use testkit::faults::{Disturbance, ErrorKind, Fault, Faults, Faulty};
 use tokio::time::Instant;
 
 use crate::world::{AGENTS, CDK, RUNNING, START_MS, World, completed, events, now};
 
-/// A source that fails for one log group, answers late, or gives an empty page before each full one.
-struct Trouble {
-    inner: Arc<dyn LogSource>,
-    failing_group: Option<&'static str>,
-    transient: bool,
-    delay: Duration,
-    empty_pages: bool,
-    requests: AtomicUsize,
-}
-
-impl Trouble {
-    fn of(world: &World) -> Self {
-        Self {
-            inner: world.logs.clone(),
-            failing_group: None,
-            transient: true,
-            delay: Duration::ZERO,
-            empty_pages: false,
-            requests: AtomicUsize::new(0),
-        }
-    }
-}
+/// A source that gives an empty page before each page with events.
+struct EmptyPages(Arc<dyn LogSource>);
 
 #[async_trait]
-impl LogSource for Trouble {
+impl LogSource for EmptyPages {
     async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(self.delay).await;
-        let log_group = request.log_group.to_owned();
-        if self.failing_group == Some(request.log_group) {
-            let source = "throttled".into();
-            return Err(match self.transient {
-                true => LogSourceError::Unavailable { log_group, source },
-                false => LogSourceError::Refused { log_group, source },
+        let token = request.next_token.unwrap_or("first");
+        let Some(token) = token.strip_prefix("empty-") else {
+            return Ok(LogPage {
+                events: Vec::new(),
+                next_token: Some(format!("empty-{token}")),
             });
-        }
-        if self.empty_pages {
-            let token = request.next_token.unwrap_or("first");
-            let Some(token) = token.strip_prefix("empty-") else {
-                let next_token = Some(format!("empty-{token}"));
-                return Ok(LogPage {
-                    events: Vec::new(),
-                    next_token,
-                });
-            };
-            let next_token = (token != "first").then_some(token);
-            return self
-                .inner
-                .fetch_page(PageRequest {
-                    next_token,
-                    ..request
-                })
-                .await;
-        }
-        self.inner.fetch_page(request).await
+        };
+        let request = PageRequest {
+            next_token: (token != "first").then_some(token),
+            ..request
+        };
+        self.0.fetch_page(request).await
     }
+}
+
+/// The world's logs, of which [`CDK`] can't be read.
+fn failing_cdk(world: &World, kind: ErrorKind) -> Arc<dyn LogSource> {
+    let faults = Faults::none();
+    faults.disturb(move |call| call.is_about(CDK).then_some(Fault::Error(kind)));
+    Arc::new(Faulty::new(world.logs.clone(), faults))
 }
 
 #[tokio::test]
 async fn every_page_is_read_also_after_an_empty_one() {
     let world = World::new(1);
     world.logs.put(CDK, events("deploy-7", &completed()));
-    let trouble = Trouble {
-        empty_pages: true,
-        ..Trouble::of(&world)
-    };
-    let collector = world.collector_reading(Arc::new(trouble));
+    let collector = world.collector_reading(Arc::new(EmptyPages(world.logs.clone())));
     let summary = collector.handle(Trigger::Sweep, now(), None).await.unwrap();
     assert!(summary.totals().complete);
     assert_eq!(
@@ -178,18 +144,13 @@ async fn a_late_event_within_the_overlap_is_found() {
 
 #[tokio::test(start_paused = true)]
 async fn one_group_that_fails_does_not_lose_the_other() {
-    for (transient, retries) in [(true, 4), (false, 0)] {
+    for (kind, retries) in [(ErrorKind::Unavailable, 4), (ErrorKind::Refused, 0)] {
         let world = World::new(100);
         world.logs.put(CDK, events("deploy-7", &RUNNING));
         world
             .logs
             .put(AGENTS, events("agent-1", &["[3/10] cloning"]));
-        let trouble = Trouble {
-            failing_group: Some(CDK),
-            transient,
-            ..Trouble::of(&world)
-        };
-        let collector = world.collector_reading(Arc::new(trouble));
+        let collector = world.collector_reading(failing_cdk(&world, kind));
         let summary = collector.handle(Trigger::Sweep, now(), None).await.unwrap();
         assert!(world.task("agent:agent-1").await.is_some());
         assert_eq!(
@@ -207,11 +168,7 @@ async fn one_group_that_fails_does_not_lose_the_other() {
 #[tokio::test(start_paused = true)]
 async fn retries_that_time_cuts_off_are_counted_too() {
     let world = World::new(100);
-    let trouble = Trouble {
-        failing_group: Some(CDK),
-        ..Trouble::of(&world)
-    };
-    let collector = world.collector_reading(Arc::new(trouble));
+    let collector = world.collector_reading(failing_cdk(&world, ErrorKind::Unavailable));
     // Of the 3.1 seconds for reading three attempts take 3 at most; the fourth comes after 3.5 at least.
     let deadline = Some(Instant::now() + Duration::from_millis(6_100));
     let summary = collector.handle(Trigger::Sweep, now(), deadline).await;
@@ -236,11 +193,13 @@ async fn a_group_that_does_not_exist_is_an_empty_one() {
 async fn time_that_runs_out_ends_the_reading_not_the_saving() {
     let world = World::new(1);
     world.logs.put(CDK, events("deploy-7", &RUNNING));
-    let trouble = Trouble {
-        delay: Duration::from_secs(2),
-        ..Trouble::of(&world)
-    };
-    let collector = world.collector_reading(Arc::new(trouble));
+    let faults = Faults::none();
+    faults.disturb(|_| Disturbance {
+        before: Duration::from_secs(2),
+        ..Disturbance::default()
+    });
+    let slow = Faulty::new(world.logs.clone(), faults);
+    let collector = world.collector_reading(Arc::new(slow));
     let started = Instant::now();
     let deadline = Some(started + Duration::from_secs(10));
     let summary = collector

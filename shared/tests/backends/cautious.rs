@@ -7,13 +7,13 @@ use shared::cache::cautious::{CautiousTaskCache, LONGEST_LIFE, OTHERS_RETURN, TO
 use shared::cache::{CacheError, TaskCache};
 use shared::model::{Revision, TaskId};
 use testkit::cache::conformance::task_bytes;
-use testkit::cache::faulty::FaultyTaskCache;
 use testkit::cache::memory::InMemoryTaskCache;
-use testkit::faults::{Disturbance, Fault, Faults};
+use testkit::faults::{Disturbance, ErrorKind, Fault, Faults, Faulty};
 
 const TTL: Duration = Duration::from_secs(2 * 3600);
+const FAILURE: Fault = Fault::Error(ErrorKind::Unavailable);
 
-type Cautious = CautiousTaskCache<FaultyTaskCache<InMemoryTaskCache>>;
+type Cautious = CautiousTaskCache<Faulty<InMemoryTaskCache>>;
 
 async fn never_failed() -> (Arc<dyn TaskCache>, ()) {
     (
@@ -26,7 +26,7 @@ testkit::cache_conformance!(never_failed);
 
 fn cache() -> (Cautious, Faults) {
     let faults = Faults::none();
-    let inner = FaultyTaskCache::new(InMemoryTaskCache::new(), faults.clone());
+    let inner = Faulty::new(Arc::new(InMemoryTaskCache::new()), faults.clone());
     (CautiousTaskCache::new(inner), faults)
 }
 
@@ -46,7 +46,7 @@ async fn held(cache: &Cautious) -> Option<Vec<u8>> {
 
 /// Has the cache be away.
 async fn fail(cache: &Cautious, faults: &Faults) {
-    faults.fail_always(Fault::Unmade);
+    faults.fail_always(FAILURE);
     for _ in 0..TOLERATED_FAILURES {
         cache.fetch_task(&id()).await.unwrap_err();
     }
@@ -81,7 +81,7 @@ async fn one_failure_is_not_the_cache_s() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
     for _ in 0..2 * TOLERATED_FAILURES {
-        faults.fail_call(1, Fault::Unmade);
+        faults.fail_call(1, FAILURE);
         cache.fetch_task(&id()).await.unwrap_err();
         let held = cache.fetch_task(&id()).await.unwrap();
         assert_eq!(held, Some(task_bytes(5)));
@@ -92,7 +92,7 @@ async fn one_failure_is_not_the_cache_s() {
 async fn what_the_cache_was_not_told_of_is_forgotten_there() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
-    faults.fail_call(1, Fault::Unmade);
+    faults.fail_call(1, FAILURE);
     put(&cache, 6).await.unwrap_err();
     // Whatever is asked for next: others may hold the task to be true.
     cache.ping().await.unwrap();
@@ -103,9 +103,9 @@ async fn what_the_cache_was_not_told_of_is_forgotten_there() {
 async fn what_fails_while_it_is_made_good_stays_owed() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
-    faults.fail_call(1, Fault::Unmade);
+    faults.fail_call(1, FAILURE);
     put(&cache, 6).await.unwrap_err();
-    faults.fail_call(2, Fault::Unmade); // the first is the ping
+    faults.fail_call(2, FAILURE); // the first is the ping
     cache.ping().await.unwrap();
     assert_eq!(held(&cache).await, Some(task_bytes(5)));
     cache.ping().await.unwrap();
@@ -117,7 +117,7 @@ async fn what_nobody_waited_for_is_owed() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
     let generation = cache.fetch_page("all", None).await.unwrap().generation;
-    faults.disturb(|| Disturbance {
+    faults.disturb(|_| Disturbance {
         before: Duration::from_millis(20),
         ..Disturbance::default()
     });
@@ -136,7 +136,7 @@ async fn what_nobody_waited_for_is_owed() {
 #[tokio::test]
 async fn what_is_told_after_all_is_not_owed() {
     let (cache, faults) = cache();
-    faults.fail_call(1, Fault::Unmade);
+    faults.fail_call(1, FAILURE);
     put(&cache, 5).await.unwrap_err();
     put(&cache, 6).await.unwrap();
     cache.ping().await.unwrap();
@@ -148,7 +148,7 @@ async fn a_generation_that_could_not_begin_begins_with_the_next_call() {
     let (cache, faults) = cache();
     let before = cache.fetch_page("all", None).await.unwrap().generation;
     cache.put_page("all", before, b"[]").await.unwrap();
-    faults.fail_call(1, Fault::Unmade);
+    faults.fail_call(1, FAILURE);
     cache.bump_generation().await.unwrap_err();
     let after = cache.fetch_page("all", Some(before)).await.unwrap();
     assert!(after.generation > before && after.page.is_none());
