@@ -17,12 +17,12 @@ use shared::model::{Revision, TaskId, Timestamp};
 use shared::store::{TaskQuery, TaskRecord, TaskStore};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::{Answer, RuntimeApi};
 use tokio::time::timeout;
 
 use crate::function::Function;
 use crate::log_server::{LogServer, Manner};
 use crate::redis_server::RedisServer;
-use crate::runtime_api::{Answer, RuntimeApi};
 
 const CDK: &str = "/faults/cdk";
 const AGENTS: &str = "/faults/agents";
@@ -167,7 +167,7 @@ impl World {
             dynamodb: EmbeddedDynamoDb::start().await.unwrap(),
             redis: RedisServer::start().await,
             logs: LogServer::start(PAGE_SIZE).await,
-            runtime: RuntimeApi::start().await,
+            runtime: RuntimeApi::start().await.unwrap(),
         };
         let padding = if situation == Situation::Large {
             900_000

@@ -6,9 +6,8 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread;
 
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::RuntimeApi;
 use tokio::sync::mpsc;
-
-use crate::runtime_api::RuntimeApi;
 
 /// The number of SIGKILL, which no process survives or notices.
 const SIGKILL: i32 = 9;

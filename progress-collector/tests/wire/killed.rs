@@ -11,11 +11,11 @@ use shared::log_parser::LogFormat;
 use shared::model::{Revision, Task, Timestamp};
 use shared::store::{TaskQuery, TaskStore};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::{Answer, RuntimeApi};
 
 use crate::function::Function;
 use crate::log_group::LogGroup;
 use crate::parts::World;
-use crate::runtime_api::{Answer, RuntimeApi};
 
 /// How often it is killed, unless `KILLS` says otherwise.
 const KILLS: u64 = 15;
@@ -80,7 +80,7 @@ async fn after_the_next_run_it_is_as_if_it_had_never_been_killed() {
 
     let kills = env::var("KILLS").ok().and_then(|kills| kills.parse().ok());
     let kills = usize::try_from(kills.unwrap_or(KILLS)).unwrap();
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let mut died_at_work = 0;
     let delays: Vec<_> = delays(7).take(kills).collect();
     // Once all is saved a death has nothing to spoil: each few begin with empty tables.
@@ -117,7 +117,7 @@ async fn after_the_next_run_it_is_as_if_it_had_never_been_killed() {
 async fn an_event_that_is_no_trigger_is_an_error_and_the_next_one_is_answered() {
     let group = backlog("/binary/bad-event", 1).await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let _function = start(&runtime, &dynamodb, &group);
     runtime.offer(json!({"log_group": group.name, "start_time": "now", "end_time": 5}));
     let answer = runtime.answer_within(PATIENCE).await;

@@ -9,6 +9,7 @@ use shared::aws;
 use shared::model::TaskStatus;
 use shared::store::{TaskQuery, TaskStore};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::{Answer, RuntimeApi};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -16,7 +17,6 @@ use crate::client::config;
 use crate::function::Function;
 use crate::killed::{PATIENCE, backlog};
 use crate::log_group::LogGroup;
-use crate::runtime_api::{Answer, RuntimeApi};
 use crate::stream::{enable_stream, stream_records};
 
 /// An event bus with a rule, and the log group where its events arrive.
@@ -88,7 +88,7 @@ async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is
     let bus = Bus::create("notified").await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
     enable_stream(&dynamodb).await;
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let logs = group.endpoint_url();
     let more = [
         ("CDK_LOG_GROUP_NAME", group.name.as_str()),
@@ -140,7 +140,7 @@ async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is
 async fn a_bus_that_is_missing_keeps_the_records_and_no_bus_lets_them_go() {
     let group = LogGroup::create("/binary/no-bus", &[]).await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let logs = group.endpoint_url();
     let sample = include_str!("../../../events/collector/stream.json");
     let sample: Value = serde_json::from_str(sample).unwrap();

@@ -6,11 +6,11 @@ use axum::Router;
 use axum::http::StatusCode;
 use serde_json::Value;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::{Answer, RuntimeApi};
 use tokio::net::TcpListener;
 
 use crate::recorded::Recorded;
 use crate::redis_server::RedisServer;
-use crate::runtime_api::{Answer, RuntimeApi};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_progress-collector");
 const REDIS_PASSWORD: &str = "the-password-of-redis";
@@ -77,7 +77,7 @@ async fn of_what_is_pushed_and_swept_nothing_secret_is_written() {
         (&urls[0], ""),
         (&urls[1], ""),
     ] {
-        let mut runtime = RuntimeApi::start().await;
+        let mut runtime = RuntimeApi::start().await.unwrap();
         let address = runtime.address.clone();
         let settings = settings(
             &address,
