@@ -1,4 +1,4 @@
-//! Prints what the functions cost. `scripts/bench` builds what this needs and runs it.
+//! Measures the functions and prints tables. `scripts/bench` builds the programs and runs this.
 
 mod sections;
 
@@ -15,66 +15,66 @@ use shared::error::Source;
 
 use sections::Section;
 
-/// Measures the functions' release binaries against one that does nothing, and prints tables.
+/// Measures the functions' release binaries against a function that does nothing, and prints tables.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The program api-lambda
+    /// Path of the program api-lambda
     #[arg(long)]
     api: PathBuf,
-    /// The program progress-collector
+    /// Path of the program progress-collector
     #[arg(long)]
     collector: PathBuf,
-    /// The function that does nothing
+    /// Path of the no-op, a function that does nothing
     #[arg(long)]
-    floor: PathBuf,
-    /// The collector as one would write it first
+    noop: PathBuf,
+    /// Path of the baseline, a collector as one would write it first
     #[arg(long)]
-    naive: PathBuf,
-    /// The folder with a folder for each function, and in it its arm64 bootstrap
+    baseline: PathBuf,
+    /// Folder of the arm64 builds: FOLDER/api-lambda/bootstrap, FOLDER/progress-collector/bootstrap
     #[arg(long)]
     arm64: Option<PathBuf>,
-    /// The program local, for the time that a line takes
+    /// Path of the program local, to measure the time from a line to the response
     #[arg(long)]
     local: Option<PathBuf>,
-    /// How often each function is started
+    /// Starts of each function
     #[arg(long, default_value_t = 21)]
     starts: usize,
-    /// How often each warm function is invoked
+    /// Invocations of each warm function
     #[arg(long, default_value_t = 2000)]
     invocations: usize,
-    /// How many tasks are stored when lists are measured, in rising order
+    /// Numbers of stored tasks for the list measurements, in rising order
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "100,10000,100000,1000000"
     )]
     stored: Vec<usize>,
-    /// How many log lines a sweep reads, in rising order
+    /// Numbers of log lines in a sweep, in rising order
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "10000,100000,1000000,10000000"
     )]
     lines: Vec<usize>,
-    /// Measure these alone
+    /// Measure only these
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Section>,
-    /// A Markdown file in which the tables replace what is between the lines `<!-- measured -->` and
+    /// Markdown file in which the tables replace the lines between `<!-- measured -->` and
     /// `<!-- end of measured -->`
     #[arg(long)]
     into: Option<PathBuf>,
 }
 
-/// What every section needs.
+/// The parts that every section needs.
 struct Bench {
     arguments: Arguments,
     services: Services,
     runtime: tokio::runtime::Runtime,
     api: Subject,
     collector: Subject,
-    floor: Subject,
-    naive: Subject,
+    noop: Subject,
+    baseline: Subject,
 }
 
 fn main() -> ExitCode {
@@ -105,8 +105,8 @@ fn run(arguments: Arguments) -> Result<(), Source> {
     let bench = Bench {
         api: subject(&arguments.api, services.environment())?,
         collector: subject(&arguments.collector, services.environment())?,
-        floor: subject(&arguments.floor, Vec::new())?,
-        naive: subject(&arguments.naive, services.environment())?,
+        noop: subject(&arguments.noop, Vec::new())?,
+        baseline: subject(&arguments.baseline, services.environment())?,
         arguments,
         services,
         runtime,

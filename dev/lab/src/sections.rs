@@ -1,4 +1,4 @@
-//! What is measured, a table each.
+//! The measurements. Each gives a table.
 
 mod cold;
 mod collecting;
@@ -16,19 +16,19 @@ use crate::Bench;
 /// A table of the bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Section {
-    /// From the start of a process
+    /// Cold starts
     Cold,
-    /// An invocation of a function that has had some
+    /// Invocations of a warm function
     Warm,
-    /// A page of the list, by how many tasks are stored
+    /// A page of the list, by the number of stored tasks
     Lists,
-    /// A sweep of the collector
+    /// Sweeps of the collector
     Collecting,
-    /// From a log line to the answer that shows it
+    /// The time from a log line to the response that shows it
     Freshness,
     /// System calls of an invocation
     SystemCalls,
-    /// Sizes of programs
+    /// Sizes of the programs
     Sizes,
 }
 
@@ -43,7 +43,7 @@ impl Section {
         Self::Lists,
     ];
 
-    /// Measures it; the text has a heading and tables.
+    /// Measures the section. Returns a heading and tables.
     pub(crate) fn measure(self, bench: &Bench) -> Result<String, Source> {
         match self {
             Self::Cold => cold::measure(bench),

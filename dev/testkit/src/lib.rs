@@ -9,7 +9,9 @@ pub mod checkpoint;
 pub mod event_sink;
 pub mod faults;
 pub mod log_source;
+pub mod oracle;
 pub mod properties;
+pub mod runtime_api;
 pub mod store;
 
 pub use local::{embedded_dynamodb, redis_process};
