@@ -1,4 +1,4 @@
-//! The inputs of the fuzz targets, each through the same checks: see `shared/tests/corpus`.
+//! The inputs of the fuzz targets, each through the same checks: see `shared/core/tests/corpus`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 use std::fs;
@@ -9,7 +9,7 @@ use testkit::properties::api::{check_request, check_token};
 /// `statuses` are those of some inputs: what is hard must get as far as it can.
 fn each_input_of(target: &str, check: fn(&[u8]) -> Option<u16>, statuses: &[(&str, u16)]) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fuzz/corpus")
+        .join("../dev/fuzz/corpus")
         .join(target);
     let mut inputs = 0;
     for input in fs::read_dir(&directory).unwrap() {

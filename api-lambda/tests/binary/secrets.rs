@@ -49,7 +49,7 @@ fn event(path: &str, token: &str) -> Value {
 
 /// Has the binary started, with these settings of Redis, and asked; looks at all that it writes, at the level `trace`,
 /// and answers, and says how Redis is by its own words.
-async fn redis_is(store_url: &str, redis: &[(&str, &str)]) -> String {
+async fn redis_is((store_url, key_id): (&str, &str), redis: &[(&str, &str)]) -> String {
     let mut runtime = RuntimeApi::start().await.unwrap();
     let mut settings = vec![
         ("AWS_LAMBDA_RUNTIME_API", runtime.address.as_str()),
@@ -57,7 +57,7 @@ async fn redis_is(store_url: &str, redis: &[(&str, &str)]) -> String {
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
         ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_ACCESS_KEY_ID", key_id),
         ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
         ("AWS_SESSION_TOKEN", AWS_SESSION),
         ("AWS_ENDPOINT_URL_DYNAMODB", store_url),
@@ -137,11 +137,12 @@ async fn of_what_is_asked_nothing_secret_is_written() {
             ];
             // It is none.
             let expected = if cluster == "true" { "down" } else { expected };
-            let is = redis_is(&database.endpoint_url, &settings).await;
+            let store = (database.endpoint_url.as_str(), database.access_key_id());
+            let is = redis_is(store, &settings).await;
             assert_eq!(is, expected, "{endpoint} {cluster}");
         }
     }
-    redis_is(NOWHERE, &[("REDIS_ENDPOINT", &at)]).await;
+    redis_is((NOWHERE, "id"), &[("REDIS_ENDPOINT", &at)]).await;
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use progress_collector::{Collector, PushedEvents, Trigger};
+use progress_collector::{Collector, Push, Sweep, Trigger};
 use tokio::time::{Instant, timeout};
 
 use crate::harness::Harness;
@@ -25,23 +25,14 @@ impl Instance {
     pub(crate) async fn invoke(
         &self,
         harness: &Harness,
-        trigger: Trigger,
+        name: &str,
+        trigger: &dyn Trigger,
         deadline: Option<Duration>,
     ) {
         let Harness {
             rng, fault_plan, ..
         } = harness;
         let now = harness.clock(self.skew_ms)();
-        let name = match &trigger {
-            Trigger::Push(pushed) => {
-                let at = pushed
-                    .events
-                    .iter()
-                    .map(|event| event.timestamp.as_millis() % 1_000_000);
-                format!("push {:?}", at.collect::<Vec<_>>())
-            }
-            _ => "sweep".to_owned(),
-        };
         trace::step(harness.elapsed(), &self.name, || format!("{name} begins"));
         let deadline = deadline.map(|left| Instant::now() + left);
         let invocation = self.collector.handle(trigger, now, deadline);
@@ -80,7 +71,7 @@ impl Instance {
             }
             let has_deadline = rng.chance(40);
             let deadline = has_deadline.then(|| rng.millis(3_000..9_000));
-            self.invoke(harness, Trigger::Sweep, deadline).await;
+            self.invoke(harness, "sweep", &Sweep, deadline).await;
         }
     }
 }
@@ -106,12 +97,16 @@ pub(crate) async fn push(harness: &Harness, stream: &Stream, instances: &[Instan
         sleep_until(harness, pushed_at).await;
         for percent in [harness.fault_plan.pushed, harness.fault_plan.pushed / 5] {
             if rng.chance(percent) {
-                let pushed = PushedEvents {
+                let push = Push {
                     log_group: stream.log_group.to_owned(),
-                    events: events.clone(),
+                    log_events: events.clone(),
                 };
+                let times = events
+                    .iter()
+                    .map(|event| event.timestamp.as_millis() % 1_000_000);
+                let name = format!("push {:?}", times.collect::<Vec<_>>());
                 let instance = rng.pick(instances);
-                instance.invoke(harness, Trigger::Push(pushed), None).await;
+                instance.invoke(harness, &name, &push, None).await;
             }
         }
     }

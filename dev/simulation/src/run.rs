@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use progress_collector::Trigger;
+use progress_collector::Sweep;
 use serde_json::json;
 use shared::model::TaskId;
 use testkit::oracle::Oracle;
@@ -120,7 +120,7 @@ async fn create_first(api: &Router, oracle: &Oracle) {
 
 async fn sweep(harness: &Harness) {
     let sweep = harness.collector();
-    let sweep = sweep.handle(Trigger::Sweep, harness.clock(0)(), None);
+    let sweep = sweep.handle(&Sweep, harness.clock(0)(), None);
     let summary = sweep.await.unwrap();
     assert!(summary.totals().complete, "{summary:?}");
 }

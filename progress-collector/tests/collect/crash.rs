@@ -1,18 +1,17 @@
-//! A collector that dies between any two of its steps. After the next run the result is as if it had
-//! never died.
+//! A collector that is killed between any two steps: the next run repairs everything.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use progress_collector::{Collector, Parts, Trigger};
+use progress_collector::{Collector, Parts, Sweep};
 use proptest::prelude::*;
 use shared::log_event::LogEvent;
 use shared::model::Timestamp;
 use testkit::faults::{Call, Disturbance, Faults, Faulty, Moment, Role};
 use tokio::time::{Instant, timeout};
 
+use crate::harness::{self, AGENTS, CDK, Harness, completed, events, now, rolled_back};
 use crate::races::{block_on, config};
-use crate::world::{self, AGENTS, CDK, World, completed, events, now, rolled_back};
 
 /// Kills the process after `steps` steps, each of which takes `takes`. A read is one step. A write is two:
 /// the process may die before it and after it.
@@ -62,22 +61,22 @@ fn is_write(call: &Call<'_>) -> bool {
     )
 }
 
-fn filled(page_size: usize) -> World {
-    let world = World::new(page_size);
-    world.logs.put(CDK, events("deploy-7", &completed()));
-    world.logs.put(CDK, events("deploy-8", &rolled_back()));
-    let said = [
+fn filled(page_size: usize) -> Harness {
+    let harness = Harness::new(page_size);
+    harness.logs.put(CDK, events("deploy-7", &completed()));
+    harness.logs.put(CDK, events("deploy-8", &rolled_back()));
+    let reports = [
         r#"{"task_id":"review-7","status":"started","progress":{"current":1,"total":4}}"#,
         "[3/10] cloning",
         r#"{"task_id":"review-7","status":"completed","progress":{"current":4,"total":4}}"#,
     ];
-    world.logs.put(AGENTS, events("agent-1", &said));
-    world
+    harness.logs.put(AGENTS, events("agent-1", &reports));
+    harness
 }
 
 /// A collector whose parts share `faults`.
-fn faulty(world: &World, faults: &Faults) -> Collector {
-    let parts = world.parts();
+fn faulty(harness: &Harness, faults: &Faults) -> Collector {
+    let parts = harness.parts();
     let faulty = Parts {
         tasks: Arc::new(Faulty::new(parts.tasks, faults.clone())),
         checkpoints: Arc::new(Faulty::new(parts.checkpoints, faults.clone())),
@@ -85,32 +84,32 @@ fn faulty(world: &World, faults: &Faults) -> Collector {
         projects: parts.projects,
         cache: parts.cache,
     };
-    Collector::new(faulty, world::config())
+    Collector::new(faulty, harness::config())
 }
 
 /// Sweeps until the collector has died after `steps` steps, time is over, or the sweep is done.
-async fn sweep_and_die(world: &World, steps: usize, takes: Duration) {
-    let collector = faulty(world, &dies_after(steps, takes));
+async fn sweep_and_die(harness: &Harness, steps: usize, takes: Duration) {
+    let collector = faulty(harness, &dies_after(steps, takes));
     let deadline = Instant::now() + Duration::from_secs(20);
-    let sweep = collector.handle(Trigger::Sweep, now(), Some(deadline));
+    let sweep = collector.handle(&Sweep, now(), Some(deadline));
     // A dead collector never ends: the timeout drops it.
     let died = timeout(Duration::from_secs(600), sweep).await;
     drop(died);
 }
 
-/// The steps take long enough that the run saves while it reads, and again when its time is over.
+/// The run is long enough to save resume points, both on the way and at its deadline.
 #[tokio::test(start_paused = true)]
-async fn a_long_run_may_die_at_every_step() {
+async fn a_long_run_killed_at_any_step_is_repaired() {
     for (page_size, takes_ms) in [(1, 800), (1, 1_300), (2, 1_700), (3, 2_500)] {
         let undisturbed = filled(page_size);
         undisturbed.sweep().await;
         let expected = undisturbed.tasks().await;
         for steps in 0..70 {
-            let world = filled(page_size);
-            sweep_and_die(&world, steps, Duration::from_millis(takes_ms)).await;
-            world.sweep().await;
+            let harness = filled(page_size);
+            sweep_and_die(&harness, steps, Duration::from_millis(takes_ms)).await;
+            harness.sweep().await;
             assert_eq!(
-                world.tasks().await,
+                harness.tasks().await,
                 expected,
                 "{page_size} {takes_ms} {steps}"
             );
@@ -119,22 +118,22 @@ async fn a_long_run_may_die_at_every_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_takes_longer_to_save_than_there_is_time_is_saved_bit_by_bit() {
+async fn a_page_that_one_run_can_not_save_is_saved_by_several_runs() {
     let line =
         |task: usize| format!(r#"{{"task_id":"t{task:04}","progress":{{"current":1,"total":4}}}}"#);
     let lines: Vec<String> = (0..4_000).map(line).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let world = World::new(10_000);
+    let harness = Harness::new(10_000);
     let at_once = events("agent-1", &lines).into_iter().map(|event| LogEvent {
-        timestamp: Timestamp::from_millis(world::START_MS),
+        timestamp: Timestamp::from_millis(harness::START_MS),
         ..event
     });
-    world.logs.put(AGENTS, at_once);
+    harness.logs.put(AGENTS, at_once);
     let mut runs = Vec::new();
     for _ in 0..4 {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let slow = faulty(&world, &dies_after(usize::MAX, Duration::from_millis(10)));
-        let summary = slow.handle(Trigger::Sweep, now(), Some(deadline)).await;
+        let slow = faulty(&harness, &dies_after(usize::MAX, Duration::from_millis(10)));
+        let summary = slow.handle(&Sweep, now(), Some(deadline)).await;
         assert!(Instant::now() < deadline, "it ran late");
         runs.push(summary.unwrap().groups[1].complete);
         if runs.ends_with(&[true]) {
@@ -142,14 +141,14 @@ async fn a_page_that_takes_longer_to_save_than_there_is_time_is_saved_bit_by_bit
         }
     }
     assert!(runs.len() > 1 && runs.ends_with(&[true]), "{runs:?}");
-    assert!(world.task("t0000").await.is_some() && world.task("t3999").await.is_some());
+    assert!(harness.task("t0000").await.is_some() && harness.task("t3999").await.is_some());
 }
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn after_the_next_run_it_is_as_if_it_had_never_died(
+    fn the_next_run_repairs_every_kill(
         deaths in proptest::collection::vec((0..80usize, 0..800u64), 1..5),
         page_size in 1..20usize,
     ) {
