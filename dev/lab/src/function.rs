@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use testkit::runtime_api::{Invocation, RuntimeApi};
 use tokio::runtime::{Builder, Runtime};
 
-/// The time limit of an invocation, as the function is told.
+/// The time until the deadline of an invocation.
 const TIME_LIMIT: Duration = Duration::from_secs(900);
 
 /// A running function. Dropping it kills the process.

@@ -74,8 +74,8 @@ async fn page(
     State(pages): State<Pages>,
     body: String,
 ) -> ([(axum::http::HeaderName, &'static str); 1], String) {
-    let asked: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-    let number = asked["nextToken"]
+    let request: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+    let number = request["nextToken"]
         .as_str()
         .and_then(|token| token.parse().ok());
     let number: usize = number.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Watches the calls of the cache. Answers are judged by the writes that the cache was told about.
+//! Watches the calls of the cache. A write that was announced to the cache must be visible in lists.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,16 +13,16 @@ use testkit::faults::{Call, Moment, Role};
 use testkit::oracle::Revisions;
 use testkit::store::memory::InMemoryStore;
 
-/// What the cache was told. Clones share one state.
+/// The writes that were announced to the cache. Clones share one state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CacheWatch(Arc<Mutex<Arc<Revisions>>>);
 
 impl CacheWatch {
     /// The stored revisions when the present generation began. No list that is requested from now on may
     /// be older.
-    pub(crate) fn told(&self) -> Arc<Revisions> {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&told)
+    pub(crate) fn announced(&self) -> Arc<Revisions> {
+        let announced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&announced)
     }
 
     /// The observer of a cache in front of `store`.
@@ -33,7 +33,7 @@ impl CacheWatch {
         cache: Arc<InMemoryTaskCache>,
         store: Arc<InMemoryStore>,
     ) -> impl FnMut(&Call<'_>, Moment) + Send + use<> {
-        let told = self.clone();
+        let watch = self.clone();
         let mut before = BTreeMap::new();
         move |call, moment| match (call.role, call.operation, moment) {
             (Role::TaskCache, "put_task", Moment::Begun) => {
@@ -48,7 +48,7 @@ impl CacheWatch {
             }
             (Role::TaskCache, "bump_generation", Moment::Made) => {
                 let stored = Arc::new(stored_revisions(&store));
-                *told.0.lock().unwrap_or_else(PoisonError::into_inner) = stored;
+                *watch.0.lock().unwrap_or_else(PoisonError::into_inner) = stored;
             }
             _ => {}
         }

@@ -103,9 +103,9 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Reads a list. It must not lack a write that the cache was told about before the request.
+    /// Reads a list. It must have every write that was announced to the cache before the request.
     async fn read_list(&mut self, path: &str) {
-        let told = self.harness.told();
+        let announced = self.harness.announced();
         let response = self.get(path).await;
         if response.status != StatusCode::OK {
             return;
@@ -115,23 +115,26 @@ impl<'a> Client<'a> {
             let checked = self.oracle.check_listed(task);
             checked.unwrap_or_else(|error| panic!("{}: {error}", self.name));
             let (task_id, revision) = revision_of(task);
-            if let Some(told) = told.get(&task_id) {
+            if let Some(announced) = announced.get(&task_id) {
                 assert!(
-                    revision >= *told,
-                    "{}: {path} has {task_id} in revision {revision} after {told}",
+                    revision >= *announced,
+                    "{}: {path} has {task_id} in revision {revision} after {announced}",
                     self.name
                 );
             }
             shown.insert(task_id, revision);
         }
         if path == LISTS[0] {
-            self.assert_none_is_missing(&told, &shown);
+            self.assert_none_is_missing(&announced, &shown);
         }
     }
 
-    fn assert_none_is_missing(&self, told: &Revisions, shown: &Revisions) {
+    fn assert_none_is_missing(&self, announced: &Revisions, shown: &Revisions) {
         let stored = stored_revisions(self.harness.store());
-        for task_id in told.keys().filter(|task_id| stored.contains_key(*task_id)) {
+        for task_id in announced
+            .keys()
+            .filter(|task_id| stored.contains_key(*task_id))
+        {
             let is_shown = shown.contains_key(task_id) || self.oracle.was_perhaps_deleted(task_id);
             assert!(is_shown, "{}: {task_id} is missing in the list", self.name);
         }

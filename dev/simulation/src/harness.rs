@@ -96,8 +96,8 @@ impl Harness {
     }
 
     /// The stored revisions when the present cache generation began. Lists must not be older.
-    pub(crate) fn told(&self) -> Arc<Revisions> {
-        self.cache_watch.told()
+    pub(crate) fn announced(&self) -> Arc<Revisions> {
+        self.cache_watch.announced()
     }
 
     /// The cache forgets everything.

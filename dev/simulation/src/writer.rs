@@ -84,7 +84,7 @@ impl Writer<'_> {
                     StatusCode::CREATED => {
                         let created = revision_of(&response.json);
                         self.oracle.expect_task(&created.0);
-                        self.assert_told(&created.0, created.1);
+                        self.assert_announced(&created.0, created.1);
                         return Some(created);
                     }
                     StatusCode::SERVICE_UNAVAILABLE => {}
@@ -140,7 +140,7 @@ impl Writer<'_> {
                 let (_, revision) = revision_of(&response.json);
                 let checked = self.oracle.check_written(task_id, revision, number);
                 checked.unwrap();
-                self.assert_told(task_id, revision);
+                self.assert_announced(task_id, revision);
                 if let Some(known) = known {
                     assert_eq!(revision, known.next(), "If-Match was ignored");
                 }
@@ -155,13 +155,14 @@ impl Writer<'_> {
     }
 
     /// Lists have a confirmed write from then on, unless the task is deleted by now.
-    fn assert_told(&self, task_id: &TaskId, revision: Revision) {
-        let told = self.harness.told();
-        let is_told = told.get(task_id).is_some_and(|told| *told >= revision);
+    fn assert_announced(&self, task_id: &TaskId, revision: Revision) {
+        let announced = self.harness.announced();
+        let announced = announced.get(task_id);
+        let is_announced = announced.is_some_and(|announced| *announced >= revision);
         let may_be_gone = self.oracle.was_perhaps_deleted(task_id);
         assert!(
-            is_told || may_be_gone || !self.harness.fault_plan.spares_cache(),
-            "the cache was not told about {task_id} in revision {revision}"
+            is_announced || may_be_gone || !self.harness.fault_plan.spares_cache(),
+            "{task_id} in revision {revision} was not announced to the cache"
         );
     }
 

@@ -1,7 +1,7 @@
-//! The oracle: what clients may be shown, judged by what writers asked for and were told.
+//! The oracle: the rules for what the API may show to clients.
 //!
-//! Writers note what they ask for and which answers they get. Readers check each task that they are
-//! shown. The simulation and the lab's fault experiments use the same rules.
+//! Writers record their requests and the responses. Readers check each task that the API shows them. The
+//! simulation and the lab's fault experiments use the same rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ fn identify(json: &Value) -> Result<(TaskId, Revision), String> {
     both.ok_or_else(|| format!("this is not a task: {json}"))
 }
 
-/// What all clients together were shown and told. A broken rule is an `Err` with a description.
+/// The requests and responses of all clients of a run. A broken rule is an `Err` with a description.
 #[derive(Debug, Default)]
 pub struct Oracle(Mutex<Known>);
 
@@ -57,8 +57,8 @@ struct Known {
 /// The progress of a task that one writer raises step by step.
 #[derive(Debug, Default)]
 struct Counter {
-    /// The highest count that was asked for.
-    asked: u64,
+    /// The highest count that was requested.
+    requested: u64,
     /// The highest count that was confirmed.
     confirmed: u64,
 }
@@ -115,7 +115,7 @@ impl Oracle {
         self.lock().deleted.contains(task_id)
     }
 
-    /// A caller was told that change `number` is this revision. No other change may be the same one.
+    /// The API confirmed change `number` as this revision. No other change may have the same revision.
     pub fn check_written(
         &self,
         task_id: &TaskId,
@@ -156,13 +156,13 @@ impl Oracle {
         }
     }
 
-    /// A writer is about to ask for this count, in `progress.current` and as the `message`.
-    pub fn ask_count(&self, task_id: &TaskId, count: u64) {
+    /// A writer is about to request this count, in `progress.current` and as the `message`.
+    pub fn request_count(&self, task_id: &TaskId, count: u64) {
         let mut known = self.lock();
-        known.counters.entry(task_id.clone()).or_default().asked = count;
+        known.counters.entry(task_id.clone()).or_default().requested = count;
     }
 
-    /// A writer was told that this count is written.
+    /// The API or the collector confirmed this count.
     pub fn confirm_count(&self, task_id: &TaskId, count: u64) {
         let mut known = self.lock();
         known.counters.entry(task_id.clone()).or_default().confirmed = count;
@@ -175,8 +175,8 @@ impl Oracle {
         counter.map_or(0, |counter| counter.confirmed)
     }
 
-    /// Checks a task that a client was shown: against what others were shown, against what was asked for,
-    /// and against what this client has seen before.
+    /// Checks a shown task against what other clients have seen, against the requested count, and against
+    /// what this client has seen before.
     pub fn check_shown(&self, view: &mut View, task: &Value) -> Result<(), String> {
         let (task_id, revision) = identify(task)?;
         let mut known = self.lock();
@@ -288,7 +288,7 @@ impl Known {
         }
     }
 
-    /// A count was asked for, and its message was written with it. `None` if the task has no counter.
+    /// A shown count was requested, and is shown with its message. `None` if the task has no counter.
     fn check_count(&self, task_id: &TaskId, task: &Value) -> Result<Option<u64>, String> {
         let Some(counter) = self.counters.get(task_id) else {
             return Ok(None);
@@ -296,10 +296,10 @@ impl Known {
         let Some(count) = task["progress"]["current"].as_u64() else {
             return Err(format!("{task_id} has no progress: {task}"));
         };
-        let (asked, message) = (counter.asked, &task["message"]);
-        if count > asked {
+        let (requested, message) = (counter.requested, &task["message"]);
+        if count > requested {
             return Err(format!(
-                "{task_id} shows {count}, but only {asked} was asked for"
+                "{task_id} shows {count}, but only {requested} was requested"
             ));
         }
         if count > 0 && message.as_str() != Some(&count.to_string()) {
@@ -389,10 +389,10 @@ mod tests {
     }
 
     #[test]
-    fn a_count_must_have_been_asked_for() {
+    fn a_shown_count_was_requested() {
         let (oracle, mut view) = (Oracle::default(), View::default());
         let task_id = "t".parse().unwrap();
-        oracle.ask_count(&task_id, 3);
+        oracle.request_count(&task_id, 3);
         oracle.check_shown(&mut view, &shown(2, 3)).unwrap();
         oracle.check_shown(&mut view, &shown(3, 4)).unwrap_err();
         let mut half_written = shown(4, 3);

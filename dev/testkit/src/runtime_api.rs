@@ -44,7 +44,7 @@ pub struct RuntimeApi {
     /// The value of `AWS_LAMBDA_RUNTIME_API`.
     pub address: String,
     listener: TcpListener,
-    /// How long an invocation may take, by the deadline that the function is told.
+    /// The time until the deadline that the function gets.
     pub time_limit: Duration,
     /// The connections of the function. The one of its last request is the last.
     connections: Vec<Connection>,

@@ -32,7 +32,7 @@ pub enum Trouble {
     FailedAfterwards,
     /// They are never answered.
     Silence,
-    /// Writes are told that another writer was faster. Other requests are passed on.
+    /// Writes fail as if another writer had been faster. Other requests are passed on.
     Conflict,
 }
 

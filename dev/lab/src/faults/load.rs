@@ -85,7 +85,7 @@ impl<'a> Load<'a> {
                 break;
             }
             let next = oracle.confirmed_count(task_id) + 1;
-            oracle.ask_count(task_id, next);
+            oracle.request_count(task_id, next);
             let event = push(task_id, next)?;
             let process = harness.apis.len();
             let begun = Instant::now();
@@ -207,7 +207,7 @@ impl Client<'_> {
                 break;
             }
             let next = oracle.confirmed_count(task_id) + 1;
-            oracle.ask_count(task_id, next);
+            oracle.request_count(task_id, next);
             let body =
                 json!({"progress": {"current": next, "total": TOTAL}, "message": next.to_string()});
             let path = format!("/api/tasks/{task_id}");

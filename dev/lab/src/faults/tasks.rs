@@ -37,7 +37,7 @@ impl Tasks {
         };
         for task_id in tasks.counted() {
             tasks.oracle.expect_task(task_id);
-            tasks.oracle.ask_count(task_id, 0);
+            tasks.oracle.request_count(task_id, 0);
         }
         Ok(tasks)
     }

@@ -6,7 +6,7 @@ use lab::statistics::{millis, ratio};
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let health = |_| get("/health");

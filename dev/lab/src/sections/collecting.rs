@@ -10,7 +10,7 @@ use lab::statistics::{Times, millis, ratio};
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 /// The events of each of the two log groups in a small sweep.
 const EVENTS: usize = 1000;

@@ -12,7 +12,7 @@ use lab::statistics::{Times, millis};
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 const LINES: usize = 60;
 /// The pause between two requests.

@@ -9,7 +9,7 @@ use shared::error::Source;
 use shared::model::{Task, TaskStatus};
 use testkit::store::conformance::{moment, new_task};
 
-use crate::Bench;
+use super::bench::Bench;
 
 /// The number of tasks that are stored at once. Their items are all in memory meanwhile.
 const BATCH: usize = 10_000;

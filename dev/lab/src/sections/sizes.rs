@@ -9,7 +9,7 @@ use flate2::write::DeflateEncoder;
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let arguments = &bench.arguments;

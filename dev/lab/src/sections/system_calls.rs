@@ -9,7 +9,7 @@ use lab::measure::Subject;
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 const INVOCATIONS: usize = 100;
 

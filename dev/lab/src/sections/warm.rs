@@ -9,7 +9,7 @@ use lab::table::Table;
 use shared::error::Source;
 use testkit::store::conformance::new_task;
 
-use crate::Bench;
+use super::bench::Bench;
 
 pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let health = |_| get("/health");

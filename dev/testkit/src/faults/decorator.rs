@@ -16,7 +16,7 @@ use shared::store::{
     TaskStore,
 };
 
-use super::{Call, Fault, Faults, InjectedError, Role};
+use super::plan::{Call, Fault, Faults, InjectedError, Role};
 
 /// A part whose calls fail as its [`Faults`] decide. It has every role that the part inside has.
 pub struct Faulty<T: ?Sized> {
