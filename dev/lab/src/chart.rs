@@ -18,7 +18,8 @@ pub struct Point {
     pub line: Duration,
 }
 
-/// The text of a chart of times over `numbers`. Charts have no legend, so `title` must explain bars and line.
+/// The text of a chart of times over `numbers`. Charts have no legend, so `title` must explain bars
+/// and line.
 /// `None` if there are too few points.
 pub fn render(title: &str, numbers: &str, points: &[Point]) -> Option<String> {
     if points.len() < FEWEST {

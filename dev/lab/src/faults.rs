@@ -1,5 +1,5 @@
-//! Experiments: faults of Redis and DynamoDB happen while the functions' binaries run under load. Do their
-//! responses stay correct, and how long do clients wait?
+//! Experiments: faults of Redis and DynamoDB happen while the functions' binaries run under load.
+//! Do their responses stay correct, and how long do clients wait?
 
 pub mod client;
 pub mod dynamodb;

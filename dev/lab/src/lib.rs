@@ -1,4 +1,5 @@
-//! Measures the release binaries of the functions, as Lambda runs them, against a function that does nothing.
+//! Measures the release binaries of the functions, as Lambda runs them, against a function that
+//! does nothing.
 //!
 //! Times depend on the machine and say little by themselves. Compare the ratios within one run.
 

@@ -1,5 +1,6 @@
-//! An emulator of `FilterLogEvents` of CloudWatch Logs, as far as a sweep uses it. Its answers are prepared
-//! beforehand, so that only the collector is measured. Two log groups have the same events.
+//! An emulator of `FilterLogEvents` of CloudWatch Logs, as far as a sweep uses it. Its answers are
+//! prepared beforehand, so that only the collector is measured. Two log groups have the same
+//! events.
 
 use std::io;
 use std::net::Ipv4Addr;

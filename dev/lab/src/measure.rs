@@ -102,8 +102,8 @@ pub struct Warm {
     pub cpu: Duration,
 }
 
-/// The invocations of one function before the next function's turn. Short turns spread a disturbance of the
-/// machine over all functions.
+/// The invocations of one function before the next function's turn. Short turns spread a
+/// disturbance of the machine over all functions.
 const BLOCK: usize = 50;
 
 /// Invokes each subject `invocations` times, in turns, after a warm-up.
@@ -156,8 +156,9 @@ fn expect_success(answer: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Limits a function to its share of a processor. Lambda gives one whole processor to 1,769 MB of memory, and
-/// proportionally less to smaller functions (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
+/// Limits a function to its share of a processor. Lambda gives one whole processor to 1,769 MB of
+/// memory, and proportionally less to smaller functions
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
 #[derive(Debug)]
 pub struct CpuLimit {
     folder: PathBuf,

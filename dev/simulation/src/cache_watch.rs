@@ -1,4 +1,5 @@
-//! Watches the calls of the cache. A write that was announced to the cache must be visible in lists.
+//! Watches the calls of the cache. A write that was announced to the cache must be visible in
+//! lists.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +19,8 @@ use testkit::store::memory::InMemoryStore;
 pub(crate) struct CacheWatch(Arc<Mutex<Arc<Revisions>>>);
 
 impl CacheWatch {
-    /// The stored revisions when the present generation began. No list that is requested from now on may
-    /// be older.
+    /// The stored revisions when the present generation began. No list that is requested from now
+    /// on may be older.
     pub(crate) fn announced(&self) -> Arc<Revisions> {
         let announced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&announced)

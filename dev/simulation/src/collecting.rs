@@ -1,4 +1,5 @@
-//! Collectors, invoked as AWS does: on a schedule and by subscriptions. Some invocations are killed.
+//! Collectors, invoked as AWS does: on a schedule and by subscriptions. Some invocations are
+//! killed.
 
 use std::time::Duration;
 

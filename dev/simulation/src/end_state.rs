@@ -42,8 +42,8 @@ async fn tasks(store: &InMemoryStore) -> BTreeMap<TaskId, Task> {
     tasks.map(|task| (task.task_id.clone(), task)).collect()
 }
 
-/// Every line counts, also those of deleted tasks, as if the logs had been read once. Every confirmed
-/// change of a caller is there.
+/// Every line counts, also those of deleted tasks, as if the logs had been read once. Every
+/// confirmed change of a caller is there.
 async fn assert_nothing_is_lost(harness: &Harness, oracle: &Oracle, undisturbed: &Harness) {
     let found = tasks(harness.store()).await;
     let expected = tasks(undisturbed.store()).await;
@@ -73,7 +73,8 @@ async fn assert_nothing_is_lost(harness: &Harness, oracle: &Oracle, undisturbed:
     }
 }
 
-/// A task without the fields that depend on the number of writes and on which runs had ended before it.
+/// A task without the fields that depend on the number of writes and on which runs had ended before
+/// it.
 fn comparable(task: &Task) -> Task {
     Task {
         revision: Default::default(),
@@ -123,7 +124,8 @@ async fn assert_reading_again_writes_nothing(harness: &Harness) {
     assert_eq!(stored_revisions(harness.store()), before);
 }
 
-/// The cache has the current state of every task that logs report: reading the lines again has updated it.
+/// The cache has the current state of every task that logs report: reading the lines again has
+/// updated it.
 async fn assert_cache_is_current(
     api: &Router,
     undisturbed: &Harness,

@@ -13,7 +13,8 @@ use crate::rng::Rng;
 const CACHE_BUDGET: Duration = Duration::from_millis(50);
 const FAILURE: Fault = Fault::Error(ErrorKind::Unavailable);
 
-/// The rates of all faults, in percent. Each run draws its own, so that some runs have one kind of fault only.
+/// The rates of all faults, in percent. Each run draws its own, so that some runs have one kind of
+/// fault only.
 #[derive(Debug)]
 pub(crate) struct FaultPlan {
     /// Store calls that fail.
@@ -48,7 +49,8 @@ impl FaultPlan {
         }
     }
 
-    /// Whether the cache never fails. Then no client may be shown an older state, whatever else happens.
+    /// Whether the cache never fails. Then no client may be shown an older state, whatever else
+    /// happens.
     pub(crate) fn spares_cache(&self) -> bool {
         self.cache_fails == 0
     }

@@ -26,7 +26,8 @@ pub(crate) const CDK: &str = "/miyabi/cdk";
 pub(crate) const AGENTS: &str = "/miyabi/agents";
 /// The time of an exact clock when a run begins.
 pub(crate) const START_MS: i64 = 1_795_255_200_000;
-/// A sweep starts this long before its checkpoint: longer than any event is late, clock skew included.
+/// A sweep starts this long before its checkpoint: longer than any event is late, clock skew
+/// included.
 const OVERLAP: Duration = Duration::from_secs(12);
 const STALE_AFTER: Duration = Duration::from_secs(900);
 

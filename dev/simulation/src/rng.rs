@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A random number generator. The same seed gives the same numbers, as long as they are drawn in the same
-/// order. Clones share one sequence.
+/// A random number generator. The same seed gives the same numbers, as long as they are drawn in
+/// the same order. Clones share one sequence.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(Arc<Mutex<fastrand::Rng>>);
 

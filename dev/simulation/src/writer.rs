@@ -96,8 +96,8 @@ impl Writer<'_> {
         None
     }
 
-    /// Changes a task, on condition that it has the `known` revision. Returns the new revision if the change
-    /// was confirmed.
+    /// Changes a task, on condition that it has the `known` revision. Returns the new revision if
+    /// the change was confirmed.
     async fn change(
         &self,
         task_id: &TaskId,

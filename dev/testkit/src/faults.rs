@@ -1,7 +1,8 @@
 //! Fault injection for every role: stores, cache, log source and event sink.
 //!
-//! [`Faulty`] decorates a part that works. Its [`Faults`] decide what happens to each call: nothing, an
-//! error, a lost answer, or no answer at all. Several decorated parts may share one `Faults`.
+//! [`Faulty`] decorates a part that works. Its [`Faults`] decide what happens to each call:
+//! nothing, an error, a lost answer, or no answer at all. Several decorated parts may share one
+//! `Faults`.
 
 mod decorator;
 mod plan;

@@ -1,5 +1,5 @@
-//! Parts for the tests of Miyabi Progress: in-memory stores, fault injection, conformance suites, emulators and
-//! the oracle.
+//! Parts for the tests of Miyabi Progress: in-memory stores, fault injection, conformance suites,
+//! emulators and the oracle.
 //!
 //! No product crate depends on this one outside its dev-dependencies. The embedded DynamoDB and the
 //! redis-server process belong to `local`; they are re-exported here.

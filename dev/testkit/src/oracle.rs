@@ -1,7 +1,7 @@
 //! The oracle: the rules for what the API may show to clients.
 //!
-//! Writers record their requests and the responses. Readers check each task that the API shows them. The
-//! simulation and the lab's fault experiments use the same rules.
+//! Writers record their requests and the responses. Readers check each task that the API shows
+//! them. The simulation and the lab's fault experiments use the same rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,8 @@ fn identify(json: &Value) -> Result<(TaskId, Revision), String> {
     both.ok_or_else(|| format!("this is not a task: {json}"))
 }
 
-/// The requests and responses of all clients of a run. A broken rule is an `Err` with a description.
+/// The requests and responses of all clients of a run. A broken rule is an `Err` with a
+/// description.
 #[derive(Debug, Default)]
 pub struct Oracle(Mutex<Known>);
 
@@ -115,7 +116,8 @@ impl Oracle {
         self.lock().deleted.contains(task_id)
     }
 
-    /// The API confirmed change `number` as this revision. No other change may have the same revision.
+    /// The API confirmed change `number` as this revision. No other change may have the same
+    /// revision.
     pub fn check_written(
         &self,
         task_id: &TaskId,
@@ -137,8 +139,8 @@ impl Oracle {
         self.lock().perhaps_written.insert(number);
     }
 
-    /// The last confirmed change of a stored task is still there, unless a change whose answer was lost
-    /// replaced it. A change leaves its number in the metadata.
+    /// The last confirmed change of a stored task is still there, unless a change whose answer was
+    /// lost replaced it. A change leaves its number in the metadata.
     pub fn check_last_change(&self, task: &Task) -> Result<(), String> {
         let known = self.lock();
         let written = known.written.get(&task.task_id);
@@ -175,8 +177,8 @@ impl Oracle {
         counter.map_or(0, |counter| counter.confirmed)
     }
 
-    /// Checks a shown task against what other clients have seen, against the requested count, and against
-    /// what this client has seen before.
+    /// Checks a shown task against what other clients have seen, against the requested count, and
+    /// against what this client has seen before.
     pub fn check_shown(&self, view: &mut View, task: &Value) -> Result<(), String> {
         let (task_id, revision) = identify(task)?;
         let mut known = self.lock();
@@ -288,7 +290,8 @@ impl Known {
         }
     }
 
-    /// A shown count was requested, and is shown with its message. `None` if the task has no counter.
+    /// A shown count was requested, and is shown with its message. `None` if the task has no
+    /// counter.
     fn check_count(&self, task_id: &TaskId, task: &Value) -> Result<Option<u64>, String> {
         let Some(counter) = self.counters.get(task_id) else {
             return Ok(None);
@@ -320,7 +323,8 @@ pub struct View {
 }
 
 impl View {
-    /// The view of a client that may be shown older states, because the cache is allowed to be stale.
+    /// The view of a client that may be shown older states, because the cache is allowed to be
+    /// stale.
     pub fn that_may_go_back() -> Self {
         Self {
             may_go_back: true,

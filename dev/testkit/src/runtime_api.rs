@@ -1,8 +1,8 @@
 //! An emulator of the Lambda Runtime API, through which Lambda hands invocations to a function
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>).
 //!
-//! It has no task of its own: it serves the function only while one of its methods is awaited. A bench that
-//! awaits it in its own thread so measures next to nothing but the function.
+//! It has no task of its own: it serves the function only while one of its methods is awaited. A
+//! bench that awaits it in its own thread so measures next to nothing but the function.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -112,8 +112,8 @@ impl RuntimeApi {
         Ok(invocation)
     }
 
-    /// Offers an event to each process that asks for one, until one of them answers: a process that was
-    /// killed may have taken it before. This replaces an event that nobody has answered.
+    /// Offers an event to each process that asks for one, until one of them answers: a process that
+    /// was killed may have taken it before. This replaces an event that nobody has answered.
     ///
     /// # Panics
     ///
@@ -141,8 +141,8 @@ impl RuntimeApi {
         Ok(())
     }
 
-    /// The answer to the event that is offered, if it comes within `patience`. This may be cancelled and
-    /// awaited again.
+    /// The answer to the event that is offered, if it comes within `patience`. This may be
+    /// cancelled and awaited again.
     ///
     /// # Panics
     ///
@@ -205,7 +205,8 @@ impl RuntimeApi {
         }
     }
 
-    /// Handles a request of the last connection. Returns the answer if it is one to the present invocation.
+    /// Handles a request of the last connection. Returns the answer if it is one to the present
+    /// invocation.
     async fn take(&mut self, (path, body): (String, Vec<u8>)) -> io::Result<Option<Invocation>> {
         let took = self.sent_at.elapsed();
         let Some(connection) = self.connections.last_mut() else {

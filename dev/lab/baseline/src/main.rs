@@ -1,8 +1,10 @@
-//! The baseline: a collector as one would write it first. Only the bench runs it, to compare the designs.
+//! The baseline: a collector as one would write it first. Only the bench runs it, to compare the
+//! designs.
 //!
-//! It reads one log group after the other and matches every line with regular expressions. For each match it
-//! updates an item of DynamoDB, sets a key of Redis, and waits for both. It follows the usual advice: clients
-//! and expressions are created once. It has no checkpoint, and understands only the counters of CDK and agents.
+//! It reads one log group after the other and matches every line with regular expressions. For each
+//! match it updates an item of DynamoDB, sets a key of Redis, and waits for both. It follows the
+//! usual advice: clients and expressions are created once. It has no checkpoint, and understands
+//! only the counters of CDK and agents.
 
 use std::collections::HashSet;
 use std::env;

@@ -1,4 +1,5 @@
-//! Runs the fault experiments and prints their table. `scripts/faults` builds the programs and runs this.
+//! Runs the fault experiments and prints their table. `scripts/faults` builds the programs and runs
+//! this.
 
 use std::fs;
 use std::io::{self, Write};
@@ -18,8 +19,8 @@ use lab::faults::tasks::Tasks;
 use lab::markdown;
 use shared::error::Source;
 
-/// Runs the functions' binaries under load while one fault after another happens to Redis and DynamoDB.
-/// Prints a table of the outcomes, and fails if a promise is broken.
+/// Runs the functions' binaries under load while one fault after another happens to Redis and
+/// DynamoDB. Prints a table of the outcomes, and fails if a promise is broken.
 #[derive(Debug, Parser)]
 #[command(version, name = "faults")]
 struct Arguments {
@@ -100,7 +101,8 @@ fn measure(arguments: &Arguments) -> Result<bool, Source> {
         .into_iter()
         .filter(|(fault, short)| wanted(fault, *short))
     {
-        // Repeat an experiment that a busy machine may have disturbed, but never after a lost write.
+        // Repeat an experiment that a busy machine may have disturbed, but never after a lost
+        // write.
         for is_last in [false, false, true] {
             let begun = Instant::now();
             let mut observed = run(&harness, &tasks, &names, fault, times)?;

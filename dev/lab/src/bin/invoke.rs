@@ -1,8 +1,9 @@
 //! The Lambda side of one function, for scripts in other languages.
 //!
-//! Prints the address of a Runtime API, and then `ready` when a function has asked for its first event. After
-//! that, each line of the standard input is an event, and each line of the standard output is the response to
-//! one: `{"response": …, "is_error": false, "took_ms": 1.5}`. Ends with its input.
+//! Prints the address of a Runtime API, and then `ready` when a function has asked for its first
+//! event. After that, each line of the standard input is an event, and each line of the standard
+//! output is the response to one: `{"response": …, "is_error": false, "took_ms": 1.5}`. Ends with
+//! its input.
 
 use std::io::{self, BufRead as _, Write as _};
 

@@ -1,4 +1,5 @@
-//! An HTTP proxy in front of DynamoDB that answers some requests itself, as DynamoDB does in trouble.
+//! An HTTP proxy in front of DynamoDB that answers some requests itself, as DynamoDB does in
+//! trouble.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -143,8 +144,8 @@ fn failure() -> Response {
     refusal(StatusCode::INTERNAL_SERVER_ERROR, &body)
 }
 
-/// The answer that the condition of a transaction's first item does not hold. `None` for a new task, where
-/// it would mean that the task exists.
+/// The answer that the condition of a transaction's first item does not hold. `None` for a new
+/// task, where it would mean that the task exists.
 fn lost_race(request: &Bytes) -> Option<Response> {
     let request: Value = serde_json::from_slice(request).unwrap_or_default();
     let items = request["TransactItems"].as_array()?;

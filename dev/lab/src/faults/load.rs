@@ -1,4 +1,5 @@
-//! The load: clients that read and write, each in a thread of its own, with a pause after each request.
+//! The load: clients that read and write, each in a thread of its own, with a pause after each
+//! request.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +20,8 @@ const READ_PAUSE: Duration = Duration::from_millis(35);
 const LIST_PAUSE: Duration = Duration::from_millis(100);
 const WRITE_PAUSE: Duration = Duration::from_millis(40);
 const CREATE_PAUSE: Duration = Duration::from_millis(250);
-/// The pause after a request that was refused for the moment. Clients in a hurry are harder to serve.
+/// The pause after a request that was refused for the moment. Clients in a hurry are harder to
+/// serve.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The time after which a writer gives up a request that is refused again and again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -115,7 +117,8 @@ impl Client<'_> {
         )
     }
 
-    /// Repeats a write until it succeeds or is refused for good. Returns the number of attempts too.
+    /// Repeats a write until it succeeds or is refused for good. Returns the number of attempts
+    /// too.
     fn write(&mut self, event: &[u8]) -> io::Result<(Response, u32)> {
         let begun = Instant::now();
         let mut attempt = 1;

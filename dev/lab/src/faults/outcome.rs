@@ -10,7 +10,8 @@ use crate::statistics::Times;
 
 /// How much longer a request may take because of Redis.
 const MOST_ADDED: Duration = Duration::from_millis(60);
-/// How much longer a request may wait for Redis once its circuit breaker is open, unless it is a trial.
+/// How much longer a request may wait for Redis once its circuit breaker is open, unless it is a
+/// trial.
 const MOST_ADDED_ONCE_KNOWN: Duration = Duration::from_millis(5);
 /// The time limit of a call of Redis.
 const CALL_BUDGET: Duration = Duration::from_millis(49);

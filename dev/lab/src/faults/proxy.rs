@@ -1,9 +1,10 @@
-//! A TCP proxy that disturbs connections as networks and failing servers do. The disturbance can be changed
-//! at any time.
+//! A TCP proxy that disturbs connections as networks and failing servers do. The disturbance can be
+//! changed at any time.
 //!
-//! No maintained crate can do all of this while connections are open. The proxy of `redis-server-wrapper`
-//! neither refuses connections nor garbles answers, and that crate ends process groups, which is a risk on a
-//! shared machine. `noxious` garbles nothing and dates from 2021.
+//! No maintained crate can do all of this while connections are open. The proxy of
+//! `redis-server-wrapper` neither refuses connections nor garbles answers, and that crate ends
+//! process groups, which is a risk on a shared machine. `noxious` garbles nothing and dates from
+//! 2021.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -46,7 +46,8 @@ pub struct Observations {
     pub lasted: Duration,
     /// When all processes used the service again, or when the wait for that ended.
     pub settled: Instant,
-    /// The time from the end of the fault until all processes used the service again. `None` if they did not.
+    /// The time from the end of the fault until all processes used the service again. `None` if
+    /// they did not.
     pub recovered: Option<Duration>,
     /// Wrong responses.
     pub wrong: Vec<String>,
@@ -134,7 +135,8 @@ pub fn run(
     })
 }
 
-/// Makes the fault happen. Returns when it began, when it ended, and when all processes had recovered.
+/// Makes the fault happen. Returns when it began, when it ended, and when all processes had
+/// recovered.
 fn make_happen(
     harness: &Harness,
     tasks: &Tasks,

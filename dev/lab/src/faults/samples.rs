@@ -80,7 +80,8 @@ impl Samples {
         wrong.push(what);
     }
 
-    /// When each of `processes` had a response after `since` that is as `wanted`. `None` if one had none.
+    /// When each of `processes` had a response after `since` that is as `wanted`. `None` if one had
+    /// none.
     pub fn all_are(
         &self,
         processes: usize,

@@ -8,7 +8,8 @@ use lab::services::Services;
 
 use super::section::Section;
 
-/// Measures the functions' release binaries against a function that does nothing, and prints tables.
+/// Measures the functions' release binaries against a function that does nothing, and prints
+/// tables.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {

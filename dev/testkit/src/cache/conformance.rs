@@ -1,7 +1,7 @@
 //! The conformance suite of caches: the contract of the trait as checks, for every implementation.
 //!
-//! [`cache_conformance!`](crate::cache_conformance) turns each check into a test. Times to live are not
-//! checked here, because not every cache has a clock that a test can move.
+//! [`cache_conformance!`](crate::cache_conformance) turns each check into a test. Times to live are
+//! not checked here, because not every cache has a clock that a test can move.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -20,8 +20,8 @@ const TTL: Duration = Duration::from_secs(3600);
 /// Makes a test of each check. `$make` is an async function that returns an empty cache, as
 /// `Arc<dyn TaskCache>`, and a value that keeps it alive.
 ///
-/// If that is costly, `in_turn $make` makes one test of all checks. The value that `$make` then returns has an
-/// async method `emptied`, which is called for each check and returns the cache.
+/// If that is costly, `in_turn $make` makes one test of all checks. The value that `$make` then
+/// returns has an async method `emptied`, which is called for each check and returns the cache.
 #[macro_export]
 macro_rules! cache_conformance {
     ($make:path) => {

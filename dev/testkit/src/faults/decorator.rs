@@ -51,7 +51,8 @@ impl<T: ?Sized> fmt::Debug for Faulty<T> {
     }
 }
 
-/// Implements one role. Each line is a method of the trait and, in brackets, the subjects of its calls.
+/// Implements one role. Each line is a method of the trait and, in brackets, the subjects of its
+/// calls.
 macro_rules! decorate {
     ($role:ident, $error:ty {
         $($method:ident($($argument:ident: $type:ty),*) -> $output:ty, $subjects:expr;)+
@@ -124,8 +125,8 @@ decorate!(LogSource, LogSourceError {
 
 #[async_trait]
 impl<T: EventSink + ?Sized> EventSink for Faulty<T> {
-    /// The faults also decide about each event by itself, as `send_one`: a sink may take some events of a
-    /// batch and refuse others.
+    /// The faults also decide about each event by itself, as `send_one`: a sink may take some
+    /// events of a batch and refuse others.
     async fn send(
         &self,
         events: &[&TaskEvent],

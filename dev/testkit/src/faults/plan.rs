@@ -40,7 +40,8 @@ pub struct Call<'a> {
     pub role: Role,
     /// The name of its method. An event sink has a call of its own for each event, `send_one`.
     pub operation: &'static str,
-    /// What the call is about: ids of tasks or a project, a cache key, or a log group and its page token.
+    /// What the call is about: ids of tasks or a project, a cache key, or a log group and its page
+    /// token.
     pub subjects: &'a [&'a str],
 }
 
@@ -166,8 +167,8 @@ impl Faults {
         plan.once.insert(call, fault);
     }
 
-    /// From now on `predicate` decides about each call at its start. `fail_call` and `fail_always` take
-    /// precedence over it.
+    /// From now on `predicate` decides about each call at its start. `fail_call` and `fail_always`
+    /// take precedence over it.
     pub fn disturb<D: Into<Disturbance>>(
         &self,
         mut predicate: impl FnMut(&Call<'_>) -> D + Send + 'static,
@@ -182,8 +183,8 @@ impl Faults {
         *lock(&self.0.observer) = Some(Box::new(observer));
     }
 
-    /// From now on no call is made and none returns, not even one that has begun: what a killed process
-    /// looks like from outside. Nothing revives it.
+    /// From now on no call is made and none returns, not even one that has begun: what a killed
+    /// process looks like from outside. Nothing revives it.
     pub fn kill(&self) {
         self.0.is_killed.store(true, Ordering::Relaxed);
     }

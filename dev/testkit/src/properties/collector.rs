@@ -16,9 +16,10 @@ use shared::store::{TaskQuery, TaskStore};
 
 use progress_collector::{Collector, CollectorConfig, InvokeError, LogGroup, Parts, invoke};
 
-/// Invokes the collector with `event` in three ways: as JSON, as the packed data of a subscription, and as that
-/// data before it is packed. Checks that it does not panic, that no error is one that a retry could fix, that
-/// all tasks are within their limits, and that metrics are lines of JSON. Returns the number of tasks.
+/// Invokes the collector with `event` in three ways: as JSON, as the packed data of a subscription,
+/// and as that data before it is packed. Checks that it does not panic, that no error is one that a
+/// retry could fix, that all tasks are within their limits, and that metrics are lines of JSON.
+/// Returns the number of tasks.
 ///
 /// # Panics
 ///

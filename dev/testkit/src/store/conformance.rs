@@ -1,4 +1,5 @@
-//! The conformance suite of stores: the contracts of the traits as checks, for every implementation.
+//! The conformance suite of stores: the contracts of the traits as checks, for every
+//! implementation.
 //!
 //! [`store_conformance!`](crate::store_conformance) turns each check into a test.
 #![allow(
@@ -21,8 +22,8 @@ use shared::store::{
     TaskPage, TaskQuery, TaskStore,
 };
 
-/// Makes a test of each check. `$make` is an async function that returns empty [`Stores`], and a value that
-/// keeps them alive.
+/// Makes a test of each check. `$make` is an async function that returns empty [`Stores`], and a
+/// value that keeps them alive.
 #[macro_export]
 macro_rules! store_conformance {
     ($make:path) => {
@@ -892,8 +893,8 @@ pub async fn a_checkpoint_never_goes_back(stores: Stores) {
     assert_eq!(checkpoints.load("/log").await.unwrap(), None);
 }
 
-/// A resume point is saved with its checkpoint, and replaced by a checkpoint of the same time. A checkpoint
-/// without one removes it, and a collector that lags does not bring it back.
+/// A resume point is saved with its checkpoint, and replaced by a checkpoint of the same time. A
+/// checkpoint without one removes it, and a collector that lags does not bring it back.
 pub async fn a_resume_point_is_kept_until_its_window_is_finished(stores: Stores) {
     let checkpoints = &*stores.checkpoints;
     let at = |read_up_to, saved_at, next_token: Option<&str>| Checkpoint {

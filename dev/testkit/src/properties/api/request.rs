@@ -20,12 +20,12 @@ use api_lambda::{ApiState, Auth, Cors, router};
 /// The time of the API's clock.
 const NOW_MS: i64 = 1_763_200_000_000;
 
-/// Checks a request: it causes no server error. If it only reads or is refused, it changes nothing. Otherwise
-/// the changed tasks are within their limits, and can be read.
+/// Checks a request: it causes no server error. If it only reads or is refused, it changes nothing.
+/// Otherwise the changed tasks are within their limits, and can be read.
 ///
 /// `request` has the syntax of HTTP/1.1 without the version: `PATCH /api/tasks/a`, header lines, an empty line,
-/// the body. A header `cursor` stands for a query parameter of that name, whose value is encoded in base64.
-/// Returns the status of the response, or `None` if the bytes are no request.
+/// the body. A header `cursor` stands for a query parameter of that name, whose value is encoded in
+/// base64. Returns the status of the response, or `None` if the bytes are no request.
 ///
 /// # Panics
 ///

@@ -42,8 +42,9 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     router(state, auth, Cors::default())
 });
 
-/// Checks that `token` as the value of `Authorization` is never accepted. Its two lines, signed as header and
-/// claims with the right secret, are accepted only if they are valid. Returns the status of that response.
+/// Checks that `token` as the value of `Authorization` is never accepted. Its two lines, signed as
+/// header and claims with the right secret, are accepted only if they are valid. Returns the status
+/// of that response.
 ///
 /// # Panics
 ///
