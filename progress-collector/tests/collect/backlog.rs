@@ -184,7 +184,7 @@ async fn several_invocations_read_a_backlog() {
     let collector = undisturbed.collector_reading(agents());
     let summary = collector.handle(&Sweep, minute(runs), None).await.unwrap();
     assert_eq!(
-        (summary.totals().events, summary.totals().pages),
+        (summary.totals().log_events, summary.totals().pages),
         (events, 101)
     );
     let tasks = undisturbed.tasks().await;
