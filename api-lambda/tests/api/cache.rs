@@ -7,9 +7,10 @@ use serde_json::json;
 use shared::cache::TaskCache;
 use shared::model::Revision;
 use testkit::cache::memory::InMemoryTaskCache;
+use testkit::faults::{ErrorKind, Fault};
 use testkit::store::memory::InMemoryStore;
 
-use crate::world::{DownCache, DownStore, Fault, World, ids, task};
+use crate::world::{World, down_cache, down_store, ids, task};
 
 /// All there is to read of a small world.
 async fn answers(world: &World) -> Vec<serde_json::Value> {
@@ -52,7 +53,7 @@ async fn answers_are_the_same_with_any_cache() {
     let caches: [Option<Arc<dyn TaskCache>>; 3] = [
         None,
         Some(Arc::new(InMemoryTaskCache::new())),
-        Some(Arc::new(DownCache)),
+        Some(down_cache()),
     ];
     let mut all = Vec::new();
     for cache in caches {
@@ -67,7 +68,7 @@ async fn answers_are_the_same_with_any_cache() {
 
 #[tokio::test]
 async fn a_write_is_made_with_the_cache_down() {
-    let world = World::with_cache(Some(Arc::new(DownCache)));
+    let world = World::with_cache(Some(down_cache()));
     let task = json!({"task_id": "a", "task_name": "x", "task_type": "build", "project_id": "p"});
     world.make("/api/tasks", task).await;
     world
@@ -112,7 +113,8 @@ async fn cached_answers_outlast_the_store() {
     world.save(&task("a", 1)).await;
     world.read("/api/tasks/a").await;
     world.read("/api/tasks").await;
-    let down = World::with_tasks(Arc::new(DownStore(Fault::Unavailable)), Some(cache));
+    let store = down_store(Fault::Error(ErrorKind::Unavailable));
+    let down = World::with_tasks(store, Some(cache));
     assert_eq!(down.read("/api/tasks/a").await["task_id"], "a");
     assert_eq!(ids(&down.read("/api/tasks").await), ["a"]);
     let missed = down.get("/api/tasks/b").await;

@@ -6,8 +6,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
 use testkit::cache::memory::InMemoryTaskCache;
-use testkit::faults::{Fault, Faults};
-use testkit::store::faulty::FaultyTaskStore;
+use testkit::faults::{Fault, Faults, Faulty};
 use testkit::store::memory::InMemoryStore;
 
 use crate::world::World;
@@ -15,7 +14,7 @@ use crate::world::World;
 /// A task in a world whose store loses its next answer, and a list that is cached before.
 async fn with_lost_answer(call: u64) -> World {
     let faults = Faults::none();
-    let store = FaultyTaskStore::new(InMemoryStore::new(), faults.clone());
+    let store = Faulty::new(Arc::new(InMemoryStore::new()), faults.clone());
     let cache = Arc::new(InMemoryTaskCache::new());
     let world = World::with_tasks(Arc::new(store), Some(cache));
     let body = json!({"task_id": "a", "task_name": "x", "task_type": "build"});

@@ -6,6 +6,4 @@ mod recorded;
 #[path = "../../../shared/tests/backends/redis_server.rs"]
 #[expect(dead_code, reason = "made for the tests of the cache")]
 mod redis_server;
-#[path = "../../../progress-collector/tests/wire/runtime_api.rs"]
-mod runtime_api;
 mod secrets;

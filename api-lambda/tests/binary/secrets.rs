@@ -7,10 +7,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::{Answer, RuntimeApi};
 
 use crate::recorded::Recorded;
 use crate::redis_server::RedisServer;
-use crate::runtime_api::{Answer, RuntimeApi};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_api-lambda");
 const HS256_SECRET: &str = "the-secret-by-which-tokens-are-signed";
@@ -50,7 +50,7 @@ fn event(path: &str, token: &str) -> Value {
 /// Has the binary started, with these settings of Redis, and asked; looks at all that it writes, at the level `trace`,
 /// and answers, and says how Redis is by its own words.
 async fn redis_is((store_url, key_id): (&str, &str), redis: &[(&str, &str)]) -> String {
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let mut settings = vec![
         ("AWS_LAMBDA_RUNTIME_API", runtime.address.as_str()),
         ("AWS_LAMBDA_FUNCTION_NAME", "api"),

@@ -7,13 +7,13 @@ use shared::cache::cautious::{CautiousTaskCache, LONGEST_LIFE, OTHERS_RETURN, TO
 use shared::cache::{CacheError, TaskCache};
 use shared::model::{Revision, TaskId};
 use testkit::cache::conformance::task_bytes;
-use testkit::cache::faulty::FaultyTaskCache;
 use testkit::cache::memory::InMemoryTaskCache;
-use testkit::faults::{Disturbance, Fault, Faults};
+use testkit::faults::{Disturbance, ErrorKind, Fault, Faults, Faulty};
 
 const TTL: Duration = Duration::from_secs(2 * 3600);
+const FAILURE: Fault = Fault::Error(ErrorKind::Unavailable);
 
-type Cautious = CautiousTaskCache<FaultyTaskCache<InMemoryTaskCache>>;
+type Cautious = CautiousTaskCache<Faulty<InMemoryTaskCache>>;
 
 async fn never_failed() -> (Arc<dyn TaskCache>, ()) {
     (
@@ -26,7 +26,7 @@ testkit::cache_conformance!(never_failed);
 
 fn cache() -> (Cautious, Faults) {
     let faults = Faults::none();
-    let inner = FaultyTaskCache::new(InMemoryTaskCache::new(), faults.clone());
+    let inner = Faulty::new(Arc::new(InMemoryTaskCache::new()), faults.clone());
     (CautiousTaskCache::new(inner), faults)
 }
 
@@ -51,7 +51,7 @@ async fn held(cache: &Cautious) -> Option<Vec<u8>> {
 
 /// Makes enough calls fail that the guard records an outage.
 async fn fail(cache: &Cautious, faults: &Faults) {
-    faults.fail_always(Fault::Unmade);
+    faults.fail_always(FAILURE);
     for _ in 0..TOLERATED_FAILURES {
         cache.fetch_task(&id()).await.unwrap_err();
     }
@@ -91,7 +91,7 @@ async fn a_single_failure_is_no_outage() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
     for _ in 0..2 * TOLERATED_FAILURES {
-        faults.fail_call(1, Fault::Unmade);
+        faults.fail_call(1, FAILURE);
         cache.fetch_task(&id()).await.unwrap_err();
         let held = fetch(&cache).await;
         assert_eq!(held, Some(task_bytes(&id(), 5)));
@@ -102,7 +102,7 @@ async fn a_single_failure_is_no_outage() {
 async fn a_task_whose_write_failed_is_removed_by_the_next_call() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
-    faults.fail_call(1, Fault::Unmade);
+    faults.fail_call(1, FAILURE);
     put(&cache, 6).await.unwrap_err();
     // Any next call removes the task, because other processes may trust the cache.
     cache.ping().await.unwrap();
@@ -113,9 +113,9 @@ async fn a_task_whose_write_failed_is_removed_by_the_next_call() {
 async fn a_repeated_write_that_fails_is_repeated_again() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
-    faults.fail_call(1, Fault::Unmade);
+    faults.fail_call(1, FAILURE);
     put(&cache, 6).await.unwrap_err();
-    faults.fail_call(2, Fault::Unmade); // the first is the ping
+    faults.fail_call(2, FAILURE); // the first is the ping
     cache.ping().await.unwrap();
     assert_eq!(held(&cache).await, Some(task_bytes(&id(), 5)));
     cache.ping().await.unwrap();
@@ -127,7 +127,7 @@ async fn a_write_that_ran_out_of_time_is_repeated() {
     let (cache, faults) = cache();
     put(&cache, 5).await.unwrap();
     let generation = cache.fetch_page("all", None).await.unwrap().generation;
-    faults.disturb(|| Disturbance {
+    faults.disturb(|_| Disturbance {
         before: Duration::from_millis(20),
         ..Disturbance::default()
     });
@@ -146,7 +146,7 @@ async fn a_write_that_ran_out_of_time_is_repeated() {
 #[tokio::test]
 async fn a_write_that_succeeds_later_is_not_repeated() {
     let (cache, faults) = cache();
-    faults.fail_call(1, Fault::Unmade);
+    faults.fail_call(1, FAILURE);
     put(&cache, 5).await.unwrap_err();
     put(&cache, 6).await.unwrap();
     cache.ping().await.unwrap();
@@ -158,7 +158,7 @@ async fn a_failed_bump_is_repeated_by_the_next_call() {
     let (cache, faults) = cache();
     let before = cache.fetch_page("all", None).await.unwrap().generation;
     cache.put_page("all", before, b"[]").await.unwrap();
-    faults.fail_call(1, Fault::Unmade);
+    faults.fail_call(1, FAILURE);
     cache.bump_generation().await.unwrap_err();
     let after = cache.fetch_page("all", Some(before)).await.unwrap();
     assert!(after.generation > before && after.page.is_none());

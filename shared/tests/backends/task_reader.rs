@@ -8,10 +8,8 @@ use shared::model::{
 };
 use shared::model::{TaskId, Timestamp};
 use shared::store::{ListPosition, ProjectStore, TaskQuery, TaskStore};
-use testkit::cache::faulty::FaultyTaskCache;
 use testkit::cache::memory::InMemoryTaskCache;
-use testkit::faults::{Fault, Faults};
-use testkit::store::faulty::FaultyTaskStore;
+use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use testkit::store::memory::InMemoryStore;
 
 use shared::task_reader::{
@@ -337,14 +335,14 @@ async fn a_possibly_outdated_task_is_shown_while_the_store_is_down() {
         (InMemoryStore::new(), Faults::none(), Faults::none());
     let saved = task("a", TaskStatus::Running, at(0));
     store.save(None, &saved, None).await.unwrap();
-    let store = Arc::new(FaultyTaskStore::new(store, store_faults.clone()));
-    let cache = FaultyTaskCache::new(InMemoryTaskCache::new(), cache_faults.clone());
+    let store = Arc::new(Faulty::new(Arc::new(store), store_faults.clone()));
+    let cache = Faulty::new(Arc::new(InMemoryTaskCache::new()), cache_faults.clone());
     let cache = Arc::new(CautiousTaskCache::new(cache));
     let projects = Arc::new(InMemoryStore::new());
     let renderer = Renderer::new(STALE_AFTER);
     let reader = TaskReader::new(store, projects, Some(cache), renderer);
     let shown = reader.fetch_task(&id("a"), &[], at(1)).await.unwrap();
-    cache_faults.fail_always(Fault::Unmade);
+    cache_faults.fail_always(Fault::Error(ErrorKind::Unavailable));
     for _ in 0..5 {
         assert_eq!(
             reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(),
@@ -352,7 +350,7 @@ async fn a_possibly_outdated_task_is_shown_while_the_store_is_down() {
         );
     }
     cache_faults.clear();
-    store_faults.fail_always(Fault::Unmade);
+    store_faults.fail_always(Fault::Error(ErrorKind::Unavailable));
     assert_eq!(
         reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(),
         shown

@@ -1,4 +1,4 @@
-//! A cache in memory, under tokio's clock, for tests.
+//! A cache in memory, on tokio's clock.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use shared::cache::{
 };
 use shared::model::{Revision, TaskId};
 
-/// A cache that forgets by tokio's clock, which a test can pause and advance.
+/// A cache that expires by tokio's clock, which a test can pause and advance.
 #[derive(Debug, Default)]
 pub struct InMemoryTaskCache {
     state: Mutex<State>,
@@ -33,7 +33,7 @@ impl State {
     }
 }
 
-/// Bytes that are forgotten at a moment.
+/// Bytes that expire.
 #[derive(Debug)]
 struct Expiring {
     bytes: Vec<u8>,
@@ -63,7 +63,7 @@ impl InMemoryTaskCache {
         Self::default()
     }
 
-    /// Forgets all, as a Redis does that is started anew: a new generation begins.
+    /// Forgets everything, as a restarted Redis does. A new generation begins.
     pub fn lose_all(&self) {
         let mut state = self.lock();
         state.tasks.clear();
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn tasks_and_pages_end_with_their_time() {
+    async fn tasks_and_pages_expire() {
         let cache = InMemoryTaskCache::new();
         let task_id: TaskId = "t".parse().unwrap();
         let put = cache.put_task(
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_that_may_miss_a_write_ends_soon() {
+    async fn a_page_that_may_miss_a_write_expires_soon() {
         let cache = InMemoryTaskCache::new();
         cache.bump_generation().await.unwrap();
         cache.put_page("all", 1, b"[]").await.unwrap();

@@ -1,4 +1,4 @@
-//! What must be true at the end of a run, when all is quiet.
+//! The checks at the end of a run, when no faults are left.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -10,29 +10,30 @@ use progress_collector::Backfill;
 use shared::fold::Ledger;
 use shared::model::{Metrics, ProjectId, Task, TaskId, TaskStatus, Timestamp};
 use shared::store::{ProjectStore, TaskQuery, TaskStore};
+use testkit::oracle::{Oracle, revision_of};
 use testkit::store::memory::InMemoryStore;
 
-use crate::client::revision_of;
-use crate::history::History;
+use crate::cache_watch::stored_revisions;
+use crate::harness::{AGENTS, CDK, Harness, START_MS};
+use crate::logs::TWO_RUNS;
 use crate::request::send;
-use crate::watched_cache::stored_revisions;
-use crate::world::{AGENTS, CDK, START_MS, World};
 
-/// How long the cache keeps anything at all.
+/// Longer than the cache keeps anything.
 const LONGEST_TTL: Duration = Duration::from_secs(3_700);
 
-/// Checks the state in which a run has ended against `undisturbed`, what it would be if nothing had gone wrong.
-pub(crate) async fn check(world: &World, history: &History, apis: &[Router], undisturbed: &World) {
-    history.assert_forward();
-    assert_nothing_is_lost(world, history, undisturbed).await;
-    assert_metrics_are_exact(world.store()).await;
-    assert_reading_again_writes_nothing(world).await;
-    assert_cache_is_healed(&apis[0], undisturbed, world, history).await;
-    if !world.weather.spares_cache() || world.weather.kills > 0 || world.weather.store_fails > 0 {
-        // Who writes may have failed to tell the cache: what that holds still is gone after its time.
+/// Checks how a run has ended. `undisturbed` has read the same logs without faults.
+pub(crate) async fn check(harness: &Harness, oracle: &Oracle, api: &Router, undisturbed: &Harness) {
+    oracle.check_progress(Some(TWO_RUNS)).unwrap();
+    assert_nothing_is_lost(harness, oracle, undisturbed).await;
+    assert_metrics_are_exact(harness.store()).await;
+    assert_reading_again_writes_nothing(harness).await;
+    assert_cache_is_current(api, undisturbed, harness, oracle).await;
+    let plan = &harness.fault_plan;
+    if !plan.spares_cache() || plan.kills > 0 || plan.store_fails > 0 {
+        // A writer may have failed to update the cache. The old value expires.
         tokio::time::sleep(LONGEST_TTL).await;
     }
-    assert_answers_are_as_stored(world, &apis[0]).await;
+    assert_responses_are_as_stored(harness, api).await;
 }
 
 async fn tasks(store: &InMemoryStore) -> BTreeMap<TaskId, Task> {
@@ -41,38 +42,39 @@ async fn tasks(store: &InMemoryStore) -> BTreeMap<TaskId, Task> {
     tasks.map(|task| (task.task_id.clone(), task)).collect()
 }
 
-/// What logs said is all there, also what they said of a task that is deleted, and the same as if it had been read at
-/// once; and so is what callers have changed.
-async fn assert_nothing_is_lost(world: &World, history: &History, undisturbed: &World) {
-    let found = tasks(world.store()).await;
+/// Every line counts, also those of deleted tasks, as if the logs had been read once. Every
+/// confirmed change of a caller is there.
+async fn assert_nothing_is_lost(harness: &Harness, oracle: &Oracle, undisturbed: &Harness) {
+    let found = tasks(harness.store()).await;
     let expected = tasks(undisturbed.store()).await;
     for (task_id, expected) in &expected {
         let whole = ledger(undisturbed.store(), task_id).await;
-        let mut joined = ledger(world.store(), task_id).await;
-        if history.was_perhaps_deleted(task_id) {
-            joined.mark_adopted(); // if it was, it is no more
+        let mut joined = ledger(harness.store(), task_id).await;
+        if oracle.was_perhaps_deleted(task_id) {
+            joined.mark_adopted(); // the mark is lost with a deletion
         }
         let held = joined.clone();
         joined.merge(&whole);
         assert_eq!(held, joined, "lines of {task_id} are lost");
-        if history.was_perhaps_deleted(task_id) {
+        if oracle.was_perhaps_deleted(task_id) {
             continue;
         }
         let found = found.get(task_id);
         let found = found.unwrap_or_else(|| panic!("{task_id} is lost"));
-        if !history.was_changed(task_id) {
+        if !oracle.was_changed(task_id) {
             assert_eq!(comparable(found), comparable(expected));
         }
     }
     for (task_id, task) in &found {
-        assert!(!history.was_deleted_for_good(task_id), "{task_id} is back");
-        if !history.was_perhaps_deleted(task_id) {
-            history.assert_last_change_is_there(task);
+        assert!(!oracle.was_deleted(task_id), "{task_id} is back");
+        if !oracle.was_perhaps_deleted(task_id) {
+            oracle.check_last_change(task).unwrap();
         }
     }
 }
 
-/// A task without what depends on how often it was written, and on which runs were over when this one began.
+/// A task without the fields that depend on the number of writes and on which runs had ended before
+/// it.
 fn comparable(task: &Task) -> Task {
     Task {
         revision: Default::default(),
@@ -106,10 +108,10 @@ fn counted(tasks: &BTreeMap<TaskId, Task>, project_id: &ProjectId) -> Metrics {
     )
 }
 
-async fn assert_reading_again_writes_nothing(world: &World) {
-    let before = stored_revisions(world.store()).await;
-    let collector = world.collector();
-    let now = world.clock(0)();
+async fn assert_reading_again_writes_nothing(harness: &Harness) {
+    let before = stored_revisions(harness.store());
+    let collector = harness.collector();
+    let now = harness.clock(0)();
     for log_group in [CDK, AGENTS] {
         let all = Backfill {
             log_group: log_group.to_owned(),
@@ -119,21 +121,22 @@ async fn assert_reading_again_writes_nothing(world: &World) {
         let summary = collector.handle(&all, now, None).await.unwrap();
         assert_eq!(summary.totals().tasks_changed, 0);
     }
-    assert_eq!(stored_revisions(world.store()).await, before);
+    assert_eq!(stored_revisions(harness.store()), before);
 }
 
-/// Whatever the cache was not told of tasks that logs report, it was when their lines were read again.
-async fn assert_cache_is_healed(
+/// The cache has the current state of every task that logs report: reading the lines again has
+/// updated it.
+async fn assert_cache_is_current(
     api: &Router,
-    undisturbed: &World,
-    world: &World,
-    history: &History,
+    undisturbed: &Harness,
+    harness: &Harness,
+    oracle: &Oracle,
 ) {
-    let stored = stored_revisions(world.store()).await;
+    let stored = stored_revisions(harness.store());
     for task_id in tasks(undisturbed.store()).await.keys() {
-        // Without a line, nothing is read again.
+        // A task without lines is not read again.
         let has_lines = !ledger(undisturbed.store(), task_id).await.is_empty();
-        if !has_lines || history.was_perhaps_deleted(task_id) {
+        if !has_lines || oracle.was_perhaps_deleted(task_id) {
             continue;
         }
         let path = format!("/api/tasks/{task_id}");
@@ -142,9 +145,9 @@ async fn assert_cache_is_healed(
     }
 }
 
-/// What is answered is what is stored, be it from the cache or not.
-async fn assert_answers_are_as_stored(world: &World, api: &Router) {
-    let stored = stored_revisions(world.store()).await;
+/// The API shows the stored state, from the cache or not.
+async fn assert_responses_are_as_stored(harness: &Harness, api: &Router) {
+    let stored = stored_revisions(harness.store());
     let list = send(api, Method::GET, "/api/tasks?limit=200", &[], None).await;
     let listed = list.json["tasks"]
         .as_array()
@@ -158,11 +161,11 @@ async fn assert_answers_are_as_stored(world: &World, api: &Router) {
         assert_eq!(task.status, StatusCode::OK);
         assert_eq!(revision_of(&task.json).1, *revision, "{task_id}");
     }
-    for project in ProjectStore::list(world.store()).await.unwrap() {
+    for project in ProjectStore::list(harness.store()).await.unwrap() {
         let path = format!("/api/projects/{}", project.project_id);
-        let answer = send(api, Method::GET, &path, &[], None).await;
+        let response = send(api, Method::GET, &path, &[], None).await;
         assert_eq!(
-            answer.json["metrics"],
+            response.json["metrics"],
             serde_json::to_value(project.metrics).unwrap()
         );
     }

@@ -1,4 +1,4 @@
-//! Everything that a run of the fault bench needs: services, what stands before them, and the functions.
+//! All parts of an experiment: services, the proxies in front of them, and the functions.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,42 +17,42 @@ use super::dynamodb::DynamoDbProxy;
 use super::proxy::FaultProxy;
 use crate::function::Function;
 
-/// How many processes of the API there are: more than requests that may hang for want of DynamoDB.
+/// The number of API processes: more than the requests that may hang without DynamoDB.
 const APIS: usize = 4;
-/// How long Redis itself may take to answer the bench.
+/// The time limit of the bench's own calls of Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Services, proxies and functions.
-pub struct World {
-    /// DynamoDB, as the bench itself asks it, past the proxies.
+pub struct Harness {
+    /// DynamoDB itself, without the proxies.
     pub dynamodb: EmbeddedDynamoDb,
-    /// Connections to DynamoDB.
+    /// The proxy of connections to DynamoDB.
     pub dynamodb_wire: FaultProxy,
-    /// Requests to DynamoDB.
+    /// The proxy of requests to DynamoDB.
     pub dynamodb_proxy: DynamoDbProxy,
-    /// Connections to Redis.
+    /// The proxy of connections to Redis.
     pub redis_wire: FaultProxy,
-    /// The processes of the API.
+    /// The API processes.
     pub apis: Vec<Mutex<Function>>,
-    /// The process of the collector.
+    /// The collector process.
     pub collector: Mutex<Function>,
     redis: Mutex<Option<RedisProcess>>,
     redis_address: SocketAddr,
     handle: Handle,
 }
 
-impl std::fmt::Debug for World {
+impl std::fmt::Debug for Harness {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("World").finish_non_exhaustive()
+        formatter.debug_struct("Harness").finish_non_exhaustive()
     }
 }
 
-impl World {
-    /// Starts all of it.
+impl Harness {
+    /// Starts all parts.
     ///
     /// # Errors
     ///
-    /// That some of it can't be started.
+    /// If one can't be started.
     pub fn start(handle: Handle, api: &Path, collector: &Path) -> Result<Self, Source> {
         let (dynamodb, redis) = handle.block_on(async {
             let dynamodb = EmbeddedDynamoDb::start().await?;
@@ -84,7 +84,7 @@ impl World {
         })
     }
 
-    /// Runs `work` to its end.
+    /// Runs a future to its end.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.handle.block_on(work)
     }
@@ -93,7 +93,7 @@ impl World {
     ///
     /// # Errors
     ///
-    /// That there is none.
+    /// If Redis can't be reached.
     pub fn redis(&self) -> redis::RedisResult<Connection> {
         let client = Client::open(format!("redis://{}", self.redis_address))?;
         let connection = client.get_connection_with_timeout(PATIENCE)?;
@@ -101,17 +101,17 @@ impl World {
         Ok(connection)
     }
 
-    /// Kills Redis: no farewell to anybody.
+    /// Kills Redis, without a shutdown.
     pub fn kill_redis(&self) {
         let _entered = self.handle.enter();
         drop(self.process().take());
     }
 
-    /// Starts a Redis where the last one was; it has nothing.
+    /// Starts an empty Redis on the same port.
     ///
     /// # Errors
     ///
-    /// That it can't be started.
+    /// If it can't be started.
     pub fn start_redis(&self) -> Result<(), Source> {
         let started = self
             .handle
@@ -120,11 +120,11 @@ impl World {
         Ok(())
     }
 
-    /// Stops Redis in its tracks, or lets it go on.
+    /// Sends Redis a signal, to stop or continue it.
     ///
     /// # Errors
     ///
-    /// That it can't be told.
+    /// If Redis is not running.
     pub fn signal_redis(&self, signal: Signal) -> Result<(), Source> {
         let process = self.process();
         let number = process.as_ref().and_then(RedisProcess::process_id);
@@ -155,7 +155,7 @@ fn environment(
         ("INDEX_SHARDS", config.index_shards.to_string()),
         ("AUTH_MODE", "none".to_owned()),
     ];
-    // The functions reach DynamoDB through a proxy, whose address comes last and so counts.
+    // Later entries win: the functions reach DynamoDB through the proxy.
     let all = dynamodb.environment().into_iter().chain(own);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }

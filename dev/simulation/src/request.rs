@@ -7,23 +7,23 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-/// An answer, read to its end.
+/// A response and its whole body.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) etag: Option<String>,
-    /// Null if there is none.
+    /// The body; null if there is none.
     pub(crate) json: Value,
 }
 
-/// Asks one instance of the API.
+/// Sends a request to one instance of the API.
 pub(crate) async fn send(
     api: &Router,
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
     body: Option<&Value>,
-) -> Answer {
+) -> Response {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -39,7 +39,7 @@ pub(crate) async fn send(
     let (parts, body) = response.unwrap().into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let etag = parts.headers.get("etag");
-    Answer {
+    Response {
         status: parts.status,
         etag: etag.map(|etag| etag.to_str().unwrap().to_owned()),
         json: serde_json::from_slice(&bytes).unwrap_or_default(),

@@ -1,31 +1,31 @@
-//! What deploys and agents print in a run, and when it arrives.
+//! The lines that deploys and agents print in a run, and when they arrive.
 
 use std::time::Duration;
 
 use shared::log_event::LogEvent;
 use shared::model::Timestamp;
 
-use crate::dice::Dice;
-use crate::world::{AGENTS, CDK, START_MS};
+use crate::harness::{AGENTS, CDK, START_MS};
+use crate::rng::Rng;
 
-/// How far the clocks of streams are off, at most, to either side.
-pub(crate) const CLOCK_SKEW_MS: u64 = 3_000;
-/// How long a line takes at most until it can be read.
+/// The largest error of a stream's clock, to either side.
+const CLOCK_SKEW_MS: u64 = 3_000;
+/// The longest time from printing a line until it can be read.
 const LONGEST_DELAY_MS: u64 = 6_000;
 
 /// The task whose stream has two runs.
 pub(crate) const TWO_RUNS: &str = "cdk:deploy-8";
 
-/// The task that a caller makes before its log reports to it.
+/// The task that a caller creates before its log reports to it.
 pub(crate) const ADOPTED: &str = "nightly";
 
 /// One log stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Stream {
     pub(crate) log_group: &'static str,
-    /// The task that it reports to.
+    /// The task to which it reports.
     pub(crate) task_id: &'static str,
-    /// Its lines, and when each can be read; in that order.
+    /// Its lines, each with the time when it can be read, in that order.
     pub(crate) lines: Vec<(Duration, LogEvent)>,
 }
 
@@ -54,8 +54,8 @@ const REVIEW: [&str; 5] = [
 ];
 const STEPS: [&str; 4] = ["[1/10] cloning", "[2/10] reading", "[3/10] x", "[7/10] y"];
 
-/// The streams of a run, some cut off.
-pub(crate) fn streams(dice: &Dice) -> Vec<Stream> {
+/// The streams of a run. Some are cut off.
+pub(crate) fn streams(rng: &Rng) -> Vec<Stream> {
     let twice = [&DEPLOY[..], &ROLLED_BACK, &DEPLOY, &DEPLOYED].concat();
     let all = [
         (
@@ -71,31 +71,31 @@ pub(crate) fn streams(dice: &Dice) -> Vec<Stream> {
     let mut ids = 0;
     let mut streams = Vec::new();
     for (log_group, name, task_id, mut lines) in all {
-        if dice.chance(25) {
+        if rng.chance(25) {
             continue;
         }
-        if dice.chance(30) {
-            lines.truncate(usize::try_from(dice.number(1..6)).unwrap());
+        if rng.chance(30) {
+            lines.truncate(usize::try_from(rng.number(1..6)).unwrap());
         }
-        streams.push(stream(dice, (log_group, name, task_id), &lines, &mut ids));
+        streams.push(stream(rng, (log_group, name, task_id), &lines, &mut ids));
     }
     streams
 }
 
 fn stream(
-    dice: &Dice,
+    rng: &Rng,
     (log_group, name, task_id): (&'static str, &str, &'static str),
     lines: &[&str],
     ids: &mut u64,
 ) -> Stream {
-    let skew_ms = i64::try_from(dice.number(0..2 * CLOCK_SKEW_MS)).unwrap()
+    let skew_ms = i64::try_from(rng.number(0..2 * CLOCK_SKEW_MS)).unwrap()
         - i64::try_from(CLOCK_SKEW_MS).unwrap();
-    let longest_delay_ms = *dice.pick(&[1, 2_000, LONGEST_DELAY_MS]);
-    let mut printed_ms = dice.number(CLOCK_SKEW_MS..CLOCK_SKEW_MS + 10_000);
+    let longest_delay_ms = *rng.pick(&[1, 2_000, LONGEST_DELAY_MS]);
+    let mut printed_ms = rng.number(CLOCK_SKEW_MS..CLOCK_SKEW_MS + 10_000);
     let lines = lines.iter().map(|line| {
         *ids += 1;
-        printed_ms += *dice.pick(&[0, 1, 700, 3_000]);
-        let arrives_ms = printed_ms + dice.number(0..longest_delay_ms);
+        printed_ms += *rng.pick(&[0, 1, 700, 3_000]);
+        let arrives_ms = printed_ms + rng.number(0..longest_delay_ms);
         let event = LogEvent {
             log_stream: name.to_owned(),
             timestamp: Timestamp::from_millis(

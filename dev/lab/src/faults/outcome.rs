@@ -1,56 +1,56 @@
-//! What the system promises while a service has trouble, and whether it kept that.
+//! The promises for times of trouble, and whether an experiment kept them.
 
 use std::time::Duration;
 
 use super::fault::{Fault, Service};
 use super::proxy::Wire;
-use super::run::Outcome;
+use super::run::Observations;
 use super::samples::{Kind, Sample};
 use crate::statistics::Times;
 
-/// How much longer any request may take because of Redis.
+/// How much longer a request may take because of Redis.
 const MOST_ADDED: Duration = Duration::from_millis(60);
-/// How much longer a request may wait once a process knows of the trouble, unless it is a trial.
+/// How much longer a request may wait for Redis once its circuit breaker is open, unless it is a
+/// trial.
 const MOST_ADDED_ONCE_KNOWN: Duration = Duration::from_millis(5);
-/// After how long a call of Redis is given up.
+/// The time limit of a call of Redis.
 const CALL_BUDGET: Duration = Duration::from_millis(49);
-/// After how long a service must be used again.
+/// The time after a fault within which all processes must use the service again.
 const MOST_RECOVERY: Duration = Duration::from_secs(5);
 
-/// A fault in numbers.
+/// The outcome of an experiment in numbers.
 #[derive(Debug)]
-pub struct Verdict {
-    /// Requests while it lasted and afterwards.
+pub struct Outcome {
+    /// Requests during and after the fault.
     pub requests: usize,
-    /// Answers that were wrong, with those of the end state.
+    /// Wrong responses, including those of the end state.
     pub wrong: usize,
-    /// Writes that are lost, done twice, or half done.
+    /// Writes that are lost, were made twice, or are half made.
     pub lost: usize,
-    /// Requests that were refused, or failed, and should not have been.
+    /// Requests that failed or were refused against a promise.
     pub failed: usize,
-    /// Requests that were refused for the moment, as they may be.
+    /// Requests that were refused for the moment, which is allowed.
     pub refused: usize,
-    /// How much longer reads of a task took, 99 of a hundred; below zero if not.
+    /// The difference of the 99th percentile of task reads, in milliseconds.
     pub added_to_reads: f64,
-    /// The same of writes and pushes.
+    /// The same for writes and pushes.
     pub added_to_writes: f64,
-    /// How long requests waited for Redis, 99 of a hundred: the last one waits for a processor.
+    /// The 99th percentile of waits for Redis. The longest one waits for a processor.
     pub wait: Duration,
-    /// How long they did once the trouble was known, the middle one: few are trials.
+    /// The median wait in the second half of the fault, when few requests are trials.
     pub wait_once_known: Duration,
-    /// After how long all processes used the service again.
+    /// The time after which all processes used the service again.
     pub recovered: Option<Duration>,
-    /// Promises that were broken, in words, and whether it is one that a busy machine may break: of time.
+    /// Broken promises, in words. `true` if it is a time limit, which a busy machine may break.
     pub broken: Vec<(String, bool)>,
-    /// Whether Redis was not answering in time where nothing was done to it: then the machine is a fault of its own, which
-    /// one process has and another has not.
+    /// Whether Redis was too slow while it had no fault. Then the machine itself is disturbed.
     pub is_disturbed: bool,
 }
 
-impl Verdict {
-    /// The verdict of what came of a fault; `calm` is the same load without one.
-    pub fn of(fault: Fault, outcome: &Outcome, calm: &[Sample]) -> Self {
-        let samples = || outcome.during.iter().chain(&outcome.after);
+impl Outcome {
+    /// The outcome of an experiment. `calm` are requests of the same load without a fault.
+    pub fn of(fault: Fault, observed: &Observations, calm: &[Sample]) -> Self {
+        let samples = || observed.during.iter().chain(&observed.after);
         let service = fault.service();
         let failed: Vec<&Sample> = samples()
             .filter(|sample| is_broken(service, sample))
@@ -58,39 +58,39 @@ impl Verdict {
         let bad = samples().filter(|sample| !sample.is_good()).count();
         let reads = |sample: &&Sample| sample.kind == Kind::Task;
         let writes = |sample: &&Sample| matches!(sample.kind, Kind::Write | Kind::Push);
-        let during = &outcome.during;
+        let during = &observed.during;
         let calm_wait = Times::new(calm.iter().filter_map(|sample| sample.cache).collect());
         let waits = samples().filter_map(|sample| sample.cache);
         let longest = Times::new(waits.collect()).percentile(99);
         let known = during
             .iter()
-            .filter(|sample| sample.started > outcome.begun + outcome.lasted / 2)
+            .filter(|sample| sample.started > observed.begun + observed.lasted / 2)
             .filter_map(|sample| sample.cache);
-        let mut verdict = Self {
+        let mut result = Self {
             requests: samples().count(),
-            wrong: outcome.wrong.len() + outcome.findings.wrong.len(),
-            lost: outcome.findings.lost.len(),
+            wrong: observed.wrong.len() + observed.findings.wrong.len(),
+            lost: observed.findings.lost.len(),
             failed: failed.len(),
             refused: bad - failed.len(),
             added_to_reads: added(during, calm, reads),
             added_to_writes: added(during, calm, writes),
             wait: longest,
             wait_once_known: Times::new(known.collect()).median(),
-            recovered: outcome.recovered,
+            recovered: observed.recovered,
             broken: Vec::new(),
-            is_disturbed: is_disturbed(service, outcome),
+            is_disturbed: is_disturbed(service, observed),
         };
-        let verdict_wait = verdict.wait_once_known;
-        let mut broken = |is_broken: bool, what: String, is_of_time: bool| {
+        let wait_once_known = result.wait_once_known;
+        let mut broken = |is_broken: bool, what: String, is_time_limit: bool| {
             if is_broken {
-                verdict.broken.push((what, is_of_time));
+                result.broken.push((what, is_time_limit));
             }
         };
         let first = |of: &[String]| of.first().cloned().unwrap_or_default();
-        let (wrong, findings) = (&outcome.wrong, &outcome.findings);
+        let (wrong, findings) = (&observed.wrong, &observed.findings);
         broken(
             !wrong.is_empty(),
-            format!("wrong answers: {}", first(wrong)),
+            format!("wrong responses: {}", first(wrong)),
             false,
         );
         let ended_wrong = &findings.wrong;
@@ -105,13 +105,13 @@ impl Verdict {
             false,
         );
         if let Some(sample) = failed.first() {
-            let what = format!("{:?} answered {}", sample.kind, sample.status);
+            let what = format!("the response to a {:?} was {}", sample.kind, sample.status);
             broken(true, what, false);
         }
-        let late = outcome.recovered.is_none_or(|after| after > MOST_RECOVERY);
+        let late = observed.recovered.is_none_or(|after| after > MOST_RECOVERY);
         broken(
             late,
-            format!("used again after {:?}", outcome.recovered),
+            format!("used again after {:?}", observed.recovered),
             true,
         );
         if service == Service::Redis {
@@ -130,49 +130,49 @@ impl Verdict {
                 true,
             );
             let most = calm_wait.median() + MOST_ADDED_ONCE_KNOWN;
-            let wait = verdict_wait;
-            // A Redis that answers in time is not left alone, whatever it says.
+            let wait = wait_once_known;
+            // These faults don't make calls slow, so that the circuit breaker stays closed.
             let answers = match fault {
                 Fault::RedisWire(Wire::Delayed(delay)) => delay < MOST_ADDED * 2 / 3,
                 Fault::RedisFull | Fault::RedisWrongType | Fault::RedisFlushed => true,
                 _ => false,
             };
-            let what = format!("waited {wait:?} for Redis once that was known");
+            let what = format!("waited {wait:?} for Redis with the circuit breaker open");
             broken(!answers && wait > most, what, true);
         }
-        verdict
+        result
     }
 
-    /// Whether it may be the machine that broke promises, and not the system. It never loses a write.
+    /// Whether a busy machine may have broken the promises. It never loses a write.
     pub fn may_be_machine(&self) -> bool {
-        let is_of_time = self.broken.iter().all(|(_, is_of_time)| *is_of_time);
-        is_of_time || (self.is_disturbed && self.lost == 0)
+        let only_time_limits = self.broken.iter().all(|(_, is_time_limit)| *is_time_limit);
+        only_time_limits || (self.is_disturbed && self.lost == 0)
     }
 }
 
-/// Whether a process had to do without Redis although nothing was done to it.
-fn is_disturbed(service: Service, outcome: &Outcome) -> bool {
-    let (during, after) = (outcome.during.iter(), outcome.after.iter());
+/// Whether a process had to do without Redis while Redis had no fault.
+fn is_disturbed(service: Service, observed: &Observations) -> bool {
+    let (during, after) = (observed.during.iter(), observed.after.iter());
     let is_late = |sample: &Sample| {
         sample.cache_errors > 0 || sample.cache.is_some_and(|wait| wait >= CALL_BUDGET)
     };
-    outcome.calm.iter().any(is_late)
+    observed.calm.iter().any(is_late)
         || (service == Service::DynamoDb && during.chain(after).any(is_late))
-        || outcome
+        || observed
             .after
             .iter()
-            .filter(|sample| sample.started > outcome.forgotten)
+            .filter(|sample| sample.started > observed.settled)
             .any(is_late)
 }
 
-/// Whether a request should have been answered otherwise.
+/// Whether a response breaks a promise.
 fn is_broken(service: Service, sample: &Sample) -> bool {
     match (service, sample.kind) {
         _ if sample.is_good() => false,
         (Service::Redis, _) => true,
-        // What the cache has is answered whatever the store does.
+        // The cache serves these without the store.
         (Service::DynamoDb, Kind::Task) => true,
-        // Lambda hands it over again.
+        // Lambda repeats it.
         (Service::DynamoDb, Kind::Push) => false,
         (Service::DynamoDb, _) => sample.status != 503 || !sample.has_retry_after,
     }
