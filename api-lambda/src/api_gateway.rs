@@ -1,12 +1,12 @@
-//! Differences between the HTTP services that invoke the function: the stage of an API Gateway API, and
-//! compressed responses.
+//! Differences between the HTTP services that invoke the function: the stage of an API Gateway API,
+//! and compressed responses.
 //!
-//! A named stage comes before the path that a client requests (`/prod/api/tasks`). An HTTP API leaves the
-//! stage in the event's path. A REST API removes it, and the Lambda runtime adds it again unless a variable
-//! is set. [`normalize`] removes the stage before routing.
+//! A named stage comes before the path that a client requests (`/prod/api/tasks`). An HTTP API
+//! leaves the stage in the event's path. A REST API removes it, and the Lambda runtime adds it
+//! again unless a variable is set. [`normalize`] removes the stage before routing.
 //!
-//! A function returns a compressed response in base64. A REST API decodes base64 only for media types that
-//! it is configured to treat as binary. It can compress responses itself.
+//! A function returns a compressed response in base64. A REST API decodes base64 only for media
+//! types that it is configured to treat as binary. It can compress responses itself.
 
 use std::convert::Infallible;
 
@@ -36,7 +36,8 @@ impl<S: Sync> FromRequestParts<S> for BasePath {
     }
 }
 
-/// Removes the stage from the path. If clients have to write the stage, it becomes the [`BasePath`].
+/// Removes the stage from the path. If clients have to write the stage, it becomes the
+/// [`BasePath`].
 ///
 /// For a REST API, it also turns off compression.
 pub(crate) fn normalize(request: &mut Request) {
@@ -81,8 +82,9 @@ impl Stage {
     ///
     /// The runtime made `path` from the event's `raw_path`.
     fn removed_from<'a>(&self, path: &'a str, raw_path: &str) -> Option<&'a str> {
-        // A path can start with the name of the stage by chance: `/api/tasks` in a stage named `api`. The
-        // runtime then does not add the stage. The client's path has the stage in addition.
+        // A path can start with the name of the stage by chance: `/api/tasks` in a stage named
+        // `api`. The runtime then does not add the stage. The client's path has the stage in
+        // addition.
         let starts_by_chance = path == raw_path && self.is_before(raw_path);
         let rest = path
             .strip_prefix(&self.prefix)
@@ -127,7 +129,8 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 mod tests {
     use super::*;
 
-    /// Checks our path and the base path, given the path of the event (`raw`) and of the runtime (`path`).
+    /// Checks our path and the base path, given the path of the event (`raw`) and of the runtime
+    /// (`path`).
     fn check(stage: &str, client: &str, raw: &str, path: &str, expected: (&str, &str)) {
         let stage = Stage {
             prefix: format!("/{stage}"),

@@ -1,8 +1,9 @@
-//! Authentication: bearer tokens (JWT), or the claims that an authorizer of API Gateway has checked.
+//! Authentication: bearer tokens (JWT), or the claims that an authorizer of API Gateway has
+//! checked.
 //!
-//! [`Auth`] is created once at cold start, and parses the keys. Each request costs one check of a signature.
-//! `access` lists the open paths. All other paths need a token. So do paths that do not exist, so that nobody
-//! without a token can find out which paths exist.
+//! [`Auth`] is created once at cold start, and parses the keys. Each request costs one check of a
+//! signature. `access` lists the open paths. All other paths need a token. So do paths that do not
+//! exist, so that nobody without a token can find out which paths exist.
 
 mod access;
 mod auth_error;
@@ -109,8 +110,8 @@ impl Checks {
 }
 
 impl Auth {
-    /// Checks that a request is open to everyone, or that its principal has the scope for it. Adds the
-    /// [`Principal`] to the extensions of the request.
+    /// Checks that a request is open to everyone, or that its principal has the scope for it. Adds
+    /// the [`Principal`] to the extensions of the request.
     pub(crate) fn authorize(&self, request: &mut Request) -> Result<(), ApiError> {
         let Some(checks) = &self.0 else {
             request.extensions_mut().insert(Principal::anonymous());

@@ -14,8 +14,8 @@ const NAME: &str = "CORS_ALLOWED_ORIGINS";
 /// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// The allowed origins: `CORS_ALLOWED_ORIGINS` (default: none). Origins such as `https://example.org`, separated
-/// by commas, or `*` for any origin.
+/// The allowed origins: `CORS_ALLOWED_ORIGINS` (default: none). Origins such as
+/// `https://example.org`, separated by commas, or `*` for any origin.
 #[derive(Debug, Clone, Default)]
 pub struct Cors(Option<AllowOrigin>);
 
@@ -42,7 +42,8 @@ impl Cors {
         }
     }
 
-    /// The layer that answers preflight requests and adds the headers; `None` if no origin is allowed.
+    /// The layer that answers preflight requests and adds the headers; `None` if no origin is
+    /// allowed.
     pub(crate) fn layer(self) -> Option<CorsLayer> {
         let methods = [
             Method::GET,

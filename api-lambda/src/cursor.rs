@@ -1,7 +1,7 @@
 //! Cursors: where the next page of a list begins.
 //!
-//! A cursor is opaque to clients. It is JSON in base64url. Its version lets the format change while clients
-//! still have cursors of the old format.
+//! A cursor is opaque to clients. It is JSON in base64url. Its version lets the format change while
+//! clients still have cursors of the old format.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

@@ -33,7 +33,9 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         }
         Err(ApiError::InvalidParameters(vec![FieldError {
             field: "Idempotency-Key".to_owned(),
-            detail: format!("must be 1 to {MAX_KEY_CHARS} printable ASCII characters, and occur only once"),
+            detail: format!(
+                "must be 1 to {MAX_KEY_CHARS} printable ASCII characters, and occur only once"
+            ),
         }]))
     }
 }

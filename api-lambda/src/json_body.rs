@@ -1,7 +1,7 @@
 //! The JSON body of a request.
 //!
-//! A body is described by one struct that derives `Deserialize`. [`JsonBody`] reads it and reports every
-//! wrong field, by name. Tests derive the OpenAPI schema from the same struct.
+//! A body is described by one struct that derives `Deserialize`. [`JsonBody`] reads it and reports
+//! every wrong field, by name. Tests derive the OpenAPI schema from the same struct.
 
 mod all_errors;
 pub(crate) mod field_types;

@@ -14,8 +14,8 @@ use tower::ServiceBuilder;
 struct HttpEvent(LambdaRequest);
 
 impl<'de> Deserialize<'de> for HttpEvent {
-    /// Tries the most frequent kind of event first. [`LambdaRequest`] tries one kind after the other, and a failed
-    /// attempt costs as much as a successful one.
+    /// Tries the most frequent kind of event first. [`LambdaRequest`] tries one kind after the
+    /// other, and a failed attempt costs as much as a successful one.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         if may_be_version_2(raw.get())
@@ -29,7 +29,8 @@ impl<'de> Deserialize<'de> for HttpEvent {
     }
 }
 
-/// Whether an event can be one of an HTTP API or a function URL. Other events can contain the same text.
+/// Whether an event can be one of an HTTP API or a function URL. Other events can contain the same
+/// text.
 fn may_be_version_2(event: &str) -> bool {
     const SPELLINGS: [&str; 2] = [r#""version":"2.0""#, r#""version": "2.0""#];
     let found = |spelling: &&str| memchr::memmem::find(event.as_bytes(), spelling.as_bytes());
@@ -43,7 +44,9 @@ fn may_be_version_2(event: &str) -> bool {
 /// If the Lambda Runtime API can't be reached.
 pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
     let service = ServiceBuilder::new()
-        .map_request(|event: LambdaEvent<HttpEvent>| LambdaEvent::new(event.payload.0, event.context))
+        .map_request(|event: LambdaEvent<HttpEvent>| {
+            LambdaEvent::new(event.payload.0, event.context)
+        })
         .layer_fn(Adapter::from)
         .service(router.into_service());
     lambda_http::lambda_runtime::run(service).await

@@ -1,8 +1,8 @@
 //! The HTTP API of Miyabi Progress. [`router`] returns the whole API as a value.
 //!
 //! API Gateway (HTTP and REST APIs), function URLs and load balancers all lead to the same router.
-//! `api_gateway` handles their differences. Handlers work with tasks and projects; only `problem` knows
-//! which error has which status code.
+//! `api_gateway` handles their differences. Handlers work with tasks and projects; only `problem`
+//! knows which error has which status code.
 
 mod api_gateway;
 pub mod auth;
@@ -18,8 +18,6 @@ mod middleware;
 mod openapi;
 mod path_id;
 mod problem;
-#[cfg(feature = "test-util")]
-pub mod properties;
 mod query;
 mod request_id;
 mod request_meta;
@@ -53,8 +51,8 @@ pub fn router(state: ApiState, auth: Auth, cors: Cors) -> Router {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(json_body::MAX_BODY_BYTES))
         .with_state(state);
-    // A layer of a router runs after routing. These layers must run before it, so they are on an outer
-    // router.
+    // A layer of a router runs after routing. These layers must run before it, so they are on an
+    // outer router.
     let layers = ServiceBuilder::new()
         .layer(from_fn(middleware::outer))
         .option_layer(cors.layer())

@@ -1,6 +1,7 @@
 //! The steps around every handler, in order.
 //!
-//! There are two layers, not one for each step, because each layer copies the request and the response.
+//! There are two layers, not one for each step, because each layer copies the request and the
+//! response.
 
 use std::panic::AssertUnwindSafe;
 

@@ -1,10 +1,11 @@
 //! Generates the OpenAPI 3.1 document of the API. This code is compiled only for tests.
 //!
-//! The function serves the file `openapi.json`. The tests below compare the file with the handlers, the
-//! document with the router, and the schemas with the records of `shared::model`.
+//! The function serves the file `openapi.json`. The tests below compare the file with the handlers,
+//! the document with the router, and the schemas with the records of `shared::model`.
 //!
 //! An attribute of each handler describes its parameters, its body, its responses and its problems.
-//! `common_parts` adds what the middleware adds to every route: authentication, headers and common problems.
+//! `common_parts` adds what the middleware adds to every route: authentication, headers and common
+//! problems.
 
 mod common_parts;
 pub(crate) mod parameters;
@@ -76,8 +77,8 @@ mod tests {
     use axum::http::{Request, StatusCode};
     use serde::Serialize;
     use shared::model;
-    use shared::store::memory::InMemoryStore;
-    use shared::task_reader::Renderer;
+    use shared::view::Renderer;
+    use testkit::store::memory::InMemoryStore;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -138,7 +139,9 @@ mod tests {
         let mut supported = BTreeSet::new();
         for method in METHODS {
             let name = method.to_uppercase();
-            let request = Request::builder().method(name.as_str()).uri(with_values(path));
+            let request = Request::builder()
+                .method(name.as_str())
+                .uri(with_values(path));
             let request = request.body(Body::empty()).unwrap();
             let response = api().oneshot(request).await.unwrap();
             // Every path supports OPTIONS; the document does not mention it.
@@ -190,7 +193,8 @@ mod tests {
         assert_eq!(routed, documented);
     }
 
-    /// Compares a schema with a record that has all fields, and with one that has only the required fields.
+    /// Compares a schema with a record that has all fields, and with one that has only the required
+    /// fields.
     fn check(schema: &str, full: impl Serialize, least: impl Serialize) {
         let document = document();
         let schema = &document["components"]["schemas"][schema];
@@ -206,7 +210,8 @@ mod tests {
         assert_eq!(required, names(serde_json::to_value(least).unwrap()));
     }
 
-    /// A task with all fields. There is no `..`, so a new field must be added here and to the schema.
+    /// A task with all fields. There is no `..`, so a new field must be added here and to the
+    /// schema.
     fn full_task() -> model::Task {
         let at = model::Timestamp::from_millis(1_700_000_000_000);
         let part = model::Part {

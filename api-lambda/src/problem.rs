@@ -74,7 +74,9 @@ pub(crate) enum ApiError {
     ProjectChanged(ProjectId),
     #[error("{0}")]
     IllegalMove(IllegalMove),
-    #[error("this Idempotency-Key was used for another request in the last 24 hours; use a new one")]
+    #[error(
+        "this Idempotency-Key was used for another request in the last 24 hours; use a new one"
+    )]
     IdempotencyKeyReused,
     #[error("the path, the query or a header has invalid values")]
     InvalidParameters(Vec<FieldError>),
@@ -273,7 +275,8 @@ pub(crate) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
 }
 
-/// The response when a route matches the path but not the method. The router adds `Allow`, which answers OPTIONS.
+/// The response when a route matches the path but not the method. The router adds `Allow`, which
+/// answers OPTIONS.
 pub(crate) async fn method_not_allowed(method: Method) -> Result<StatusCode, ApiError> {
     if method == Method::OPTIONS {
         return Ok(StatusCode::NO_CONTENT);

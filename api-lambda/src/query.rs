@@ -1,7 +1,7 @@
 //! The query of a request.
 //!
-//! A handler takes the parameters one by one, and then calls [`QueryParameters::finish`]. All wrong and all
-//! unknown parameters are reported at once.
+//! A handler takes the parameters one by one, and then calls [`QueryParameters::finish`]. All wrong
+//! and all unknown parameters are reported at once.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

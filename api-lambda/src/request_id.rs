@@ -7,8 +7,8 @@ use lambda_http::RequestExt as _;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of the Lambda invocation, or a UUID outside of Lambda. An id from the client is ignored, because it
-/// can be any text.
+/// The id of the Lambda invocation, or a UUID outside of Lambda. An id from the client is ignored,
+/// because it can be any text.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 

@@ -5,7 +5,8 @@ use axum::http::{Method, Uri};
 
 use crate::request_id::RequestId;
 
-/// The parts of a request that are needed to complete its response. The handler consumes the request.
+/// The parts of a request that are needed to complete its response. The handler consumes the
+/// request.
 pub(crate) struct RequestMeta {
     pub(crate) request_id: RequestId,
     pub(crate) method: Method,

@@ -47,11 +47,11 @@ pub(crate) fn created(base: &BasePath, path: &str, json: Vec<u8>) -> Response {
 
 /// Adds the headers that every response has.
 ///
-/// Clients may store the response of a successful read, but must revalidate it at each use. They must not
-/// store any other response.
+/// Clients may store the response of a successful read, but must revalidate it at each use. They
+/// must not store any other response.
 ///
-/// Names and messages come from logs, which can contain anything. The security headers keep browsers from
-/// rendering a response as a page.
+/// Names and messages come from logs, which can contain anything. The security headers keep
+/// browsers from rendering a response as a page.
 pub(crate) fn add_common_headers(meta: &RequestMeta, response: &mut Response) {
     let is_found = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
     let cache_control = if meta.is_read() && is_found {

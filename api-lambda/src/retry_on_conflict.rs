@@ -52,7 +52,10 @@ mod tests {
     async fn a_conflict_is_tried_again_a_few_times() {
         assert!(matches!(run(0).await, (1, Ok(()))));
         assert!(matches!(run(3).await, (4, Ok(()))));
-        assert!(matches!(run(MAX_ATTEMPTS - 1).await, (MAX_ATTEMPTS, Ok(()))));
+        assert!(matches!(
+            run(MAX_ATTEMPTS - 1).await,
+            (MAX_ATTEMPTS, Ok(()))
+        ));
         assert!(matches!(
             run(u32::MAX).await,
             (MAX_ATTEMPTS, Err(ApiError::Unavailable(_)))

@@ -6,7 +6,8 @@ use std::time::Duration;
 use shared::cache::TaskCache;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, TaskStore};
-use shared::task_reader::{Renderer, TaskReader, WriteThrough};
+use shared::task_reader::{TaskReader, WriteThrough};
+use shared::view::Renderer;
 
 /// The stores, the optional cache, and the clock of the API. Cheap to clone.
 #[derive(Clone)]
@@ -40,7 +41,8 @@ impl ApiState {
         }
     }
 
-    /// Replaces the system clock. For tests: the clocks of several instances are never exactly the same.
+    /// Replaces the system clock. For tests: the clocks of several instances are never exactly the
+    /// same.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Creates the clients of DynamoDB and Redis, once at cold start.
 //!
-//! Nothing here waits for the network. Clients connect at the first request, so the function starts even if a
-//! service is down.
+//! Nothing here waits for the network. Clients connect at the first request, so the function starts
+//! even if a service is down.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
         }
         None => None,
     };
-    // Loading the AWS configuration can be slow. It comes last, so that invalid settings fail first.
+    // Loading the AWS configuration can be slow. It comes last, so that invalid settings fail
+    // first.
     let client = aws::dynamodb(&aws::load_config(settings).await);
     let tasks = Arc::new(DynamoDbTaskStore::new(client.clone(), &config));
     let projects = Arc::new(DynamoDbProjectStore::new(client, &config));

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use shared::cache::TaskCache;
 use shared::cache::cautious::CautiousTaskCache;
 use shared::cache::redis::RedisTaskCache;
-use shared::cache::redis_process::{RedisError, RedisProcess};
 use shared::config::{CacheConfig, ConfigError, Settings};
 use shared::error::error_chain;
+
+use crate::redis_process::{RedisError, RedisProcess};
 
 /// The Redis that is used, if one is.
 pub(crate) enum LocalCache {

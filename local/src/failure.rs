@@ -6,12 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use api_lambda::auth::AuthConfigError;
-use progress_collector::CollectError;
 use shared::config::ConfigError;
 use shared::error::{Source, error_chain};
-use shared::store::StoreError;
-use shared::store::embedded::EmbeddedError;
 
+use crate::embedded_dynamodb::EmbeddedError;
 use crate::inputs::InputError;
 
 /// Why the program ends without having done what it should. The messages are for who typed the command.
@@ -39,17 +37,10 @@ pub(crate) enum Failure {
     },
     #[error(transparent)]
     DynamoDb(#[from] EmbeddedError),
-    #[error("can't read back the tasks")]
-    ReadBack(#[source] StoreError),
     #[error("a setting can't be used")]
     Config(#[from] ConfigError),
     #[error("can't tell who may come in")]
     Auth(#[from] AuthConfigError),
-    /// A log that was found and then could not be read.
-    #[error("can't read the logs of {log_group}: {reason}")]
-    Unread { log_group: String, reason: String },
-    #[error(transparent)]
-    Collect(#[from] CollectError),
     #[error("can't write {path}")]
     Write {
         path: PathBuf,

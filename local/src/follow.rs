@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use progress_collector::{Collector, Trigger};
 use shared::error::error_chain;
-use shared::log_source::{FileLogSource, NewEvents};
 use shared::model::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, warn};
+
+use crate::file_log_source::{FileLogSource, NewEvents};
 
 /// How often files are looked at.
 const POLL_EVERY: Duration = Duration::from_millis(50);

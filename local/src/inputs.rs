@@ -5,14 +5,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use cli::args::LogArgs;
 use progress_collector::LogGroup;
 use shared::log_parser::LogKind;
-use shared::log_source::{FileLogError, FileLogSource, Reading};
 use shared::model::Timestamp;
 use tempfile::NamedTempFile;
 use tracing::warn;
 
-use crate::cli::LogArgs;
+use crate::file_log_source::{FileLogError, FileLogSource};
 
 /// The log group of the CDK logs that the command line names.
 pub(crate) const CDK_LOG_GROUP: &str = "/miyabi/cdk";
@@ -49,12 +49,8 @@ pub(crate) enum InputError {
 }
 
 /// The log source of what the command line names.
-pub(crate) fn open(
-    args: &LogArgs,
-    reading: Reading,
-    journals: Option<PathBuf>,
-) -> Result<FileLogSource, InputError> {
-    let mut source = FileLogSource::new(reading);
+pub(crate) fn open(args: &LogArgs, journals: Option<PathBuf>) -> Result<FileLogSource, InputError> {
+    let mut source = FileLogSource::new();
     if let Some(directory) = journals {
         source = source.with_journals(directory);
     }
@@ -67,7 +63,7 @@ pub(crate) fn open(
             return Err(InputError::StandardInputTwice);
         }
         if is_standard_input || is_pipe(path) {
-            add_spooled(&source, log_group, path, reading)?;
+            add_spooled(&source, log_group, path)?;
         } else {
             source.add_path(log_group, path)?;
         }
@@ -82,12 +78,7 @@ fn is_pipe(path: &Path) -> bool {
 }
 
 /// Adds what can be read once alone, by way of a temporary file, which can be read again.
-fn add_spooled(
-    source: &FileLogSource,
-    log_group: &str,
-    path: &Path,
-    reading: Reading,
-) -> Result<(), InputError> {
+fn add_spooled(source: &FileLogSource, log_group: &str, path: &Path) -> Result<(), InputError> {
     let is_standard_input = path == Path::new("-");
     let name = if is_standard_input {
         "stdin".to_owned()
@@ -111,18 +102,13 @@ fn add_spooled(
             copy_lines(&mut File::open(&path)?, &mut written)
         }
     };
-    match reading {
-        Reading::Whole => copy().map_err(failed),
-        // A thread of its own: it waits for input until the process ends.
-        Reading::Following => {
-            thread::spawn(move || {
-                if let Err(error) = copy() {
-                    warn!(log_stream = name, %error, "can't go on reading");
-                }
-            });
-            Ok(())
+    // A thread of its own: it waits for input until the process ends.
+    thread::spawn(move || {
+        if let Err(error) = copy() {
+            warn!(log_stream = name, %error, "can't go on reading");
         }
-    }
+    });
+    Ok(())
 }
 
 /// Copies all there is as it comes, and ends the last line.

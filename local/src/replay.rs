@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use progress_collector::{Collector, PushedEvents, Trigger};
 use shared::error::error_chain;
+use shared::log_event::LogEvent;
 use shared::log_parser::LogKind;
-use shared::log_source::LogEvent;
 use shared::model::{Project, ProjectId, ProjectStatus, Revision, Timestamp};
 use shared::store::{ProjectStore, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};

@@ -9,17 +9,18 @@ use api_lambda::{ApiState, Auth, Cors, router};
 use progress_collector::{Collector, CollectorConfig, Parts};
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{Settings, stale_after};
-use shared::log_source::{FileLogSource, Reading};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 use shared::store::{ProjectStore, TaskStore};
 use tokio::net::TcpListener;
 
+use crate::args::ServeArgs;
 use crate::cache::LocalCache;
-use crate::cli::ServeArgs;
-use crate::embedded_dynamodb::{self, CHECKPOINTS_TABLE, DataDirectory};
+use crate::data_directory::{self, CHECKPOINTS_TABLE, DataDirectory};
 use crate::failure::Failure;
+use crate::file_log_source::FileLogSource;
 use crate::follow::follow;
 use crate::inputs;
+use crate::loopback_guard::LoopbackGuard;
 use crate::replay::{create_project, replay};
 use crate::shutdown::Shutdown;
 
@@ -32,14 +33,14 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(refused)?;
     let data = args.data.as_deref().map(DataDirectory::take).transpose()?;
     let journals = data.as_ref().map(DataDirectory::journals);
-    let source = inputs::open(&args.logs, Reading::Following, journals)?;
+    let source = inputs::open(&args.logs, journals)?;
     let lookup = |name: &str| std::env::var(name).ok();
     let settings = Settings::new(&lookup);
     let stale_after = stale_after(&settings)?;
     let auth = auth(&settings)?;
     let cors = Cors::from_settings(&settings)?;
 
-    let dynamodb = embedded_dynamodb::start(0, data.as_ref()).await?;
+    let dynamodb = data_directory::start_dynamodb(0, data.as_ref()).await?;
     let cache = LocalCache::start(&settings, args.no_redis).await?;
     let client = dynamodb.client.clone();
     let tasks: Arc<dyn TaskStore> =
@@ -61,7 +62,8 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let collector = Collector::new(parts, config);
     let asks = !auth.is_none();
     let state = ApiState::new(tasks, projects.clone(), cache.task_cache(), stale_after);
-    let api = router(state, auth, cors);
+    let guard = LoopbackGuard::new(address.ip(), &args.allow_host, &settings);
+    let api = guard.protect(router(state, auth, cors));
     let outcome = match announce(args, address, &cache, &source, asks) {
         Ok(()) => tokio::select! {
             served = async { axum::serve(listener, api).await } => served.map_err(Failure::Api),

@@ -4,23 +4,22 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use shared::cache::redis_process::{RedisError, RedisProcess};
-use shared::store::embedded::EmbeddedDynamoDb;
-
-use crate::cli::ServicesArgs;
-use crate::embedded_dynamodb::{self, CHECKPOINTS_TABLE, DataDirectory};
+use crate::args::ServicesArgs;
+use crate::data_directory::{self, CHECKPOINTS_TABLE, DataDirectory};
+use crate::embedded_dynamodb::EmbeddedDynamoDb;
 use crate::failure::Failure;
 use crate::inputs::{AGENT_LOG_GROUP, CDK_LOG_GROUP};
+use crate::redis_process::{RedisError, RedisProcess};
 use crate::shutdown::Shutdown;
 
 /// Runs the services until the user ends them.
 pub(crate) async fn services(args: &ServicesArgs) -> Result<(), Failure> {
     let mut shutdown = Shutdown::new().map_err(Failure::Signals)?;
     let data = args.data.as_deref().map(DataDirectory::take).transpose()?;
-    let dynamodb = embedded_dynamodb::start(args.dynamodb_port, data.as_ref()).await?;
+    let dynamodb = data_directory::start_dynamodb(args.dynamodb_port, data.as_ref()).await?;
     let redis = RedisProcess::start(args.redis_port).await;
     let environment = environment(&dynamodb, redis.as_ref().ok());
-    let written = fs::write(&args.env_file, environment).map_err(|source| Failure::Write {
+    let written = write_private(&args.env_file, &environment).map_err(|source| Failure::Write {
         path: args.env_file.clone(),
         source,
     });
@@ -37,11 +36,8 @@ pub(crate) async fn services(args: &ServicesArgs) -> Result<(), Failure> {
 /// The functions' environment, as `cargo lambda watch --env-file` reads it.
 fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> String {
     let config = &dynamodb.config;
-    let mut variables = vec![
-        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint_url.clone()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+    let mut variables = dynamodb.environment().to_vec();
+    variables.extend([
         ("TASKS_TABLE_NAME", config.tasks_table.clone()),
         ("PROJECTS_TABLE_NAME", config.projects_table.clone()),
         ("CHECKPOINTS_TABLE_NAME", CHECKPOINTS_TABLE.to_owned()),
@@ -49,12 +45,21 @@ fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> Str
         ("CDK_LOG_GROUP_NAME", CDK_LOG_GROUP.to_owned()),
         ("AGENT_LOG_GROUP_NAME", AGENT_LOG_GROUP.to_owned()),
         ("AUTH_MODE", "none".to_owned()),
-    ];
+    ]);
     variables.extend(redis.map(|redis| ("REDIS_ENDPOINT", redis.address.to_string())));
     let lines = variables.into_iter();
     lines
         .map(|(name, value)| format!("{name}={value}\n"))
         .collect()
+}
+
+/// Writes a file that only its owner may read: it holds the key to the embedded DynamoDB.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
 }
 
 fn announce(

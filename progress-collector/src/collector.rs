@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::batch::Batch;
 use shared::cache::TaskCache;
 use shared::checkpoint::CheckpointStore;
 use shared::config::{ConfigError, Settings};
 use shared::event_sink::EventSink;
+use shared::ingest::{Ingest, IngestCounts};
 use shared::log_parser::LogKind;
 use shared::log_source::LogSource;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, StoreError, TaskStore};
-use shared::task_reader::{Renderer, WriteThrough};
+use shared::task_reader::WriteThrough;
+use shared::view::Renderer;
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::projects::ProjectMatcher;
-use crate::summary::Summary;
+use crate::summary::{GroupSummary, Summary};
 use crate::trigger::Trigger;
 
 /// What the collector works with.
@@ -55,8 +57,6 @@ pub struct CollectorConfig {
     pub first_sweep: Duration,
     /// `STALE_AFTER_SECONDS`: see [`shared::config::stale_after`].
     pub stale_after: Duration,
-    /// Whether logs are known to be whole, as files that are read once: nothing will follow.
-    pub whole_logs: bool,
 }
 
 impl Default for CollectorConfig {
@@ -66,7 +66,6 @@ impl Default for CollectorConfig {
             overlap: Duration::from_secs(300),
             first_sweep: Duration::from_secs(86_400),
             stale_after: Duration::from_secs(900),
-            whole_logs: false,
         }
     }
 }
@@ -112,7 +111,6 @@ impl CollectorConfig {
                 "seconds from 60 to 1209600",
             )?,
             stale_after: shared::config::stale_after(settings)?,
-            whole_logs: false,
         })
     }
 }
@@ -129,7 +127,7 @@ pub enum CollectError {
 pub struct Collector {
     pub(crate) parts: Parts,
     pub(crate) config: CollectorConfig,
-    pub(crate) matcher: ProjectMatcher,
+    pub(crate) ingest: Ingest,
     pub(crate) write_through: WriteThrough,
     /// Who is told of transitions, if anyone is.
     pub(crate) events: Option<Arc<dyn EventSink>>,
@@ -138,13 +136,17 @@ pub struct Collector {
 impl Collector {
     /// A collector of these parts.
     pub fn new(parts: Parts, config: CollectorConfig) -> Self {
-        let matcher = ProjectMatcher::new(Arc::clone(&parts.projects));
         let write_through =
             WriteThrough::new(parts.cache.clone(), Renderer::new(config.stale_after));
+        let ingest = Ingest::new(
+            Arc::clone(&parts.tasks),
+            Arc::clone(&parts.projects),
+            write_through.clone(),
+        );
         Self {
             parts,
             config,
-            matcher,
+            ingest,
             write_through,
             events: None,
         }
@@ -157,6 +159,19 @@ impl Collector {
             events: Some(events),
             ..self
         }
+    }
+
+    /// Saves what `batch` has gathered, and counts it in `summary`.
+    pub(crate) async fn save(
+        &self,
+        batch: &mut Batch,
+        now: Timestamp,
+        summary: &mut GroupSummary,
+    ) -> Result<(), StoreError> {
+        let mut counts = IngestCounts::default();
+        let outcome = self.ingest.save(batch, now, &mut counts).await;
+        summary.count_saved(counts);
+        outcome
     }
 
     /// Does what `trigger` asks for, as of `now`, and stops in time before `deadline`.

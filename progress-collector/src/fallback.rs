@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use shared::fault_point::FaultPoint;
 use shared::model::{TaskStatus, Timestamp};
 use shared::store::{ListPosition, StoreError, TaskQuery};
-use shared::task_reader::SavedTask;
 use tokio::time::Instant;
 
 use crate::collector::Collector;
-use crate::fault_point::FaultPoint;
 use crate::summary::Summary;
 
 /// Tasks read at a time.
@@ -44,11 +43,7 @@ impl Collector {
                 break;
             }
             let page = self.parts.tasks.list(&query, after.as_ref(), PAGE).await?;
-            let unchanged = |task| SavedTask {
-                previous: Some(task),
-                next: task,
-            };
-            let refreshed: Vec<_> = page.tasks.iter().map(unchanged).collect();
+            let refreshed: Vec<_> = page.tasks.iter().collect();
             FaultPoint::BeforeRefresh.reach();
             let errors = self.write_through.tasks_saved(&refreshed, now).await;
             FaultPoint::AfterRefresh.reach();

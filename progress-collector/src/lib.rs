@@ -7,17 +7,11 @@
 //! another kind: the transitions among its records are told to others.
 
 mod answer;
-mod batch;
 mod collector;
 mod fallback;
-pub mod fault_point;
 mod metrics;
 mod notify;
-mod projects;
-#[cfg(feature = "test-util")]
-pub mod properties;
 mod push;
-mod save;
 mod summary;
 mod sweep;
 mod trigger;

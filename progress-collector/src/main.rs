@@ -15,7 +15,7 @@ async fn main() -> Result<(), Error> {
     let json = lookup("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format == "JSON");
     telemetry::init(json, lookup("RUST_LOG").as_deref());
     #[cfg(feature = "fault-points")]
-    progress_collector::fault_point::arm(&lookup("FAULT_POINTS").unwrap_or_default())?;
+    shared::fault_point::arm(&lookup("FAULT_POINTS").unwrap_or_default())?;
     let collector = &wiring::connect(&Settings::new(&lookup)).await?;
     run(service_fn(async move |event: LambdaEvent<Value>| {
         let (event, context) = event.into_parts();

@@ -1,7 +1,6 @@
 //! Telling others of transitions: each record of the tasks table's stream is a write of a task, whoever made it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,8 +8,8 @@ use shared::error::error_chain;
 use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVENTS, TaskEvent};
 use shared::retry::with_retries;
 use shared::store::stream_record::{UnreadableRecord, read_stream_record};
-use shared::task_reader::Renderer;
-use tokio::time::{Instant, timeout_at};
+use shared::view::Renderer;
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::collector::Collector;
@@ -152,41 +151,29 @@ async fn deliver<'a>(
     deadline: Option<Instant>,
     summary: &mut EventsSummary,
 ) -> Result<(), Undelivered<'a>> {
-    let delivery = Mutex::new(Delivery {
+    let mut delivery = Delivery {
         pending: portion,
         summary: std::mem::take(summary),
-    });
-    let attempts = with_retries(
-        || async {
-            let pending = {
-                let mut delivery = delivery.lock().unwrap_or_else(PoisonError::into_inner);
-                delivery.summary.requests += 1;
-                delivery.pending.clone()
-            };
-            let events: Vec<_> = pending.iter().map(|outbound| &outbound.event).collect();
-            let outcomes = sink.send(&events).await?;
-            let mut delivery = delivery.lock().unwrap_or_else(PoisonError::into_inner);
-            delivery.settle(&pending, outcomes)
-        },
-        EventSinkError::is_transient,
-    );
-    let outcome = match deadline {
-        Some(deadline) => {
-            let last_moment = deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(deadline);
-            timeout_at(last_moment, attempts).await.ok()
-        }
-        None => Some(attempts.await),
     };
-    let delivery = delivery.into_inner();
+    let attempt = async || {
+        let pending = delivery.pending.clone();
+        delivery.summary.requests += 1;
+        let events: Vec<_> = pending.iter().map(|outbound| &outbound.event).collect();
+        let outcomes = sink.send(&events).await?;
+        delivery.settle(&pending, outcomes)
+    };
+    let last_moment =
+        deadline.map(|deadline| deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(deadline));
+    let retried = with_retries(last_moment, attempt, EventSinkError::is_transient).await;
     let Delivery {
         pending,
         summary: so_far,
-    } = delivery.unwrap_or_else(PoisonError::into_inner);
+    } = delivery;
     *summary = so_far;
     let Some(first) = pending.first() else {
         return Ok(());
     };
-    match outcome {
+    match retried.outcome {
         Some(Err(error @ EventSinkError::Invalid(_))) => {
             return Err(Undelivered::Invalid(pending, error));
         }

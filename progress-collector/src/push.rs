@@ -1,9 +1,9 @@
 //! Taking what a subscription has pushed, at once.
 
+use shared::batch::Batch;
 use shared::model::Timestamp;
 use tracing::warn;
 
-use crate::batch::Batch;
 use crate::collector::{CollectError, Collector};
 use crate::summary::{GroupSummary, Summary};
 use crate::trigger::PushedEvents;
@@ -23,7 +23,7 @@ impl Collector {
         if let Some(group) = group {
             let mut batch = Batch::default();
             for event in &pushed.events {
-                batch.add(group.kind, &group.name, event, &mut summary);
+                summary.count_event(batch.add(group.kind, &group.name, event));
                 if batch.is_full() {
                     self.save(&mut batch, now, &mut summary).await?;
                 }

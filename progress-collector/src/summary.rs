@@ -1,6 +1,8 @@
 //! What an invocation has done, as it answers.
 
 use serde::Serialize;
+use shared::ingest::IngestCounts;
+use shared::log_parser::LineCounts;
 use shared::model::Timestamp;
 
 /// What an invocation has done.
@@ -85,6 +87,21 @@ impl GroupSummary {
             log_group: log_group.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// Counts the lines of one more event.
+    pub(crate) fn count_event(&mut self, counts: LineCounts) {
+        self.events += 1;
+        self.lines += counts.lines;
+        self.lines_parsed += counts.parsed;
+        self.parse_failures += counts.failures;
+    }
+
+    /// Counts what became of a saved batch.
+    pub(crate) fn count_saved(&mut self, counts: IngestCounts) {
+        self.tasks_changed += counts.tasks_changed;
+        self.tasks_refused += counts.tasks_refused;
+        self.cache_errors += counts.cache_errors;
     }
 }
 

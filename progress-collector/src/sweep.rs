@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use shared::checkpoint::Checkpoint;
+use shared::fault_point::FaultPoint;
 use shared::model::Timestamp;
 use shared::store::StoreError;
 use tokio::time::Instant;
 use tracing::info;
 
 use crate::collector::{CollectError, Collector, LogGroup};
-use crate::fault_point::FaultPoint;
 use crate::summary::{GroupSummary, Summary};
 use crate::window::{Place, Window, WindowEnd};
 

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
-use shared::log_source::LogEvent;
+use shared::log_event::LogEvent;
 use shared::model::Timestamp;
 
 /// The most that a pushed payload may hold once unpacked, in bytes. CloudWatch Logs packs at most 1 MB, which

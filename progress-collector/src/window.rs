@@ -1,20 +1,19 @@
 //! Reading one window of a log group: page by page, saved as it goes, within the deadline.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use shared::batch::Batch;
 use shared::checkpoint::{Checkpoint, Resume};
 use shared::error::error_chain;
+use shared::fault_point::FaultPoint;
 use shared::log_source::{LogPage, LogSourceError, PageRequest};
 use shared::model::Timestamp;
 use shared::retry::with_retries;
 use shared::store::StoreError;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::batch::Batch;
 use crate::collector::{Collector, LogGroup};
-use crate::fault_point::FaultPoint;
 use crate::summary::GroupSummary;
 
 /// What is left of an invocation's time for saving what was read.
@@ -74,8 +73,7 @@ impl Collector {
         deadline: Option<Instant>,
         summary: &mut GroupSummary,
     ) -> Result<WindowEnd, StoreError> {
-        // Whether a log is whole is known when all of it was read: the tasks that were saved before are marked then.
-        let mut batch = Batch::new(self.config.whole_logs);
+        let mut batch = Batch::default();
         let resumed = window.place.as_ref();
         let resumed = resumed.and_then(|place| place.next_token.as_deref());
         let mut next_token = resumed.map(str::to_owned);
@@ -128,9 +126,6 @@ impl Collector {
         };
         self.save(&mut batch, now, summary).await?;
         let Some(stopped) = stopped else {
-            for mut portion in batch.whole_logs() {
-                self.save(&mut portion, now, summary).await?;
-            }
             return Ok(WindowEnd::Complete);
         };
         if has_moved {
@@ -161,7 +156,7 @@ impl Collector {
         summary: &mut GroupSummary,
     ) -> Result<bool, StoreError> {
         for event in &page.events {
-            batch.add(window.group.kind, &window.group.name, event, summary);
+            summary.count_event(batch.add(window.group.kind, &window.group.name, event));
             if batch.is_full() {
                 self.save(batch, now, summary).await?;
                 FaultPoint::AmidPage.reach();
@@ -217,19 +212,11 @@ impl Collector {
             end: window.end,
             next_token,
         };
-        // Counted here, so that those are counted too which time has cut off.
-        let made = AtomicU64::new(0);
-        let attempt = || {
-            made.fetch_add(1, Ordering::Relaxed);
-            self.parts.logs.fetch_page(request)
-        };
-        let attempts = with_retries(attempt, LogSourceError::is_transient);
-        let answer = match last_moment(deadline) {
-            Some(last_moment) => timeout_at(last_moment, attempts).await.ok(),
-            None => Some(attempts.await),
-        };
-        summary.retries += made.into_inner().saturating_sub(1);
-        match answer.ok_or(Stopped::OutOfTime)? {
+        let attempt = async || self.parts.logs.fetch_page(request).await;
+        let last_moment = last_moment(deadline);
+        let retried = with_retries(last_moment, attempt, LogSourceError::is_transient).await;
+        summary.retries += retried.attempts.saturating_sub(1);
+        match retried.outcome.ok_or(Stopped::OutOfTime)? {
             Ok(page) => Ok(page),
             Err(LogSourceError::GroupNotFound(log_group)) => {
                 info!(log_group, "the log group does not exist yet");

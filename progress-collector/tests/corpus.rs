@@ -10,7 +10,7 @@ fn what_is_known_to_be_hard_is_taken_as_any_event() {
     for input in fs::read_dir(&directory).unwrap() {
         let path = input.unwrap().path();
         println!("{}", path.display()); // shown if it fails
-        let tasks = progress_collector::properties::check(&fs::read(&path).unwrap());
+        let tasks = testkit::properties::collector::check(&fs::read(&path).unwrap());
         if ["agent", "cdk", "packed", "surrogate", "ids"]
             .contains(&path.file_name().unwrap().to_str().unwrap())
         {

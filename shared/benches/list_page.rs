@@ -12,10 +12,10 @@
 use std::time::{Duration, Instant};
 
 use shared::model::{Task, TaskStatus};
-use shared::store::conformance::{moment, new_task};
 use shared::store::dynamodb::DynamoDbTaskStore;
-use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::{ListPosition, TaskQuery, TaskStore};
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::store::conformance::{moment, new_task};
 
 const LIMIT: usize = 100;
 const ROUNDS: usize = 25;

@@ -64,13 +64,19 @@ pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config)
 }
 
-/// A client of a DynamoDB that runs on this machine, which asks nobody who they are.
-pub fn local_dynamodb(endpoint_url: &str) -> aws_sdk_dynamodb::Client {
+/// A client of a DynamoDB on this machine, which knows its callers by their access key id.
+pub fn local_dynamodb(endpoint_url: &str, access_key_id: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .credentials_provider(Credentials::new(
+            access_key_id,
+            "local",
+            None,
+            None,
+            "local",
+        ))
         .endpoint_url(endpoint_url)
         .retry_config(RetryConfig::standard().with_max_attempts(DYNAMODB_ATTEMPTS))
         .timeout_config(dynamodb_timeouts())

@@ -2,15 +2,7 @@
 
 mod breaker;
 pub mod cautious;
-#[cfg(any(test, feature = "test-util"))]
-pub mod conformance;
-#[cfg(any(test, feature = "test-util"))]
-pub mod faulty;
-#[cfg(any(test, feature = "test-util"))]
-pub mod memory;
 pub mod redis;
-#[cfg(feature = "embedded")]
-pub mod redis_process;
 
 use std::time::Duration;
 

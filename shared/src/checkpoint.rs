@@ -1,8 +1,6 @@
 //! Where a sweep has read up to.
 
 pub mod dynamodb;
-#[cfg(any(test, feature = "test-util"))]
-pub mod memory;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,6 @@
 //! Where the transitions of tasks are told to others.
 
 pub mod eventbridge;
-#[cfg(any(test, feature = "test-util"))]
-pub mod memory;
 mod task_event;
 
 use async_trait::async_trait;

@@ -1,26 +1,23 @@
-//! What both functions of Miyabi Progress stand on.
+//! The library of both functions: stores, cache, log sources, and how they work together.
 //!
-//! A log line becomes an [`Observation`](log_parser::Observation), observations are folded into a
-//! [`Ledger`](fold::Ledger), and a ledger shows as a [`Task`](model::Task). Tasks live in a
-//! [`TaskStore`](store::TaskStore) and are served from a [`TaskCache`](cache::TaskCache).
+//! The pure heart (records, log parsing, folding) is the crate `progress-core`, which is re-exported here.
+//! Tasks live in a [`TaskStore`](store::TaskStore) and are served from a [`TaskCache`](cache::TaskCache);
+//! [`ingest`] is the one way in which log lines become stored tasks.
 //!
-//! This crate knows nothing of HTTP or of the Lambda runtime. `model`, `log_parser` and `fold` do no
-//! I/O and read no clock.
+//! This crate knows nothing of HTTP routes or of the Lambda runtime.
 
 pub mod aws;
 pub mod cache;
 pub mod checkpoint;
 pub mod config;
-pub mod error;
 pub mod event_sink;
-#[cfg(any(test, feature = "test-util"))]
-pub mod faults;
-pub mod fold;
-pub mod log_parser;
+pub mod fault_point;
+pub mod ingest;
 pub mod log_source;
-pub mod model;
 pub mod retry;
 pub mod stopwatch;
 pub mod store;
 pub mod task_reader;
 pub mod telemetry;
+
+pub use progress_core::{batch, error, fold, log_event, log_file, log_parser, model, view};

@@ -1,32 +1,14 @@
 //! Where log events come from.
 
 mod cloudwatch;
-mod file;
-#[cfg(feature = "test-util")]
-mod memory;
 
 pub use cloudwatch::CloudWatchLogSource;
-pub use file::{FileLogError, FileLogSource, NewEvents, Reading};
-#[cfg(feature = "test-util")]
-pub use memory::InMemoryLogSource;
 
 use async_trait::async_trait;
 
 use crate::error::Source;
+use crate::log_event::LogEvent;
 use crate::model::Timestamp;
-
-/// One log event: what an agent of CloudWatch Logs saw as one message, of one or more lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEvent {
-    /// The log stream it belongs to.
-    pub log_stream: String,
-    /// The event time.
-    pub timestamp: Timestamp,
-    /// Unique in the log group; of two events of one stream and millisecond the later has the higher id.
-    pub event_id: String,
-    /// The text.
-    pub message: String,
-}
 
 /// Events of a time window, a page of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

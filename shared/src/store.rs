@@ -1,23 +1,16 @@
 //! Where tasks and projects are kept: the source of truth.
 
-#[cfg(any(test, feature = "test-util"))]
-pub mod conformance;
 pub mod dynamodb;
 pub(crate) mod dynamodb_item;
-#[cfg(feature = "embedded")]
-pub mod embedded;
-#[cfg(any(test, feature = "test-util"))]
-pub mod faulty;
-#[cfg(any(test, feature = "test-util"))]
-pub mod memory;
 pub mod stream_record;
-#[cfg(any(test, feature = "test-util"))]
 pub mod tables;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::checkpoint::CheckpointStore;
 use crate::error::Source;
 use crate::fold::Ledger;
 use crate::model::{
@@ -152,7 +145,7 @@ pub struct TaskPage {
 }
 
 /// How long runs like `next` usually take, as its write over `previous` tells; `None` if it tells nothing.
-pub(crate) fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
+pub fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
     let completed = |task: &Task| task.status == TaskStatus::Completed;
     let was_completed =
         previous.is_some_and(|previous| completed(previous) && previous.run == next.run);
@@ -164,7 +157,7 @@ pub(crate) fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Opti
 }
 
 /// What runs have in common that are expected to take as long.
-pub(crate) fn pace_key(task: &Task) -> String {
+pub fn pace_key(task: &Task) -> String {
     format!("{}#{}", task.task_type, name_key(&task.task_name))
 }
 
@@ -274,4 +267,15 @@ pub trait ProjectStore: Send + Sync {
 
     /// All projects, by id. Projects are few.
     async fn list(&self) -> Result<Vec<Project>, StoreError>;
+}
+
+/// The stores of one database.
+#[derive(Clone)]
+pub struct Stores {
+    /// Tasks.
+    pub tasks: Arc<dyn TaskStore>,
+    /// Projects, whose metrics follow `tasks`.
+    pub projects: Arc<dyn ProjectStore>,
+    /// Checkpoints.
+    pub checkpoints: Arc<dyn CheckpointStore>,
 }

@@ -6,8 +6,9 @@
 //! answers stay the same and come from the store.
 
 mod budget;
+mod freshness;
 mod pages;
-mod renderer;
+
 mod validator;
 mod write_through;
 
@@ -16,17 +17,18 @@ use std::sync::Arc;
 use tracing::warn;
 
 use self::budget::CacheBudget;
+use self::freshness::{DELETED_BEGIN, cache_ttl, true_until};
 use self::pages::Page;
-use self::renderer::DELETED_BEGIN;
+
 use crate::cache::{CacheError, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
 use crate::model::{HistoryEntry, ProjectId, TaskId, Timestamp};
 use crate::stopwatch::for_store;
 use crate::store::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
+use crate::view::Renderer;
 
-pub use renderer::{Renderer, TaskView};
 pub use validator::Validator;
-pub use write_through::{SavedTask, WriteThrough};
+pub use write_through::WriteThrough;
 
 /// The largest number of tasks in one answer.
 pub const MAX_PAGE_LIMIT: usize = 200;
@@ -187,7 +189,7 @@ impl TaskReader {
         };
         let bytes = self.renderer.task(&task, now);
         if let Some(cache) = fillable {
-            let ttl = self.renderer.cache_ttl(&task, now);
+            let ttl = cache_ttl(&self.renderer, &task, now);
             let put = cache.put_task(task_id, task.revision, &bytes, ttl);
             budget.spend(put).await;
         }
@@ -216,7 +218,7 @@ impl TaskReader {
             let next_cursor = page.next.as_ref().map(cursor);
             Ok(Some(Page {
                 json: self.renderer.page(&page.tasks, next_cursor, now),
-                true_until: self.renderer.true_until(&page.tasks, now, PAGE_TTL),
+                true_until: true_until(&self.renderer, &page.tasks, now, PAGE_TTL),
             }))
         };
         let key = page_key(request, limit);
@@ -317,6 +319,3 @@ fn starts_as(bytes: &[u8], field: &str, id: &str) -> bool {
     let begin = format!(r#"{{"{field}":"{id}","#);
     bytes.starts_with(begin.as_bytes()) && bytes.ends_with(b"}")
 }
-
-#[cfg(test)]
-mod tests;

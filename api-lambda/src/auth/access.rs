@@ -4,8 +4,8 @@ use axum::extract::Request;
 use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use axum::http::{HeaderMap, Method};
 
-/// A permission of a token. Neither scope includes the other: a program that reports progress need not read
-/// all tasks.
+/// A permission of a token. Neither scope includes the other: a program that reports progress need
+/// not read all tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// `progress:read`: GET and HEAD.
@@ -52,8 +52,8 @@ impl Access {
 
 /// Whether a path is open to everyone. Open paths show no task and no project.
 ///
-/// `/ready` is not open, because it shows the state of internal services and sends a request to each.
-/// Monitors without a token can use `/health`.
+/// `/ready` is not open, because it shows the state of internal services and sends a request to
+/// each. Monitors without a token can use `/health`.
 fn is_open(path: &str) -> bool {
     matches!(
         path,

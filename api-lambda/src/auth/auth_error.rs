@@ -2,8 +2,8 @@
 
 /// Why a request is not authenticated.
 ///
-/// The messages go to the client. They do not contain the token. They are copied into a header, so they are
-/// ASCII and have no quotes.
+/// The messages go to the client. They do not contain the token. They are copied into a header, so
+/// they are ASCII and have no quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AuthError {
     #[error("a bearer token is needed")]
@@ -35,8 +35,8 @@ pub(crate) enum AuthError {
 }
 
 impl AuthError {
-    /// Whether the request had a token. Without one, the response does not mention an error (RFC 6750,
-    /// section 3.1).
+    /// Whether the request had a token. Without one, the response does not mention an error (RFC
+    /// 6750, section 3.1).
     pub(crate) fn has_token(self) -> bool {
         !matches!(self, Self::NoToken | Self::NotBearer)
     }

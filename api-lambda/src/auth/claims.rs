@@ -90,7 +90,8 @@ impl ClaimRules {
 
     /// Whether the token is for one of our audiences.
     ///
-    /// Access tokens of Cognito have no `aud`. As the authorizer of API Gateway does, this uses `client_id` instead:
+    /// Access tokens of Cognito have no `aud`. As the authorizer of API Gateway does, this uses
+    /// `client_id` instead:
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html>.
     fn has_our_audience(&self, claims: &Claims) -> bool {
         let is_ours = |audience: &str| self.audiences.iter().any(|ours| ours == audience);

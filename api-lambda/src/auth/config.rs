@@ -17,8 +17,8 @@ const JWKS: &str = "AUTH_JWKS";
 /// RFC 7518, section 3.2: a secret has at least as many bits as the hash.
 const MIN_SECRET_BYTES: usize = 32;
 
-/// An invalid setting for authentication. The message does not contain the value, which can be a secret in the wrong
-/// variable.
+/// An invalid setting for authentication. The message does not contain the value, which can be a
+/// secret in the wrong variable.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthConfigError {
     /// A setting with an invalid value.
@@ -48,10 +48,12 @@ pub enum AuthConfigError {
 /// The settings for authentication.
 #[derive(Debug)]
 pub(super) struct AuthConfig {
-    /// The keys of all variables that are set: `AUTH_HS256_SECRET` (at least 32 bytes), `AUTH_PUBLIC_KEY` (PEM or the
-    /// path of a PEM file) and `AUTH_JWKS` (JSON or the path of a JSON file).
+    /// The keys of all variables that are set: `AUTH_HS256_SECRET` (at least 32 bytes),
+    /// `AUTH_PUBLIC_KEY` (PEM or the path of a PEM file) and `AUTH_JWKS` (JSON or the path of a
+    /// JSON file).
     pub(super) keys: KeyRing,
-    /// `AUTH_ISSUER`, `AUTH_AUDIENCE` (separated by commas), `AUTH_LEEWAY_SECONDS` (0 to 600, default 60).
+    /// `AUTH_ISSUER`, `AUTH_AUDIENCE` (separated by commas), `AUTH_LEEWAY_SECONDS` (0 to 600,
+    /// default 60).
     pub(super) rules: ClaimRules,
     /// `AUTH_GATEWAY_CLAIMS` (`true` or `false`, default `false`).
     pub(super) gateway_claims: bool,
@@ -282,7 +284,11 @@ mod tests {
             (PUBLIC_KEY, huge, "larger than 256 KiB"),
             (PUBLIC_KEY, PRIVATE, "has a private key"),
             (PUBLIC_KEY, "-----BEGIN PUBLIC KEY-----", "not valid PEM"),
-            (JWKS, SECRET, "neither a key nor the path of a readable file"),
+            (
+                JWKS,
+                SECRET,
+                "neither a key nor the path of a readable file",
+            ),
             (JWKS, "{", "not a JWKS document"),
             (JWKS, r#"{"keys":[]}"#, "no usable key"),
             ("AUTH_LEEWAY_SECONDS", "-1", "from 0 to 600"),

@@ -7,8 +7,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use ring::agreement::{self, ECDH_P256, EphemeralPrivateKey};
 use ring::rand::SystemRandom;
 
-use crate::auth::claims::Claims;
 use crate::auth::auth_error::AuthError;
+use crate::auth::claims::Claims;
 use crate::auth::ring_provider;
 
 /// The most keys. A token that names no key is checked with each key of its algorithm.
@@ -29,7 +29,8 @@ pub(super) enum KeyError {
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     algorithm: Algorithm,
-    /// The `kid` in the headers of tokens. A key without a name can check any token of its algorithm.
+    /// The `kid` in the headers of tokens. A key without a name can check any token of its
+    /// algorithm.
     name: Option<String>,
     decoding: DecodingKey,
 }
@@ -120,10 +121,12 @@ impl KeyRing {
         self.0.is_empty()
     }
 
-    /// Checks the signature of a token with the keys that can have signed it, and returns the claims.
+    /// Checks the signature of a token with the keys that can have signed it, and returns the
+    /// claims.
     pub(super) fn verify(&self, access_token: &str) -> Result<Claims, AuthError> {
         let header = decode_header(access_token).map_err(|_| AuthError::Malformed)?;
-        // RFC 7515, section 4.1.11: `crit` names extensions that must be understood. We understand none.
+        // RFC 7515, section 4.1.11: `crit` names extensions that must be understood. We understand
+        // none.
         if header.crit.is_some() {
             return Err(AuthError::Malformed);
         }
@@ -157,15 +160,17 @@ impl Key {
     /// Checks the signature of a token with this key, and returns the claims.
     fn verify(&self, access_token: &str) -> Result<Claims, AuthError> {
         let mut validation = Validation::new(self.algorithm);
-        // `ClaimRules` checks the claims. It takes the time as an argument, checks `iat`, and refuses claims of a
-        // wrong type, which `jsonwebtoken` treats as absent.
+        // `ClaimRules` checks the claims. It takes the time as an argument, checks `iat`, and
+        // refuses claims of a wrong type, which `jsonwebtoken` treats as absent.
         validation.required_spec_claims = HashSet::new();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let decoded = decode::<Claims>(access_token, &self.decoding, &validation).map_err(|error| match error.kind() {
-            ErrorKind::InvalidSignature => AuthError::BadSignature,
-            _ => AuthError::Malformed,
-        });
+        let decoded = decode::<Claims>(access_token, &self.decoding, &validation).map_err(
+            |error| match error.kind() {
+                ErrorKind::InvalidSignature => AuthError::BadSignature,
+                _ => AuthError::Malformed,
+            },
+        );
         Ok(decoded?.claims)
     }
 }

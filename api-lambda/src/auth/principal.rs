@@ -64,8 +64,8 @@ impl Principal {
         }
     }
 
-    /// A text that identifies the principal. It includes the issuer, because a subject is unique only within its
-    /// issuer. All callers without issuer and subject share one identity.
+    /// A text that identifies the principal. It includes the issuer, because a subject is unique
+    /// only within its issuer. All callers without issuer and subject share one identity.
     pub fn identity(&self) -> String {
         let name = (self.issuer(), self.subject());
         serde_json::to_string(&name).unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Lets `jsonwebtoken` use `ring`, which TLS uses already.
 //!
-//! It only checks signatures. Each of the three algorithms accepts one type of key, so the header of a token can't
-//! make the API use a public key as a secret.
+//! It only checks signatures. Each of the three algorithms accepts one type of key, so the header
+//! of a token can't make the API use a public key as a secret.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result, new_error};

@@ -1,7 +1,7 @@
 //! A `serde` deserializer that reports every wrong field, not only the first.
 //!
-//! `serde` stops at its first error. [`from_value`] notes where that error is and starts again without
-//! that value, until no new error comes up.
+//! `serde` stops at its first error. [`from_value`] notes where that error is and starts again
+//! without that value, until no new error comes up.
 
 use std::collections::BTreeSet;
 use std::iter::Enumerate;
@@ -161,10 +161,7 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn members(
-        self,
-        entries: impl Iterator<Item = (&'a str, Option<&'a Value>)>,
-    ) -> Members<'a> {
+    fn members(self, entries: impl Iterator<Item = (&'a str, Option<&'a Value>)>) -> Members<'a> {
         let Context { skipped, .. } = self.context;
         let is_wanted = |name: &str| {
             skipped.is_empty() || !skipped.contains(&Path::Field(self.path, name).to_string())
@@ -199,7 +196,9 @@ impl<'de> Deserializer<'de> for Node<'_> {
             Value::String(text) => visitor.visit_str(text),
             Value::Array(_) => self.deserialize_seq(visitor),
             Value::Object(object) => {
-                let entries = object.iter().map(|(name, value)| (name.as_str(), Some(value)));
+                let entries = object
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), Some(value)));
                 visitor.visit_map(self.members(entries))
             }
         }

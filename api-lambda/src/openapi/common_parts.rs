@@ -1,4 +1,5 @@
-//! The parts of the document that the middleware adds to every operation: authentication, headers and problems.
+//! The parts of the document that the middleware adds to every operation: authentication, headers
+//! and problems.
 
 use std::collections::BTreeMap;
 

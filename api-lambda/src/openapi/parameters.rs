@@ -79,8 +79,9 @@ pub(crate) struct ProjectPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct ConditionalRead {
-    /// Entity tags that the client has. The answer is 304 if one of them is the present one. While the database is
-    /// unreachable, it is also 304 if the client has a later state of the task than the cache.
+    /// Entity tags that the client has. The answer is 304 if one of them is the present one. While
+    /// the database is unreachable, it is also 304 if the client has a later state of the task than
+    /// the cache.
     #[param(rename = "If-None-Match", required = false)]
     if_none_match: String,
 }
@@ -98,7 +99,8 @@ pub(crate) struct ConditionalWrite {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Idempotency {
-    /// A key of the client's choice. For 24 hours, a repeated request with this key gets the first answer again.
+    /// A key of the client's choice. For 24 hours, a repeated request with this key gets the first
+    /// answer again.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,

@@ -1,6 +1,7 @@
 //! Schemas of responses, and of values that requests and responses share.
 //!
-//! `shared::model` knows nothing of OpenAPI. The schemas repeat its fields, and a test compares both.
+//! `shared::model` knows nothing of OpenAPI. The schemas repeat its fields, and a test compares
+//! both.
 
 #![allow(dead_code, reason = "only the derived schemas read these fields")]
 
@@ -30,7 +31,8 @@ text_schema! {
     Timestamp = date_time().pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"));
     /// The kind of work.
     TaskType = words(&["cdk_deploy", "agent_execution", "build", "other"]);
-    /// The status of a task or of a part. The last three are terminal: only a later run changes them.
+    /// The status of a task or of a part. The last three are terminal: only a later run changes
+    /// them.
     TaskStatus = words(&["pending", "running", "blocked", "completed", "failed", "cancelled"]);
     /// The priority, `P0` highest.
     Priority = words(&["P0", "P1", "P2", "P3"]);
@@ -188,7 +190,8 @@ pub(crate) struct Task {
 pub(crate) struct TaskPage {
     #[schema(max_items = 200)]
     tasks: Vec<Task>,
-    /// The `cursor` of the next page, or null on the last page. A short or empty page can have a next page.
+    /// The `cursor` of the next page, or null on the last page. A short or empty page can have a
+    /// next page.
     #[schema(required = true)]
     next_cursor: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! `/`: the dashboard. Its files are compiled into the program.
 //!
-//! Browsers revalidate the page at each visit. The names of the style sheet and the script contain a hash of their
-//! content, so browsers can store these two forever. The build compresses them.
+//! Browsers revalidate the page at each visit. The names of the style sheet and the script contain
+//! a hash of their content, so browsers can store these two forever. The build compresses them.
 
 mod assets;
 
@@ -21,14 +21,14 @@ use crate::problem::ApiError;
 use crate::state::ApiState;
 use assets::Asset;
 
-/// The page can load only its own files, and can send requests only to its own API. So text from logs can't run
-/// as code, even if a bug inserted it as markup.
+/// The page can load only its own files, and can send requests only to its own API. So text from
+/// logs can't run as code, even if a bug inserted it as markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// `x-frame-options` is `frame-ancestors` for older browsers. The opener policy separates the window from pages that
-/// opened it.
+/// `x-frame-options` is `frame-ancestors` for older browsers. The opener policy separates the
+/// window from pages that opened it.
 const HEADERS: [(&str, &str); 2] = [
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),

@@ -1,7 +1,7 @@
 //! `/openapi.json`: the OpenAPI document. `/docs`: a page that shows it, and can send requests.
 //!
-//! The files are compiled into the program. The page is our own, because an existing viewer has a megabyte or
-//! more and needs a laxer content security policy.
+//! The files are compiled into the program. The page is our own, because an existing viewer has a
+//! megabyte or more and needs a laxer content security policy.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! `/health`: the process runs. `/ready`: the services that the API needs answer.
+//! `/health`: the process runs. `/ready`: DynamoDB and Redis respond.
 
 use std::error::Error;
 use std::future::Future;

@@ -16,7 +16,7 @@ use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, Task, TaskId, TaskS
 use shared::stopwatch::for_store;
 use shared::store::{ListPosition, Receipt, StoreError, TaskQuery};
 use shared::task_reader::{
-    Answer, ListRequest, MAX_PAGE_LIMIT, Reading, SavedTask, Validator, canonical_query,
+    Answer, ListRequest, MAX_PAGE_LIMIT, Reading, Validator, canonical_query,
 };
 
 use self::new_task::NewTask;
@@ -204,12 +204,8 @@ async fn create(
         Err(StoreError::Conflict(_)) => return Err(ApiError::TaskExists(task.task_id)),
         Err(error) => return Err(error.into()),
     }
-    let saved = SavedTask {
-        previous: None,
-        next: &task,
-    };
     // If the cache fails, `tasks_saved` logs a warning. The task is created all the same.
-    state.write_through.tasks_saved(&[saved], now).await;
+    state.write_through.tasks_saved(&[&task], now).await;
     Ok(created_task(&base, &task.task_id, json))
 }
 
@@ -264,13 +260,9 @@ async fn try_change(
         let save = state.tasks.save(Some(&task), &next, ledger.as_ref());
         for_store(save).await?;
     }
-    // An unchanged task is written to the cache as well. This request may repeat one that wrote to the
-    // store and then crashed.
-    let saved = SavedTask {
-        previous: Some(&task),
-        next: &next,
-    };
-    state.write_through.tasks_saved(&[saved], now).await;
+    // An unchanged task is written to the cache as well. This request may repeat one that wrote to
+    // the store and then crashed.
+    state.write_through.tasks_saved(&[&next], now).await;
     let json = state.renderer.task(&next, now);
     let validator = Validator::of_record(&json);
     Ok(tagged(JsonBytes(json).into_response(), &validator))
@@ -398,5 +390,9 @@ fn history_filter(task_id: &TaskId, from: Option<Timestamp>, until: Option<Times
     let millis = |time: Option<Timestamp>| {
         time.map_or_else(String::new, |time| time.as_millis().to_string())
     };
-    format!("history/{task_id}?from={}&to={}", millis(from), millis(until))
+    format!(
+        "history/{task_id}?from={}&to={}",
+        millis(from),
+        millis(until)
+    )
 }

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod program;
-mod report;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]

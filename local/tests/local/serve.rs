@@ -158,7 +158,7 @@ fn tokens_are_asked_for_where_the_environment_says_so() {
     assert!(program.end("INT").success());
 
     let logged = fs::read_to_string(&log).unwrap();
-    assert!(logged.contains("a request was let in"), "{logged}");
+    assert!(logged.contains("a request was authorized"), "{logged}");
     let parts = TOKEN.split('.').chain([SECRET]);
     for part in parts {
         assert!(!logged.contains(part) && !printed.contains(part), "{part}");

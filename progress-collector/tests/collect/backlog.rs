@@ -16,7 +16,8 @@ use async_trait::async_trait;
 use progress_collector::{Collector, Summary, Trigger};
 use proptest::prelude::*;
 use shared::checkpoint::{Checkpoint, CheckpointStore};
-use shared::log_source::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
+use shared::log_event::LogEvent;
+use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
 use tokio::time::{Instant, timeout};
 

@@ -9,7 +9,8 @@ use progress_collector::{Collector, Parts, Trigger};
 use proptest::prelude::*;
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::fold::Ledger;
-use shared::log_source::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
+use shared::log_event::LogEvent;
+use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
 use shared::store::{
     ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,

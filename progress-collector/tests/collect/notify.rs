@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use progress_collector::{Collector, EventsSummary, Trigger, parse_trigger};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::event_sink::memory::InMemoryEventSink;
 use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVENTS, TaskEvent};
 use shared::model::{Task, TaskId, TaskStatus, Transition};
 use shared::store::TaskStore;
-use shared::store::conformance::{moment, new_task, next_of};
-use shared::store::embedded::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::event_sink::InMemoryEventSink;
+use testkit::store::conformance::{moment, new_task, next_of};
 use tokio::time::Instant;
 
 use crate::races::{block_on, config};

@@ -2,9 +2,9 @@
 
 use progress_collector::{Collector, Parts, PushedEvents, Trigger};
 use proptest::prelude::*;
-use shared::log_source::LogEvent;
+use shared::log_event::LogEvent;
 use shared::model::{Metrics, Project, ProjectStatus, Task, TaskStatus, Timestamp};
-use shared::store::embedded::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
 use crate::world::{self, CDK, RUNNING, START_MS, World, completed, events, now, rolled_back};
 

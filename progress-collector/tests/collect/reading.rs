@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use progress_collector::{Collector, CollectorConfig, Trigger, invoke};
+use progress_collector::{Trigger, invoke};
 use serde_json::{Value, json};
-use shared::log_source::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
+use shared::log_event::LogEvent;
+use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
-use shared::store::{TaskQuery, TaskStore};
 use tokio::time::Instant;
 
-use crate::world::{AGENTS, CDK, RUNNING, START_MS, World, completed, config, events, now};
+use crate::world::{AGENTS, CDK, RUNNING, START_MS, World, completed, events, now};
 
 /// A source that fails for one log group, answers late, or gives an empty page before each full one.
 struct Trouble {
@@ -111,39 +111,6 @@ async fn a_window_is_read_without_touching_checkpoints() {
     );
     let task = world.task("cdk:deploy-7").await.unwrap();
     assert_eq!(task.progress.percentage, Some(60));
-}
-
-#[tokio::test]
-async fn all_of_many_whole_logs_are_whole_at_the_end() {
-    // Saved in portions, and each stream is heard of again after what it said first was saved.
-    let lines = [
-        "Api: deploying... [1/1]",
-        "Api | 0/3 | 10:00:01 AM | UPDATE_IN_PROGRESS   | AWS::CloudFormation::Stack | Api User Initiated",
-        "Api | 2/3 | 10:00:02 AM | UPDATE_COMPLETE_CLEA | AWS::CloudFormation::Stack | Api ",
-    ];
-    for (whole_logs, expected) in [(false, TaskStatus::Running), (true, TaskStatus::Completed)] {
-        let world = World::new(250);
-        for stream in 0..600 {
-            let log = events(&format!("deploy-{stream}"), &lines);
-            world.logs.put(CDK, log);
-        }
-        let config = CollectorConfig {
-            whole_logs,
-            ..config()
-        };
-        let trigger = Trigger::Backfill {
-            log_group: CDK.to_owned(),
-            start: Timestamp::from_millis(START_MS),
-            end: now(),
-        };
-        let collector = Collector::new(world.parts(), config);
-        let summary = collector.handle(trigger, now(), None).await.unwrap();
-        assert!(summary.totals().complete);
-        let query = TaskQuery::default();
-        let tasks = world.store.list(&query, None, 1_000).await.unwrap().tasks;
-        assert_eq!(tasks.len(), 600);
-        assert!(tasks.iter().all(|task| task.status == expected));
-    }
 }
 
 #[tokio::test]
@@ -257,7 +224,7 @@ async fn retries_that_time_cuts_off_are_counted_too() {
 #[tokio::test]
 async fn a_group_that_does_not_exist_is_an_empty_one() {
     let world = World {
-        logs: Arc::new(shared::log_source::InMemoryLogSource::new(10)),
+        logs: Arc::new(testkit::log_source::InMemoryLogSource::new(10)),
         ..World::new(1)
     };
     let summary = world.sweep().await;

@@ -6,7 +6,7 @@ use dynoxide::actions::get_records::GetRecordsRequest;
 use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
 use dynoxide::actions::list_streams::ListStreamsRequest;
 use serde_json::Value;
-use shared::store::embedded::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
 /// From now on the tasks table has a stream, as the template asks for.
 pub(crate) async fn enable_stream(dynamodb: &EmbeddedDynamoDb) {

@@ -3,8 +3,8 @@
 use progress_collector::{PushedEvents, Trigger};
 use shared::cache::TaskCache;
 use shared::fold::{Ledger, Position};
+use shared::log_event::LogEvent;
 use shared::log_parser::{LogKind, parse_message};
-use shared::log_source::LogEvent;
 use shared::model::{Project, ProjectStatus, Task, TaskStatus, TaskType, Timestamp};
 use shared::store::{ProjectStore, TaskStore};
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_collector::{Collector, CollectorConfig, LogGroup, Parts, Summary, Trigger};
-use shared::cache::memory::InMemoryTaskCache;
-use shared::checkpoint::memory::InMemoryCheckpointStore;
+use shared::log_event::LogEvent;
 use shared::log_parser::LogKind;
-use shared::log_source::{InMemoryLogSource, LogEvent, LogSource};
+use shared::log_source::LogSource;
 use shared::model::{Task, TaskId, Timestamp};
 use shared::store::TaskStore;
-use shared::store::memory::InMemoryStore;
+use testkit::cache::memory::InMemoryTaskCache;
+use testkit::checkpoint::InMemoryCheckpointStore;
+use testkit::log_source::InMemoryLogSource;
+use testkit::store::memory::InMemoryStore;
 
 pub(crate) const CDK: &str = "/miyabi/cdk";
 pub(crate) const AGENTS: &str = "/miyabi/agents";

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use shared::log_event::LogEvent;
 use shared::log_parser::LogKind;
-use shared::log_source::{CloudWatchLogSource, InMemoryLogSource, LogEvent};
+use shared::log_source::CloudWatchLogSource;
 use shared::model::{TaskStatus, Timestamp};
+use testkit::log_source::InMemoryLogSource;
 
 use crate::client::with_pages_of;
 use crate::log_group::LogGroup;

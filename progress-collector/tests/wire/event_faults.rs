@@ -6,8 +6,8 @@ use std::time::Duration;
 use progress_collector::{Answer as Answered, EventsSummary, RecordFailure, Summary, Trigger};
 use serde_json::{Value, json};
 use shared::log_parser::LogKind;
-use shared::log_source::InMemoryLogSource;
 use shared::model::Timestamp;
+use testkit::log_source::InMemoryLogSource;
 use tokio::time::Instant;
 
 use crate::parts::World;

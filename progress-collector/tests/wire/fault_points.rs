@@ -10,13 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::{StreamExt, stream};
-use progress_collector::fault_point::FaultPoint::{self, *};
 use serde_json::{Value, json};
-use shared::log_source::LogEvent;
+use shared::fault_point::FaultPoint::{self, *};
+use shared::log_event::LogEvent;
 use shared::model::{Revision, TaskId, Timestamp};
-use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::{TaskQuery, TaskRecord, TaskStore};
-use shared::task_reader::Renderer;
+use shared::view::Renderer;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use tokio::time::timeout;
 
 use crate::function::Function;

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread;
 
-use shared::store::embedded::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use tokio::sync::mpsc;
 
 use crate::runtime_api::RuntimeApi;
@@ -43,10 +43,7 @@ impl Function {
             .env("AWS_LAMBDA_FUNCTION_NAME", "collector")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb.endpoint_url)
+            .envs(dynamodb.environment())
             .env("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", logs_endpoint)
             .env("TASKS_TABLE_NAME", "tasks")
             .env("PROJECTS_TABLE_NAME", "projects")

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::json;
 use shared::log_parser::LogKind;
 use shared::model::{Revision, Task, Timestamp};
-use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::{TaskQuery, TaskStore};
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
 use crate::function::Function;
 use crate::log_group::LogGroup;

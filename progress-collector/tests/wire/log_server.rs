@@ -10,8 +10,10 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use serde_json::{Value, json};
-use shared::log_source::{InMemoryLogSource, LogEvent, LogSource, LogSourceError, PageRequest};
+use shared::log_event::LogEvent;
+use shared::log_source::{LogSource, LogSourceError, PageRequest};
 use shared::model::Timestamp;
+use testkit::log_source::InMemoryLogSource;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 

@@ -7,8 +7,8 @@ use aws_sdk_eventbridge::types::Target;
 use serde_json::{Value, json};
 use shared::aws;
 use shared::model::TaskStatus;
-use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::{TaskQuery, TaskStore};
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_collector::{Collector, CollectorConfig, LogGroup, Parts, Summary, Trigger};
-use shared::cache::memory::InMemoryTaskCache;
-use shared::checkpoint::memory::InMemoryCheckpointStore;
 use shared::log_parser::LogKind;
 use shared::log_source::LogSource;
 use shared::model::{Revision, Task, Timestamp};
 use shared::store::TaskStore;
-use shared::store::memory::InMemoryStore;
+use testkit::cache::memory::InMemoryTaskCache;
+use testkit::checkpoint::InMemoryCheckpointStore;
+use testkit::store::memory::InMemoryStore;
 use tokio::time::Instant;
 
 /// The collector, and what it has stored.

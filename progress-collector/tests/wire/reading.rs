@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use shared::fold::Position;
-use shared::log_source::{
-    CloudWatchLogSource, LogEvent, LogPage, LogSource, LogSourceError, PageRequest,
-};
+use shared::log_event::LogEvent;
+use shared::log_source::{CloudWatchLogSource, LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::Timestamp;
 
 use crate::client::with_pages_of;

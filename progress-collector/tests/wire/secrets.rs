@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use serde_json::Value;
-use shared::store::embedded::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use tokio::net::TcpListener;
 
 use crate::recorded::Recorded;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// After how many failures on end a service is left alone.
-pub(super) const TOLERATED_FAILURES: u32 = 3;
+pub const TOLERATED_FAILURES: u32 = 3;
 /// For how long. Then one call tries whether it is back; where it fails by what a connection has left of the trouble, the
 /// one after it. Who has been answered by then waits for the others, so it must not be long.
 pub(super) const PAUSE: Duration = Duration::from_millis(700);

@@ -17,16 +17,17 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::breaker::{PAUSE, TOLERATED_FAILURES};
+use super::breaker::PAUSE;
+pub use super::breaker::TOLERATED_FAILURES;
 use super::{CacheError, PageLookup, TaskCache};
 use crate::model::{Revision, TaskId};
 
 /// For how long a cache may hold what it held when it failed: a task that is over is kept longest, for an hour and its
 /// spread.
-const LONGEST_LIFE: Duration = Duration::from_secs(70 * 60);
+pub const LONGEST_LIFE: Duration = Duration::from_secs(70 * 60);
 /// For how long after a failure nothing that the cache holds is believed, once it answers again: others may have been told
 /// to leave it alone, and write without it a little longer than we do: for two pauses, and until they are asked again.
-const OTHERS_RETURN: Duration = PAUSE.saturating_mul(3);
+pub const OTHERS_RETURN: Duration = PAUSE.saturating_mul(3);
 /// How many tasks are remembered as confirmed, or as owed: those beyond it are read from the store each time, or left to
 /// their time to live.
 const MOST_REMEMBERED: usize = 10_000;
@@ -105,6 +106,11 @@ impl<C: TaskCache> CautiousTaskCache<C> {
             inner,
             doubts: Mutex::default(),
         }
+    }
+
+    /// The cache inside.
+    pub fn inner(&self) -> &C {
+        &self.inner
     }
 
     fn doubts(&self) -> MutexGuard<'_, Doubts> {
@@ -277,6 +283,3 @@ impl<C: TaskCache> TaskCache for CautiousTaskCache<C> {
         self.call(self.inner.ping()).await
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::model::{Task, TaskId, TaskStatus, Timestamp, Transition};
 use crate::store::stream_record::TaskWrite;
-use crate::task_reader::{Renderer, TaskView};
+use crate::view::{Renderer, TaskView};
 
 /// The most that the details of events sent at once may hold, in bytes: with all that comes around them, less than the
 /// 256 KB that EventBridge took until 2026. It takes 1 MB since, but what is behind a rule may not
@@ -128,9 +128,9 @@ fn trim_texts(task: &mut Task) {
 mod tests {
     use super::*;
     use crate::model::{Part, Progress};
-    use crate::store::conformance::{moment, new_task, next_of};
     use serde_json::{Value, json};
     use std::time::Duration;
+    use testkit::store::conformance::{moment, new_task, next_of};
 
     fn event(previous: Option<Task>, next: Task) -> Option<TaskEvent> {
         let renderer = Renderer::new(Duration::from_secs(900));

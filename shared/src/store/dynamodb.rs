@@ -45,6 +45,20 @@ const TASKS_PER_BATCH: usize = 50;
 /// How often what a BatchGetItem left out, or read while it was written, is read again.
 const BATCH_RETRIES: usize = 6;
 
+/// The item of a task's head, without a ledger, as a table in `index_shards` shards keeps it. For filling a
+/// table in tests and benches.
+///
+/// # Errors
+///
+/// Those of writing the task's metadata as JSON.
+pub fn head_item(task: &Task, index_shards: u32) -> Result<Item, serde_json::Error> {
+    let stamp = Stamp {
+        now_seconds: 0,
+        ttl_seconds: i64::from(u32::MAX),
+    };
+    super::dynamodb_item::task::head(task, index_shards, stamp)
+}
+
 /// Tells what time it is.
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 

@@ -5,21 +5,12 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tracing::warn;
 
-use super::Renderer;
-use super::renderer::DELETED_TTL;
+use super::freshness::{DELETED_TTL, cache_ttl, deleted_mark};
 use crate::cache::{CacheError, TaskCache};
 use crate::error::error_chain;
 use crate::model::{Task, Timestamp};
 use crate::stopwatch::for_cache;
-
-/// One write of a task that the store has taken.
-#[derive(Debug, Clone, Copy)]
-pub struct SavedTask<'a> {
-    /// The task before; `None` if it is new.
-    pub previous: Option<&'a Task>,
-    /// The task as it was saved.
-    pub next: &'a Task,
-}
+use crate::view::Renderer;
 
 /// Keeps the cache true after a write to the store.
 ///
@@ -41,7 +32,7 @@ impl WriteThrough {
     /// at once, so that the wait is that for one.
     ///
     /// Returns how many operations the cache failed.
-    pub async fn tasks_saved(&self, saved: &[SavedTask<'_>], now: Timestamp) -> usize {
+    pub async fn tasks_saved(&self, saved: &[&Task], now: Timestamp) -> usize {
         let Some(cache) = self.cache.as_deref() else {
             return 0;
         };
@@ -49,8 +40,8 @@ impl WriteThrough {
             return 0;
         }
         let mut operations = vec![cache.bump_generation()];
-        for saved in saved {
-            operations.push(self.put(cache, saved.next, now).boxed());
+        for task in saved {
+            operations.push(self.put(cache, task, now).boxed());
         }
         failures_of(operations).await
     }
@@ -66,7 +57,7 @@ impl WriteThrough {
         };
         let renewals = tasks.iter().map(async |task| {
             let bytes = self.renderer.task(task, now);
-            let ttl = self.renderer.cache_ttl(task, now);
+            let ttl = cache_ttl(&self.renderer, task, now);
             let renewed = cache.renew_task(&task.task_id, task.revision, &bytes, ttl);
             renewed.await
         });
@@ -97,7 +88,7 @@ impl WriteThrough {
             return 0;
         };
         let revision = task.revision.next();
-        let mark = self.renderer.deleted(revision);
+        let mark = deleted_mark(revision);
         let put = cache.put_task(&task.task_id, revision, &mark, DELETED_TTL);
         failures_of(vec![put, cache.bump_generation()]).await
     }
@@ -123,7 +114,7 @@ impl WriteThrough {
         now: Timestamp,
     ) -> Result<(), CacheError> {
         let bytes = self.renderer.task(task, now);
-        let ttl = self.renderer.cache_ttl(task, now);
+        let ttl = cache_ttl(&self.renderer, task, now);
         let (task_id, revision) = (&task.task_id, task.revision);
         cache.put_task(task_id, revision, &bytes, ttl).await
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use shared::cache::TaskCache;
-use shared::cache::memory::InMemoryTaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::config::CacheConfig;
+use testkit::cache::memory::InMemoryTaskCache;
 
 use crate::certificates::Authority;
 use crate::redis_cluster_servers::RedisCluster;
@@ -55,17 +55,17 @@ async fn in_cluster_over_tls() -> InCluster {
 }
 
 mod memory {
-    shared::cache_conformance!(super::in_memory);
+    testkit::cache_conformance!(super::in_memory);
 }
 
 mod redis {
-    shared::cache_conformance!(super::in_redis);
+    testkit::cache_conformance!(super::in_redis);
 }
 
 mod cluster {
-    shared::cache_conformance!(in_turn super::in_cluster);
+    testkit::cache_conformance!(in_turn super::in_cluster);
 }
 
 mod cluster_over_tls {
-    shared::cache_conformance!(in_turn super::in_cluster_over_tls);
+    testkit::cache_conformance!(in_turn super::in_cluster_over_tls);
 }

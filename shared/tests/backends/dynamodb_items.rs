@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::model::{ProjectId, Revision, Task, Timestamp};
-use shared::store::conformance::{moment, new_project, new_task, next_of, recount};
-use shared::store::embedded::EmbeddedDynamoDb;
 use shared::store::{ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::store::conformance::{moment, new_project, new_task, next_of, recount};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -256,7 +256,7 @@ async fn a_write_whose_answer_is_lost_is_made_once_and_reported_as_made() {
     let stores = embedded.stores();
     stores.projects.create(&project).await.unwrap();
     let (address, attempts) = lossy_way(embedded.endpoint_url.replace("http://", "")).await;
-    let client = shared::aws::local_dynamodb(&format!("http://{address}"));
+    let client = shared::aws::local_dynamodb(&format!("http://{address}"), "local");
     let lossy = shared::store::dynamodb::DynamoDbTaskStore::new(client, &embedded.config);
     let mut task = new_task("t");
     task.project_id = Some(project.project_id.clone());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;
+mod cautious;
 mod certificates;
 mod dynamodb_items;
 mod reading;
@@ -13,4 +14,5 @@ mod redis_server;
 mod redis_tls;
 mod schedules;
 mod stores;
+mod task_reader;
 mod template;

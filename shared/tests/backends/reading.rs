@@ -6,12 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::cache::TaskCache;
 use shared::model::{Task, Timestamp};
-use shared::store::conformance::Stores;
-use shared::store::embedded::EmbeddedDynamoDb;
+use shared::store::Stores;
 use shared::store::{ListPosition, TaskQuery};
-use shared::task_reader::{
-    ListRequest, Reading, Renderer, SavedTask, TaskReader, Validator, WriteThrough,
-};
+use shared::task_reader::{ListRequest, Reading, TaskReader, Validator, WriteThrough};
+use shared::view::Renderer;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
 use crate::redis_server::RedisServer;
 
@@ -44,7 +43,7 @@ impl Paths {
 
     async fn save(&self, previous: Option<&Task>, next: &Task) {
         self.stores.tasks.save(previous, next, None).await.unwrap();
-        let saved = [SavedTask { previous, next }];
+        let saved = [next];
         let failures = self
             .write_through
             .tasks_saved(&saved, next.updated_at)

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use shared::cache::TaskCache;
-use shared::cache::conformance::task_bytes;
 use shared::cache::redis::RedisTaskCache;
 use shared::error::error_chain;
 use shared::model::{Revision, TaskId};
+use testkit::cache::conformance::task_bytes;
 use tokio::time::interval;
 
 use crate::redis_cluster_servers::RedisCluster;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use shared::cache::conformance::task_bytes;
 use shared::cache::redis::RedisTaskCache;
 use shared::cache::{CacheError, TaskCache};
 use shared::config::{CacheConfig, Secret};
 use shared::model::{Revision, TaskId};
+use testkit::cache::conformance::task_bytes;
 
 use crate::redis_server::{RedisServer, until_up};
 

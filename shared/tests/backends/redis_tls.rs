@@ -9,9 +9,10 @@ use shared::config::{CacheConfig, Secret, Settings};
 use shared::error::error_chain;
 use shared::model::{TaskId, Timestamp};
 use shared::store::TaskStore;
-use shared::store::conformance::new_task;
-use shared::store::memory::InMemoryStore;
-use shared::task_reader::{Renderer, TaskReader};
+use shared::task_reader::TaskReader;
+use shared::view::Renderer;
+use testkit::store::conformance::new_task;
+use testkit::store::memory::InMemoryStore;
 
 use crate::certificates::Authority;
 use crate::redis_server::{RedisServer, free_port, until_up};

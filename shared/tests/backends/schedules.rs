@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use shared::checkpoint::memory::InMemoryCheckpointStore;
 use shared::model::{ProjectId, Task, TaskStatus};
-use shared::store::conformance::{Stores, moment, new_project, new_task, next_of, recount};
-use shared::store::embedded::EmbeddedDynamoDb;
-use shared::store::memory::InMemoryStore;
+use shared::store::Stores;
 use shared::store::{StoreError, TaskQuery};
+use testkit::checkpoint::InMemoryCheckpointStore;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::store::conformance::{moment, new_project, new_task, next_of, recount};
+use testkit::store::memory::InMemoryStore;
 
 const TASKS: usize = 3;
 const PROJECTS: [&str; 2] = ["p", "q"];

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use shared::checkpoint::memory::InMemoryCheckpointStore;
-use shared::store::conformance::Stores;
-use shared::store::embedded::EmbeddedDynamoDb;
-use shared::store::memory::InMemoryStore;
+use shared::store::Stores;
+use testkit::checkpoint::InMemoryCheckpointStore;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::store::memory::InMemoryStore;
 
 async fn in_memory() -> (Stores, ()) {
     let store = Arc::new(InMemoryStore::new());
@@ -23,9 +23,9 @@ async fn in_dynamodb() -> (Stores, EmbeddedDynamoDb) {
 }
 
 mod memory {
-    shared::store_conformance!(super::in_memory);
+    testkit::store_conformance!(super::in_memory);
 }
 
 mod dynamodb {
-    shared::store_conformance!(super::in_dynamodb);
+    testkit::store_conformance!(super::in_dynamodb);
 }

@@ -12,8 +12,8 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
 };
 use serde_json::Value;
-use shared::store::conformance::Stores;
-use shared::store::embedded::EmbeddedDynamoDb;
+use shared::store::Stores;
+use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
 const TABLES: &str = include_str!("../../test_data/tables.json");
 
@@ -105,7 +105,7 @@ async fn in_tables_of_the_template() -> (Stores, EmbeddedDynamoDb) {
 }
 
 mod conformance {
-    shared::store_conformance!(super::in_tables_of_the_template);
+    testkit::store_conformance!(super::in_tables_of_the_template);
 }
 
 /// Keys, indexes and their attributes, in an order of their own; and the attribute that items expire by.

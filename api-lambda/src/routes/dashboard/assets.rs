@@ -38,8 +38,8 @@ impl Asset {
 
 /// The page for a client that sees our paths below `base`.
 ///
-/// Without a base, the addresses are relative, so a proxy can serve the page below any path. With a stage they must
-/// be absolute, because an address relative to `/prod` is not below `/prod`.
+/// Without a base, the addresses are relative, so a proxy can serve the page below any path. With a
+/// stage they must be absolute, because an address relative to `/prod` is not below `/prod`.
 pub(super) fn page(base: &str) -> String {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.');

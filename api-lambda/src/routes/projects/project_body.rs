@@ -36,7 +36,9 @@ impl NewProject {
     /// The project, created at `now`.
     pub(super) fn into_project(self, now: Timestamp) -> Project {
         Project {
-            project_id: self.project_id.map_or_else(ProjectId::random, Id::into_inner),
+            project_id: self
+                .project_id
+                .map_or_else(ProjectId::random, Id::into_inner),
             project_name: self.project_name.into(),
             description: self.description.map(Into::into),
             status: self.status.unwrap_or(ProjectStatus::Active),
@@ -50,9 +52,10 @@ impl NewProject {
     }
 }
 
-/// A change of a project: a JSON merge patch (RFC 7396). Absent fields stay as they are, and null removes a
-/// value.
-// The handler merges the patch into the project first. So every field has its value after the change.
+/// A change of a project: a JSON merge patch (RFC 7396). Absent fields stay as they are, and null
+/// removes a value.
+// The handler merges the patch into the project first. So every field has its value after the
+// change.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]

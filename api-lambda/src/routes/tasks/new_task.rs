@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shared::fold::shown_progress;
-use shared::model::{
-    Priority, ProjectId, Revision, Task, TaskId, TaskStatus, TaskType, Timestamp,
-};
+use shared::model::{Priority, ProjectId, Revision, Task, TaskId, TaskStatus, TaskType, Timestamp};
 
 use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress};
 #[cfg(test)]

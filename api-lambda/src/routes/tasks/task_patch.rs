@@ -8,8 +8,8 @@ use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress};
 #[cfg(test)]
 use crate::openapi::schemas;
 
-/// A change of a task: a JSON merge patch (RFC 7396). Absent fields stay as they are, null removes a value, and
-/// objects are merged.
+/// A change of a task: a JSON merge patch (RFC 7396). Absent fields stay as they are, null removes
+/// a value, and objects are merged.
 // The handler merges the patch into the task first. So every field has its value after the change.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,8 +41,8 @@ pub(crate) struct TaskPatch {
 }
 
 impl TaskPatch {
-    /// The changed task, and the part of the change that the task's log can override later. Returns the
-    /// task with its present revision if nothing changes.
+    /// The changed task, and the part of the change that the task's log can override later. Returns
+    /// the task with its present revision if nothing changes.
     ///
     /// # Errors
     ///

@@ -196,7 +196,6 @@ fn head_attributes(
 }
 
 /// The head of a task without a ledger, as a whole item.
-#[cfg(feature = "embedded")]
 pub(crate) fn head(
     task: &Task,
     index_shards: u32,

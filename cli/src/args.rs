@@ -1,0 +1,85 @@
+//! The arguments of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  progress report --cdk deploy.log
+  progress report --agents run.log --json";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  progress report --cdk deploy.log
+  progress report --cdk deploy.log --agents logs/ --json | jq '.tasks[].status'
+  git show main:deploy.log | progress report --cdk -
+
+Each file is a log stream, named by the file without its extension.";
+
+/// Shows the progress that the logs of deploys and agents report
+#[derive(Debug, Parser)]
+#[command(name = "progress", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read logs once and print the tasks in them
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
+}
+
+/// The logs to read.
+#[derive(Debug, Args)]
+#[group(id = "logs", multiple = true)]
+pub struct LogArgs {
+    /// A log of the CDK command line: a file, a directory of files and directories, or `-` for standard input; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub cdk: Vec<PathBuf>,
+    /// A log of agents, in JSON or plain text: a file, a directory, or `-`; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub agents: Vec<PathBuf>,
+}
+
+/// The arguments of `report`.
+#[derive(Debug, Args)]
+#[command(mut_group("logs", |group| group.required(true)))]
+pub struct ReportArgs {
+    /// The logs to read.
+    #[command(flatten)]
+    pub logs: LogArgs,
+    /// Print JSON, as GET /api/tasks answers it, instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// After how many seconds of silence a running task is shown as stale
+    #[arg(long, env = "STALE_AFTER_SECONDS", default_value_t = 900, hide = true,
+          value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub stale_after_seconds: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_report_needs_a_log() {
+        assert!(parse("progress report").is_err());
+        assert!(parse("progress report --json").is_err());
+        assert!(parse("progress report --agents -").is_ok());
+    }
+}

@@ -1,0 +1,288 @@
+//! `progress report`: reads logs once, as the collector does, and prints the tasks in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use progress_core::batch::{Batch, Target};
+use progress_core::error::error_chain;
+use progress_core::fold::{Ledger, TaskOrigin, fold_into_task};
+use progress_core::log_file::{Encoding, FileStream, Lines};
+use progress_core::log_parser::LogKind;
+use progress_core::model::{Task, TaskId, Timestamp};
+use progress_core::view::Renderer;
+
+use crate::args::{LogArgs, ReportArgs};
+use crate::log_files::find_logs;
+use crate::table::{Look, write_table};
+
+/// How much of a file is read at a time, in bytes.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Why there is no report. The messages are for the person who typed the command.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A log can't be read.
+    #[error("can't read {path}")]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// A path has no file name, such as `..`.
+    #[error("{0} is not the name of a file")]
+    Nameless(PathBuf),
+    /// Two files would be the same log stream.
+    #[error(
+        "{second} would be the log stream \"{log_stream}\", as {first} is already: \
+         a log stream has the file's name without its extension; rename one of the two"
+    )]
+    SameStream {
+        /// The name of the log stream.
+        log_stream: String,
+        /// The file that came first.
+        first: PathBuf,
+        /// The file that was refused.
+        second: PathBuf,
+    },
+    /// Standard input was named more than once.
+    #[error("standard input can be read once: `-` was given more than once")]
+    StandardInputTwice,
+    /// The report can't be printed.
+    #[error("can't print")]
+    Print(#[source] io::Error),
+}
+
+impl ReportError {
+    /// Prints the error and gives the exit code: 2 for a wrong argument, else 1.
+    pub fn print(&self) -> ExitCode {
+        match self {
+            // A reader that has seen enough, such as `head`, is no failure.
+            Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
+            _ => eprintln!("error: {}", error_chain(self)),
+        }
+        match self {
+            Self::Print(_) => ExitCode::FAILURE,
+            _ => ExitCode::from(2),
+        }
+    }
+}
+
+/// One log to read.
+struct Log {
+    kind: LogKind,
+    log_stream: String,
+    /// `-` for standard input.
+    path: PathBuf,
+}
+
+/// Reads the logs that `args` name and prints the tasks in them.
+///
+/// # Errors
+///
+/// [`ReportError`]. Nothing was printed if a log could not be read.
+pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
+    let now = Timestamp::now();
+    let renderer = Renderer::new(Duration::from_secs(args.stale_after_seconds));
+    let mut tasks = Tasks::default();
+    for log in logs(&args.logs)? {
+        tasks.read(&log, now)?;
+    }
+    let tasks = tasks.into_list();
+    let mut output = io::stdout().lock();
+    let written = if args.json {
+        let mut page = renderer.page(&tasks, None, now);
+        page.push(b'\n');
+        output.write_all(&page)
+    } else {
+        let look = Look::of_terminal(output.is_terminal());
+        let is_stale = |task: &Task| renderer.view(task, now).stale;
+        write_table(&tasks, is_stale, look, &mut output)
+    };
+    written
+        .and_then(|()| output.flush())
+        .map_err(ReportError::Print)
+}
+
+/// The logs that the command line names, by log group and then by log stream.
+fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
+    let mut logs = BTreeMap::new();
+    let mut has_standard_input = false;
+    let named = [(LogKind::Cdk, &args.cdk), (LogKind::Agent, &args.agents)];
+    for (kind, path) in named.into_iter().flat_map(|(kind, paths)| {
+        let paths = paths.iter();
+        paths.map(move |path| (kind, path))
+    }) {
+        let found = if path == Path::new("-") {
+            if std::mem::replace(&mut has_standard_input, true) {
+                return Err(ReportError::StandardInputTwice);
+            }
+            vec![("stdin".to_owned(), path.clone())]
+        } else if path.is_dir() {
+            find_logs(path).map_err(|source| unreadable(path, source))?
+        } else {
+            let stem = path.file_stem();
+            let stem = stem.ok_or_else(|| ReportError::Nameless(path.clone()))?;
+            vec![(stem.to_string_lossy().into_owned(), path.clone())]
+        };
+        for (log_stream, path) in found {
+            let log = Log {
+                kind,
+                log_stream: log_stream.clone(),
+                path: path.clone(),
+            };
+            if let Some(first) = logs.insert((log_group(kind), log_stream.clone()), log) {
+                return Err(ReportError::SameStream {
+                    log_stream,
+                    first: first.path,
+                    second: path,
+                });
+            }
+        }
+    }
+    Ok(logs.into_values().collect())
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ReportError {
+    ReportError::Unreadable {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// What the logs say so far, by task.
+#[derive(Default)]
+struct Tasks {
+    batch: Batch,
+    ledgers: BTreeMap<TaskId, (TaskOrigin, Ledger)>,
+    targets: BTreeSet<Target>,
+}
+
+impl Tasks {
+    /// Reads one log to its end.
+    fn read(&mut self, log: &Log, now: Timestamp) -> Result<(), ReportError> {
+        let unreadable = |source| unreadable(&log.path, source);
+        if log.path == Path::new("-") {
+            return self
+                .read_lines(log, io::stdin().lock(), now)
+                .map_err(unreadable);
+        }
+        let file = File::open(&log.path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        // The lines of a file were written before its last modification.
+        let written_at = match metadata.modified() {
+            Ok(modified) if metadata.is_file() => timestamp_of(modified).min(now),
+            _ => now,
+        };
+        self.read_lines(log, file, written_at).map_err(unreadable)
+    }
+
+    /// Reads lines to the end. Those before the first time stamp happened at `time`.
+    fn read_lines(
+        &mut self,
+        log: &Log,
+        mut input: impl Read,
+        mut time: Timestamp,
+    ) -> io::Result<()> {
+        let log_group = log_group(log.kind);
+        let mut stream = FileStream {
+            log_stream: &log.log_stream,
+            epoch_ms: 0,
+            encoding: Encoding::default(),
+        };
+        let mut buffer = Vec::new();
+        let mut offset = 0;
+        loop {
+            let wanted = u64::try_from(READ_BYTES).unwrap_or(u64::MAX);
+            let is_end = input.by_ref().take(wanted).read_to_end(&mut buffer)? < READ_BYTES;
+            if offset == 0 {
+                stream.encoding = Encoding::of(&buffer);
+            }
+            let mut lines = Lines::new(&buffer, stream.encoding, time, is_end);
+            for line in lines.by_ref() {
+                let start = u64::try_from(line.start).unwrap_or(u64::MAX);
+                if let Some(event) = stream.event(offset + start, &line) {
+                    self.batch.add(log.kind, log_group, &event);
+                    if self.batch.is_full() {
+                        merge(&mut self.batch, &mut self.ledgers, &mut self.targets);
+                    }
+                }
+            }
+            time = lines.time();
+            let read = lines.bytes_read();
+            if is_end {
+                return Ok(());
+            }
+            offset += u64::try_from(read).unwrap_or(u64::MAX);
+            buffer.drain(..read);
+        }
+    }
+
+    /// The tasks, newest first.
+    fn into_list(mut self) -> Vec<Task> {
+        merge(&mut self.batch, &mut self.ledgers, &mut self.targets);
+        let mut whole = Ledger::default();
+        whole.mark_whole_log();
+        for target in &self.targets {
+            if let Some((_, ledger)) = self.ledgers.get_mut(&task_of(target, &self.ledgers)) {
+                ledger.merge(&whole);
+            }
+        }
+        let folded = self
+            .ledgers
+            .into_iter()
+            .map(|(task_id, (origin, mut ledger))| {
+                ledger.trim();
+                fold_into_task(&task_id, &origin, None, &ledger).live()
+            });
+        let mut tasks: Vec<Task> = folded.flatten().collect();
+        tasks.sort_by(|one, other| {
+            (other.updated_at, &other.task_id).cmp(&(one.updated_at, &one.task_id))
+        });
+        tasks
+    }
+}
+
+/// Merges what `batch` has gathered into the ledgers of the tasks.
+fn merge(
+    batch: &mut Batch,
+    ledgers: &mut BTreeMap<TaskId, (TaskOrigin, Ledger)>,
+    targets: &mut BTreeSet<Target>,
+) {
+    for (target, gathered) in batch.take() {
+        let task_id = task_of(&target, ledgers);
+        let (_, ledger) = ledgers
+            .entry(task_id)
+            .or_insert_with(|| (target.origin.clone(), Ledger::default()));
+        ledger.merge(&gathered);
+        ledger.trim();
+        targets.insert(target);
+    }
+}
+
+/// The task that a target is: the first candidate that exists, or else the last.
+fn task_of(target: &Target, ledgers: &BTreeMap<TaskId, (TaskOrigin, Ledger)>) -> TaskId {
+    let mut candidates = target.candidates();
+    let first = candidates.iter().position(|id| ledgers.contains_key(id));
+    candidates.swap_remove(first.unwrap_or(candidates.len() - 1))
+}
+
+/// The log group that the tasks of a report name.
+fn log_group(kind: LogKind) -> &'static str {
+    match kind {
+        LogKind::Cdk => "/miyabi/cdk",
+        LogKind::Agent => "/miyabi/agents",
+    }
+}
+
+fn timestamp_of(time: SystemTime) -> Timestamp {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,285 @@
+//! Tasks as a table with bars, for a terminal.
+
+use std::env;
+use std::io::{self, Write};
+
+use progress_core::model::{Part, Progress, Task, TaskStatus};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The width where no terminal tells its own, in columns.
+const DEFAULT_WIDTH: usize = 100;
+/// The narrowest width that a table is drawn for.
+const LEAST_WIDTH: usize = 50;
+/// The widest names.
+const MOST_NAME_WIDTH: usize = 60;
+/// The width of all columns but the names and the bars: mark, percentage, counter, state, gaps.
+const OTHER_COLUMNS: usize = 2 + 6 + 10 + 14;
+
+/// How a table looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// How wide it may be, in columns.
+    pub(crate) width: usize,
+    /// Whether it has colours.
+    pub(crate) has_colour: bool,
+}
+
+impl Look {
+    /// What fits standard output, which is a terminal or is not.
+    pub(crate) fn of_terminal(is_terminal: bool) -> Self {
+        let from_environment = || env::var("COLUMNS").ok()?.parse().ok();
+        let from_terminal = || {
+            let (width, _) = terminal_size::terminal_size()?;
+            Some(usize::from(width.0))
+        };
+        let width = is_terminal.then(from_terminal).flatten();
+        let width = width.or_else(from_environment).unwrap_or(DEFAULT_WIDTH);
+        let is_plain = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            width: width.max(LEAST_WIDTH),
+            has_colour: is_terminal && !is_plain("NO_COLOR") && !is_dumb,
+        }
+    }
+}
+
+/// One line of a table.
+struct Row {
+    indent: usize,
+    name: String,
+    progress: Progress,
+    status: TaskStatus,
+    state: String,
+    note: Option<String>,
+}
+
+/// Writes a table of `tasks`, each with its parts below it.
+pub(crate) fn write_table(
+    tasks: &[Task],
+    is_stale: impl Fn(&Task) -> bool,
+    look: Look,
+    output: &mut dyn Write,
+) -> io::Result<()> {
+    if tasks.is_empty() {
+        return writeln!(output, "No tasks: none of these lines speaks of progress.");
+    }
+    let rows: Vec<_> = tasks
+        .iter()
+        .flat_map(|task| {
+            let parts = task
+                .parts
+                .iter()
+                .map(|(name, part)| row_of_part(name, part));
+            std::iter::once(row_of_task(task, is_stale(task))).chain(parts)
+        })
+        .collect();
+    let bar_width = if look.width >= 90 { 20 } else { 10 };
+    let room = look.width.saturating_sub(OTHER_COLUMNS + bar_width);
+    let widest = rows.iter().map(|row| row.indent + row.name.width()).max();
+    let name_width = widest.unwrap_or(0).min(room).min(MOST_NAME_WIDTH);
+    for row in &rows {
+        write_row(row, (name_width, bar_width), look, output)?;
+    }
+    Ok(())
+}
+
+fn row_of_task(task: &Task, is_stale: bool) -> Row {
+    // What a run of several stacks failed of is said at its stacks.
+    let is_said_below = task.parts.values().any(|part| part.message == task.message);
+    Row {
+        indent: 0,
+        name: plain(&task.task_name),
+        progress: task.progress,
+        status: task.status,
+        state: state(task.status, task.phase.as_deref(), is_stale),
+        note: note(task.status, task.message.as_deref()).filter(|_| !is_said_below),
+    }
+}
+
+fn row_of_part(name: &str, part: &Part) -> Row {
+    Row {
+        indent: 2,
+        name: plain(name),
+        progress: part.progress,
+        status: part.status,
+        state: state(part.status, part.phase.as_deref(), false),
+        note: note(part.status, part.message.as_deref()),
+    }
+}
+
+/// Where something stands, in words.
+fn state(status: TaskStatus, phase: Option<&str>, is_stale: bool) -> String {
+    match (status, phase) {
+        (TaskStatus::Failed, Some("rolled_back")) => "rolled back".to_owned(),
+        (TaskStatus::Running, Some("rolling_back")) => "rolling back".to_owned(),
+        (TaskStatus::Running, _) if is_stale => "silent".to_owned(),
+        _ => status.to_string(),
+    }
+}
+
+/// Why something has failed.
+fn note(status: TaskStatus, message: Option<&str>) -> Option<String> {
+    let message = plain(message?);
+    (status == TaskStatus::Failed && !message.is_empty()).then_some(message)
+}
+
+fn write_row(
+    row: &Row,
+    (name_width, bar_width): (usize, usize),
+    look: Look,
+    output: &mut dyn Write,
+) -> io::Result<()> {
+    let (mark, colour) = match row.status {
+        TaskStatus::Completed => ("✔", "32"),
+        TaskStatus::Failed => ("✖", "31"),
+        TaskStatus::Running => ("▸", "36"),
+        TaskStatus::Blocked => ("‖", "33"),
+        TaskStatus::Pending => ("·", "2"),
+        TaskStatus::Cancelled => ("–", "2"),
+    };
+    let paint = |text: &str| match look.has_colour {
+        true => format!("\x1b[{colour}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    };
+    let indent = " ".repeat(row.indent);
+    let name = fitted(&row.name, name_width.saturating_sub(row.indent));
+    let bar = bar(row.progress, bar_width);
+    let percentage = row.progress.percentage;
+    let percentage = percentage.map_or_else(|| "–".to_owned(), |percent| format!("{percent} %"));
+    let counter = match (row.progress.current, row.progress.total) {
+        (Some(current), Some(total)) => format!("{current}/{total}"),
+        (Some(current), None) => current.to_string(),
+        (None, _) => String::new(),
+    };
+    let line = format!(
+        "{indent}{} {name} {} {percentage:>5} {counter:>9}  {}",
+        paint(mark),
+        paint(&bar),
+        paint(&row.state)
+    );
+    writeln!(output, "{}", line.trim_end())?;
+    let Some(note) = &row.note else {
+        return Ok(());
+    };
+    let indent = row.indent + 2;
+    let note = cut(note, look.width.saturating_sub(indent));
+    writeln!(output, "{}{}", " ".repeat(indent), paint(&note))
+}
+
+/// A bar of `width` columns; of dots where it is not known how far something is.
+fn bar(progress: Progress, width: usize) -> String {
+    let Some(percentage) = progress.percentage else {
+        return "·".repeat(width);
+    };
+    let filled = (usize::from(percentage) * width / 100).min(width);
+    "█".repeat(filled) + &"░".repeat(width - filled)
+}
+
+/// `text` in exactly `width` columns.
+fn fitted(text: &str, width: usize) -> String {
+    let mut text = cut(text, width);
+    let missing = width.saturating_sub(text.width());
+    text.push_str(&" ".repeat(missing));
+    text
+}
+
+/// `text` in at most `width` columns, with a sign that something is missing.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut used = 1; // the sign
+    let fits = |char: &char| {
+        used += char.width().unwrap_or(0);
+        used <= width
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// `text` on one line, without what could control a terminal or turn the direction of writing.
+fn plain(text: &str) -> String {
+    let is_turning = |char: char| matches!(char, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let words: String = text
+        .chars()
+        .map(|char| if char.is_whitespace() { ' ' } else { char })
+        .filter(|char| !char.is_control() && !is_turning(*char))
+        .collect();
+    words.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn table(tasks: &[Task], width: usize, has_colour: bool) -> String {
+        let mut output = Vec::new();
+        write_table(tasks, |_| false, Look { width, has_colour }, &mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    }
+
+    fn failed_deploy(name: &str, message: &str) -> Task {
+        let task = json!({
+            "task_id": "cdk:deploy", "task_name": name, "task_type": "cdk_deploy",
+            "status": "failed", "run": "2026-01-01T00:00:00.000Z", "revision": 1,
+            "progress": {"current": 7, "total": 12, "percentage": 58},
+            "message": message,
+            "parts": {
+                "Api": {"current": 5, "total": 5, "percentage": 100, "status": "completed"},
+                "Db": {"current": 2, "total": 7, "percentage": 28, "status": "failed",
+                       "phase": "rolled_back", "message": message},
+            },
+            "created_at": "2026-01-01T00:00:00.000Z", "updated_at": "2026-01-01T00:00:00.000Z",
+        });
+        serde_json::from_value(task).unwrap()
+    }
+
+    #[test]
+    fn parts_stand_below_their_task_and_a_failure_says_why() {
+        let expected = "\
+✖ CDK   ███████████░░░░░░░░░  58 %      7/12  failed
+  ✔ Api ████████████████████ 100 %       5/5  completed
+  ✖ Db  █████░░░░░░░░░░░░░░░  28 %       2/7  rolled back
+    Queue: name taken
+";
+        assert_eq!(
+            table(&[failed_deploy("CDK", "Queue: name taken")], 100, false),
+            expected
+        );
+    }
+
+    #[test]
+    fn hostile_text_is_shown_on_one_line_without_controls() {
+        let shown = table(
+            &[failed_deploy("\x1b[2Ja\r\nb\u{202E}c", "x\ny\x07")],
+            100,
+            false,
+        );
+        assert!(
+            !shown.chars().any(|char| char.is_control() && char != '\n'),
+            "{shown}"
+        );
+        assert!(!shown.contains('\u{202E}'));
+        assert_eq!(shown.lines().count(), 4, "{shown}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let tasks = [failed_deploy(&"長い名前".repeat(40), &"reason ".repeat(80))];
+        for width in [50, 80, 100, 200] {
+            let shown = table(&tasks, width, false);
+            assert!(
+                shown.lines().all(|line| line.width() <= width),
+                "{width}:\n{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn colour_is_only_there_if_wanted() {
+        let tasks = [failed_deploy("CDK", "")];
+        assert!(table(&tasks, 100, true).contains("\x1b[31m"));
+        assert!(!table(&tasks, 100, false).contains('\x1b'));
+        assert!(table(&[], 100, true).starts_with("No tasks"));
+    }
+}

@@ -1,0 +1,259 @@
+//! `progress report` as a user runs it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const DEPLOY: &str = "\
+Api: deploying... [1/1]
+Api: creating CloudFormation changeset...
+Api | 0/3 | 9:15:02 AM | CREATE_IN_PROGRESS   | AWS::CloudFormation::Stack | Api User Initiated
+Api | 1/3 | 9:15:04 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D)
+";
+
+/// What the program does with these arguments and this input.
+fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_progress"));
+    command
+        .args(arguments)
+        .env_remove("STALE_AFTER_SECONDS")
+        .env_remove("COLUMNS")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that ends without reading its input has closed the pipe.
+    drop(child.stdin.take().unwrap().write_all(input));
+    child.wait_with_output().unwrap()
+}
+
+fn tasks_of(arguments: &[&str], input: &[u8]) -> Vec<Value> {
+    let output = run(arguments, input);
+    assert!(output.status.success(), "{output:?}");
+    let page: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(page["next_cursor"], Value::Null);
+    page["tasks"].as_array().unwrap().clone()
+}
+
+fn path_in(directory: &Path, name: &str, content: &[u8]) -> String {
+    let path = directory.join(name);
+    fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn samples() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../local/samples").to_owned()
+}
+
+fn sample(name: &str) -> String {
+    format!("{}/{name}.log", samples())
+}
+
+#[test]
+fn a_deploy_is_a_task_with_its_stacks_as_parts() {
+    for text in [
+        DEPLOY.to_owned(),
+        DEPLOY.replace('\n', "\r\n"),
+        DEPLOY.trim_end().to_owned(),
+    ] {
+        let tasks = tasks_of(&["report", "--json", "--cdk", "-"], text.as_bytes());
+        assert_eq!(tasks.len(), 1);
+        let task = &tasks[0];
+        assert_eq!(task["log_stream"], "stdin");
+        assert_eq!(task["status"], "running");
+        let part = &task["parts"]["Api"];
+        assert_eq!((&part["current"], &part["total"]), (&1.into(), &3.into()));
+        assert_eq!(part["percentage"], 33);
+    }
+}
+
+#[test]
+fn each_file_is_a_task() {
+    let directory = tempfile::tempdir().unwrap();
+    let deploy = path_in(directory.path(), "deploy.log", DEPLOY.as_bytes());
+    let agent = path_in(
+        directory.path(),
+        "agent.txt",
+        b"Step 3/10: build\nno progress",
+    );
+    let tasks = tasks_of(
+        &["report", "--cdk", &deploy, "--agents", &agent, "--json"],
+        b"",
+    );
+    let mut streams: Vec<_> = tasks
+        .iter()
+        .map(|task| task["log_stream"].as_str().unwrap())
+        .collect();
+    streams.sort_unstable();
+    assert_eq!(streams, ["agent", "deploy"]);
+    let agent = tasks
+        .iter()
+        .find(|task| task["log_stream"] == "agent")
+        .unwrap();
+    assert_eq!(agent["progress"]["current"], 3);
+    assert_eq!(agent["progress"]["percentage"], 30);
+}
+
+#[test]
+fn time_stamps_in_a_log_are_the_times_of_its_task() {
+    let stamped: String = DEPLOY
+        .lines()
+        .zip(10..)
+        .map(|(line, second)| format!("2025-11-15T10:00:{second}.500Z {line}\n"))
+        .collect();
+    let tasks = tasks_of(&["report", "--json", "--cdk", "-"], stamped.as_bytes());
+    assert_eq!(tasks[0]["started_at"], "2025-11-15T10:00:10.500Z");
+    assert_eq!(tasks[0]["updated_at"], "2025-11-15T10:00:13.500Z");
+    assert_eq!(tasks[0]["stale"], true);
+}
+
+#[test]
+fn the_samples_end_as_they_tell() {
+    for (name, status, parts) in [
+        ("shop-deploy", "completed", 3),
+        ("docs-deploy", "completed", 2),
+        ("workers-deploy", "failed", 1),
+    ] {
+        let tasks = tasks_of(&["report", "--json", "--cdk", &sample(name)], b"");
+        assert_eq!(tasks.len(), 1, "{name}");
+        assert_eq!(tasks[0]["status"], status, "{name}: {}", tasks[0]);
+        assert_eq!(
+            tasks[0]["parts"].as_object().unwrap().len(),
+            parts,
+            "{name}: {}",
+            tasks[0]
+        );
+    }
+    for name in ["coder-142", "nightly-digest"] {
+        let tasks = tasks_of(&["report", "--json", "--agents", &sample(name)], b"");
+        assert_eq!(tasks.len(), 1, "{name}");
+        assert_eq!(tasks[0]["status"], "completed", "{name}: {}", tasks[0]);
+        assert_eq!(tasks[0]["progress"]["percentage"], 100, "{name}");
+    }
+}
+
+#[test]
+fn a_table_shows_all_that_is_in_the_samples() {
+    let output = run(
+        &[
+            "report",
+            "--cdk",
+            &sample("workers-deploy"),
+            "--cdk",
+            &sample("shop-deploy"),
+        ],
+        b"",
+    );
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(
+        !table.contains('\x1b'),
+        "no colours where there is no terminal"
+    );
+    for expected in [
+        "ShopWorkers",
+        "rolled back",
+        "nodejs14.x",
+        "ShopData",
+        "100 %",
+    ] {
+        assert!(table.contains(expected), "{expected}:\n{table}");
+    }
+}
+
+#[test]
+fn a_log_that_says_nothing_has_no_tasks() {
+    let binary: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
+    for input in [&b""[..], b"\n\n", b"hello", &binary] {
+        assert_eq!(
+            tasks_of(&["report", "--json", "--cdk", "-"], input),
+            [] as [Value; 0]
+        );
+    }
+    let output = run(&["report", "--agents", "-"], b"");
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .starts_with("No tasks")
+    );
+}
+
+#[test]
+fn what_can_not_be_read_is_said_and_ends_with_2() {
+    let missing = &["report", "--cdk", "no/such/file.log"][..];
+    let twice = &["report", "--cdk", "-", "--agents", "-"];
+    let same_stem = &[
+        "report",
+        "--cdk",
+        &samples(),
+        "--cdk",
+        &sample("shop-deploy"),
+    ];
+    for (arguments, expected) in [
+        (missing, "no/such/file.log"),
+        (twice, "more than once"),
+        (same_stem, "shop-deploy"),
+        (&["report"], "--cdk"),
+        (&["report", "--cdk"], "--cdk"),
+        (&["deploy"], "deploy"),
+    ] {
+        let output = run(arguments, b"");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_large_log_is_read_whole() {
+    let mut text = DEPLOY.to_owned();
+    while text.len() < 3_000_000 {
+        text.push_str(
+            "#12 3.456 Get:7 http://deb.example.org/debian stable/main amd64 libfoo 1.2-3\n",
+        );
+    }
+    text.push_str(
+        "Api | 2/3 | 9:15:04 AM | CREATE_COMPLETE      | AWS::SQS::Queue | B (B1A2B3C4D)\n",
+    );
+    let tasks = tasks_of(&["report", "--json", "--cdk", "-"], text.as_bytes());
+    assert_eq!(tasks[0]["parts"]["Api"]["current"], 2);
+}
+
+#[test]
+fn each_of_many_logs_is_known_to_be_whole_at_its_end() {
+    // A stack's clean-up row ends the stack if nothing follows it.
+    let log = "Api: deploying... [1/1]\n\
+        Api | 0/3 | 10:00:01 AM | UPDATE_IN_PROGRESS   | AWS::CloudFormation::Stack | Api User Initiated\n\
+        Api | 2/3 | 10:00:02 AM | UPDATE_COMPLETE_CLEA | AWS::CloudFormation::Stack | Api \n";
+    let directory = tempfile::tempdir().unwrap();
+    for stream in 0..600 {
+        path_in(
+            directory.path(),
+            &format!("deploy-{stream}.log"),
+            log.as_bytes(),
+        );
+    }
+    let logs = directory.path().to_str().unwrap();
+    let tasks = tasks_of(&["report", "--json", "--cdk", logs], b"");
+    assert_eq!(tasks.len(), 600);
+    assert!(tasks.iter().all(|task| task["status"] == "completed"));
+}
+
+#[test]
+fn a_line_may_name_a_task_that_is_another_logs_stream() {
+    let directory = tempfile::tempdir().unwrap();
+    let named = br#"{"task_id":"deploy","progress":{"current":1,"total":4}}"#;
+    let agent = path_in(directory.path(), "agent.log", named);
+    let deploy = path_in(directory.path(), "deploy.log", DEPLOY.as_bytes());
+    let tasks = tasks_of(
+        &["report", "--json", "--agents", &agent, "--cdk", &deploy],
+        b"",
+    );
+    let ids: Vec<_> = tasks.iter().map(|task| task["task_id"].as_str()).collect();
+    assert_eq!(ids, [Some("deploy")]);
+}

@@ -1,0 +1,6 @@
+//! Any bytes as a log that is delivered in any way: see `progress_core::fold::properties`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|delivery: &[u8]| progress_core::fold::properties::check(delivery));

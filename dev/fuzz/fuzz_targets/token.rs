@@ -1,0 +1,8 @@
+//! Any bytes as a token, or as what is signed in one: see `testkit::properties::api`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|token: &[u8]| {
+    testkit::properties::api::check_token(token);
+});

@@ -1,0 +1,1 @@
+//! Runs of the whole system by seed: see the test `simulation`.

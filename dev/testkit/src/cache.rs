@@ -1,0 +1,5 @@
+//! Caches for tests, and the contract that every cache keeps.
+
+pub mod conformance;
+pub mod faulty;
+pub mod memory;

@@ -1,0 +1,208 @@
+//! What every cache must do: the contract of the trait as checks, for tests of each implementation.
+//!
+//! [`cache_conformance!`](crate::cache_conformance) makes a test of each check. Times to live are not
+//! checked here, as not every cache has a clock that a test can move.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a check fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::cache::TaskCache;
+use shared::model::{Revision, TaskId};
+
+/// Longer than any test takes.
+const TTL: Duration = Duration::from_secs(3600);
+
+/// Makes a test of each check. `$make` is an async function that gives an empty cache, as
+/// `Arc<dyn TaskCache>`, and whatever must live as long as it does.
+///
+/// Where that is costly, `in_turn $make` makes one test of all: what `$make` gives then is asked before each
+/// check for its cache, by an async method `emptied`.
+#[macro_export]
+macro_rules! cache_conformance {
+    ($make:path) => {
+        $crate::cache_conformance! { @all tests $make }
+    };
+    (in_turn $make:path) => {
+        $crate::cache_conformance! { @all in_turn $make }
+    };
+    (@all $way:ident $make:path) => {
+        $crate::cache_conformance! { @$way $make:
+            what_was_not_kept_is_a_miss,
+            a_task_is_found_as_it_was_kept_until_it_is_removed,
+            a_lower_revision_never_replaces_a_higher_one,
+            of_many_revisions_the_highest_stays,
+            a_task_is_renewed_only_where_an_older_one_is_held,
+            a_page_is_found_under_its_generation_and_key,
+            no_page_outlives_a_write,
+            a_known_page_is_not_sent_again,
+            a_generation_has_not_settled_just_after_a_write,
+            a_cache_answers_a_ping,
+        }
+    };
+    (@tests $make:path: $($check:ident,)+) => {
+        $(
+            #[tokio::test]
+            async fn $check() {
+                let (cache, _alive) = $make().await;
+                $crate::cache::conformance::$check(cache).await;
+            }
+        )+
+    };
+    (@in_turn $make:path: $($check:ident,)+) => {
+        #[tokio::test]
+        async fn every_check_in_turn() {
+            let caches = $make().await;
+            $(
+                $crate::cache::conformance::$check(caches.emptied().await).await;
+            )+
+        }
+    };
+}
+
+fn task_id() -> TaskId {
+    "cdk:main.log_2".parse().unwrap()
+}
+
+/// The bytes of a task, as an API may answer them.
+pub fn task_bytes(revision: u64) -> Vec<u8> {
+    format!(r#"{{"task_id":"cdk:main.log_2","revision":{revision},"message":"進捗 \u0000"}}"#)
+        .into()
+}
+
+async fn put(cache: &dyn TaskCache, revision: u64) {
+    let bytes = task_bytes(revision);
+    let (task_id, revision) = (task_id(), Revision(revision));
+    cache
+        .put_task(&task_id, revision, &bytes, TTL)
+        .await
+        .unwrap();
+}
+
+async fn fetch(cache: &dyn TaskCache) -> Option<Vec<u8>> {
+    cache.fetch_task(&task_id()).await.unwrap()
+}
+
+/// What is held of a lower revision is replaced; anything else, and nothing, stays as it is.
+pub async fn a_task_is_renewed_only_where_an_older_one_is_held(cache: Arc<dyn TaskCache>) {
+    let renew = async |revision: u64| {
+        let bytes = task_bytes(revision);
+        let (task_id, revision) = (task_id(), Revision(revision));
+        let renewed = cache.renew_task(&task_id, revision, &bytes, TTL).await;
+        renewed.unwrap()
+    };
+    assert!(!renew(3).await);
+    assert_eq!(fetch(&*cache).await, None);
+    put(&*cache, 2).await;
+    assert!(renew(3).await);
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(3)));
+    assert!(!renew(3).await);
+    assert!(!renew(2).await);
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(3)));
+}
+
+/// An empty cache has nothing, and that is no error.
+pub async fn what_was_not_kept_is_a_miss(cache: Arc<dyn TaskCache>) {
+    assert_eq!(fetch(&*cache).await, None);
+    assert_eq!(cache.fetch_page("all", None).await.unwrap().page, None);
+    cache.remove_task(&task_id()).await.unwrap();
+}
+
+/// Not a byte is changed.
+pub async fn a_task_is_found_as_it_was_kept_until_it_is_removed(cache: Arc<dyn TaskCache>) {
+    put(&*cache, 5).await;
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(5)));
+    let other: TaskId = "other".parse().unwrap();
+    assert_eq!(cache.fetch_task(&other).await.unwrap(), None);
+    cache.remove_task(&task_id()).await.unwrap();
+    assert_eq!(fetch(&*cache).await, None);
+    put(&*cache, 1).await;
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(1)));
+}
+
+/// A slow reader does not undo what a fast writer has put.
+pub async fn a_lower_revision_never_replaces_a_higher_one(cache: Arc<dyn TaskCache>) {
+    // 9 and 10: as texts they would stand the other way round.
+    for (put_revision, held) in [(9, 9), (10, 10), (9, 10), (10, 10), (11, 11), (1, 11)] {
+        put(&*cache, put_revision).await;
+        assert_eq!(fetch(&*cache).await, Some(task_bytes(held)));
+    }
+    // The same revision may be shown differently, once it is stale: the later bytes stay.
+    let stale = br#"{"task_id":"cdk:main.log_2","revision":11,"stale":true}"#;
+    let (task_id, revision) = (task_id(), Revision(11));
+    cache
+        .put_task(&task_id, revision, stale, TTL)
+        .await
+        .unwrap();
+    assert_eq!(fetch(&*cache).await.as_deref(), Some(&stale[..]));
+}
+
+/// Many writers at once leave the highest revision.
+pub async fn of_many_revisions_the_highest_stays(cache: Arc<dyn TaskCache>) {
+    let puts = (1..=64).map(|revision: u64| {
+        let cache = Arc::clone(&cache);
+        async move { put(&*cache, revision * 37 % 67).await }
+    });
+    futures::future::join_all(puts).await;
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(66)));
+}
+
+/// Pages are kept apart.
+pub async fn a_page_is_found_under_its_generation_and_key(cache: Arc<dyn TaskCache>) {
+    let key = "tasks?status=failed&limit=50";
+    let generation = cache.fetch_page(key, None).await.unwrap().generation;
+    let page = b"\0\xffnot even JSON";
+    cache.put_page(key, generation, page).await.unwrap();
+    let found = cache.fetch_page(key, None).await.unwrap();
+    assert_eq!(found.generation, generation);
+    assert_eq!(found.page.as_deref(), Some(&page[..]));
+    let other = cache.fetch_page("tasks?status=failed", None).await.unwrap();
+    assert_eq!((other.generation, other.page), (generation, None));
+    cache.put_page(key, generation, b"[]").await.unwrap();
+    let found = cache.fetch_page(key, None).await.unwrap();
+    assert_eq!(found.page.as_deref(), Some(&b"[]"[..]));
+}
+
+/// A page that was read before a write is not found after it, also if it is put later.
+pub async fn no_page_outlives_a_write(cache: Arc<dyn TaskCache>) {
+    let mut before = cache.fetch_page("all", None).await.unwrap().generation;
+    cache.put_page("all", before, b"old").await.unwrap();
+    for _ in 0..3 {
+        cache.bump_generation().await.unwrap();
+        let after = cache.fetch_page("all", None).await.unwrap();
+        assert!(after.generation > before);
+        assert_eq!(after.page, None);
+        cache.put_page("all", before, b"late").await.unwrap();
+        assert_eq!(cache.fetch_page("all", None).await.unwrap(), after);
+        let generation = after.generation;
+        cache.put_page("all", generation, b"new").await.unwrap();
+        let found = cache.fetch_page("all", None).await.unwrap();
+        assert_eq!(found.page.as_deref(), Some(&b"new"[..]));
+        before = generation;
+    }
+}
+
+/// Who has a page is told so, and not sent it.
+pub async fn a_known_page_is_not_sent_again(cache: Arc<dyn TaskCache>) {
+    let generation = cache.fetch_page("all", None).await.unwrap().generation;
+    cache.put_page("all", generation, b"[]").await.unwrap();
+    let known = cache.fetch_page("all", Some(generation)).await.unwrap();
+    assert_eq!((known.generation, known.page), (generation, None));
+    let other = cache.fetch_page("all", Some(generation + 1)).await.unwrap();
+    assert_eq!(other.page.as_deref(), Some(&b"[]"[..]));
+}
+
+/// Just after a write nobody knows whether the store's indexes have it.
+pub async fn a_generation_has_not_settled_just_after_a_write(cache: Arc<dyn TaskCache>) {
+    cache.bump_generation().await.unwrap();
+    assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
+}
+
+/// A cache that works says so.
+pub async fn a_cache_answers_a_ping(cache: Arc<dyn TaskCache>) {
+    cache.ping().await.unwrap();
+}

@@ -1,0 +1,195 @@
+//! A cache in memory, under tokio's clock, for tests.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use shared::cache::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
+use shared::model::{Revision, TaskId};
+
+/// A cache that forgets by tokio's clock, which a test can pause and advance.
+#[derive(Debug, Default)]
+pub struct InMemoryTaskCache {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tasks: HashMap<TaskId, (Revision, Expiring)>,
+    pages: HashMap<(u64, String), Expiring>,
+    generation: u64,
+    last_bump: Option<Instant>,
+}
+
+impl State {
+    fn is_settled(&self) -> bool {
+        let bumped = self.last_bump;
+        bumped.is_none_or(|bumped| bumped.elapsed() >= INDEX_DELAY)
+    }
+}
+
+/// Bytes that are forgotten at a moment.
+#[derive(Debug)]
+struct Expiring {
+    bytes: Vec<u8>,
+    expires_at: Instant,
+}
+
+impl Expiring {
+    fn new(bytes: &[u8], ttl: Duration) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            expires_at: Instant::now() + ttl,
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        Instant::now() < self.expires_at
+    }
+
+    fn bytes(&self) -> Option<Vec<u8>> {
+        self.is_alive().then(|| self.bytes.clone())
+    }
+}
+
+impl InMemoryTaskCache {
+    /// An empty cache.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets all, as a Redis does that is started anew: a new generation begins.
+    pub fn lose_all(&self) {
+        let mut state = self.lock();
+        state.tasks.clear();
+        state.pages.clear();
+        state.generation += 1;
+        state.last_bump = Some(Instant::now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl TaskCache for InMemoryTaskCache {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+        let state = self.lock();
+        let held = state.tasks.get(task_id);
+        Ok(held.and_then(|(_, held)| held.bytes()))
+    }
+
+    async fn put_task(
+        &self,
+        task_id: &TaskId,
+        revision: Revision,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        let mut state = self.lock();
+        let held = state.tasks.get(task_id).filter(|(_, held)| held.is_alive());
+        if held.is_none_or(|(held, _)| *held <= revision) {
+            let task = (revision, Expiring::new(bytes, ttl));
+            state.tasks.insert(task_id.clone(), task);
+        }
+        Ok(())
+    }
+
+    async fn renew_task(
+        &self,
+        task_id: &TaskId,
+        revision: Revision,
+        bytes: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let mut state = self.lock();
+        let held = state.tasks.get_mut(task_id);
+        let Some(held) = held.filter(|(held, task)| task.is_alive() && *held < revision) else {
+            return Ok(false);
+        };
+        *held = (revision, Expiring::new(bytes, ttl));
+        Ok(true)
+    }
+
+    async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
+        self.lock().tasks.remove(task_id);
+        Ok(())
+    }
+
+    async fn bump_generation(&self) -> Result<(), CacheError> {
+        let mut state = self.lock();
+        state.generation += 1;
+        state.last_bump = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError> {
+        let state = self.lock();
+        let generation = state.generation;
+        let page = state.pages.get(&(generation, key.to_owned()));
+        Ok(PageLookup {
+            generation,
+            is_settled: state.is_settled(),
+            page: page
+                .filter(|_| known != Some(generation))
+                .and_then(Expiring::bytes),
+        })
+    }
+
+    async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError> {
+        let mut state = self.lock();
+        let ttl = if state.is_settled() {
+            PAGE_TTL
+        } else {
+            FRESH_PAGE_TTL
+        };
+        let page = Expiring::new(bytes, ttl);
+        state.pages.insert((generation, key.to_owned()), page);
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_and_pages_end_with_their_time() {
+        let cache = InMemoryTaskCache::new();
+        let task_id: TaskId = "t".parse().unwrap();
+        let put = cache.put_task(&task_id, Revision(2), b"{}", Duration::from_secs(60));
+        put.await.unwrap();
+        cache.put_page("all", 0, b"[]").await.unwrap();
+        advance(Duration::from_secs(59)).await;
+        assert!(cache.fetch_task(&task_id).await.unwrap().is_some());
+        assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
+        advance(Duration::from_secs(1)).await;
+        assert!(cache.fetch_task(&task_id).await.unwrap().is_none());
+        assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_may_miss_a_write_ends_soon() {
+        let cache = InMemoryTaskCache::new();
+        cache.bump_generation().await.unwrap();
+        cache.put_page("all", 1, b"[]").await.unwrap();
+        advance(FRESH_PAGE_TTL).await;
+        assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
+        assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
+        advance(INDEX_DELAY).await;
+        assert!(cache.fetch_page("all", None).await.unwrap().is_settled);
+        cache.put_page("all", 1, b"[]").await.unwrap();
+        advance(FRESH_PAGE_TTL).await;
+        assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
+    }
+}

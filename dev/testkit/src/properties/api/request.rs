@@ -1,0 +1,133 @@
+//! Any request: its path, its headers and its body.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::memory::InMemoryTaskCache;
+use crate::store::memory::InMemoryStore;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::json;
+use shared::model::{Project, Task, Timestamp, properties};
+use shared::store::{ProjectStore, TaskQuery, TaskRecord, TaskStore};
+
+use super::{Answer, runtime};
+use api_lambda::{ApiState, Auth, Cors, router};
+
+/// What the clock of the API shows.
+const NOW_MS: i64 = 1_763_200_000_000;
+
+/// Checks that no request, whatever is in it, is answered with a fault of ours; that one which is refused, or only
+/// reads, changes nothing; and that what it does change is within its limits, and can be read.
+///
+/// `request` is one as HTTP/1.1 writes it, without the version: `PATCH /api/tasks/a`, lines of headers, an empty line,
+/// the body. A header `cursor` stands for a parameter of that name, in base64. Returns the status of the answer, if it
+/// is a request at all.
+///
+/// # Panics
+///
+/// If one of that does not hold.
+pub fn check(request: &[u8]) -> Option<u16> {
+    let request = parse(request)?; // no front door can say anything else
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    runtime().block_on(async {
+        let store = Arc::new(InMemoryStore::new());
+        let cache = Arc::new(InMemoryTaskCache::new());
+        let state = ApiState::new(
+            store.clone(),
+            store.clone(),
+            Some(cache),
+            Duration::from_secs(900),
+        );
+        let state = state.with_clock(|| Timestamp::from_millis(NOW_MS));
+        let router = router(state, Auth::none(), Cors::default());
+        fill(&store).await;
+        let before = stored(&store).await;
+        let answer = Answer::to(request, &router).await;
+        answer.assert_sound();
+        let after = stored(&store).await;
+        if reads || !answer.status.is_success() {
+            assert_eq!(after, before, "it was changed by {answer:?}");
+        }
+        if after != before {
+            assert_readable(&after.0, &router).await;
+        }
+        Some(answer.status.as_u16())
+    })
+}
+
+fn parse(request: &[u8]) -> Option<Request<Body>> {
+    let end = request.windows(2).position(|pair| pair == b"\n\n");
+    let (head, body) = request.split_at(end.unwrap_or(request.len()));
+    let body = body.strip_prefix(b"\n\n").unwrap_or_default();
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let mut words = lines.next()?.splitn(2, |byte| *byte == b' ');
+    let method = Method::from_bytes(words.next()?).ok()?;
+    let mut target = str::from_utf8(words.next()?).ok()?.to_owned();
+    let mut headers = Vec::new();
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = line.split_at(colon);
+        let value = value.strip_prefix(b":")?.trim_ascii();
+        if name == b"cursor" {
+            target.push(if target.contains('?') { '&' } else { '?' });
+            target.push_str("cursor=");
+            BASE64_URL_SAFE_NO_PAD.encode_string(value, &mut target);
+        } else {
+            let name = HeaderName::from_bytes(name).ok()?;
+            headers.push((name, HeaderValue::from_bytes(value).ok()?));
+        }
+    }
+    let mut request = Request::new(Body::from(body.to_vec()));
+    *request.method_mut() = method;
+    *request.uri_mut() = target.parse::<Uri>().ok()?;
+    request.headers_mut().extend(headers);
+    Some(request)
+}
+
+/// A few tasks, one of them with history, and a project.
+async fn fill(store: &InMemoryStore) {
+    let at = Timestamp::from_millis(NOW_MS - 60_000);
+    for (task_id, status) in [("a", "pending"), ("b", "running"), ("c", "completed")] {
+        let task = json!({
+            "task_id": task_id, "task_name": "Task", "task_type": "build", "status": status,
+            "progress": {"current": 3, "total": 9, "percentage": 33}, "project_id": "p",
+            "metadata": {"x": {"y": [1, 2]}}, "run": at, "revision": 1, "created_at": at,
+            "updated_at": at, "completed_at": (status == "completed").then_some(at),
+        });
+        let task: Task = serde_json::from_value(task).unwrap();
+        TaskStore::save(store, None, &task, None).await.unwrap();
+    }
+    let project = json!({
+        "project_id": "p", "project_name": "Project", "status": "active", "revision": 1,
+        "metrics": shared::model::Metrics::default(), "created_at": at, "updated_at": at,
+    });
+    let project: Project = serde_json::from_value(project).unwrap();
+    ProjectStore::create(store, &project).await.unwrap();
+}
+
+async fn stored(store: &InMemoryStore) -> (Vec<TaskRecord>, Vec<Project>) {
+    let page = TaskStore::list(store, &TaskQuery::default(), None, usize::MAX).await;
+    let tasks = page.unwrap().tasks.into_iter();
+    let task_ids: Vec<_> = tasks.map(|task| task.task_id).collect();
+    let records = store.fetch_records(&task_ids).await.unwrap();
+    (records, ProjectStore::list(store).await.unwrap())
+}
+
+/// Whatever was written is within its limits, and answered by its address.
+async fn assert_readable(records: &[TaskRecord], router: &Router) {
+    for record in records {
+        let task = record.task.as_ref().unwrap();
+        properties::check(task);
+        let request = Request::get(format!("/api/tasks/{}", task.task_id));
+        let answer = Answer::to(request.body(Body::empty()).unwrap(), router).await;
+        let shown: Task = serde_json::from_value(answer.json()).unwrap();
+        assert_eq!(shown, *task);
+    }
+}

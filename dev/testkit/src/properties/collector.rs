@@ -1,0 +1,89 @@
+//! What holds of the collector whatever it is invoked with, for tests and for fuzzing.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::event_sink::InMemoryEventSink;
+use crate::log_source::InMemoryLogSource;
+use crate::store::memory::InMemoryStore;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Value, json};
+use shared::log_parser::LogKind;
+use shared::model::properties;
+use shared::store::{TaskQuery, TaskStore};
+
+use progress_collector::{Collector, CollectorConfig, InvokeError, LogGroup, Parts, invoke};
+
+/// Checks that the collector takes `event`, as the JSON it is invoked with, as what a subscription has packed, and as
+/// the payload before it is packed, without a panic and without a failure that trying again could mend; that each task
+/// which comes of it is within its limits; and that its metrics stay lines of JSON. Returns how many tasks there are then.
+///
+/// # Panics
+///
+/// If one of that does not hold.
+pub fn check(event: &[u8]) -> usize {
+    let mut tasks = 0;
+    if let Ok(event) = serde_json::from_slice(event) {
+        tasks += take(&event);
+    }
+    tasks += take(&pushed(event));
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(event).unwrap();
+    tasks + take(&pushed(&packed.finish().unwrap()))
+}
+
+/// The event of a subscription.
+fn pushed(packed: &[u8]) -> Value {
+    json!({"awslogs": {"data": BASE64_STANDARD.encode(packed)}})
+}
+
+fn take(event: &Value) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    runtime.unwrap().block_on(async {
+        let store = Arc::new(InMemoryStore::new());
+        let collector = collector(&store);
+        let mut metrics = Vec::new();
+        match invoke(&collector, event, 0, &mut metrics).await {
+            Ok(_) | Err(InvokeError::Trigger(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        let metrics = String::from_utf8(metrics).unwrap();
+        for line in metrics.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{line:?}");
+        }
+        let page = TaskStore::list(&*store, &TaskQuery::default(), None, usize::MAX).await;
+        let tasks = page.unwrap().tasks;
+        tasks.iter().for_each(properties::check);
+        tasks.len()
+    })
+}
+
+fn collector(store: &Arc<InMemoryStore>) -> Collector {
+    let logs = InMemoryLogSource::new(100);
+    let group = |name: &str, kind| LogGroup {
+        name: name.to_owned(),
+        kind,
+    };
+    let config = CollectorConfig {
+        groups: vec![
+            group("/cdk", LogKind::Cdk),
+            group("/agents", LogKind::Agent),
+        ],
+        ..CollectorConfig::default()
+    };
+    for group in &config.groups {
+        logs.put(&group.name, []);
+    }
+    let parts = Parts {
+        tasks: store.clone(),
+        projects: store.clone(),
+        checkpoints: Arc::new(crate::checkpoint::InMemoryCheckpointStore::new()),
+        cache: None,
+        logs: Arc::new(logs),
+    };
+    Collector::new(parts, config).with_event_sink(Arc::new(InMemoryEventSink::default()))
+}

@@ -1,6 +1,0 @@
-//! Any bytes as a log message: see `shared::log_parser::properties`.
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|message: &[u8]| shared::log_parser::properties::check(message));

@@ -1,0 +1,125 @@
+//! What it costs to make ledgers of log lines: `cargo bench -p progress-core --bench logs`.
+//!
+//! The mixed log is that of a CI job: of twenty lines one is CDK's, from the real logs beside the tests. Counting
+//! `[0-9]+/[0-9]+` by a regular expression, and splitting into lines alone, are there to compare with.
+
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench fails by panicking"
+)]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use progress_core::fold::{Ledger, Position};
+use progress_core::log_parser::{LogKind, parse_message};
+use progress_core::model::Timestamp;
+use regex::Regex;
+use serde_json::Value;
+
+const LINES: usize = 40_000;
+/// Of how many lines one is CDK's in the mixed log.
+const ONE_OF: usize = 20;
+
+/// What other programs print in a job that deploys.
+const OTHERS: [&str; 19] = [
+    "npm warn deprecated inflight@1.0.6: This module is not supported, and leaks memory. Do not use it.",
+    "added 1312 packages, and audited 1313 packages in 38s",
+    "",
+    "#12 8.412 Get:14 http://deb.example.org/debian bookworm/main amd64 libssl-dev amd64 3.0.15-1 [2436 kB]",
+    "#12 9.027 Selecting previously unselected package libssl-dev:amd64.",
+    "#12 9.104 Preparing to unpack .../07-libssl-dev_3.0.15-1_amd64.deb ...",
+    "[Container] 2026/11/24 03:12:45.118034 Running command npm run build",
+    "> shop@2.4.0 build",
+    "> tsc --build && node scripts/bundle.mjs",
+    "src/handlers/orders.ts(41,17): warning TS6133: 'context' is declared but its value is never read.",
+    "  dist/orders.js   212.4kb",
+    "PASS test/orders.test.ts",
+    "  ✓ refuses an order without lines (12 ms)",
+    "    at Object.<anonymous> (/codebuild/output/src/shop/test/orders.test.ts:118:23)",
+    "2026-11-24T03:13:02.511Z INFO request finished method=GET path=/orders status=200 took=12ms",
+    "Unpacking libssl-dev:amd64 (3.0.15-1) ...",
+    "Bundling asset Shop/Orders/Code/Stage...",
+    "  File sizes after gzip: main.js and its chunks are in dist, source maps are not uploaded",
+    "warning: LF will be replaced by CRLF the next time Git touches it",
+];
+
+/// Lines of real runs.
+fn cdk_lines() -> Vec<String> {
+    let corpus = include_str!("../test_data/logs/cdk.jsonl");
+    let records = corpus
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let lines = records.flat_map(|record: Value| {
+        let lines = record["lines"].as_array().unwrap().clone();
+        lines
+            .into_iter()
+            .map(|line| line.as_str().unwrap().to_owned())
+    });
+    lines.collect()
+}
+
+fn mixed_log(one_of: usize) -> Vec<String> {
+    let cdk = cdk_lines();
+    let line = |number: usize| {
+        if number.is_multiple_of(one_of) {
+            cdk[number / one_of % cdk.len()].clone()
+        } else {
+            OTHERS[number % OTHERS.len()].to_owned()
+        }
+    };
+    (0..LINES).map(line).collect()
+}
+
+/// The ledger of a log.
+fn fold(kind: LogKind, lines: &[String]) -> Ledger {
+    let mut ledger = Ledger::default();
+    for (time, line) in (0..).zip(lines) {
+        parse_message(kind, line, &mut |_, observation| {
+            let position = Position::outside_logs(Timestamp::from_millis(time));
+            ledger.observe(position, &observation);
+        });
+    }
+    ledger
+}
+
+fn logs(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("logs");
+    group.sample_size(20);
+    let mixed = mixed_log(ONE_OF);
+    let dense = mixed_log(1);
+    let size = |lines: &[String]| lines.iter().map(|line| line.len() as u64 + 1).sum();
+    group.throughput(Throughput::Bytes(size(&mixed)));
+    let text = mixed.join("\n");
+    let pairs = Regex::new("[0-9]+/[0-9]+").unwrap();
+    group.bench_function("mixed, count pairs by regex", |bencher| {
+        bencher.iter(|| pairs.find_iter(black_box(&text)).count());
+    });
+    group.bench_function("mixed, split lines", |bencher| {
+        bencher.iter(|| memchr::memchr_iter(b'\n', black_box(text.as_bytes())).count());
+    });
+    group.bench_function("mixed, parse and fold as CDK", |bencher| {
+        bencher.iter(|| fold(LogKind::Cdk, black_box(&mixed)));
+    });
+    group.bench_function("mixed, parse and fold as agent", |bencher| {
+        bencher.iter(|| fold(LogKind::Agent, black_box(&mixed)));
+    });
+    group.throughput(Throughput::Bytes(size(&dense)));
+    group.bench_function("CDK alone, parse", |bencher| {
+        bencher.iter(|| {
+            for line in black_box(&dense) {
+                parse_message(LogKind::Cdk, line, &mut |_, observation| {
+                    black_box(observation);
+                });
+            }
+        });
+    });
+    group.bench_function("CDK alone, parse and fold", |bencher| {
+        bencher.iter(|| fold(LogKind::Cdk, black_box(&dense)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, logs);
+criterion_main!(benches);

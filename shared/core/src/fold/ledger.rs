@@ -1,0 +1,519 @@
+//! All that a task's logs have said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Position;
+use super::edit::{Edit, Edits};
+use super::latest::Latest;
+use super::marks::{Ending, Mark};
+use super::track::{Track, cut};
+use crate::log_parser::{
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, Observation, Operation,
+    StackState,
+};
+use crate::model::{Progress, Revision, Task, TaskStatus, Timestamp};
+
+/// The most names of one kind that a ledger keeps, so that hostile logs can't make it large: of more, those
+/// that were heard of last. A run of CDK has a stack or two, rarely a hundred.
+const MOST_NAMES: usize = 200;
+/// The largest ledger, in bytes of JSON: an item of DynamoDB takes 400 KB
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+pub(super) const MAX_BYTES: usize = 300_000;
+/// The most counters of rows without a stack name that are kept, the latest.
+const MOST_SAMPLES: usize = 500;
+
+/// All that a task's logs have said, as far as it can still matter: see [the module](super).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// The task as a whole: what an agent says, and what CDK says of no stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) whole: Option<Track>,
+    /// Stacks, by each name they are printed with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) stacks: BTreeMap<String, Track>,
+    /// Environments being bootstrapped, as `aws://account/region`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) environments: BTreeMap<String, Track>,
+    /// Ends of what may be stacks, by name: they count where other lines know the stack.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) possible_ends: BTreeMap<String, Track>,
+    /// Rows that do not name their stack.
+    #[serde(default, skip_serializing_if = "Unnamed::is_empty")]
+    pub(super) unnamed: Unnamed,
+    /// CloudFormation names seen in ARNs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) arn_names: BTreeSet<String>,
+    /// The project that an agent names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) project_id: Option<Latest<String>>,
+    /// Whether someone made the task before its logs spoke: then its name is theirs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) adopted: bool,
+    /// What callers of the API have decided.
+    #[serde(default, skip_serializing_if = "Edits::is_empty")]
+    pub(super) edits: Edits,
+    /// Whether the log is known to be whole: nothing will follow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) whole_log: bool,
+}
+
+/// What rows say that do not name their stack (CDK v1 before 2022, and the bar). Whose they are depends on
+/// what was announced before them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Unnamed {
+    /// The first and the last such line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) seen: Option<(Position, Position)>,
+    /// Their counters, all of them: an announcement that arrives late still finds the last counter before it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) samples: BTreeMap<Position, Counter>,
+    /// Rows that may be of a stack as a whole, by the name they have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) own_rows: BTreeMap<String, Track>,
+    /// What they say, for people; and why resources failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) messages: Option<Track>,
+    /// `n/m Currently in progress`, by the first id listed: perhaps a stack.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) in_progress: BTreeMap<String, Track>,
+}
+
+impl Unnamed {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Ledger {
+    /// Whether no line has said anything yet.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Notes that the task was made by someone, not by its log.
+    pub fn mark_adopted(&mut self) {
+        self.adopted = true;
+    }
+
+    /// Notes that the logs report to `task`, which someone made: what they have made of it since holds until
+    /// the log says something later.
+    pub fn adopt(&mut self, task: &Task) {
+        self.mark_adopted();
+        if task.status == TaskStatus::Pending {
+            return; // nothing was decided yet
+        }
+        let edit = Edit {
+            status: Some(task.status),
+            progress: (task.progress != Progress::default()).then_some(task.progress),
+            message: task.message.clone().map(Some),
+            phase: task.phase.clone().map(Some),
+            current_step: task.current_step.clone().map(Some),
+            task_name: None,
+        };
+        self.edits.note(&edit, task.updated_at);
+    }
+
+    /// Adds what a caller has made of `task` at `now`.
+    pub fn edit(&mut self, task: &Task, edit: &Edit, now: Timestamp) {
+        let Ok(edited) = edit.apply(task, now) else {
+            return; // what can't be made is not made
+        };
+        let noted = Edit {
+            // That it is what it is was decided when it became so.
+            status: edit.status.filter(|status| *status != task.status),
+            // With the percentage that was reached before.
+            progress: edit.progress.map(|_| edited.progress),
+            ..edit.clone()
+        };
+        self.edits.note(&noted, Edit::time(task, now));
+    }
+
+    /// Notes that `task` was deleted at `now`: of all that was said until then nothing makes a task again.
+    pub fn delete(&mut self, task: &Task, now: Timestamp) {
+        let deleted_at = Some(Edit::time(task, now));
+        self.edits.deleted_at = self.edits.deleted_at.max(deleted_at);
+        self.delete_again(task);
+    }
+
+    /// Notes that `task` is, after all, of what was deleted.
+    pub fn delete_again(&mut self, task: &Task) {
+        let deleted = Some(task.revision);
+        self.edits.deleted_revision = self.edits.deleted_revision.max(deleted);
+    }
+
+    /// The last revision of the task that was deleted last; `None` if none was.
+    pub fn deleted_revision(&self) -> Option<Revision> {
+        self.edits.deleted_revision
+    }
+
+    /// The ledger of a task that was deleted, of which nothing but the tombstone, of this revision, is left.
+    pub fn of_tombstone(revision: Revision) -> Self {
+        let mut ledger = Self::default();
+        ledger.edits.deleted_revision = Some(Revision(revision.0.saturating_sub(1)));
+        ledger
+    }
+
+    /// Counts one revision more of the task that was deleted: more was said since.
+    pub fn count_deletion(&mut self) {
+        let deleted = &mut self.edits.deleted_revision;
+        *deleted = deleted.map(Revision::next);
+    }
+
+    /// Notes that the log is known to be whole, so that a stack which had only to tidy up is done.
+    pub fn mark_whole_log(&mut self) {
+        self.whole_log = true;
+    }
+
+    /// Adds what the line at `position` says.
+    pub fn observe(&mut self, position: Position, observation: &Observation) {
+        match observation {
+            Observation::Cdk(observation) => self.observe_cdk(position, observation),
+            Observation::Agent(observation) => self.observe_agent(position, observation),
+        }
+    }
+
+    /// Joins all that `other` knows.
+    pub fn merge(&mut self, other: &Self) {
+        if let Some(whole) = &other.whole {
+            match &mut self.whole {
+                Some(held) => held.merge(whole),
+                held => *held = Some(whole.clone()),
+            }
+        }
+        merge_names(&mut self.stacks, &other.stacks);
+        merge_names(&mut self.environments, &other.environments);
+        merge_names(&mut self.possible_ends, &other.possible_ends);
+        self.unnamed.merge(&other.unnamed);
+        self.arn_names.extend(other.arn_names.iter().cloned());
+        keep_first(&mut self.arn_names);
+        Latest::merge(&mut self.project_id, other.project_id.as_ref());
+        self.adopted |= other.adopted;
+        self.edits.merge(&other.edits);
+        self.whole_log |= other.whole_log;
+    }
+
+    /// Makes the ledger small enough to be stored: of one that is too large, which only a hostile log makes,
+    /// the names are dropped that were heard of least recently.
+    pub fn trim(&mut self) {
+        while serde_json::to_vec(self).is_ok_and(|json| json.len() > MAX_BYTES) {
+            let names = [
+                &mut self.stacks,
+                &mut self.environments,
+                &mut self.possible_ends,
+                &mut self.unnamed.own_rows,
+                &mut self.unnamed.in_progress,
+            ];
+            let mut kept = 0;
+            for tracks in names {
+                let most = tracks.len() * 3 / 4;
+                drop_surplus(tracks, "", most);
+                kept += most;
+            }
+            if kept == 0 {
+                return;
+            }
+        }
+    }
+
+    fn observe_cdk(&mut self, at: Position, observation: &CdkObservation) {
+        match observation {
+            CdkObservation::Start {
+                stack,
+                operation,
+                in_run,
+            } => {
+                let mark = Mark::Start {
+                    operation: Some(*operation),
+                    stacks: in_run.map(|in_run| in_run.stacks),
+                    is_first: in_run.is_some_and(|in_run| in_run.index == 1),
+                };
+                touch_name(&mut self.stacks, stack, at).mark(at, mark);
+            }
+            CdkObservation::Row {
+                stack: Some(stack),
+                counter,
+                own,
+                failure,
+                message,
+                ..
+            } => {
+                let track = touch_name(&mut self.stacks, stack, at);
+                track.see_row(at, *counter, *own, failure.as_deref(), message);
+            }
+            CdkObservation::Row {
+                stack: None,
+                counter,
+                own,
+                own_name,
+                failure,
+                message,
+            } => {
+                self.unnamed.see(at);
+                if let Some(counter) = counter {
+                    self.unnamed.sample(at, *counter);
+                }
+                if let (Some(own), Some(name)) = (own, own_name) {
+                    let track = touch_name(&mut self.unnamed.own_rows, name, at);
+                    track.see_row(at, None, Some(*own), None, message);
+                }
+                let messages = Track::touch(&mut self.unnamed.messages, at);
+                messages.see_row(at, None, None, failure.as_deref(), message);
+            }
+            CdkObservation::Bar { counter } => {
+                self.unnamed.see(at);
+                self.unnamed.sample(at, *counter);
+            }
+            CdkObservation::CurrentlyInProgress { counter, first_id } => {
+                let track = touch_name(&mut self.unnamed.in_progress, first_id, at);
+                track.count(at, CounterKind::Step, *counter);
+            }
+            CdkObservation::End {
+                stack,
+                outcome,
+                message,
+            } => {
+                let track = touch_name(&mut self.stacks, stack, at);
+                track.see_end(at, (*outcome).into(), message.as_deref());
+            }
+            CdkObservation::PossibleEnd {
+                stack,
+                outcome,
+                message,
+            } => {
+                let track = touch_name(&mut self.possible_ends, stack, at);
+                track.see_end(at, (*outcome).into(), message.as_deref());
+            }
+            CdkObservation::BootstrapStart { environment } => {
+                let operation = Some(Operation::Bootstrap);
+                let track = touch_name(&mut self.environments, environment, at);
+                track.mark(
+                    at,
+                    Mark::Start {
+                        operation,
+                        stacks: None,
+                        is_first: false,
+                    },
+                );
+            }
+            CdkObservation::BootstrapEnd {
+                environment,
+                outcome,
+                message,
+            } => {
+                let track = touch_name(&mut self.environments, environment, at);
+                track.see_end(at, (*outcome).into(), message.as_deref());
+            }
+            CdkObservation::StackArn { name } => {
+                self.arn_names.insert(name.clone());
+                keep_first(&mut self.arn_names);
+            }
+            CdkObservation::RunFailed { message } => {
+                Track::touch(&mut self.whole, at).see_end(at, Ending::Failed, Some(message));
+            }
+            // The stack that was swapped is named by the lines around.
+            CdkObservation::Hotswap => {}
+        }
+    }
+
+    fn observe_agent(&mut self, at: Position, observation: &AgentObservation) {
+        if let Some(project_id) = &observation.project_id {
+            Latest::put(&mut self.project_id, Latest::new(at, project_id.clone()));
+        }
+        Track::touch(&mut self.whole, at).see_agent(at, observation);
+    }
+}
+
+impl Unnamed {
+    fn see(&mut self, at: Position) {
+        let (first, last) = self.seen.unwrap_or((at, at));
+        self.seen = Some((first.min(at), last.max(at)));
+    }
+
+    fn sample(&mut self, at: Position, counter: Counter) {
+        self.samples.insert(at, counter);
+        while self.samples.len() > MOST_SAMPLES {
+            self.samples.pop_first();
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for at in other.seen.iter().flat_map(|(first, last)| [first, last]) {
+            self.see(*at);
+        }
+        for (&at, &counter) in &other.samples {
+            self.sample(at, counter);
+        }
+        merge_names(&mut self.own_rows, &other.own_rows);
+        merge_names(&mut self.in_progress, &other.in_progress);
+        if let Some(messages) = &other.messages {
+            match &mut self.messages {
+                Some(held) => held.merge(messages),
+                held => *held = Some(messages.clone()),
+            }
+        }
+    }
+}
+
+impl Track {
+    fn see_row(
+        &mut self,
+        at: Position,
+        counter: Option<Counter>,
+        own: Option<StackState>,
+        failure: Option<&str>,
+        message: &str,
+    ) {
+        if let Some(counter) = counter {
+            self.count(at, CounterKind::Step, counter);
+        }
+        if let Some(failure) = failure {
+            self.fail(at, failure);
+        }
+        let end = |ending| Mark::End { ending, row: true };
+        match own {
+            None | Some(StackState::InProgress) => {}
+            Some(StackState::Deleting) => self.deleting = self.deleting.max(Some(at)),
+            Some(StackState::CleaningUp) => self.cleaning_up = self.cleaning_up.max(Some(at)),
+            Some(StackState::RollingBack) => self.rolling_back = self.rolling_back.max(Some(at)),
+            Some(StackState::Complete) => self.mark(at, end(Ending::Completed)),
+            Some(StackState::RolledBack) => self.mark(at, end(Ending::RolledBack)),
+            Some(StackState::Failed) => self.mark(at, end(Ending::Failed)),
+            Some(StackState::Deleted) => self.mark(at, Mark::Deleted),
+        }
+        self.say(at, message);
+    }
+
+    fn see_end(&mut self, at: Position, ending: Ending, message: Option<&str>) {
+        self.mark(at, Mark::End { ending, row: false });
+        if let Some(message) = message {
+            Latest::put(&mut self.end_message, Latest::new(at, cut(message)));
+        }
+    }
+
+    fn see_agent(&mut self, at: Position, said: &AgentObservation) {
+        use crate::model::TaskStatus;
+        for &(kind, counter) in &said.counters {
+            self.count(at, kind, counter);
+        }
+        match said.status {
+            Some(TaskStatus::Completed) => match said.end_of {
+                EndOf::Run => self.see_end(at, Ending::Completed, None),
+                EndOf::Tool => self.mark(at, Mark::ToolEnd { part: false }),
+                EndOf::Part => self.mark(at, Mark::ToolEnd { part: true }),
+            },
+            Some(TaskStatus::Failed) => self.see_end(at, Ending::Failed, said.message.as_deref()),
+            Some(TaskStatus::Cancelled) => self.see_end(at, Ending::Cancelled, None),
+            Some(status) => Latest::put(&mut self.status, Latest::new(at, status)),
+            None => {}
+        }
+        if said.is_start && !said.status.is_some_and(TaskStatus::is_terminal) {
+            self.mark(
+                at,
+                Mark::Start {
+                    operation: None,
+                    stacks: None,
+                    is_first: false,
+                },
+            );
+        }
+        if let Some(message) = &said.message {
+            self.say(at, message);
+        }
+        let texts = [
+            (&mut self.phase, &said.phase),
+            (&mut self.current_step, &said.current_step),
+        ];
+        for (held, text) in texts {
+            if let Some(text) = text {
+                Latest::put(held, Latest::new(at, cut(text)));
+            }
+        }
+    }
+}
+
+/// The track of `name`, with a line at `at` seen.
+fn touch_name<'a>(
+    tracks: &'a mut BTreeMap<String, Track>,
+    name: &str,
+    at: Position,
+) -> &'a mut Track {
+    if !tracks.contains_key(name) {
+        tracks.insert(name.to_owned(), Track::at(at));
+        drop_surplus(tracks, name, MOST_NAMES);
+    }
+    let track = tracks.get_mut(name);
+    track.expect("it was there, or was put there").see(at)
+}
+
+fn merge_names(tracks: &mut BTreeMap<String, Track>, others: &BTreeMap<String, Track>) {
+    for (name, other) in others {
+        match tracks.get_mut(name) {
+            Some(held) => held.merge(other),
+            None => {
+                tracks.insert(name.clone(), other.clone());
+            }
+        }
+    }
+    drop_surplus(tracks, "", MOST_NAMES);
+}
+
+/// Drops the names that were heard of least recently, if there are more than `most`; never `kept`.
+fn drop_surplus(tracks: &mut BTreeMap<String, Track>, kept: &str, most: usize) {
+    while tracks.len() > most {
+        let others = tracks.iter().filter(|(name, _)| *name != kept);
+        let Some(oldest) = others.min_by_key(|(_, track)| track.last) else {
+            return;
+        };
+        let oldest = oldest.0.clone();
+        tracks.remove(&oldest);
+    }
+}
+
+fn keep_first(names: &mut BTreeSet<String>) {
+    while names.len() > MOST_NAMES {
+        names.pop_last();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: i64) -> Position {
+        Position::outside_logs(Timestamp::from_millis(time))
+    }
+
+    /// A row of a stack that never was, as long as lines may be.
+    fn hostile_row(number: i64) -> Observation {
+        Observation::Cdk(CdkObservation::Row {
+            stack: Some(format!("Stack{number}{}", "x".repeat(100))),
+            counter: None,
+            own: Some(StackState::Failed),
+            own_name: None,
+            failure: Some("f".repeat(1_024)),
+            message: "m".repeat(1_024),
+        })
+    }
+
+    #[test]
+    fn no_log_makes_a_ledger_too_large_to_be_stored() {
+        let mut ledger = Ledger::default();
+        for number in 0..20_000 {
+            ledger.observe(at(number), &hostile_row(number % 400));
+        }
+        ledger.trim();
+        assert!(serde_json::to_vec(&ledger).unwrap().len() <= MAX_BYTES);
+        let trimmed = ledger.clone();
+        ledger.trim();
+        assert_eq!(ledger, trimmed);
+        assert!(
+            ledger
+                .stacks
+                .keys()
+                .any(|name| name.starts_with("Stack399x")),
+            "what was heard of last is kept"
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! Where a line stands among all lines.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::log_event::LogEvent;
+use crate::model::Timestamp;
+
+/// The place of a line in the one order of all lines: by event time, then by event id, then by line within
+/// the event. The same line has the same position however often and wherever it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Position {
+    time: Timestamp,
+    order: u128,
+    line: u32,
+}
+
+impl Position {
+    /// The position of line number `line` (from 0) of `event`.
+    pub fn of(event: &LogEvent, line: u32) -> Self {
+        Self {
+            time: event.timestamp,
+            order: order_of(&event.event_id),
+            line,
+        }
+    }
+
+    /// The position of something that is not in a log, after all lines of its moment.
+    pub fn outside_logs(time: Timestamp) -> Self {
+        Self {
+            time,
+            order: u128::MAX,
+            line: 0,
+        }
+    }
+
+    /// The position of another line of the same event.
+    #[must_use]
+    pub fn with_line(self, line: u32) -> Self {
+        Self { line, ..self }
+    }
+
+    /// The first place after this one.
+    #[must_use]
+    pub(super) fn next(self) -> Self {
+        Self {
+            line: self.line.saturating_add(1),
+            ..self
+        }
+    }
+
+    /// The event time.
+    pub fn time(self) -> Timestamp {
+        self.time
+    }
+}
+
+/// A number that orders event ids of one millisecond as the log does.
+///
+/// CloudWatch's ids are decimal numbers of 56 digits whose leading part repeats the time: the last 38 digits
+/// are what two ids of one millisecond differ in. Ids of another form get a stable number of no meaning.
+fn order_of(event_id: &str) -> u128 {
+    const DIGITS: usize = 38; // the most that surely fit
+    if !event_id.is_empty() && event_id.bytes().all(|byte| byte.is_ascii_digit()) {
+        let skipped = event_id.len().saturating_sub(DIGITS);
+        let digits = event_id.get(skipped..).unwrap_or_default();
+        return digits.parse().unwrap_or(u128::MAX);
+    }
+    // FNV-1a with 128 bits: stable across versions of Rust, unlike the standard library's hashes.
+    event_id.bytes().fold(
+        0x6c62_272e_07bb_0142_62b8_2175_6295_c58d,
+        |hash: u128, byte| {
+            (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+        },
+    )
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}.{:x}.{}",
+            self.time.as_millis(),
+            self.order,
+            self.line
+        )
+    }
+}
+
+/// A text that is no position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a position of a line")]
+pub struct InvalidPosition;
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        let mut fields = text.splitn(3, '.');
+        let mut field = || fields.next().ok_or(InvalidPosition);
+        let time = field()?.parse().map_err(|_| InvalidPosition)?;
+        let order = u128::from_str_radix(field()?, 16).map_err(|_| InvalidPosition)?;
+        let line = field()?.parse().map_err(|_| InvalidPosition)?;
+        Ok(Self {
+            time: Timestamp::from_millis(time),
+            order,
+            line,
+        })
+    }
+}
+
+impl TryFrom<String> for Position {
+    type Error = InvalidPosition;
+
+    fn try_from(text: String) -> Result<Self, InvalidPosition> {
+        text.parse()
+    }
+}
+
+impl From<Position> for String {
+    fn from(position: Position) -> Self {
+        position.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time_ms: i64, event_id: &str, line: u32) -> Position {
+        let event = LogEvent {
+            log_stream: String::new(),
+            timestamp: Timestamp::from_millis(time_ms),
+            event_id: event_id.to_owned(),
+            message: String::new(),
+        };
+        Position::of(&event, line)
+    }
+
+    #[test]
+    fn lines_are_ordered_by_time_then_event_then_line() {
+        let ids = [
+            "36901882904226173043714826274437829430837624738402877440",
+            "36901882904226173043714826274437829430837624738402877441",
+        ];
+        let ordered = [
+            at(1, ids[1], 7),
+            at(2, ids[0], 0),
+            at(2, ids[0], 1),
+            at(2, ids[1], 0),
+        ];
+        assert!(ordered.is_sorted_by(|one, other| one < other));
+    }
+
+    #[test]
+    fn a_position_survives_being_written() {
+        for position in [
+            at(0, "", 0),
+            at(5, "event-7", 3),
+            Position::outside_logs(Timestamp::default()),
+        ] {
+            assert_eq!(position.to_string().parse(), Ok(position));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A ledger's report as the task that is stored.
+
+use super::ledger::Ledger;
+use super::report::Report;
+use crate::log_parser::LogKind;
+use crate::model::{
+    MAX_MESSAGE_BYTES, MAX_NAME_CHARS, ProjectId, Revision, Task, TaskId, TaskType, Timestamp,
+};
+
+/// Where the lines of a task come from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskOrigin {
+    /// What kind of log it is.
+    pub kind: LogKind,
+    /// The log group.
+    pub log_group: String,
+    /// The log stream.
+    pub log_stream: String,
+}
+
+/// What a ledger says of its task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoldedTask {
+    /// The ledger holds nothing that could be a task.
+    Nothing,
+    /// Everything in the ledger belongs to a deleted task. Late lines may show this of a task that was taken
+    /// for a later run.
+    Deleted,
+    /// The task's next state.
+    Live(Box<Task>),
+}
+
+impl FoldedTask {
+    /// The task's next state; `None` if there is none.
+    pub fn live(self) -> Option<Task> {
+        match self {
+            Self::Live(task) => Some(*task),
+            Self::Nothing | Self::Deleted => None,
+        }
+    }
+}
+
+/// Folds `ledger` on top of the stored task `previous`, into the task of the next revision.
+///
+/// Fields that a caller of the API set (name, type, priority, metadata) stay. What callers have decided since
+/// (see [`Edit`](super::Edit)) holds until the log says something later. A deleted task stays deleted until
+/// its log begins a later run.
+pub fn fold_into_task(
+    task_id: &TaskId,
+    origin: &TaskOrigin,
+    previous: Option<&Task>,
+    ledger: &Ledger,
+) -> FoldedTask {
+    let Some(report) = Report::of(ledger) else {
+        return FoldedTask::Nothing;
+    };
+    if ledger.edits.deleted_at >= Some(report.run.time()) {
+        return FoldedTask::Deleted;
+    }
+    let started_at = report.start.time();
+    let completed_at = report.end.map(super::Position::time);
+    let last = completed_at.unwrap_or(report.last.time());
+    let named_project = ledger
+        .project_id
+        .as_ref()
+        .and_then(|named| named.value.parse().ok());
+    let kept = previous.filter(|_| ledger.adopted);
+    let (run, last_line) = (report.run, report.last);
+    let mut task = Task {
+        task_id: task_id.clone(),
+        task_name: match kept {
+            Some(previous) => previous.task_name.clone(),
+            None => name_of(&report, task_id, origin),
+        },
+        task_type: kept.map_or(type_of(origin.kind), |previous| previous.task_type),
+        status: report.status,
+        priority: previous.and_then(|previous| previous.priority),
+        progress: report.progress,
+        run: report.run.time().to_string(),
+        revision: revision_before(previous, ledger).next(),
+        project_id: named_project.or_else(|| project_of(previous)),
+        message: report
+            .message
+            .map(|message| cut(message, MAX_MESSAGE_BYTES)),
+        phase: report.phase,
+        current_step: report.current_step,
+        parts: report.parts,
+        log_group: Some(origin.log_group.clone()),
+        log_stream: Some(origin.log_stream.clone()),
+        created_at: previous.map_or(report.first.time(), |previous| match ledger.adopted {
+            true => previous.created_at,
+            false => previous.created_at.min(report.first.time()),
+        }),
+        started_at: Some(started_at),
+        updated_at: previous
+            .map_or(Timestamp::default(), |p| p.updated_at)
+            .max(report.last.time()),
+        completed_at,
+        duration_ms: Some(last.millis_since(started_at)),
+        usual_duration_ms: previous.and_then(|previous| previous.usual_duration_ms),
+        metadata: previous.and_then(|previous| previous.metadata.clone()),
+    };
+    if !ledger.edits.is_empty() {
+        ledger.edits.apply(&mut task, run, last_line);
+    }
+    FoldedTask::Live(Box::new(task))
+}
+
+/// The revision that the next one follows: that of the task, or of the one that was deleted.
+fn revision_before(previous: Option<&Task>, ledger: &Ledger) -> Revision {
+    let previous = previous.map(|previous| previous.revision);
+    previous
+        .or(ledger.edits.deleted_revision)
+        .unwrap_or_default()
+}
+
+fn project_of(previous: Option<&Task>) -> Option<ProjectId> {
+    previous.and_then(|previous| previous.project_id.clone())
+}
+
+fn type_of(kind: LogKind) -> TaskType {
+    match kind {
+        LogKind::Cdk => TaskType::CdkDeploy,
+        LogKind::Agent => TaskType::AgentExecution,
+    }
+}
+
+fn name_of(report: &Report, task_id: &TaskId, origin: &TaskOrigin) -> String {
+    let name = match (&report.title, origin.kind) {
+        (Some(title), _) => title.clone(),
+        (None, LogKind::Cdk) => format!("CDK · {}", origin.log_stream),
+        (None, LogKind::Agent) => {
+            let is_of_stream = task_id.as_str().starts_with("agent:");
+            let name = if is_of_stream {
+                origin.log_stream.as_str()
+            } else {
+                task_id.as_str()
+            };
+            format!("Agent · {name}")
+        }
+    };
+    name.chars()
+        .filter(|char| !char.is_control())
+        .take(MAX_NAME_CHARS)
+        .collect()
+}
+
+/// `text`, cut to at most `most` bytes between two characters.
+fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
+}

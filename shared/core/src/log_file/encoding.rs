@@ -1,0 +1,75 @@
+//! How the text of a file is written down. Windows' shells write UTF-16 when output is sent to a file.
+
+use std::borrow::Cow;
+
+/// How the text of a file is written down, as its first bytes tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// A byte or more a character. What is not UTF-8 in it is replaced.
+    #[default]
+    Utf8,
+    /// Two bytes a unit, the lower first.
+    Utf16Le,
+    /// Two bytes a unit, the higher first.
+    Utf16Be,
+}
+
+impl Encoding {
+    /// The encoding of a file that begins with `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [0xFF, 0xFE, ..] => Self::Utf16Le,
+            [0xFE, 0xFF, ..] => Self::Utf16Be,
+            _ => Self::Utf8,
+        }
+    }
+
+    /// The text in `bytes`, which begin with a character.
+    pub fn decode(self, bytes: &[u8]) -> Cow<'_, str> {
+        if self == Self::Utf8 {
+            return String::from_utf8_lossy(bytes);
+        }
+        let units = (0..bytes.len()).step_by(2);
+        let units = units.map_while(|at| self.unit(bytes, at));
+        let chars = char::decode_utf16(units);
+        chars
+            .map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect::<String>()
+            .into()
+    }
+
+    /// The unit of UTF-16 at `at`.
+    pub fn unit(self, bytes: &[u8], at: usize) -> Option<u16> {
+        let unit: [u8; 2] = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        Some(match self {
+            Self::Utf16Be => u16::from_be_bytes(unit),
+            Self::Utf8 | Self::Utf16Le => u16::from_le_bytes(unit),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_the_encoding() {
+        for (bytes, expected) in [
+            (&b""[..], Encoding::Utf8),
+            (b"\xFF", Encoding::Utf8),
+            (b"a", Encoding::Utf8),
+            (b"\xEF\xBB\xBFa", Encoding::Utf8),
+            (b"\xFF\xFEa\0", Encoding::Utf16Le),
+            (b"\xFE\xFF\0a", Encoding::Utf16Be),
+        ] {
+            assert_eq!(Encoding::of(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced() {
+        assert_eq!(Encoding::Utf8.decode(b"a\xFFb"), "a\u{fffd}b");
+        assert_eq!(Encoding::Utf16Le.decode(b"a\0\0\xD8b\0c"), "a\u{fffd}b");
+        assert_eq!(Encoding::Utf16Be.decode(b"\xD8\x3D\xDE\x80"), "🚀");
+    }
+}

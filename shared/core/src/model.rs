@@ -1,0 +1,18 @@
+//! The records of the system: tasks, projects, and the values they are made of. No I/O, no clock.
+
+mod ids;
+mod project;
+#[cfg(any(test, feature = "properties"))]
+pub mod properties;
+mod task;
+mod timestamp;
+mod transition;
+
+pub use ids::{InvalidId, ProjectId, Revision, TaskId};
+pub use project::{Metrics, MetricsDelta, Project, ProjectStatus};
+pub use task::{
+    HistoryEntry, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Part, Priority, Progress,
+    Task, TaskStatus, TaskType, UnknownValue,
+};
+pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use transition::Transition;

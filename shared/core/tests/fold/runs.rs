@@ -1,0 +1,279 @@
+//! Generated logs: what CDK and agents may print, sense and nonsense.
+
+use progress_core::fold::Position;
+use progress_core::log_event::LogEvent;
+use progress_core::log_parser::{
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, Observation, Operation,
+    Outcome, StackState,
+};
+use progress_core::model::{TaskStatus, Timestamp};
+use proptest::prelude::*;
+
+/// What one line says, and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) position: Position,
+    pub(crate) observation: Observation,
+}
+
+/// A log of one stream, in the order of its lines, whether or not they make sense together.
+pub(crate) fn any_log() -> impl Strategy<Value = Vec<Line>> {
+    let nonsense = proptest::collection::vec(any_cdk().prop_map(Observation::Cdk), 1..40);
+    let agent = proptest::collection::vec(any_agent().prop_map(Observation::Agent), 1..40);
+    prop_oneof![placed(nonsense), placed(agent), sensible_log()]
+}
+
+/// A log of one stream that CDK, one run after the other or several at once, or an agent may have written.
+pub(crate) fn sensible_log() -> impl Strategy<Value = Vec<Line>> {
+    let one_by_one = proptest::collection::vec(
+        proptest::sample::select(STACKS.to_vec())
+            .prop_flat_map(|stack| plain_run(stack, any::<bool>())),
+        1..5,
+    );
+    // CloudFormation does one thing at a time to a stack: runs at once are of different stacks.
+    let each = STACKS.map(|stack| plain_run(stack, Just(true)));
+    let at_once = (each, 1..=STACKS.len()).prop_flat_map(|(runs, count)| {
+        let runs: Vec<_> = runs.into_iter().take(count).collect();
+        let turns: Vec<_> = runs
+            .iter()
+            .enumerate()
+            .flat_map(|(run, lines)| vec![run; lines.len()])
+            .collect();
+        let lines: Vec<_> = runs.into_iter().map(Vec::into_iter).collect();
+        Just(turns).prop_shuffle().prop_map(move |turns| {
+            let mut lines = lines.clone();
+            turns
+                .into_iter()
+                .filter_map(|run| lines[run].next())
+                .collect()
+        })
+    });
+    // An agent that shows one bar: where another one is shown, progress is counted anew.
+    let agent = proptest::collection::vec(any_agent(), 1..40).prop_map(|mut said| {
+        for (kind, counter) in said.iter_mut().flat_map(|said| &mut said.counters) {
+            *kind = CounterKind::Step;
+            counter.total = Some(8);
+        }
+        said.into_iter().map(Observation::Agent).collect()
+    });
+    prop_oneof![
+        placed(one_by_one.prop_map(|runs| runs.concat())),
+        placed(at_once),
+        placed(agent)
+    ]
+}
+
+/// Gives lines a time, several of them the same, and an id.
+fn placed(said: impl Strategy<Value = Vec<Observation>>) -> impl Strategy<Value = Vec<Line>> {
+    (said, proptest::collection::vec(0..3i64, 150)).prop_map(|(said, pauses)| {
+        let mut time = 1_000;
+        let place = |(index, (observation, pause)): (usize, (Observation, i64))| {
+            time += pause;
+            let event = LogEvent {
+                log_stream: "main".to_owned(),
+                timestamp: Timestamp::from_millis(time),
+                event_id: format!("{index:056}"),
+                message: String::new(),
+            };
+            Line {
+                position: Position::of(&event, 0),
+                observation,
+            }
+        };
+        said.into_iter()
+            .zip(pauses)
+            .enumerate()
+            .map(place)
+            .collect()
+    })
+}
+
+fn stack() -> impl Strategy<Value = String> {
+    let names = vec![
+        "Api",
+        "Web",
+        "Prod/Db",
+        "Prod-Db",
+        "Prod/Job (job)",
+        "job",
+        "Api-Nested-1A2B3C4D5E6F",
+    ];
+    proptest::sample::select(names).prop_map(str::to_owned)
+}
+
+fn counter() -> impl Strategy<Value = Counter> {
+    (0..9u64, proptest::option::of(0..8u64)).prop_map(|(current, total)| Counter {
+        current: Some(current),
+        total,
+        percentage: None,
+    })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    use Outcome::{Completed, Destroyed, Failed, RolledBack, Unchanged};
+    proptest::sample::select([Completed, Unchanged, Destroyed, Failed, RolledBack].to_vec())
+}
+
+fn state() -> impl Strategy<Value = StackState> {
+    use StackState::{
+        CleaningUp, Complete, Deleted, Deleting, Failed, InProgress, RolledBack, RollingBack,
+    };
+    let states = vec![
+        InProgress,
+        Deleting,
+        CleaningUp,
+        Complete,
+        Deleted,
+        RollingBack,
+        RolledBack,
+        Failed,
+    ];
+    proptest::sample::select(states)
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    use Operation::{Bootstrap, BuildAssets, Deploy, Destroy, Import, Rollback};
+    let operations = vec![BuildAssets, Deploy, Destroy, Import, Rollback, Bootstrap];
+    proptest::sample::select(operations)
+}
+
+fn row(
+    stack: Option<String>,
+    counter: Option<Counter>,
+    own: Option<StackState>,
+    own_name: Option<String>,
+) -> CdkObservation {
+    let failure = (own == Some(StackState::Failed)).then(|| "Queue: it exists".to_owned());
+    CdkObservation::Row {
+        stack,
+        counter,
+        own,
+        own_name,
+        failure,
+        message: "a row".to_owned(),
+    }
+}
+
+/// Any line of CDK, with no regard to what came before.
+fn any_cdk() -> impl Strategy<Value = CdkObservation> {
+    prop_oneof![
+        3 => (stack(), operation(), proptest::option::of((1..4u32, 0..3u32))).prop_map(
+            |(stack, operation, place)| CdkObservation::Start {
+                stack,
+                operation,
+                in_run: place.map(|(index, more)| InRun { index, stacks: index + more }),
+            }
+        ),
+        6 => (stack(), counter(), proptest::option::weighted(0.3, state()))
+            .prop_map(|(stack, counter, own)| row(Some(stack), Some(counter), own, None)),
+        4 => (proptest::option::weighted(0.8, counter()), proptest::option::weighted(0.3, (state(), stack())))
+            .prop_map(|(counter, own)| {
+                let (own, own_name) = own.unzip();
+                row(None, counter, own, own_name)
+            }),
+        1 => counter().prop_map(|counter| CdkObservation::Bar { counter }),
+        1 => (counter(), stack()).prop_map(
+            |(counter, first_id)| CdkObservation::CurrentlyInProgress { counter, first_id }
+        ),
+        3 => (stack(), outcome()).prop_map(
+            |(stack, outcome)| CdkObservation::End { stack, outcome, message: None }
+        ),
+        1 => (stack(), outcome()).prop_map(
+            |(stack, outcome)| CdkObservation::PossibleEnd { stack, outcome, message: None }
+        ),
+        1 => Just(CdkObservation::BootstrapStart { environment: "aws://1/eu-west-1".to_owned() }),
+        1 => outcome().prop_map(|outcome| CdkObservation::BootstrapEnd {
+            environment: "aws://1/eu-west-1".to_owned(), outcome, message: None,
+        }),
+        1 => stack().prop_map(|name| CdkObservation::StackArn { name }),
+        1 => Just(CdkObservation::RunFailed { message: "no".to_owned() }),
+    ]
+}
+
+/// Stacks: the name that stack-level lines have, and the one that rows have.
+const STACKS: [(&str, &str); 4] = [
+    ("Api", "Api"),
+    ("Web", "Web"),
+    ("Prod/Db", "Prod-Db"),
+    ("Prod/Job (job)", "job"),
+];
+
+/// A run as CDK prints it: announced, counted up, perhaps rolled back, ended.
+fn plain_run(
+    stack: (&'static str, &'static str),
+    named: impl Strategy<Value = bool>,
+) -> impl Strategy<Value = Vec<Observation>> {
+    (Just(stack), named, 1..8u64, 0..8u64, any::<bool>()).prop_map(
+        |((stack, name), named, total, failing_at, has_end)| {
+            let (stack, name) = (stack.to_owned(), name.to_owned());
+            let column = named.then(|| name.clone());
+            let own_name = (!named).then_some(name);
+            let count = |current| {
+                Some(Counter {
+                    current: Some(current),
+                    total: Some(total),
+                    percentage: None,
+                })
+            };
+            let mut run = vec![CdkObservation::Start {
+                stack: stack.clone(),
+                operation: Operation::Deploy,
+                in_run: None,
+            }];
+            let last = total.min(failing_at);
+            run.extend((0..=last).map(|current| row(column.clone(), count(current), None, None)));
+            let failed = failing_at < total;
+            if failed {
+                let own = Some(StackState::RollingBack);
+                run.push(row(column.clone(), count(last), own, own_name.clone()));
+                run.extend(
+                    (0..last)
+                        .rev()
+                        .map(|now| row(column.clone(), count(now), None, None)),
+                );
+            }
+            let own = if failed {
+                StackState::RolledBack
+            } else {
+                StackState::Complete
+            };
+            run.push(row(column, count(last), Some(own), own_name));
+            if has_end {
+                let outcome = if failed {
+                    Outcome::Failed
+                } else {
+                    Outcome::Completed
+                };
+                run.push(CdkObservation::End {
+                    stack,
+                    outcome,
+                    message: None,
+                });
+            }
+            run.into_iter().map(Observation::Cdk).collect()
+        },
+    )
+}
+
+/// Any line of an agent.
+fn any_agent() -> impl Strategy<Value = AgentObservation> {
+    use CounterKind::{Bar, Bracket, InnerBar, Percent, Phase, Report, Step};
+    let kinds = vec![Percent, InnerBar, Bar, Bracket, Step, Phase, Report];
+    let kind = proptest::sample::select(kinds);
+    let status = proptest::sample::select(TaskStatus::ALL);
+    (
+        proptest::option::weighted(0.8, (kind, counter())),
+        proptest::option::weighted(0.25, status),
+        proptest::option::weighted(0.3, "[a-c]"),
+        proptest::sample::select(&[EndOf::Run, EndOf::Tool, EndOf::Part][..]),
+    )
+        .prop_map(|(counter, status, text, end_of)| AgentObservation {
+            end_of,
+            is_start: counter.is_some_and(|(_, counter)| counter.current <= Some(1)),
+            counters: counter.into_iter().collect(),
+            status,
+            phase: text.clone(),
+            message: text,
+            ..AgentObservation::default()
+        })
+}

@@ -1,0 +1,62 @@
+//! Finds the project of a task that names none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::model::{Project, ProjectId, Task};
+use crate::store::{ProjectStore, StoreError};
+
+/// How long the list of projects is used before it is read again.
+const PROJECTS_TTL: Duration = Duration::from_secs(60);
+
+/// Matches tasks to projects by the name prefixes that projects list.
+pub(super) struct ProjectMatcher {
+    projects: Arc<dyn ProjectStore>,
+    known: Mutex<Option<(Instant, Vec<Project>)>>,
+}
+
+impl ProjectMatcher {
+    /// A matcher that reads the projects of `projects`.
+    pub(super) fn new(projects: Arc<dyn ProjectStore>) -> Self {
+        Self {
+            projects,
+            known: Mutex::new(None),
+        }
+    }
+
+    /// The project with the longest prefix that one of the task's stacks, or its log stream, begins with.
+    pub(super) async fn project_of(&self, task: &Task) -> Result<Option<ProjectId>, StoreError> {
+        let mut known = self.known.lock().await;
+        let is_fresh = known
+            .as_ref()
+            .is_some_and(|(read_at, _)| read_at.elapsed() < PROJECTS_TTL);
+        if !is_fresh {
+            *known = Some((Instant::now(), self.projects.list().await?));
+        }
+        let projects = known.iter().flat_map(|(_, projects)| projects);
+        Ok(best_match(projects, task))
+    }
+}
+
+fn best_match<'a>(projects: impl Iterator<Item = &'a Project>, task: &Task) -> Option<ProjectId> {
+    let names: Vec<_> = task.parts.keys().chain(&task.log_stream).collect();
+    let begins_one = |prefix: &&String| names.iter().any(|name| name.starts_with(prefix.as_str()));
+    let longest = |project: &'a Project| {
+        let lengths = project
+            .match_prefixes
+            .iter()
+            .filter(begins_one)
+            .map(String::len);
+        lengths.max().map(|length| (length, project))
+    };
+    // Of equally long prefixes the lower id wins, so that the choice does not depend on the order.
+    let best = projects
+        .filter_map(longest)
+        .max_by(|(length, project), (other_length, other)| {
+            (length, &other.project_id).cmp(&(other_length, &project.project_id))
+        });
+    best.map(|(_, project)| project.project_id.clone())
+}
