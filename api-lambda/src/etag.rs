@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared::model::Revision;
-use shared::task_reader::{Answer, Reading, Validator};
+use shared::task_reader::{Answer, ConditionalRead, Validator};
 
 use crate::response::JsonBytes;
 
@@ -96,10 +96,10 @@ impl IfNoneMatch {
     }
 
     /// Responds with what the reader returned, or with 304 if the client has it.
-    pub(crate) fn respond_to(&self, reading: Reading) -> Response {
+    pub(crate) fn respond_to(&self, reading: ConditionalRead) -> Response {
         match reading {
-            Reading::Answer(answer) => self.respond(answer),
-            Reading::Unchanged(validator) => not_modified(&validator),
+            ConditionalRead::Current(answer) => self.respond(answer),
+            ConditionalRead::NotModified(validator) => not_modified(&validator),
         }
     }
 }

@@ -9,7 +9,6 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
-use shared::stopwatch;
 
 use crate::auth::Auth;
 use crate::request_id::RequestId;

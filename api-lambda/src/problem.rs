@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::error::error_chain;
-use shared::fold::IllegalMove;
+use shared::fold::InvalidTransition;
 use shared::model::{ProjectId, TaskId};
 use shared::store::StoreError;
 use tracing::error;
@@ -73,7 +73,7 @@ pub(crate) enum ApiError {
     #[error("project {0} has changed since the state in If-Match; read it again")]
     ProjectChanged(ProjectId),
     #[error("{0}")]
-    IllegalMove(IllegalMove),
+    InvalidTransition(InvalidTransition),
     #[error(
         "this Idempotency-Key was used for another request in the last 24 hours; use a new one"
     )]
@@ -120,7 +120,7 @@ impl ApiError {
             Self::TaskExists(_) => Kind::TaskExists,
             Self::ProjectExists(_) => Kind::ProjectExists,
             Self::TaskChanged(_) | Self::ProjectChanged(_) => Kind::PreconditionFailed,
-            Self::IllegalMove(_) => Kind::IllegalMove,
+            Self::InvalidTransition(_) => Kind::InvalidTransition,
             Self::IdempotencyKeyReused => Kind::IdempotencyKeyReused,
             Self::InvalidParameters(_) => Kind::InvalidParameters,
             Self::MalformedBody => Kind::MalformedBody,

@@ -2,12 +2,12 @@
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use shared::stopwatch::Waits;
+use shared::server_timing::WaitTimes;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Adds the header, if there was any wait.
-pub(crate) fn set_header(response: &mut Response, waits: Waits) {
+pub(crate) fn set_header(response: &mut Response, waits: WaitTimes) {
     let parts = [("cache", waits.cache), ("store", waits.store)];
     let entries: Vec<String> = parts
         .into_iter()

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use progress_core::log_parser::LogFormat;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,16 +35,49 @@ pub enum Command {
     Report(ReportArgs),
 }
 
-/// The logs to read.
-#[derive(Debug, Args)]
-#[group(id = "logs", multiple = true)]
+/// The logs to read: one option for each log format, which may repeat.
+#[derive(Debug, Clone, Default)]
 pub struct LogArgs {
-    /// A log of the CDK command line: a file, a directory of files and directories, or `-` for standard input; repeatable
-    #[arg(long, value_name = "FILE")]
-    pub cdk: Vec<PathBuf>,
-    /// A log of agents, in JSON or plain text: a file, a directory, or `-`; repeatable
-    #[arg(long, value_name = "FILE")]
-    pub agents: Vec<PathBuf>,
+    /// Each log with its format. `-` is standard input.
+    pub logs: Vec<(LogFormat, PathBuf)>,
+}
+
+impl Args for LogArgs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let options = LogFormat::ALL.map(|format| {
+            Arg::new(format.option)
+                .long(format.option)
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .action(ArgAction::Append)
+                .help(format.option_help)
+        });
+        let names = LogFormat::ALL.map(|format| format.option);
+        let group = ArgGroup::new("logs").args(names).multiple(true);
+        command.args(options).group(group)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for LogArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let logs = LogFormat::ALL.into_iter().flat_map(|format| {
+            let paths = matches.get_many::<PathBuf>(format.option);
+            let paths = paths.into_iter().flatten().cloned();
+            paths.map(move |path| (format, path))
+        });
+        Ok(Self {
+            logs: logs.collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// The arguments of `report`.

@@ -11,7 +11,7 @@ use progress_core::batch::{Batch, Target};
 use progress_core::error::error_chain;
 use progress_core::fold::{Ledger, TaskOrigin, fold_into_task};
 use progress_core::log_file::{Encoding, FileStream, Lines};
-use progress_core::log_parser::LogKind;
+use progress_core::log_parser::LogFormat;
 use progress_core::model::{Task, TaskId, Timestamp};
 use progress_core::view::Renderer;
 
@@ -77,7 +77,7 @@ impl ReportError {
 
 /// One log to read.
 struct Log {
-    kind: LogKind,
+    format: LogFormat,
     log_stream: String,
     /// `-` for standard input.
     path: PathBuf,
@@ -111,15 +111,11 @@ pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
         .map_err(ReportError::Print)
 }
 
-/// The logs that the command line names, by log group and then by log stream.
+/// The logs that the command line names, by format and then by log stream.
 fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
     let mut logs = BTreeMap::new();
     let mut has_standard_input = false;
-    let named = [(LogKind::Cdk, &args.cdk), (LogKind::Agent, &args.agents)];
-    for (kind, path) in named.into_iter().flat_map(|(kind, paths)| {
-        let paths = paths.iter();
-        paths.map(move |path| (kind, path))
-    }) {
+    for (format, path) in &args.logs {
         let found = if path == Path::new("-") {
             if std::mem::replace(&mut has_standard_input, true) {
                 return Err(ReportError::StandardInputTwice);
@@ -134,11 +130,11 @@ fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
         };
         for (log_stream, path) in found {
             let log = Log {
-                kind,
+                format: *format,
                 log_stream: log_stream.clone(),
                 path: path.clone(),
             };
-            if let Some(first) = logs.insert((log_group(kind), log_stream.clone()), log) {
+            if let Some(first) = logs.insert((*format, log_stream.clone()), log) {
                 return Err(ReportError::SameStream {
                     log_stream,
                     first: first.path,
@@ -191,7 +187,7 @@ impl Tasks {
         mut input: impl Read,
         mut time: Timestamp,
     ) -> io::Result<()> {
-        let log_group = log_group(log.kind);
+        let log_group = log.format.file_log_group;
         let mut stream = FileStream {
             log_stream: &log.log_stream,
             epoch_ms: 0,
@@ -209,7 +205,7 @@ impl Tasks {
             for line in lines.by_ref() {
                 let start = u64::try_from(line.start).unwrap_or(u64::MAX);
                 if let Some(event) = stream.event(offset + start, &line) {
-                    self.batch.add(log.kind, log_group, &event);
+                    self.batch.add(log.format, log_group, &event);
                     if self.batch.is_full() {
                         merge(&mut self.batch, &mut self.ledgers, &mut self.targets);
                     }
@@ -272,14 +268,6 @@ fn task_of(target: &Target, ledgers: &BTreeMap<TaskId, (TaskOrigin, Ledger)>) ->
     let mut candidates = target.candidates();
     let first = candidates.iter().position(|id| ledgers.contains_key(id));
     candidates.swap_remove(first.unwrap_or(candidates.len() - 1))
-}
-
-/// The log group that the tasks of a report name.
-fn log_group(kind: LogKind) -> &'static str {
-    match kind {
-        LogKind::Cdk => "/miyabi/cdk",
-        LogKind::Agent => "/miyabi/agents",
-    }
 }
 
 fn timestamp_of(time: SystemTime) -> Timestamp {

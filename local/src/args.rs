@@ -113,7 +113,7 @@ mod tests {
             let Ok(Command::Serve(args)) = parse(&line) else {
                 panic!("{line}")
             };
-            assert_eq!((args.port, args.logs.cdk.len()), (1, 2));
+            assert_eq!((args.port, args.logs.logs.len()), (1, 2));
         }
     }
 }

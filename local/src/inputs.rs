@@ -7,27 +7,18 @@ use std::thread;
 
 use cli::args::LogArgs;
 use progress_collector::LogGroup;
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
 use tempfile::NamedTempFile;
 use tracing::warn;
 
 use crate::file_log_source::{FileLogError, FileLogSource};
 
-/// The log group of the CDK logs that the command line names.
-pub(crate) const CDK_LOG_GROUP: &str = "/miyabi/cdk";
-/// The log group of the agents' logs that the command line names.
-pub(crate) const AGENT_LOG_GROUP: &str = "/miyabi/agents";
-
-/// The two log groups.
+/// One log group for each log format.
 pub(crate) fn log_groups() -> Vec<LogGroup> {
-    let groups = [
-        (CDK_LOG_GROUP, LogKind::Cdk),
-        (AGENT_LOG_GROUP, LogKind::Agent),
-    ];
-    let groups = groups.map(|(name, kind)| LogGroup {
-        name: name.to_owned(),
-        kind,
+    let groups = LogFormat::ALL.map(|format| LogGroup {
+        name: format.file_log_group.to_owned(),
+        format,
     });
     groups.into()
 }
@@ -54,10 +45,9 @@ pub(crate) fn open(args: &LogArgs, journals: Option<PathBuf>) -> Result<FileLogS
     if let Some(directory) = journals {
         source = source.with_journals(directory);
     }
-    let cdk = args.cdk.iter().map(|path| (CDK_LOG_GROUP, path));
-    let agents = args.agents.iter().map(|path| (AGENT_LOG_GROUP, path));
     let mut is_standard_input_taken = false;
-    for (log_group, path) in cdk.chain(agents) {
+    for (format, path) in &args.logs {
+        let log_group = format.file_log_group;
         let is_standard_input = path == Path::new("-");
         if is_standard_input && std::mem::replace(&mut is_standard_input_taken, true) {
             return Err(InputError::StandardInputTwice);

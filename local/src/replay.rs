@@ -5,13 +5,11 @@ use std::time::Duration;
 use progress_collector::{Collector, PushedEvents, Trigger};
 use shared::error::error_chain;
 use shared::log_event::LogEvent;
-use shared::log_parser::LogKind;
 use shared::model::{Project, ProjectId, ProjectStatus, Revision, Timestamp};
 use shared::store::{ProjectStore, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
-use crate::inputs::{AGENT_LOG_GROUP, CDK_LOG_GROUP};
 use crate::samples::{SAMPLES, Sample};
 
 /// The rest between the end of all runs and the next.
@@ -99,10 +97,7 @@ fn shares_of(line: &str) -> u32 {
 
 async fn push(collector: &Collector, cue: &Cue, number: u64) {
     let now = Timestamp::now();
-    let log_group = match cue.sample.kind {
-        LogKind::Cdk => CDK_LOG_GROUP,
-        LogKind::Agent => AGENT_LOG_GROUP,
-    };
+    let log_group = cue.sample.format.file_log_group;
     let event = LogEvent {
         log_stream: cue.sample.log_stream.to_owned(),
         timestamp: now,

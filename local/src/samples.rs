@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 
 /// A log and the pace it is played at.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(crate) struct Sample {
     /// The log stream it is played to.
     pub(crate) log_stream: &'static str,
     /// What wrote it.
-    pub(crate) kind: LogKind,
+    pub(crate) format: LogFormat,
     /// Its lines.
     pub(crate) text: &'static str,
     /// When its first line comes.
@@ -23,35 +23,35 @@ pub(crate) struct Sample {
 pub(crate) const SAMPLES: &[Sample] = &[
     Sample {
         log_stream: "shop-deploy",
-        kind: LogKind::Cdk,
+        format: LogFormat::CDK,
         text: include_str!("../samples/shop-deploy.log"),
         starts_after: Duration::ZERO,
         lasts: Duration::from_secs(58),
     },
     Sample {
         log_stream: "coder-142",
-        kind: LogKind::Agent,
+        format: LogFormat::AGENT,
         text: include_str!("../samples/coder-142.log"),
         starts_after: Duration::from_millis(500),
         lasts: Duration::from_secs(46),
     },
     Sample {
         log_stream: "workers-deploy",
-        kind: LogKind::Cdk,
+        format: LogFormat::CDK,
         text: include_str!("../samples/workers-deploy.log"),
         starts_after: Duration::from_secs(4),
         lasts: Duration::from_secs(38),
     },
     Sample {
         log_stream: "nightly-digest",
-        kind: LogKind::Agent,
+        format: LogFormat::AGENT,
         text: include_str!("../samples/nightly-digest.log"),
         starts_after: Duration::from_millis(200),
         lasts: Duration::from_secs(60),
     },
     Sample {
         log_stream: "docs-deploy",
-        kind: LogKind::Cdk,
+        format: LogFormat::CDK,
         text: include_str!("../samples/docs-deploy.log"),
         starts_after: Duration::from_secs(14),
         lasts: Duration::from_secs(56),

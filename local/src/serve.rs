@@ -9,6 +9,7 @@ use api_lambda::{ApiState, Auth, Cors, router};
 use progress_collector::{Collector, CollectorConfig, Parts};
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{Settings, stale_after};
+use shared::log_parser::LogFormat;
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 use shared::store::{ProjectStore, TaskStore};
 use tokio::net::TcpListener;
@@ -85,7 +86,7 @@ fn auth(settings: &Settings<'_>) -> Result<Auth, AuthConfigError> {
 }
 
 fn has_logs(args: &ServeArgs) -> bool {
-    !args.logs.cdk.is_empty() || !args.logs.agents.is_empty()
+    !args.logs.logs.is_empty()
 }
 
 /// Collects from the logs, or from the samples if there are none; never ends.
@@ -114,18 +115,16 @@ fn announce(
     let mut text = format!("Miyabi Progress is on http://{address}\n");
     let mut say = |what: &str, value: &str| text.push_str(&format!("  {what:<6}{value}\n"));
     if has_logs(args) {
-        let streams = |log_group| source.log_streams(log_group).join(", ");
-        let cdk = streams(inputs::CDK_LOG_GROUP);
-        let agents = streams(inputs::AGENT_LOG_GROUP);
-        for (what, streams) in [("CDK", cdk), ("agents", agents)] {
+        for format in LogFormat::ALL {
+            let streams = source.log_streams(format.file_log_group).join(", ");
             if !streams.is_empty() {
-                say("Logs", &format!("{what}: {streams}"));
+                say("Logs", &format!("{}: {streams}", format.option));
             }
         }
-        for path in args.logs.cdk.iter().chain(&args.logs.agents) {
+        for (_, path) in &args.logs.logs {
             if path.is_dir() {
                 say("Logs", &format!("files that come to {}", path.display()));
-            } else if path != "-" && !path.exists() {
+            } else if path.as_os_str() != "-" && !path.exists() {
                 say(
                     "Logs",
                     &format!("{} does not exist yet: waiting for it", path.display()),

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use shared::log_parser::LogFormat;
+
 use crate::args::ServicesArgs;
 use crate::data_directory::{self, CHECKPOINTS_TABLE, DataDirectory};
 use crate::embedded_dynamodb::EmbeddedDynamoDb;
 use crate::failure::Failure;
-use crate::inputs::{AGENT_LOG_GROUP, CDK_LOG_GROUP};
 use crate::redis_process::{RedisError, RedisProcess};
 use crate::shutdown::Shutdown;
 
@@ -42,10 +43,12 @@ fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> Str
         ("PROJECTS_TABLE_NAME", config.projects_table.clone()),
         ("CHECKPOINTS_TABLE_NAME", CHECKPOINTS_TABLE.to_owned()),
         ("INDEX_SHARDS", config.index_shards.to_string()),
-        ("CDK_LOG_GROUP_NAME", CDK_LOG_GROUP.to_owned()),
-        ("AGENT_LOG_GROUP_NAME", AGENT_LOG_GROUP.to_owned()),
         ("AUTH_MODE", "none".to_owned()),
     ]);
+    variables.extend(LogFormat::ALL.map(|format| {
+        let log_group = format.file_log_group.to_owned();
+        (format.environment_variable, log_group)
+    }));
     variables.extend(redis.map(|redis| ("REDIS_ENDPOINT", redis.address.to_string())));
     let lines = variables.into_iter();
     lines

@@ -9,7 +9,7 @@ use shared::checkpoint::CheckpointStore;
 use shared::config::{ConfigError, Settings};
 use shared::event_sink::EventSink;
 use shared::ingest::{Ingest, IngestCounts};
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::log_source::LogSource;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, StoreError, TaskStore};
@@ -41,8 +41,8 @@ pub struct Parts {
 pub struct LogGroup {
     /// Its name.
     pub name: String,
-    /// What its logs are.
-    pub kind: LogKind,
+    /// The format of its logs.
+    pub format: LogFormat,
 }
 
 /// How the collector reads.
@@ -73,19 +73,11 @@ impl Default for CollectorConfig {
 impl CollectorConfig {
     /// Reads the settings of the collector.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, ConfigError> {
-        let names = [
-            ("CDK_LOG_GROUP_NAME", LogKind::Cdk),
-            ("AGENT_LOG_GROUP_NAME", LogKind::Agent),
-        ];
-        let groups: Vec<_> = names
-            .into_iter()
-            .filter_map(|(name, kind)| {
-                Some(LogGroup {
-                    name: settings.optional(name)?,
-                    kind,
-                })
-            })
-            .collect();
+        let group = |format: LogFormat| {
+            let name = settings.optional(format.environment_variable)?;
+            Some(LogGroup { name, format })
+        };
+        let groups: Vec<_> = LogFormat::ALL.into_iter().filter_map(group).collect();
         if groups.is_empty() {
             return Err(ConfigError::Missing {
                 name: "CDK_LOG_GROUP_NAME or AGENT_LOG_GROUP_NAME",

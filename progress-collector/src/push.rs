@@ -23,7 +23,7 @@ impl Collector {
         if let Some(group) = group {
             let mut batch = Batch::default();
             for event in &pushed.events {
-                summary.count_event(batch.add(group.kind, &group.name, event));
+                summary.count_event(batch.add(group.format, &group.name, event));
                 if batch.is_full() {
                     self.save(&mut batch, now, &mut summary).await?;
                 }

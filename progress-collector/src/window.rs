@@ -156,7 +156,7 @@ impl Collector {
         summary: &mut GroupSummary,
     ) -> Result<bool, StoreError> {
         for event in &page.events {
-            summary.count_event(batch.add(window.group.kind, &window.group.name, event));
+            summary.count_event(batch.add(window.group.format, &window.group.name, event));
             if batch.is_full() {
                 self.save(batch, now, summary).await?;
                 FaultPoint::AmidPage.reach();

@@ -15,7 +15,7 @@ pub mod fault_point;
 pub mod ingest;
 pub mod log_source;
 pub mod retry;
-pub mod stopwatch;
+pub mod server_timing;
 pub mod store;
 pub mod task_reader;
 pub mod telemetry;

@@ -66,7 +66,7 @@ pub struct TaskRecord {
 
 /// What a request that made a task leaves behind, so that its repetition is answered like itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
+pub struct IdempotencyRecord {
     /// What a repetition has in common with the request, at most 128 characters.
     pub key: String,
     /// A digest of what was asked for: a request of the same key and another digest is no repetition.
@@ -75,12 +75,12 @@ pub struct Receipt {
     pub task_id: TaskId,
     /// The answer.
     pub answer: String,
-    /// When the request was answered. The receipt is kept for [`RECEIPT_LIFETIME`].
+    /// When the request was answered. The receipt is kept for [`IDEMPOTENCY_RECORD_LIFETIME`].
     pub made_at: Timestamp,
 }
 
 /// How long a receipt is kept.
-pub const RECEIPT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub const IDEMPOTENCY_RECORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which tasks a list is of. Empty sets mean "any".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -194,7 +194,11 @@ pub trait TaskStore: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError::Conflict`] if the task exists and there is no such receipt.
-    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError>;
+    async fn create(
+        &self,
+        task: &Task,
+        receipt: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError>;
 
     /// Deletes a task with its history, and takes it out of the metrics of its project. `previous` is the
     /// state that was read; `ledger` is left, with what logs have said until then and that it was deleted.

@@ -23,7 +23,7 @@ use self::pages::Page;
 use crate::cache::{CacheError, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
 use crate::model::{HistoryEntry, ProjectId, TaskId, Timestamp};
-use crate::stopwatch::for_store;
+use crate::server_timing::for_store;
 use crate::store::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
 use crate::view::Renderer;
 
@@ -58,19 +58,19 @@ pub struct Answer {
 
 /// What came of asking for an answer that the client may have already.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
+pub enum ConditionalRead {
     /// The client has it, and said so by this validator.
-    Unchanged(Validator),
+    NotModified(Validator),
     /// The answer; whether the client has it is yet to be told by its validator.
-    Answer(Answer),
+    Current(Answer),
 }
 
-impl Reading {
+impl ConditionalRead {
     /// The answer; `None` if the client has it.
-    pub fn answer(self) -> Option<Answer> {
+    pub fn current(self) -> Option<Answer> {
         match self {
-            Self::Answer(answer) => Some(answer),
-            Self::Unchanged(_) => None,
+            Self::Current(answer) => Some(answer),
+            Self::NotModified(_) => None,
         }
     }
 }
@@ -141,11 +141,11 @@ impl TaskReader {
         task_id: &TaskId,
         known: &[Validator],
         now: Timestamp,
-    ) -> Result<Option<Reading>, StoreError> {
+    ) -> Result<Option<ConditionalRead>, StoreError> {
         let known = known.iter().max_by_key(|known| known.revision());
         let known = known.filter(|known| known.revision().is_some());
         let answer = |json: Vec<u8>| {
-            Reading::Answer(Answer {
+            ConditionalRead::Current(Answer {
                 validator: Validator::of_record(&json),
                 json,
             })
@@ -157,7 +157,7 @@ impl TaskReader {
         let mut fillable = None;
         let mut budget = CacheBudget::new();
         if let Some(cache) = &self.cache
-            && let Some(held) = budget.spend(cache.fetch_task(task_id)).await
+            && let Some(held) = budget.within(cache.fetch_task(task_id)).await
         {
             match held {
                 Some(bytes) if is_task(&bytes) && !is_old(&bytes) => {
@@ -167,7 +167,7 @@ impl TaskReader {
                 // Rubbish may claim any revision, so it has to go before the task can come.
                 Some(_) => {
                     warn!(%task_id, "the cache holds something else than the task");
-                    budget.spend(cache.remove_task(task_id)).await;
+                    budget.within(cache.remove_task(task_id)).await;
                 }
                 None => {}
             }
@@ -176,11 +176,11 @@ impl TaskReader {
         let fetched = for_store(self.tasks.fetch(task_id)).await;
         if let Err(StoreError::Unavailable { .. }) = &fetched
             && let Some(cache) = fillable
-            && let Some(Some(bytes)) = budget.spend(cache.fetch_task_as_held(task_id)).await
+            && let Some(Some(bytes)) = budget.within(cache.fetch_task_as_held(task_id)).await
             && is_task(&bytes)
         {
             return Ok(Some(match known.filter(|_| is_old(&bytes)) {
-                Some(known) => Reading::Unchanged(known.clone()),
+                Some(known) => ConditionalRead::NotModified(known.clone()),
                 None => answer(bytes),
             }));
         }
@@ -191,7 +191,7 @@ impl TaskReader {
         if let Some(cache) = fillable {
             let ttl = cache_ttl(&self.renderer, &task, now);
             let put = cache.put_task(task_id, task.revision, &bytes, ttl);
-            budget.spend(put).await;
+            budget.within(put).await;
         }
         Ok(Some(answer(bytes)))
     }
@@ -210,7 +210,7 @@ impl TaskReader {
         cursor: impl Fn(&ListPosition) -> String + Send,
         known: &[Validator],
         now: Timestamp,
-    ) -> Result<Reading, StoreError> {
+    ) -> Result<ConditionalRead, StoreError> {
         let limit = request.limit.clamp(1, MAX_PAGE_LIMIT);
         let read = async {
             let after = request.after.as_ref();
@@ -262,7 +262,7 @@ impl TaskReader {
         let key = format!("project/{project_id}");
         let begin = format!(r#"{{"project_id":"{project_id}","#);
         let reading = self.read_page(&key, begin.as_bytes(), &[], now, read);
-        let answer = reading.await?.and_then(Reading::answer); // nothing was said to be known
+        let answer = reading.await?.and_then(ConditionalRead::current); // nothing was said to be known
         Ok(answer.map(|Answer { json, .. }| Answer {
             // Whoever changes a project names its revision.
             validator: Validator::of_record(&json),
@@ -280,7 +280,7 @@ impl TaskReader {
         &self,
         known: &[Validator],
         now: Timestamp,
-    ) -> Result<Reading, StoreError> {
+    ) -> Result<ConditionalRead, StoreError> {
         let read = async {
             Ok(Some(Page {
                 json: self.renderer.projects(&self.projects.list().await?),
@@ -293,7 +293,7 @@ impl TaskReader {
 }
 
 /// What the cache answered; `None`, and a warning, if it failed.
-fn heeded<T>(outcome: Result<T, CacheError>) -> Option<T> {
+fn log_and_ignore<T>(outcome: Result<T, CacheError>) -> Option<T> {
     outcome
         .inspect_err(|error| warn!(error = error_chain(error), "went on without the cache"))
         .ok()

@@ -78,7 +78,7 @@ pub(crate) struct ProjectPath {
 /// A conditional read.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(crate) struct ConditionalRead {
+pub(crate) struct IfNoneMatchHeader {
     /// Entity tags that the client has. The answer is 304 if one of them is the present one. While
     /// the database is unreachable, it is also 304 if the client has a later state of the task than
     /// the cache.
@@ -89,7 +89,7 @@ pub(crate) struct ConditionalRead {
 /// A conditional change.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(crate) struct ConditionalWrite {
+pub(crate) struct IfMatchHeader {
     /// Entity tags, or `*`. Nothing is changed unless one of them is the present one.
     #[param(rename = "If-Match", required = false)]
     if_match: String,
@@ -98,11 +98,11 @@ pub(crate) struct ConditionalWrite {
 /// A request that can be repeated.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(crate) struct Idempotency {
+pub(crate) struct IdempotencyKeyHeader {
     /// A key of the client's choice. For 24 hours, a repeated request with this key gets the first
     /// answer again.
     #[param(
-        rename = "Idempotency-Key",
+        rename = "IdempotencyKeyHeader-Key",
         min_length = 1,
         max_length = 255,
         pattern = "^[!-~]([\\t -~]*[!-~])?$",

@@ -15,7 +15,7 @@ use shared::task_reader::Validator;
 
 use crate::etag::IfNoneMatch;
 #[cfg(test)]
-use crate::openapi::parameters::ConditionalRead;
+use crate::openapi::parameters::IfNoneMatchHeader;
 use crate::state::ApiState;
 
 /// The document. A test generates it from the handlers and compares.
@@ -56,7 +56,7 @@ pub(super) fn routes() -> Router<ApiState> {
 /// Returns the OpenAPI document of this API
 #[cfg_attr(test, utoipa::path(
     get, path = "/openapi.json", operation_id = "getOpenApi", tag = "service",
-    params(ConditionalRead),
+    params(IfNoneMatchHeader),
     responses((status = 200, description = "This document", content_type = "application/json", body = serde_json::Value)),
 ))]
 async fn document(known: IfNoneMatch) -> Response {
@@ -66,7 +66,7 @@ async fn document(known: IfNoneMatch) -> Response {
 /// Returns the documentation of this API as a page
 #[cfg_attr(test, utoipa::path(
     get, path = "/docs", operation_id = "getDocs", tag = "service",
-    params(ConditionalRead),
+    params(IfNoneMatchHeader),
     responses((status = 200, description = "The page", content_type = "text/html", body = String)),
 ))]
 async fn page(known: IfNoneMatch) -> Response {

@@ -9,9 +9,9 @@ use axum::routing::get;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shared::model::ProjectId;
-use shared::stopwatch::for_store;
+use shared::server_timing::for_store;
 use shared::store::StoreError;
-use shared::task_reader::{Answer, Reading, Validator};
+use shared::task_reader::{Answer, ConditionalRead, Validator};
 
 use self::project_body::{NewProject, ProjectPatch};
 use crate::api_gateway::BasePath;
@@ -19,7 +19,7 @@ use crate::etag::{IfMatch, IfNoneMatch, tagged};
 use crate::json_body::JsonBody;
 #[cfg(test)]
 use crate::openapi::{
-    parameters::{ConditionalRead, ConditionalWrite, Paging, ProjectPath, TaskFilters},
+    parameters::{IfMatchHeader, IfNoneMatchHeader, Paging, ProjectPath, TaskFilters},
     schemas,
 };
 use crate::path_id::PathId;
@@ -46,7 +46,7 @@ pub(super) fn routes() -> Router<ApiState> {
 /// Lists all projects, sorted by id
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/projects", operation_id = "listProjects", tag = "projects",
-    params(ConditionalRead),
+    params(IfNoneMatchHeader),
     responses((status = 200, description = "The projects", body = schemas::ProjectPage)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "unavailable"])))
@@ -67,7 +67,7 @@ async fn list(
 /// Shows a project
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/projects/{project_id}", operation_id = "getProject", tag = "projects",
-    params(ProjectPath, ConditionalRead),
+    params(ProjectPath, IfNoneMatchHeader),
     responses((status = 200, description = "The project", body = schemas::Project)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "project-not-found", "unavailable"])))
@@ -88,7 +88,7 @@ async fn show(
 /// Tasks can name a project before it exists. The list has these tasks too.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/projects/{project_id}/tasks", operation_id = "listProjectTasks", tag = "projects",
-    params(ProjectPath, TaskFilters, Paging, ConditionalRead),
+    params(ProjectPath, TaskFilters, Paging, IfNoneMatchHeader),
     responses((status = 200, description = "A page of the tasks of the project", body = schemas::TaskPage)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "project-not-found", "unavailable"])))
@@ -101,7 +101,7 @@ async fn list_tasks(
 ) -> Result<Response, ApiError> {
     let page = tasks::page(&state, parameters, Some(project_id.clone()), &known).await?;
     // A project can have tasks before it exists, so only an empty page needs this check.
-    if let Reading::Answer(answer) = &page
+    if let ConditionalRead::Current(answer) = &page
         && is_empty(answer)
     {
         fetch_project(&state, &project_id).await?;
@@ -147,7 +147,7 @@ async fn create(
     }
     state.write_through.project_saved().await;
     let path = format!("/api/projects/{}", project.project_id);
-    // Tasks can name a project before it exists. Reading the project gives its present metrics. If
+    // Tasks can name a project before it exists. ConditionalRead the project gives its present metrics. If
     // that fails, the project exists nevertheless.
     let stored = for_store(state.projects.fetch(&project.project_id)).await;
     let project = stored.ok().flatten().unwrap_or(project);
@@ -159,7 +159,7 @@ async fn create(
 /// Changes a project
 #[cfg_attr(test, utoipa::path(
     patch, path = "/api/projects/{project_id}", operation_id = "changeProject", tag = "projects",
-    params(ProjectPath, ConditionalWrite),
+    params(ProjectPath, IfMatchHeader),
     request_body(content((ProjectPatch = "application/json"), (ProjectPatch = "application/merge-patch+json"))),
     responses((status = 200, description = "The changed project", body = schemas::Project)),
     security(("token" = ["progress:write"])),

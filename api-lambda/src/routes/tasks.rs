@@ -13,10 +13,10 @@ use axum::routing::get;
 use serde::Serialize;
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, Task, TaskId, TaskStatus, Timestamp};
-use shared::stopwatch::for_store;
-use shared::store::{ListPosition, Receipt, StoreError, TaskQuery};
+use shared::server_timing::for_store;
+use shared::store::{IdempotencyRecord, ListPosition, StoreError, TaskQuery};
 use shared::task_reader::{
-    Answer, ListRequest, MAX_PAGE_LIMIT, Reading, Validator, canonical_query,
+    Answer, ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Validator, canonical_query,
 };
 
 use self::new_task::NewTask;
@@ -30,8 +30,8 @@ use crate::json_body::JsonBody;
 #[cfg(test)]
 use crate::openapi::{
     parameters::{
-        ConditionalRead, ConditionalWrite, Idempotency, Paging, Period, ProjectFilter, TaskFilters,
-        TaskPath,
+        IdempotencyKeyHeader, IfMatchHeader, IfNoneMatchHeader, Paging, Period, ProjectFilter,
+        TaskFilters, TaskPath,
     },
     schemas,
 };
@@ -61,7 +61,7 @@ pub(super) fn routes() -> Router<ApiState> {
 /// Lists tasks, newest first
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/tasks", operation_id = "listTasks", tag = "tasks",
-    params(TaskFilters, ProjectFilter, Paging, ConditionalRead),
+    params(TaskFilters, ProjectFilter, Paging, IfNoneMatchHeader),
     responses((status = 200, description = "A page of tasks", body = schemas::TaskPage)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "unavailable"])))
@@ -82,7 +82,7 @@ pub(super) async fn page(
     mut parameters: QueryParameters,
     project_id: Option<ProjectId>,
     known: &IfNoneMatch,
-) -> Result<Reading, ApiError> {
+) -> Result<ConditionalRead, ApiError> {
     let query = TaskQuery {
         statuses: parameters.many("status"),
         task_types: parameters.many("task_type"),
@@ -128,7 +128,7 @@ pub(super) async fn page(
 /// Shows a task
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/tasks/{task_id}", operation_id = "getTask", tag = "tasks",
-    params(TaskPath, ConditionalRead),
+    params(TaskPath, IfNoneMatchHeader),
     responses((status = 200, description = "The task", body = schemas::Task)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "unavailable"])))
@@ -151,10 +151,10 @@ async fn show(
 /// Creates a task
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/tasks", operation_id = "createTask", tag = "tasks",
-    params(Idempotency),
+    params(IdempotencyKeyHeader),
     request_body(content((NewTask = "application/json"))),
     responses((status = 201, description = "The new task", body = schemas::Task,
-        headers(("Idempotency-Replayed" = String, description = "`true` if an earlier request with this key got the same answer")))),
+        headers(("IdempotencyKeyHeader-Replayed" = String, description = "`true` if an earlier request with this key got the same answer")))),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-exists", "idempotency-key-reused", "unavailable"])))
 ))]
@@ -173,13 +173,15 @@ async fn create(
         task.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&task)).await?;
     }
     let json = state.renderer.task(&task, now);
-    let record = key.record_key(&caller.identity()).map(|key| Receipt {
-        key,
-        digest: body.digest(),
-        task_id: task.task_id.clone(),
-        answer: String::from_utf8_lossy(&json).into_owned(),
-        made_at: now,
-    });
+    let record = key
+        .record_key(&caller.identity())
+        .map(|key| IdempotencyRecord {
+            key,
+            digest: body.digest(),
+            task_id: task.task_id.clone(),
+            answer: String::from_utf8_lossy(&json).into_owned(),
+            made_at: now,
+        });
     let outcome = match &record {
         Some(record) => for_store(state.tasks.create(&task, record)).await,
         None => for_store(state.tasks.save(None, &task, None))
@@ -219,7 +221,7 @@ fn created_task(base: &BasePath, task_id: &TaskId, json: Vec<u8>) -> Response {
 /// Changes a task
 #[cfg_attr(test, utoipa::path(
     patch, path = "/api/tasks/{task_id}", operation_id = "changeTask", tag = "tasks",
-    params(TaskPath, ConditionalWrite),
+    params(TaskPath, IfMatchHeader),
     request_body(content((TaskPatch = "application/json"), (TaskPatch = "application/merge-patch+json"))),
     responses((status = 200, description = "The changed task", body = schemas::Task)),
     security(("token" = ["progress:write"])),
@@ -246,7 +248,9 @@ async fn try_change(
     let (task, ledger) = fetch_for_change(state, task_id, if_match).await?;
     let now = state.now();
     let patch: TaskPatch = body.merged_into(&task)?;
-    let (mut next, edit) = patch.apply(&task, now).map_err(ApiError::IllegalMove)?;
+    let (mut next, edit) = patch
+        .apply(&task, now)
+        .map_err(ApiError::InvalidTransition)?;
     if next != task {
         let starts = task.status != next.status && next.status == TaskStatus::Running;
         if starts && next.usual_duration_ms.is_none() {
@@ -271,7 +275,7 @@ async fn try_change(
 /// Deletes a task and its history
 #[cfg_attr(test, utoipa::path(
     delete, path = "/api/tasks/{task_id}", operation_id = "deleteTask", tag = "tasks",
-    params(TaskPath, ConditionalWrite),
+    params(TaskPath, IfMatchHeader),
     responses((status = 204, description = "The task is deleted")),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "precondition-failed", "unavailable"])))
@@ -328,7 +332,7 @@ struct HistoryPage {
 /// Lists the changes of a task's progress, oldest first
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/tasks/{task_id}/history", operation_id = "listTaskHistory", tag = "tasks",
-    params(TaskPath, Period, Paging, ConditionalRead),
+    params(TaskPath, Period, Paging, IfNoneMatchHeader),
     responses((status = 200, description = "A page of the history", body = schemas::HistoryPage)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "unavailable"])))

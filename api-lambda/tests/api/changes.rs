@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
-use shared::fold::{Edit, Ledger, Position, TaskOrigin, fold_into_task};
+use shared::fold::{CallerEdit, Ledger, LineKey, TaskOrigin, fold_into_task};
 use shared::log_event::LogEvent;
-use shared::log_parser::{LogKind, parse_message};
+use shared::log_parser::{LogFormat, parse_message};
 use shared::model::{Task, TaskId, TaskStatus, Timestamp};
 use shared::store::TaskStore as _;
 
@@ -266,8 +266,8 @@ fn ledger_of(lines: &[&str]) -> Ledger {
             event_id: second.to_string(),
             message: (*line).to_owned(),
         };
-        parse_message(LogKind::Agent, line, &mut |number, observation| {
-            ledger.observe(Position::of(&event, number), &observation);
+        parse_message(LogFormat::AGENT, line, &mut |number, observation| {
+            ledger.observe(LineKey::of(&event, number), &observation);
         });
     }
     ledger
@@ -275,7 +275,7 @@ fn ledger_of(lines: &[&str]) -> Ledger {
 
 fn fold(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
     let origin = TaskOrigin {
-        kind: LogKind::Agent,
+        format: LogFormat::AGENT,
         log_group: "/agents".to_owned(),
         log_stream: "a".to_owned(),
     };
@@ -334,10 +334,10 @@ async fn later_log_lines_do_not_reopen_a_task_that_a_caller_ended() {
 fn a_later_log_line_overrides_a_change_by_a_caller() {
     let mut ledger = ledger_of(&["[3/10] cloning"]);
     let task = fold(None, &ledger).unwrap();
-    let edit = Edit {
+    let edit = CallerEdit {
         status: Some(TaskStatus::Blocked),
         message: Some(Some("waits for approval".to_owned())),
-        ..Edit::default()
+        ..CallerEdit::default()
     };
     let now = Timestamp::from_millis(START_MS + 500);
     ledger.edit(&task, &edit, now);

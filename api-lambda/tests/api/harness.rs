@@ -14,7 +14,7 @@ use shared::cache::{CacheError, PageLookup, TaskCache};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Revision, Task, TaskId, Timestamp};
 use shared::store::{
-    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+    IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
 };
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::store::memory::InMemoryStore;
@@ -251,7 +251,11 @@ impl TaskStore for DownStore {
     async fn save(&self, _: Option<&Task>, _: &Task, _: Option<&Ledger>) -> Result<(), StoreError> {
         self.fail()
     }
-    async fn create(&self, _: &Task, _: &Receipt) -> Result<Option<Receipt>, StoreError> {
+    async fn create(
+        &self,
+        _: &Task,
+        _: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         self.fail()
     }
     async fn delete(&self, _: &Task, _: &Ledger) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
 use shared::store::{
-    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+    IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
 };
 use tokio::time::{Instant, timeout};
 
@@ -70,7 +70,11 @@ impl TaskStore for Mortal<dyn TaskStore> {
         saved
     }
 
-    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+    async fn create(
+        &self,
+        task: &Task,
+        receipt: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         self.inner.create(task, receipt).await
     }
 

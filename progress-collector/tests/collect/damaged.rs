@@ -7,7 +7,7 @@ use progress_collector::{Collector, Parts, Trigger};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
 use shared::store::{
-    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+    IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
 };
 
 use crate::world::{CDK, RUNNING, World, config, events, now};
@@ -46,7 +46,11 @@ impl TaskStore for DamagedStore {
         self.0.save(previous, next, ledger).await
     }
 
-    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+    async fn create(
+        &self,
+        task: &Task,
+        receipt: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         self.0.create(task, receipt).await
     }
 

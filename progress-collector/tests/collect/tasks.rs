@@ -2,9 +2,9 @@
 
 use progress_collector::{PushedEvents, Trigger};
 use shared::cache::TaskCache;
-use shared::fold::{Ledger, Position};
+use shared::fold::{Ledger, LineKey};
 use shared::log_event::LogEvent;
-use shared::log_parser::{LogKind, parse_message};
+use shared::log_parser::{LogFormat, parse_message};
 use shared::model::{Project, ProjectStatus, Task, TaskStatus, TaskType, Timestamp};
 use shared::store::{ProjectStore, TaskStore};
 
@@ -259,9 +259,13 @@ async fn a_deletion_holds_in_whatever_order_lines_are_read() {
 fn ledger_of(events: &[LogEvent]) -> Ledger {
     let mut ledger = Ledger::default();
     for event in events {
-        parse_message(LogKind::Agent, &event.message, &mut |line, observation| {
-            ledger.observe(Position::of(event, line), &observation);
-        });
+        parse_message(
+            LogFormat::AGENT,
+            &event.message,
+            &mut |line, observation| {
+                ledger.observe(LineKey::of(event, line), &observation);
+            },
+        );
     }
     ledger
 }

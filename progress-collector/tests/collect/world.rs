@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use progress_collector::{Collector, CollectorConfig, LogGroup, Parts, Summary, Trigger};
 use shared::log_event::LogEvent;
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::log_source::LogSource;
 use shared::model::{Task, TaskId, Timestamp};
 use shared::store::TaskStore;
@@ -99,12 +99,12 @@ impl World {
 }
 
 pub(crate) fn config() -> CollectorConfig {
-    let group = |name: &str, kind| LogGroup {
+    let group = |name: &str, format| LogGroup {
         name: name.to_owned(),
-        kind,
+        format,
     };
     CollectorConfig {
-        groups: vec![group(CDK, LogKind::Cdk), group(AGENTS, LogKind::Agent)],
+        groups: vec![group(CDK, LogFormat::CDK), group(AGENTS, LogFormat::AGENT)],
         overlap: Duration::from_secs(300),
         first_sweep: Duration::from_secs(1_800),
         ..CollectorConfig::default()

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shared::log_event::LogEvent;
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::log_source::CloudWatchLogSource;
 use shared::model::{TaskStatus, Timestamp};
 use testkit::log_source::InMemoryLogSource;
@@ -35,12 +35,12 @@ async fn a_sweep_of_cloudwatch_logs_ends_as_one_of_logs_in_memory() {
     let groups = [
         (
             "/collecting/cdk",
-            LogKind::Cdk,
+            LogFormat::CDK,
             ["docs-deploy", "shop-deploy", "workers-deploy"].as_slice(),
         ),
         (
             "/collecting/agents",
-            LogKind::Agent,
+            LogFormat::AGENT,
             ["coder-142", "nightly-digest"].as_slice(),
         ),
     ];
@@ -62,12 +62,12 @@ async fn a_sweep_of_cloudwatch_logs_ends_as_one_of_logs_in_memory() {
         on_the_wire.push(group);
     }
 
-    let kinds = groups.map(|(name, kind, _)| (name, kind));
-    let expected = World::reading(Arc::new(in_memory), &kinds);
+    let formats = groups.map(|(name, format, _)| (name, format));
+    let expected = World::reading(Arc::new(in_memory), &formats);
     let expected_summary = expected.sweep(now, None).await;
     // Pages that begin and end amid the lines of a millisecond.
     let client = with_pages_of(10, &on_the_wire[0].client);
-    let world = World::reading(Arc::new(CloudWatchLogSource::new(client)), &kinds);
+    let world = World::reading(Arc::new(CloudWatchLogSource::new(client)), &formats);
     let summary = world.sweep(now, None).await;
 
     let tasks = world.tasks().await;
@@ -102,8 +102,8 @@ async fn a_log_group_that_is_missing_is_an_empty_one() {
     group.put("nightly-digest", timed(start, &lines)).await;
 
     let groups = [
-        ("/collecting/absent", LogKind::Cdk),
-        ("/collecting/present", LogKind::Agent),
+        ("/collecting/absent", LogFormat::CDK),
+        ("/collecting/present", LogFormat::AGENT),
     ];
     let world = World::reading(Arc::new(group.source()), &groups);
     let summary = world.sweep(now, None).await;

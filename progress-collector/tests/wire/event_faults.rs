@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use progress_collector::{Answer as Answered, EventsSummary, RecordFailure, Summary, Trigger};
 use serde_json::{Value, json};
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
 use testkit::log_source::InMemoryLogSource;
 use tokio::time::Instant;
@@ -47,7 +47,7 @@ fn records(number: usize) -> Vec<Value> {
 
 async fn notify(script: &Script, records: Vec<Value>, deadline: Option<Instant>) -> Summary {
     let logs = Arc::new(InMemoryLogSource::new(1));
-    let world = World::reading(logs, &[("/miyabi/cdk", LogKind::Cdk)]);
+    let world = World::reading(logs, &[("/miyabi/cdk", LogFormat::CDK)]);
     let collector = world.into_collector();
     let collector = collector.with_event_sink(Arc::new(script.event_sink()));
     let trigger = Trigger::Stream(records);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::error::error_chain;
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::log_source::{LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
 use tokio::time::Instant;
@@ -86,7 +86,7 @@ fn first_page() -> PageRequest<'static> {
 }
 
 fn world(script: &Script) -> World {
-    World::reading(Arc::new(script.source()), &[(GROUP, LogKind::Cdk)])
+    World::reading(Arc::new(script.source()), &[(GROUP, LogFormat::CDK)])
 }
 
 fn tokens(requests: &[Request]) -> Vec<Value> {

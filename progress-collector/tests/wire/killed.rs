@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::model::{Revision, Task, Timestamp};
 use shared::store::{TaskQuery, TaskStore};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
@@ -73,7 +73,7 @@ fn delays(mut seed: u64) -> impl Iterator<Item = Duration> {
 #[tokio::test]
 async fn after_the_next_run_it_is_as_if_it_had_never_been_killed() {
     let group = backlog("/binary/killed", 40).await;
-    let undisturbed = World::reading(Arc::new(group.source()), &[(&group.name, LogKind::Cdk)]);
+    let undisturbed = World::reading(Arc::new(group.source()), &[(&group.name, LogFormat::CDK)]);
     undisturbed.sweep(Timestamp::now(), None).await;
     let expected = undisturbed.tasks().await;
     assert_eq!(expected.len(), 40);

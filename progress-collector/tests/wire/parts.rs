@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_collector::{Collector, CollectorConfig, LogGroup, Parts, Summary, Trigger};
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::log_source::LogSource;
 use shared::model::{Revision, Task, Timestamp};
 use shared::store::TaskStore;
@@ -21,7 +21,7 @@ pub(crate) struct World {
 
 impl World {
     /// A collector that reads these log groups.
-    pub(crate) fn reading(logs: Arc<dyn LogSource>, groups: &[(&str, LogKind)]) -> Self {
+    pub(crate) fn reading(logs: Arc<dyn LogSource>, groups: &[(&str, LogFormat)]) -> Self {
         let store = Arc::new(InMemoryStore::default());
         let parts = Parts {
             tasks: store.clone(),
@@ -30,9 +30,9 @@ impl World {
             cache: Some(Arc::new(InMemoryTaskCache::default())),
             logs,
         };
-        let group = |(name, kind): &(&str, LogKind)| LogGroup {
+        let group = |(name, format): &(&str, LogFormat)| LogGroup {
             name: (*name).to_owned(),
-            kind: *kind,
+            format: *format,
         };
         let config = CollectorConfig {
             groups: groups.iter().map(group).collect(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shared::fold::Position;
+use shared::fold::LineKey;
 use shared::log_event::LogEvent;
 use shared::log_source::{CloudWatchLogSource, LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::Timestamp;
@@ -119,8 +119,8 @@ async fn an_event_that_is_read_again_has_the_same_id_and_position() {
     assert_eq!(second.pop().unwrap().message, "later");
     assert_eq!(first, second);
 
-    let positions = |events: &[LogEvent]| -> Vec<Position> {
-        events.iter().map(|event| Position::of(event, 0)).collect()
+    let positions = |events: &[LogEvent]| -> Vec<LineKey> {
+        events.iter().map(|event| LineKey::of(event, 0)).collect()
     };
     assert_eq!(positions(&first), positions(&second));
     let in_order = positions(&first);

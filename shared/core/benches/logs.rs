@@ -12,8 +12,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use progress_core::fold::{Ledger, Position};
-use progress_core::log_parser::{LogKind, parse_message};
+use progress_core::fold::{Ledger, LineKey};
+use progress_core::log_parser::{LogFormat, parse_message};
 use progress_core::model::Timestamp;
 use regex::Regex;
 use serde_json::Value;
@@ -73,11 +73,11 @@ fn mixed_log(one_of: usize) -> Vec<String> {
 }
 
 /// The ledger of a log.
-fn fold(kind: LogKind, lines: &[String]) -> Ledger {
+fn fold(format: LogFormat, lines: &[String]) -> Ledger {
     let mut ledger = Ledger::default();
     for (time, line) in (0..).zip(lines) {
-        parse_message(kind, line, &mut |_, observation| {
-            let position = Position::outside_logs(Timestamp::from_millis(time));
+        parse_message(format, line, &mut |_, observation| {
+            let position = LineKey::outside_logs(Timestamp::from_millis(time));
             ledger.observe(position, &observation);
         });
     }
@@ -100,23 +100,23 @@ fn logs(criterion: &mut Criterion) {
         bencher.iter(|| memchr::memchr_iter(b'\n', black_box(text.as_bytes())).count());
     });
     group.bench_function("mixed, parse and fold as CDK", |bencher| {
-        bencher.iter(|| fold(LogKind::Cdk, black_box(&mixed)));
+        bencher.iter(|| fold(LogFormat::CDK, black_box(&mixed)));
     });
     group.bench_function("mixed, parse and fold as agent", |bencher| {
-        bencher.iter(|| fold(LogKind::Agent, black_box(&mixed)));
+        bencher.iter(|| fold(LogFormat::AGENT, black_box(&mixed)));
     });
     group.throughput(Throughput::Bytes(size(&dense)));
     group.bench_function("CDK alone, parse", |bencher| {
         bencher.iter(|| {
             for line in black_box(&dense) {
-                parse_message(LogKind::Cdk, line, &mut |_, observation| {
+                parse_message(LogFormat::CDK, line, &mut |_, observation| {
                     black_box(observation);
                 });
             }
         });
     });
     group.bench_function("CDK alone, parse and fold", |bencher| {
-        bencher.iter(|| fold(LogKind::Cdk, black_box(&dense)));
+        bencher.iter(|| fold(LogFormat::CDK, black_box(&dense)));
     });
     group.finish();
 }

@@ -3,9 +3,9 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use crate::fold::{Ledger, Position, TaskOrigin};
+use crate::fold::{Ledger, LineKey, TaskOrigin};
 use crate::log_event::LogEvent;
-use crate::log_parser::{LineCounts, LogKind, Observation, parse_message};
+use crate::log_parser::{LineCounts, LogFormat, Observation, parse_message};
 use crate::model::TaskId;
 
 /// The most tasks that a batch gathers before it is full.
@@ -34,7 +34,7 @@ impl Target {
             .into_iter()
             .flatten();
         let mut candidates: Vec<TaskId> = reported.filter_map(|id| id.parse().ok()).collect();
-        candidates.push(id_of_stream(self.origin.kind, stream));
+        candidates.push(id_of_stream(self.origin.format, stream));
         candidates
     }
 }
@@ -50,13 +50,13 @@ pub struct Batch {
 
 impl Batch {
     /// Parses an event of a log group, adds what it says, and counts its lines.
-    pub fn add(&mut self, kind: LogKind, log_group: &str, event: &LogEvent) -> LineCounts {
+    pub fn add(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) -> LineCounts {
         // Most lines yield nothing: their key is computed only when it is needed.
-        let first_line = LazyCell::new(|| Position::of(event, 0));
-        let counts = parse_message(kind, &event.message, &mut |line, observation| {
+        let first_line = LazyCell::new(|| LineKey::of(event, 0));
+        let counts = parse_message(format, &event.message, &mut |line, observation| {
             let target = Target {
                 origin: TaskOrigin {
-                    kind,
+                    format,
                     log_group: log_group.to_owned(),
                     log_stream: event.log_stream.clone(),
                 },
@@ -93,11 +93,8 @@ fn named_task(observation: &Observation) -> Option<TaskId> {
 
 /// The id of a task that only its log stream knows: `cdk:<stream>` or `agent:<stream>`. A name that has
 /// other characters or is too long is cut and gets a hash.
-fn id_of_stream(kind: LogKind, stream: &str) -> TaskId {
-    let prefix = match kind {
-        LogKind::Cdk => "cdk",
-        LogKind::Agent => "agent",
-    };
+fn id_of_stream(format: LogFormat, stream: &str) -> TaskId {
+    let prefix = format.id;
     format!("{prefix}:{stream}").parse().unwrap_or_else(|_| {
         let plain = |char: char| {
             if char.is_ascii_alphanumeric() || "._:-".contains(char) {
@@ -120,17 +117,17 @@ mod tests {
     #[test]
     fn the_id_of_a_stream_is_readable_unique_and_stable() {
         assert_eq!(
-            id_of_stream(LogKind::Cdk, "build-7").as_str(),
+            id_of_stream(LogFormat::CDK, "build-7").as_str(),
             "cdk:build-7"
         );
         let (one, other) = ("2025/11/15/[$LATEST]a", "2025/11/15/[$LATEST]b");
-        let id = id_of_stream(LogKind::Agent, one);
+        let id = id_of_stream(LogFormat::AGENT, one);
         assert!(id.as_str().starts_with("agent:2025-11-15--"), "{id}");
-        assert_eq!(id, id_of_stream(LogKind::Agent, one));
-        assert_ne!(id, id_of_stream(LogKind::Agent, other));
+        assert_eq!(id, id_of_stream(LogFormat::AGENT, one));
+        assert_ne!(id, id_of_stream(LogFormat::AGENT, other));
         for stream in ["", "ä", &"x".repeat(512)] {
-            let id = id_of_stream(LogKind::Cdk, stream);
-            assert_eq!(id, id_of_stream(LogKind::Cdk, stream), "{stream}");
+            let id = id_of_stream(LogFormat::CDK, stream);
+            assert_eq!(id, id_of_stream(LogFormat::CDK, stream), "{stream}");
         }
     }
 }

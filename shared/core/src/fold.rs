@@ -10,12 +10,12 @@
 //! stacks are nested, whose the rows without a stack name are, where the present run begins.
 
 mod agent;
+mod caller_edit;
 mod counter;
-mod edit;
 mod latest;
 mod ledger;
+mod line_key;
 mod marks;
-mod position;
 #[cfg(any(test, feature = "properties"))]
 pub mod properties;
 mod report;
@@ -23,9 +23,9 @@ mod stacks;
 mod task;
 mod track;
 
+pub use caller_edit::{CallerEdit, InvalidTransition, shown_progress};
 pub use counter::percentage_of;
-pub use edit::{Edit, IllegalMove, shown_progress};
 pub use ledger::Ledger;
-pub use position::{InvalidPosition, Position};
+pub use line_key::{InvalidLineKey, LineKey};
 pub use report::Report;
 pub use task::{FoldedTask, TaskOrigin, fold_into_task};

@@ -29,9 +29,9 @@ use super::dynamodb_item::task::{
     is_previous, is_tombstone, is_tombstone_of, ledger_item, ledger_key, read_head, read_ledger,
     read_ledger_revision, tombstone,
 };
-use super::dynamodb_item::{Item, is_expired, number, pace, project, receipt, text};
+use super::dynamodb_item::{Item, idempotency_record, is_expired, number, pace, project, text};
 use super::{
-    ListPosition, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+    IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
     usual_duration_after,
 };
 use crate::config::StoreConfig;
@@ -328,14 +328,18 @@ impl TaskStore for DynamoDbTaskStore {
         written.map_err(|unwritten| unwritten.into_error(&next.task_id))
     }
 
-    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+    async fn create(
+        &self,
+        task: &Task,
+        receipt: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let mut items = self.items_of_save(None, task, None)?;
         let receipt_index = items.len();
-        let item = receipt::item(receipt);
+        let item = idempotency_record::item(receipt);
         items.push(put_if(
             &self.tasks_table,
             item,
-            receipt::is_absent(receipt),
+            idempotency_record::is_absent(receipt),
         )?);
         let written = write_all(&self.client, items, |stored| is_head_of(stored, task)).await;
         let unmet = match written {
@@ -350,12 +354,12 @@ impl TaskStore for DynamoDbTaskStore {
         let held = match held.stored {
             Some(held) => held,
             None => self
-                .get(receipt::key(&receipt.key))
+                .get(idempotency_record::key(&receipt.key))
                 .await?
                 .unwrap_or_default(),
         };
         let corrupt = |error| corrupt(format!("receipt {}", receipt.key), error);
-        receipt::read(&receipt.key, &held)
+        idempotency_record::read(&receipt.key, &held)
             .map(Some)
             .map_err(corrupt)
     }

@@ -5,9 +5,9 @@
 //! [`checkpoint`].
 
 pub(crate) mod checkpoint;
+pub(crate) mod idempotency_record;
 pub(crate) mod pace;
 pub(crate) mod project;
-pub(crate) mod receipt;
 pub(crate) mod task;
 
 use std::collections::HashMap;

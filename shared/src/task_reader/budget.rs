@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::heeded;
+use super::log_and_ignore;
 use crate::cache::CacheError;
-use crate::stopwatch::for_cache;
+use crate::server_timing::for_cache;
 
 /// A little more than a call may take: one that fails is told as such, and what a look-up has taken, the fill may not.
 const BUDGET: Duration = Duration::from_millis(55);
@@ -26,7 +26,7 @@ impl CacheBudget {
     }
 
     /// Waits for a call as long as may be; what it answered, if it did.
-    pub(super) async fn spend<T>(
+    pub(super) async fn within<T>(
         &mut self,
         call: impl Future<Output = Result<T, CacheError>>,
     ) -> Option<T> {
@@ -41,7 +41,7 @@ impl CacheBudget {
         let outcome = outcome.await;
         self.left = self.left.saturating_sub(begun.elapsed());
         match outcome {
-            Ok(outcome) => heeded(outcome),
+            Ok(outcome) => log_and_ignore(outcome),
             Err(_) => {
                 warn!("went on without the cache, which had its time");
                 None
@@ -64,10 +64,10 @@ mod tests {
         };
         let begun = Instant::now();
         let mut budget = CacheBudget::new();
-        assert_eq!(budget.spend(slow()).await, Some(()));
-        assert_eq!(budget.spend(slow()).await, None);
-        assert_eq!(budget.spend(slow()).await, None);
+        assert_eq!(budget.within(slow()).await, Some(()));
+        assert_eq!(budget.within(slow()).await, None);
+        assert_eq!(budget.within(slow()).await, None);
         assert!(begun.elapsed() <= Duration::from_millis(60));
-        assert_eq!(budget.spend(async { Ok(()) }).await, Some(()), "at once");
+        assert_eq!(budget.within(async { Ok(()) }).await, Some(()), "at once");
     }
 }

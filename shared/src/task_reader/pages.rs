@@ -8,10 +8,10 @@ use std::future::Future;
 use tracing::warn;
 
 use super::budget::CacheBudget;
-use super::{Answer, Reading, TaskReader, Validator};
+use super::{Answer, ConditionalRead, TaskReader, Validator};
 use crate::cache::PAGE_TTL;
 use crate::model::Timestamp;
-use crate::stopwatch::for_store;
+use crate::server_timing::for_store;
 use crate::store::StoreError;
 
 /// An answer as it was read from the store.
@@ -30,7 +30,7 @@ impl TaskReader {
         known: &[Validator],
         now: Timestamp,
         read: impl Future<Output = Result<Option<Page>, StoreError>> + Send,
-    ) -> Result<Option<Reading>, StoreError> {
+    ) -> Result<Option<ConditionalRead>, StoreError> {
         let mut known = known
             .iter()
             .filter_map(|known| Some((known.page_generation(key, now)?, known)));
@@ -39,15 +39,15 @@ impl TaskReader {
         let mut budget = CacheBudget::new();
         if let Some(cache) = &self.cache {
             let fetch = cache.fetch_page(key, known.map(|(generation, _)| generation));
-            if let Some(lookup) = budget.spend(fetch).await {
+            if let Some(lookup) = budget.within(fetch).await {
                 match known {
                     Some((generation, known)) if generation == lookup.generation => {
-                        return Ok(Some(Reading::Unchanged(known.clone())));
+                        return Ok(Some(ConditionalRead::NotModified(known.clone())));
                     }
                     _ => {}
                 }
                 match lookup.page.as_deref().map(|page| decode(page, begin)) {
-                    Some(Some(answer)) => return Ok(Some(Reading::Answer(answer))),
+                    Some(Some(answer)) => return Ok(Some(ConditionalRead::Current(answer))),
                     Some(None) => warn!("the cache holds something else than a page"),
                     None => {}
                 }
@@ -74,9 +74,9 @@ impl TaskReader {
         {
             let kept = encode(&answer);
             let put = cache.put_page(key, lookup.generation, &kept);
-            budget.spend(put).await;
+            budget.within(put).await;
         }
-        Ok(Some(Reading::Answer(answer)))
+        Ok(Some(ConditionalRead::Current(answer)))
     }
 }
 

@@ -9,7 +9,7 @@ use super::freshness::{DELETED_TTL, cache_ttl, deleted_mark};
 use crate::cache::{CacheError, TaskCache};
 use crate::error::error_chain;
 use crate::model::{Task, Timestamp};
-use crate::stopwatch::for_cache;
+use crate::server_timing::for_cache;
 use crate::view::Renderer;
 
 /// Keeps the cache true after a write to the store.

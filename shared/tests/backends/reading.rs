@@ -8,7 +8,7 @@ use shared::cache::TaskCache;
 use shared::model::{Task, Timestamp};
 use shared::store::Stores;
 use shared::store::{ListPosition, TaskQuery};
-use shared::task_reader::{ListRequest, Reading, TaskReader, Validator, WriteThrough};
+use shared::task_reader::{ConditionalRead, ListRequest, TaskReader, Validator, WriteThrough};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
@@ -53,11 +53,11 @@ impl Paths {
 
     async fn show(&self, id: &str, now: Timestamp) -> Value {
         let read = self.reader.fetch_task(&id.parse().unwrap(), &[], now).await;
-        let answer = read.unwrap().unwrap().answer().unwrap();
+        let answer = read.unwrap().unwrap().current().unwrap();
         serde_json::from_slice(&answer.json).unwrap()
     }
 
-    async fn list_unless(&self, known: &[Validator], now: Timestamp) -> Reading {
+    async fn list_unless(&self, known: &[Validator], now: Timestamp) -> ConditionalRead {
         let request = ListRequest {
             query: TaskQuery::default(),
             after: None,
@@ -69,7 +69,7 @@ impl Paths {
     }
 
     async fn list(&self, now: Timestamp) -> Value {
-        let Reading::Answer(answer) = self.list_unless(&[], now).await else {
+        let ConditionalRead::Current(answer) = self.list_unless(&[], now).await else {
             panic!("nothing was known");
         };
         serde_json::from_slice(&answer.json).unwrap()
@@ -135,7 +135,7 @@ async fn a_settled_list_is_found_unchanged_without_the_store() {
     let now = Timestamp::now();
     paths.save(None, &task("a", 1, now)).await;
     server.run::<()>(&["DEL", "{tasks}:fresh"]).await;
-    let Reading::Answer(answer) = paths.list_unless(&[], now).await else {
+    let ConditionalRead::Current(answer) = paths.list_unless(&[], now).await else {
         panic!("nothing was known");
     };
     let known = [answer.validator.clone()];
@@ -145,6 +145,6 @@ async fn a_settled_list_is_found_unchanged_without_the_store() {
     let page_key =
         format!("{{tasks}}:page:{page_key}:tasks?status=&task_type=&project_id=&limit=2");
     assert_eq!(server.run::<i64>(&["DEL", &page_key]).await, 1);
-    let unchanged = Reading::Unchanged(answer.validator);
+    let unchanged = ConditionalRead::NotModified(answer.validator);
     assert_eq!(paths.list_unless(&known, now).await, unchanged);
 }

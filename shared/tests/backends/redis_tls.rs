@@ -175,7 +175,7 @@ async fn a_redis_that_is_not_believed_costs_no_answer() {
             .fetch_task(&task.task_id, &[], Timestamp::now())
             .await;
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
-        let answer = reading.unwrap().unwrap().answer().unwrap();
+        let answer = reading.unwrap().unwrap().current().unwrap();
         let json: serde_json::Value = serde_json::from_slice(&answer.json).unwrap();
         assert_eq!(json["task_name"], "Task t");
     }

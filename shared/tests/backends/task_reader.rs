@@ -15,7 +15,7 @@ use testkit::store::faulty::FaultyTaskStore;
 use testkit::store::memory::InMemoryStore;
 
 use shared::task_reader::{
-    ListRequest, Reading, TaskReader, Validator, WriteThrough, canonical_query,
+    ConditionalRead, ListRequest, TaskReader, Validator, WriteThrough, canonical_query,
 };
 use shared::view::Renderer;
 
@@ -94,12 +94,17 @@ impl Fixture {
 
     async fn list(&self, limit: usize, now: Timestamp) -> serde_json::Value {
         match self.list_unless(&[], limit, now).await {
-            Reading::Answer(answer) => serde_json::from_slice(&answer.json).unwrap(),
+            ConditionalRead::Current(answer) => serde_json::from_slice(&answer.json).unwrap(),
             unchanged => panic!("{unchanged:?}"),
         }
     }
 
-    async fn list_unless(&self, known: &[Validator], limit: usize, now: Timestamp) -> Reading {
+    async fn list_unless(
+        &self,
+        known: &[Validator],
+        limit: usize,
+        now: Timestamp,
+    ) -> ConditionalRead {
         let request = ListRequest {
             query: TaskQuery::default(),
             after: None,
@@ -114,7 +119,7 @@ impl Fixture {
     async fn read(&self, id: &str, now: Timestamp) -> Option<Vec<u8>> {
         let reading = self.reader.fetch_task(&id.parse().unwrap(), &[], now).await;
         let reading = reading.unwrap()?;
-        Some(reading.answer().unwrap().json)
+        Some(reading.current().unwrap().json)
     }
 }
 
@@ -187,7 +192,7 @@ async fn what_a_client_has_is_not_answered_with_something_older() {
     save.await.unwrap(); // and the cache is not told
     let read = async |known: &[Validator]| {
         let answer = fixture.reader.fetch_task(&id("a"), known, at(2)).await;
-        let answer = answer.unwrap().unwrap().answer().unwrap();
+        let answer = answer.unwrap().unwrap().current().unwrap();
         answer.validator.revision()
     };
     assert_eq!(read(&[]).await, Some(Revision(1)));
@@ -270,8 +275,8 @@ async fn a_write_forgets_projects_whose_metrics_it_may_change() {
 /// The validator of the list's first page.
 async fn validator_of_list(fixture: &Fixture, now: Timestamp) -> Validator {
     match fixture.list_unless(&[], 5, now).await {
-        Reading::Answer(answer) => answer.validator,
-        Reading::Unchanged(validator) => validator,
+        ConditionalRead::Current(answer) => answer.validator,
+        ConditionalRead::NotModified(validator) => validator,
     }
 }
 
@@ -281,7 +286,7 @@ async fn a_list_is_known_by_its_generation_until_a_write_or_the_time_changes_it(
     let first = task("a", TaskStatus::Running, at(0));
     fixture.save(&first).await;
     let known = [validator_of_list(&fixture, at(1)).await];
-    let unchanged = Reading::Unchanged(known[0].clone());
+    let unchanged = ConditionalRead::NotModified(known[0].clone());
     // The store is not asked: what was saved to it alone is not seen.
     fixture.save(&task("b", TaskStatus::Pending, at(0))).await;
     assert_eq!(fixture.list_unless(&known, 5, at(60)).await, unchanged);
@@ -299,14 +304,14 @@ async fn a_list_that_may_miss_the_last_write_is_known_by_its_bytes() {
     let saved = task("a", TaskStatus::Pending, at(0));
     fixture.save(&saved).await;
     tokio::time::advance(Duration::from_secs(2)).await; // the index has it now
-    let Reading::Answer(answer) = fixture.list_unless(&known, 5, at(3)).await else {
+    let ConditionalRead::Current(answer) = fixture.list_unless(&known, 5, at(3)).await else {
         panic!("what was written is not seen");
     };
     assert_ne!(answer.validator, known[0]);
     tokio::time::advance(Duration::from_secs(5)).await;
     let settled = [validator_of_list(&fixture, at(10)).await];
     let again = fixture.list_unless(&settled, 5, at(10)).await;
-    assert_eq!(again, Reading::Unchanged(settled[0].clone()));
+    assert_eq!(again, ConditionalRead::NotModified(settled[0].clone()));
 }
 
 #[tokio::test]
@@ -314,7 +319,7 @@ async fn a_list_is_not_known_beyond_the_moment_a_task_turns_stale() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
     let known = [validator_of_list(&fixture, at(880)).await];
-    let unchanged = Reading::Unchanged(known[0].clone());
+    let unchanged = ConditionalRead::NotModified(known[0].clone());
     assert_eq!(fixture.list_unless(&known, 5, at(899)).await, unchanged);
     assert_ne!(fixture.list_unless(&known, 5, at(901)).await, unchanged);
 }
@@ -349,7 +354,7 @@ async fn a_task_that_is_doubted_is_shown_while_the_store_is_down() {
     let known = [Validator::of_record(br#"{"x":"","revision":2}"#)];
     assert_eq!(
         reader.fetch_task(&id("a"), &known, at(1)).await.unwrap(),
-        Some(Reading::Unchanged(known[0].clone()))
+        Some(ConditionalRead::NotModified(known[0].clone()))
     );
     reader.fetch_task(&id("b"), &[], at(1)).await.unwrap_err();
 }

@@ -1,7 +1,7 @@
 //! The body of `PATCH /api/tasks/{task_id}`.
 
 use serde::Deserialize;
-use shared::fold::{Edit, IllegalMove};
+use shared::fold::{CallerEdit, InvalidTransition};
 use shared::model::{Priority, ProjectId, Task, TaskStatus, Timestamp};
 
 use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress};
@@ -46,14 +46,18 @@ impl TaskPatch {
     ///
     /// # Errors
     ///
-    /// [`IllegalMove`] if the status of the task can't become the new one.
-    pub(super) fn apply(self, task: &Task, now: Timestamp) -> Result<(Task, Edit), IllegalMove> {
+    /// [`InvalidTransition`] if the status of the task can't become the new one.
+    pub(super) fn apply(
+        self,
+        task: &Task,
+        now: Timestamp,
+    ) -> Result<(Task, CallerEdit), InvalidTransition> {
         let task_name: String = self.task_name.into();
         let progress = self.progress.unwrap_or_default().into();
         let message = self.message.map(String::from);
         let phase = self.phase.map(String::from);
         let current_step = self.current_step.map(String::from);
-        let edit = Edit {
+        let edit = CallerEdit {
             task_name: (task_name != task.task_name).then_some(task_name),
             status: (self.status != task.status).then_some(self.status),
             progress: (progress != task.progress).then_some(progress),
@@ -66,7 +70,7 @@ impl TaskPatch {
         next.project_id = self.project_id.map(Id::into_inner);
         next.metadata = self.metadata.map(Into::into);
         if next != *task {
-            next.updated_at = Edit::time(task, now);
+            next.updated_at = CallerEdit::time(task, now);
             next.revision = task.revision.next();
         }
         Ok((next, edit))

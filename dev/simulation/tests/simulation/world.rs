@@ -10,7 +10,7 @@ use progress_collector::{Collector, CollectorConfig, LogGroup, Parts};
 use shared::cache::TaskCache;
 use shared::cache::cautious::CautiousTaskCache;
 use shared::error::Source;
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::Timestamp;
 use testkit::cache::faulty::FaultyTaskCache;
@@ -136,12 +136,12 @@ impl World {
                 faults: self.log_faults.clone(),
             }),
         };
-        let group = |name: &str, kind| LogGroup {
+        let group = |name: &str, format| LogGroup {
             name: name.to_owned(),
-            kind,
+            format,
         };
         let config = CollectorConfig {
-            groups: vec![group(CDK, LogKind::Cdk), group(AGENTS, LogKind::Agent)],
+            groups: vec![group(CDK, LogFormat::CDK), group(AGENTS, LogFormat::AGENT)],
             overlap: OVERLAP,
             first_sweep: Duration::from_secs(1_800),
             stale_after: STALE_AFTER,

@@ -143,7 +143,7 @@ impl Writer<'_> {
                 self.history.note_written(task_id, revision, number);
                 self.assert_told(task_id, revision);
                 if let Some(known) = known {
-                    assert_eq!(revision, known.next(), "If-Match was not heeded");
+                    assert_eq!(revision, known.next(), "If-Match was ignored");
                 }
                 Some(revision)
             }

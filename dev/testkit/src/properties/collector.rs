@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
-use shared::log_parser::LogKind;
+use shared::log_parser::LogFormat;
 use shared::model::properties;
 use shared::store::{TaskQuery, TaskStore};
 
@@ -64,14 +64,14 @@ fn take(event: &Value) -> usize {
 
 fn collector(store: &Arc<InMemoryStore>) -> Collector {
     let logs = InMemoryLogSource::new(100);
-    let group = |name: &str, kind| LogGroup {
+    let group = |name: &str, format| LogGroup {
         name: name.to_owned(),
-        kind,
+        format,
     };
     let config = CollectorConfig {
         groups: vec![
-            group("/cdk", LogKind::Cdk),
-            group("/agents", LogKind::Agent),
+            group("/cdk", LogFormat::CDK),
+            group("/agents", LogFormat::AGENT),
         ],
         ..CollectorConfig::default()
     };

@@ -17,8 +17,8 @@ use shared::model::{
     Task, TaskId, TaskStatus, TaskType, Timestamp,
 };
 use shared::store::{
-    ListPosition, ProjectStore, RECEIPT_LIFETIME, Receipt, StoreError, Stores, TaskPage, TaskQuery,
-    TaskStore,
+    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError, Stores,
+    TaskPage, TaskQuery, TaskStore,
 };
 
 /// Makes a test of each check. `$make` is an async function that gives empty
@@ -732,8 +732,8 @@ pub async fn what_is_said_of_a_deleted_task_is_kept(stores: Stores) {
     assert_eq!(ledger_of(tasks, &later).await, said);
 }
 
-fn receipt(key: &str, task: &Task) -> Receipt {
-    Receipt {
+fn receipt(key: &str, task: &Task) -> IdempotencyRecord {
+    IdempotencyRecord {
         key: key.to_owned(),
         digest: format!("digest of {}", task.task_id),
         task_id: task.task_id.clone(),
@@ -754,8 +754,8 @@ pub async fn a_receipt_is_left_once(stores: Stores) {
     }
     assert_eq!(tasks.fetch(&other.task_id).await.unwrap(), None);
     assert_eq!(tasks.fetch(&one.task_id).await.unwrap(), Some(one));
-    let late = Receipt {
-        made_at: first.made_at.after(RECEIPT_LIFETIME),
+    let late = IdempotencyRecord {
+        made_at: first.made_at.after(IDEMPOTENCY_RECORD_LIFETIME),
         ..receipt("key", &other)
     };
     assert_eq!(tasks.create(&other, &late).await.unwrap(), None);

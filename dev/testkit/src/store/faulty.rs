@@ -8,7 +8,8 @@ use shared::error::Source;
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Project, ProjectId, Task, TaskId, Timestamp};
 use shared::store::{
-    ListPosition, ProjectStore, Receipt, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
+    IdempotencyRecord, ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskRecord,
+    TaskStore,
 };
 
 /// A store whose calls fail as its [`Faults`] say, with [`StoreError::Unavailable`].
@@ -61,7 +62,11 @@ impl<S: TaskStore> TaskStore for FaultyTaskStore<S> {
         self.faults.around(call, unavailable).await
     }
 
-    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+    async fn create(
+        &self,
+        task: &Task,
+        receipt: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let call = self.inner.create(task, receipt);
         self.faults.around(call, unavailable).await
     }

@@ -10,8 +10,8 @@ use shared::model::{
     HistoryEntry, Metrics, MetricsDelta, Project, ProjectId, Task, TaskId, TaskStatus, Timestamp,
 };
 use shared::store::{
-    ListPosition, ProjectStore, RECEIPT_LIFETIME, Receipt, StoreError, TaskPage, TaskQuery,
-    TaskRecord, TaskStore, pace_key, usual_duration_after,
+    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError,
+    TaskPage, TaskQuery, TaskRecord, TaskStore, pace_key, usual_duration_after,
 };
 
 /// A store that forgets everything when it is dropped, and nothing before that.
@@ -29,7 +29,7 @@ struct State {
     projects: BTreeMap<ProjectId, Project>,
     /// Counted whether or not the project was made already.
     counters: HashMap<ProjectId, Counters>,
-    receipts: HashMap<String, Receipt>,
+    receipts: HashMap<String, IdempotencyRecord>,
     /// By pace key, in milliseconds.
     usual_durations: HashMap<String, u64>,
 }
@@ -185,10 +185,15 @@ impl TaskStore for InMemoryStore {
         self.lock().save(previous, next, ledger)
     }
 
-    async fn create(&self, task: &Task, receipt: &Receipt) -> Result<Option<Receipt>, StoreError> {
+    async fn create(
+        &self,
+        task: &Task,
+        receipt: &IdempotencyRecord,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let mut state = self.lock();
         let held = state.receipts.get(&receipt.key);
-        let held = held.filter(|held| receipt.made_at < held.made_at.after(RECEIPT_LIFETIME));
+        let held =
+            held.filter(|held| receipt.made_at < held.made_at.after(IDEMPOTENCY_RECORD_LIFETIME));
         if let Some(held) = held {
             return Ok(Some(held.clone()));
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Position;
+use super::LineKey;
 use crate::log_parser::Counter;
 use crate::model::Progress;
 
@@ -12,24 +12,24 @@ use crate::model::Progress;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CounterTrack {
     /// Where the first sample is.
-    first: Position,
+    first: LineKey,
     /// Where the last sample is.
-    at: Position,
+    at: LineKey,
     /// Where the last sample is that leaves something to be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    open: Option<Position>,
+    open: Option<LineKey>,
     /// The last sample.
     last: Counter,
     /// The last sample that has another total than the last one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    changed: Option<Position>,
+    changed: Option<LineKey>,
     /// Of the samples after `changed`, those that no later one reaches: positions rise, percentages fall.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    best: Vec<(Position, u8)>,
+    best: Vec<(LineKey, u8)>,
 }
 
 impl CounterTrack {
-    pub(super) fn new(at: Position, counter: Counter) -> Self {
+    pub(super) fn new(at: LineKey, counter: Counter) -> Self {
         let percentage = percentage(counter);
         let best = percentage.map(|percentage| (at, percentage));
         Self {
@@ -43,7 +43,7 @@ impl CounterTrack {
     }
 
     /// Joins one more sample.
-    pub(super) fn add(&mut self, at: Position, counter: Counter) {
+    pub(super) fn add(&mut self, at: LineKey, counter: Counter) {
         if at <= self.at || counter.total != self.last.total {
             return self.merge(&Self::new(at, counter));
         }
@@ -91,17 +91,17 @@ impl CounterTrack {
     }
 
     /// Where the first sample is.
-    pub(super) fn first(&self) -> Position {
+    pub(super) fn first(&self) -> LineKey {
         self.first
     }
 
     /// Where the last sample is.
-    pub(super) fn at(&self) -> Position {
+    pub(super) fn at(&self) -> LineKey {
         self.at
     }
 
     /// Where the last sample is that leaves something to be done.
-    pub(super) fn open(&self) -> Option<Position> {
+    pub(super) fn open(&self) -> Option<LineKey> {
         self.open
     }
 
@@ -120,7 +120,7 @@ impl CounterTrack {
     }
 
     /// The last sample, with the best percentage that a sample at or after `start` has reached.
-    pub(super) fn best_since(&self, start: Option<Position>) -> Progress {
+    pub(super) fn best_since(&self, start: Option<LineKey>) -> Progress {
         let best = self.best.iter().find(|(at, _)| Some(*at) >= start);
         Progress {
             percentage: best.map(|(_, percentage)| *percentage),
@@ -128,13 +128,13 @@ impl CounterTrack {
         }
     }
 
-    fn key(&self) -> (Position, Counter) {
+    fn key(&self) -> (LineKey, Counter) {
         (self.at, self.last)
     }
 }
 
 /// Those samples that no later one reaches.
-fn unreached(mut samples: Vec<(Position, u8)>) -> Vec<(Position, u8)> {
+fn unreached(mut samples: Vec<(LineKey, u8)>) -> Vec<(LineKey, u8)> {
     samples.sort_unstable_by(|one, other| other.cmp(one));
     let mut highest = None;
     samples.retain(|&(_, percentage)| {
@@ -164,8 +164,8 @@ mod tests {
     use crate::model::Timestamp;
     use proptest::prelude::*;
 
-    fn at(time: i64) -> Position {
-        Position::outside_logs(Timestamp::from_millis(time))
+    fn at(time: i64) -> LineKey {
+        LineKey::outside_logs(Timestamp::from_millis(time))
     }
 
     fn counter(current: u64, total: u64) -> Counter {

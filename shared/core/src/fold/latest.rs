@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Position;
+use super::LineKey;
 
 /// A value and where it was said. Of two the later stays; of two in one place the greater, so that the
 /// order of arrival can't matter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Latest<T> {
-    pub(super) at: Position,
+    pub(super) at: LineKey,
     pub(super) value: T,
 }
 
 impl<T: Ord> Latest<T> {
-    pub(super) fn new(at: Position, value: T) -> Self {
+    pub(super) fn new(at: LineKey, value: T) -> Self {
         Self { at, value }
     }
 
@@ -26,7 +26,7 @@ impl<T: Ord> Latest<T> {
     }
 
     /// [`Self::put`] of a text, which is copied only if it stays.
-    pub(super) fn put_text(held: &mut Option<Latest<String>>, at: Position, text: &str) {
+    pub(super) fn put_text(held: &mut Option<Latest<String>>, at: LineKey, text: &str) {
         match held {
             Some(held) if (held.at, held.value.as_str()) >= (at, text) => {}
             Some(held) => {

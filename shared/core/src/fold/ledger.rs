@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Position;
-use super::edit::{Edit, Edits};
+use super::LineKey;
+use super::caller_edit::{CallerEdit, Edits};
 use super::latest::Latest;
 use super::marks::{Ending, Mark};
 use super::track::{Track, cut};
@@ -65,10 +65,10 @@ pub struct Ledger {
 pub(super) struct Unnamed {
     /// The first and the last such line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) seen: Option<(Position, Position)>,
+    pub(super) seen: Option<(LineKey, LineKey)>,
     /// Their counters, all of them: an announcement that arrives late still finds the last counter before it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) samples: BTreeMap<Position, Counter>,
+    pub(super) samples: BTreeMap<LineKey, Counter>,
     /// Rows that may be of a stack as a whole, by the name they have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) own_rows: BTreeMap<String, Track>,
@@ -104,7 +104,7 @@ impl Ledger {
         if task.status == TaskStatus::Pending {
             return; // nothing was decided yet
         }
-        let edit = Edit {
+        let edit = CallerEdit {
             status: Some(task.status),
             progress: (task.progress != Progress::default()).then_some(task.progress),
             message: task.message.clone().map(Some),
@@ -116,23 +116,23 @@ impl Ledger {
     }
 
     /// Adds what a caller has made of `task` at `now`.
-    pub fn edit(&mut self, task: &Task, edit: &Edit, now: Timestamp) {
+    pub fn edit(&mut self, task: &Task, edit: &CallerEdit, now: Timestamp) {
         let Ok(edited) = edit.apply(task, now) else {
             return; // what can't be made is not made
         };
-        let noted = Edit {
+        let noted = CallerEdit {
             // That it is what it is was decided when it became so.
             status: edit.status.filter(|status| *status != task.status),
             // With the percentage that was reached before.
             progress: edit.progress.map(|_| edited.progress),
             ..edit.clone()
         };
-        self.edits.note(&noted, Edit::time(task, now));
+        self.edits.note(&noted, CallerEdit::time(task, now));
     }
 
     /// Notes that `task` was deleted at `now`: of all that was said until then nothing makes a task again.
     pub fn delete(&mut self, task: &Task, now: Timestamp) {
-        let deleted_at = Some(Edit::time(task, now));
+        let deleted_at = Some(CallerEdit::time(task, now));
         self.edits.deleted_at = self.edits.deleted_at.max(deleted_at);
         self.delete_again(task);
     }
@@ -167,7 +167,7 @@ impl Ledger {
     }
 
     /// Adds what the line at `position` says.
-    pub fn observe(&mut self, position: Position, observation: &Observation) {
+    pub fn observe(&mut self, position: LineKey, observation: &Observation) {
         match observation {
             Observation::Cdk(observation) => self.observe_cdk(position, observation),
             Observation::Agent(observation) => self.observe_agent(position, observation),
@@ -217,7 +217,7 @@ impl Ledger {
         }
     }
 
-    fn observe_cdk(&mut self, at: Position, observation: &CdkObservation) {
+    fn observe_cdk(&mut self, at: LineKey, observation: &CdkObservation) {
         match observation {
             CdkObservation::Start {
                 stack,
@@ -317,7 +317,7 @@ impl Ledger {
         }
     }
 
-    fn observe_agent(&mut self, at: Position, observation: &AgentObservation) {
+    fn observe_agent(&mut self, at: LineKey, observation: &AgentObservation) {
         if let Some(project_id) = &observation.project_id {
             Latest::put(&mut self.project_id, Latest::new(at, project_id.clone()));
         }
@@ -326,12 +326,12 @@ impl Ledger {
 }
 
 impl Unnamed {
-    fn see(&mut self, at: Position) {
+    fn see(&mut self, at: LineKey) {
         let (first, last) = self.seen.unwrap_or((at, at));
         self.seen = Some((first.min(at), last.max(at)));
     }
 
-    fn sample(&mut self, at: Position, counter: Counter) {
+    fn sample(&mut self, at: LineKey, counter: Counter) {
         self.samples.insert(at, counter);
         while self.samples.len() > MOST_SAMPLES {
             self.samples.pop_first();
@@ -359,7 +359,7 @@ impl Unnamed {
 impl Track {
     fn see_row(
         &mut self,
-        at: Position,
+        at: LineKey,
         counter: Option<Counter>,
         own: Option<StackState>,
         failure: Option<&str>,
@@ -385,14 +385,14 @@ impl Track {
         self.say(at, message);
     }
 
-    fn see_end(&mut self, at: Position, ending: Ending, message: Option<&str>) {
+    fn see_end(&mut self, at: LineKey, ending: Ending, message: Option<&str>) {
         self.mark(at, Mark::End { ending, row: false });
         if let Some(message) = message {
             Latest::put(&mut self.end_message, Latest::new(at, cut(message)));
         }
     }
 
-    fn see_agent(&mut self, at: Position, said: &AgentObservation) {
+    fn see_agent(&mut self, at: LineKey, said: &AgentObservation) {
         use crate::model::TaskStatus;
         for &(kind, counter) in &said.counters {
             self.count(at, kind, counter);
@@ -437,7 +437,7 @@ impl Track {
 fn touch_name<'a>(
     tracks: &'a mut BTreeMap<String, Track>,
     name: &str,
-    at: Position,
+    at: LineKey,
 ) -> &'a mut Track {
     if !tracks.contains_key(name) {
         tracks.insert(name.to_owned(), Track::at(at));
@@ -481,8 +481,8 @@ fn keep_first(names: &mut BTreeSet<String>) {
 mod tests {
     use super::*;
 
-    fn at(time: i64) -> Position {
-        Position::outside_logs(Timestamp::from_millis(time))
+    fn at(time: i64) -> LineKey {
+        LineKey::outside_logs(Timestamp::from_millis(time))
     }
 
     /// A row of a stack that never was, as long as lines may be.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Position;
+use super::LineKey;
 use crate::log_parser::{Operation, Outcome};
 
 /// The most starts, and the most ends, that are kept. A run has two or three of each; more are kept for
@@ -102,15 +102,15 @@ impl From<Outcome> for Ending {
 pub(super) struct Run {
     /// The start that made it, after the end of the run before; `None` of the first run, to which all
     /// belongs that was ever said.
-    pub(super) start: Option<Position>,
+    pub(super) start: Option<LineKey>,
     /// Where its end was contradicted by a later one: as good as a later run.
-    pub(super) renewed: Option<Position>,
+    pub(super) renewed: Option<LineKey>,
     /// How it ended, and where that was first said.
-    pub(super) end: Option<(Position, Ending)>,
+    pub(super) end: Option<(LineKey, Ending)>,
     /// Whether only tools that an agent runs have said so.
     pub(super) by_tool: bool,
     /// Where a line of its own first said so.
-    pub(super) end_line: Option<Position>,
+    pub(super) end_line: Option<LineKey>,
     /// What is being done. A change set is announced as a deploy whatever it is for, so that the more special
     /// operation counts.
     pub(super) operation: Option<Operation>,
@@ -123,14 +123,14 @@ pub(super) struct Run {
 /// The starts and ends that can still matter, as a function of the set of marks alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Marks(BTreeMap<Position, Mark>);
+pub(super) struct Marks(BTreeMap<LineKey, Mark>);
 
 impl Marks {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn put(&mut self, at: Position, mark: Mark) {
+    pub(super) fn put(&mut self, at: LineKey, mark: Mark) {
         if self.0.get(&at) >= Some(&mark) {
             return; // it is there, and pruned
         }
@@ -146,12 +146,12 @@ impl Marks {
     }
 
     /// All marks, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Position, Mark)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LineKey, Mark)> {
         self.0.iter().map(|(at, mark)| (*at, *mark))
     }
 
     /// Where an operation other than the building of assets was said to begin.
-    pub(super) fn starts(&self) -> impl Iterator<Item = Position> {
+    pub(super) fn starts(&self) -> impl Iterator<Item = LineKey> {
         self.0.iter().filter_map(|(at, mark)| match mark {
             Mark::Start {
                 operation: Some(Operation::BuildAssets),
@@ -183,7 +183,7 @@ impl Marks {
 
     /// The latest run of something that was still under way at `open`: an end before that was but the end of
     /// a step, and what follows it is a run of its own.
-    pub(super) fn latest_run_open_at(&self, open: Option<Position>) -> Run {
+    pub(super) fn latest_run_open_at(&self, open: Option<LineKey>) -> Run {
         let run = self.latest_run();
         let (Some(open), Some(_)) = (open, run.end) else {
             return run;
@@ -205,13 +205,13 @@ impl Marks {
     }
 
     /// Ends at or after `start`, in order.
-    fn ends_since(&self, start: Option<Position>) -> impl Iterator<Item = (Position, End)> {
+    fn ends_since(&self, start: Option<LineKey>) -> impl Iterator<Item = (LineKey, End)> {
         let marks = self.0.iter().filter(move |(at, _)| Some(**at) >= start);
         marks.filter_map(|(at, mark)| Some((*at, mark.end()?)))
     }
 
     /// The latest run, and the last end of the run before it.
-    fn scan(&self) -> (Run, Option<Position>) {
+    fn scan(&self) -> (Run, Option<LineKey>) {
         let mut run = Run::default();
         let mut last_end = None;
         let mut end_before = None;
@@ -260,7 +260,7 @@ impl Marks {
         (run, end_before)
     }
 
-    fn insert(&mut self, at: Position, mark: Mark) {
+    fn insert(&mut self, at: LineKey, mark: Mark) {
         let held = self.0.entry(at).or_insert(mark);
         *held = mark.max(*held);
     }
@@ -296,7 +296,7 @@ impl Marks {
 }
 
 impl Run {
-    fn end_at(&mut self, at: Position, end: End) {
+    fn end_at(&mut self, at: LineKey, end: End) {
         let ending = end.ending;
         match &mut self.end {
             None => {
@@ -356,8 +356,8 @@ mod tests {
         row: true,
     };
 
-    fn at(time: i64) -> Position {
-        Position::outside_logs(Timestamp::from_millis(time))
+    fn at(time: i64) -> LineKey {
+        LineKey::outside_logs(Timestamp::from_millis(time))
     }
 
     fn marks(marks: &[(i64, Mark)]) -> Marks {

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 use super::ledger::MAX_BYTES;
-use super::{Ledger, Position, Report, TaskOrigin, fold_into_task};
+use super::{Ledger, LineKey, Report, TaskOrigin, fold_into_task};
 use crate::log_event::LogEvent;
-use crate::log_parser::{CdkObservation, LogKind, Observation, parse_message};
+use crate::log_parser::{CdkObservation, LogFormat, Observation, parse_message};
 use crate::model::{Task, TaskId, Timestamp};
 
 /// The most lines of a log that are checked. A ledger is a function of the set of lines as long as it does not have
@@ -27,15 +27,15 @@ pub fn check(delivery: &[u8]) {
     let delivery = String::from_utf8_lossy(delivery);
     let (how, log) = delivery.split_once('\n').unwrap_or(("", &delivery));
     let mut dice = Dice::new(how);
-    for kind in [LogKind::Cdk, LogKind::Agent] {
-        let lines = observed(kind, log, &mut dice);
-        check_order(kind, &lines, &mut dice);
+    for format in [LogFormat::CDK, LogFormat::AGENT] {
+        let lines = observed(format, log, &mut dice);
+        check_order(format, &lines, &mut dice);
         check_bound(&lines, &mut dice);
     }
 }
 
 /// What a line says, and where it stands.
-type Line = (Position, Observation);
+type Line = (LineKey, Observation);
 
 /// Numbers that follow from a text (splitmix64).
 struct Dice(u64);
@@ -59,7 +59,7 @@ impl Dice {
 }
 
 /// What the lines of `log` say: several of one millisecond or event, or hours apart.
-fn observed(kind: LogKind, log: &str, dice: &mut Dice) -> Vec<Line> {
+fn observed(format: LogFormat, log: &str, dice: &mut Dice) -> Vec<Line> {
     let mut lines = Vec::new();
     let (mut time, mut line) = (1_763_200_000_000, 0);
     for (number, text) in log.lines().take(MOST_LINES).enumerate() {
@@ -71,8 +71,8 @@ fn observed(kind: LogKind, log: &str, dice: &mut Dice) -> Vec<Line> {
             event_id: format!("{number:056}"),
             message: text.to_owned(),
         };
-        let position = Position::of(&event, line);
-        parse_message(kind, text, &mut |_, observation| {
+        let position = LineKey::of(&event, line);
+        parse_message(format, text, &mut |_, observation| {
             lines.push((position, observation));
         });
     }
@@ -87,9 +87,9 @@ fn fold<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Ledger {
     ledger
 }
 
-fn task_of(kind: LogKind, ledger: &Ledger) -> Option<Task> {
+fn task_of(format: LogFormat, ledger: &Ledger) -> Option<Task> {
     let origin = TaskOrigin {
-        kind,
+        format,
         log_group: "/logs".to_owned(),
         log_stream: "main".to_owned(),
     };
@@ -97,9 +97,9 @@ fn task_of(kind: LogKind, ledger: &Ledger) -> Option<Task> {
     fold_into_task(&task_id, &origin, None, ledger).live()
 }
 
-fn check_order(kind: LogKind, lines: &[Line], dice: &mut Dice) {
+fn check_order(format: LogFormat, lines: &[Line], dice: &mut Dice) {
     let whole = fold(lines);
-    let task = task_of(kind, &whole);
+    let task = task_of(format, &whole);
 
     let mut delivered: Vec<&Line> = lines.iter().collect();
     for line in lines {
@@ -123,7 +123,7 @@ fn check_order(kind: LogKind, lines: &[Line], dice: &mut Dice) {
     }
     let joined = portions.pop().unwrap_or_default();
     assert_eq!(joined, whole, "the way of delivery made a difference");
-    assert_eq!(task_of(kind, &joined), task);
+    assert_eq!(task_of(format, &joined), task);
 
     let mut again = whole.clone();
     again.merge(&whole);

@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::ledger::Ledger;
-use super::{Position, agent, stacks};
+use super::{LineKey, agent, stacks};
 use crate::model::{Part, Progress, TaskStatus};
 
 /// Where a task stands by its logs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// The first line that was ever heard of the task.
-    pub first: Position,
+    pub first: LineKey,
     /// The last one.
-    pub last: Position,
+    pub last: LineKey,
     /// Where the present run started.
-    pub start: Position,
+    pub start: LineKey,
     /// Which run this is: its start, or where its end was contradicted.
-    pub run: Position,
+    pub run: LineKey,
     /// Where it ended.
-    pub end: Option<Position>,
+    pub end: Option<LineKey>,
     /// Whether it runs, and how it ended.
     pub status: TaskStatus,
     /// How far it is.

@@ -4,7 +4,7 @@ mod names;
 
 use names::Stack;
 
-use super::Position;
+use super::LineKey;
 use super::ledger::Ledger;
 use super::marks::{Ending, Run};
 use super::report::{Report, shown};
@@ -22,8 +22,8 @@ struct StackRun {
     name: String,
     track: Track,
     run: Run,
-    start: Position,
-    end: Option<(Position, Ending)>,
+    start: LineKey,
+    end: Option<(LineKey, Ending)>,
 }
 
 /// The report of a run of CDK; `None` if no line told of a stack.
@@ -75,7 +75,7 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
 }
 
 /// Where CDK said that the run as a whole has failed, and why.
-fn run_failure(ledger: &Ledger) -> Option<(Position, Option<String>)> {
+fn run_failure(ledger: &Ledger) -> Option<(LineKey, Option<String>)> {
     let track = ledger.whole.as_ref()?;
     let run = track.marks.latest_run();
     let (at, _) = run.end?;
@@ -85,7 +85,7 @@ fn run_failure(ledger: &Ledger) -> Option<(Position, Option<String>)> {
 /// Where in `stacks`, which are in the order of their starts, the present run begins: with a stack that
 /// started when all before it had ended, and no more were to come or it is said to be the first. What a run
 /// before has left may be without the stacks that have begun again since.
-fn present_run(stacks: &[StackRun], run_failure: Option<Position>) -> usize {
+fn present_run(stacks: &[StackRun], run_failure: Option<LineKey>) -> usize {
     let mut begin = 0;
     for next in 1..stacks.len() {
         let (run, start) = (&stacks[begin..next], stacks[next].start);
@@ -241,7 +241,7 @@ impl StackRun {
         self.end.is_some_and(|(_, ending)| ending.is_failure())
     }
 
-    fn is_since_start(&self, at: Option<Position>) -> bool {
+    fn is_since_start(&self, at: Option<LineKey>) -> bool {
         at.is_some() && at >= self.run.start
     }
 

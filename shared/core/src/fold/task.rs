@@ -2,16 +2,16 @@
 
 use super::ledger::Ledger;
 use super::report::Report;
-use crate::log_parser::LogKind;
+use crate::log_parser::LogFormat;
 use crate::model::{
-    MAX_MESSAGE_BYTES, MAX_NAME_CHARS, ProjectId, Revision, Task, TaskId, TaskType, Timestamp,
+    MAX_MESSAGE_BYTES, MAX_NAME_CHARS, ProjectId, Revision, Task, TaskId, Timestamp,
 };
 
 /// Where the lines of a task come from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskOrigin {
-    /// What kind of log it is.
-    pub kind: LogKind,
+    /// The format of the log.
+    pub format: LogFormat,
     /// The log group.
     pub log_group: String,
     /// The log stream.
@@ -43,7 +43,7 @@ impl FoldedTask {
 /// Folds `ledger` on top of the stored task `previous`, into the task of the next revision.
 ///
 /// Fields that a caller of the API set (name, type, priority, metadata) stay. What callers have decided since
-/// (see [`Edit`](super::Edit)) holds until the log says something later. A deleted task stays deleted until
+/// (see [`CallerEdit`](super::CallerEdit)) holds until the log says something later. A deleted task stays deleted until
 /// its log begins a later run.
 pub fn fold_into_task(
     task_id: &TaskId,
@@ -58,7 +58,7 @@ pub fn fold_into_task(
         return FoldedTask::Deleted;
     }
     let started_at = report.start.time();
-    let completed_at = report.end.map(super::Position::time);
+    let completed_at = report.end.map(super::LineKey::time);
     let last = completed_at.unwrap_or(report.last.time());
     let named_project = ledger
         .project_id
@@ -72,7 +72,7 @@ pub fn fold_into_task(
             Some(previous) => previous.task_name.clone(),
             None => name_of(&report, task_id, origin),
         },
-        task_type: kept.map_or(type_of(origin.kind), |previous| previous.task_type),
+        task_type: kept.map_or(origin.format.task_type, |previous| previous.task_type),
         status: report.status,
         priority: previous.and_then(|previous| previous.priority),
         progress: report.progress,
@@ -118,26 +118,13 @@ fn project_of(previous: Option<&Task>) -> Option<ProjectId> {
     previous.and_then(|previous| previous.project_id.clone())
 }
 
-fn type_of(kind: LogKind) -> TaskType {
-    match kind {
-        LogKind::Cdk => TaskType::CdkDeploy,
-        LogKind::Agent => TaskType::AgentExecution,
-    }
-}
-
 fn name_of(report: &Report, task_id: &TaskId, origin: &TaskOrigin) -> String {
-    let name = match (&report.title, origin.kind) {
-        (Some(title), _) => title.clone(),
-        (None, LogKind::Cdk) => format!("CDK · {}", origin.log_stream),
-        (None, LogKind::Agent) => {
-            let is_of_stream = task_id.as_str().starts_with("agent:");
-            let name = if is_of_stream {
-                origin.log_stream.as_str()
-            } else {
-                task_id.as_str()
-            };
-            format!("Agent · {name}")
-        }
+    let format = origin.format;
+    let is_of_stream = task_id.as_str().split(':').next() == Some(format.id);
+    let name = match &report.title {
+        Some(title) => title.clone(),
+        None if format.names_tasks && !is_of_stream => format!("{} · {task_id}", format.title),
+        None => format!("{} · {}", format.title, origin.log_stream),
     };
     name.chars()
         .filter(|char| !char.is_control())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Position;
+use super::LineKey;
 use super::counter::CounterTrack;
 use super::latest::Latest;
 use super::marks::{Mark, Marks, Run};
@@ -21,27 +21,27 @@ const MAX_TEXT_BYTES: usize = 512;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Track {
     /// The first line of it.
-    pub(super) first: Position,
+    pub(super) first: LineKey,
     /// The last line of it.
-    pub(super) last: Position,
+    pub(super) last: LineKey,
     #[serde(default, skip_serializing_if = "Marks::is_empty")]
     pub(super) marks: Marks,
     /// The last own row that says it is rolling back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rolling_back: Option<Position>,
+    pub(super) rolling_back: Option<LineKey>,
     /// The last own row that says it is being deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) deleting: Option<Position>,
+    pub(super) deleting: Option<LineKey>,
     /// The last own row that says it is updated and old resources are being removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) cleaning_up: Option<Position>,
+    pub(super) cleaning_up: Option<LineKey>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) counters: BTreeMap<CounterKind, CounterTrack>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) message: Option<Latest<String>>,
     /// Why resources failed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) failures: BTreeMap<Position, String>,
+    pub(super) failures: BTreeMap<LineKey, String>,
     /// What the line that ended it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end_message: Option<Latest<String>>,
@@ -56,7 +56,7 @@ pub(super) struct Track {
 
 impl Track {
     /// A track of one line that has said nothing yet.
-    pub(super) fn at(position: Position) -> Self {
+    pub(super) fn at(position: LineKey) -> Self {
         Self {
             first: position,
             last: position,
@@ -75,22 +75,22 @@ impl Track {
     }
 
     /// The track of `held`, made if need be, with a line at `position` seen.
-    pub(super) fn touch(held: &mut Option<Self>, position: Position) -> &mut Self {
+    pub(super) fn touch(held: &mut Option<Self>, position: LineKey) -> &mut Self {
         held.get_or_insert_with(|| Self::at(position)).see(position)
     }
 
     /// Notes that there is a line at `position`.
-    pub(super) fn see(&mut self, position: Position) -> &mut Self {
+    pub(super) fn see(&mut self, position: LineKey) -> &mut Self {
         self.first = self.first.min(position);
         self.last = self.last.max(position);
         self
     }
 
-    pub(super) fn mark(&mut self, position: Position, mark: Mark) {
+    pub(super) fn mark(&mut self, position: LineKey, mark: Mark) {
         self.marks.put(position, mark);
     }
 
-    pub(super) fn count(&mut self, position: Position, kind: CounterKind, counter: Counter) {
+    pub(super) fn count(&mut self, position: LineKey, kind: CounterKind, counter: Counter) {
         match self.counters.get_mut(&kind) {
             Some(held) => held.add(position, counter),
             None => {
@@ -100,11 +100,11 @@ impl Track {
         }
     }
 
-    pub(super) fn say(&mut self, position: Position, message: &str) {
+    pub(super) fn say(&mut self, position: LineKey, message: &str) {
         Latest::<String>::put_text(&mut self.message, position, kept(message));
     }
 
-    pub(super) fn fail(&mut self, position: Position, reason: &str) {
+    pub(super) fn fail(&mut self, position: LineKey, reason: &str) {
         self.failures.insert(position, cut(reason));
         while self.failures.len() > MOST_FAILURES {
             self.failures.pop_first();
@@ -146,7 +146,7 @@ impl Track {
     }
 
     /// Where `run`, the latest of this track, began.
-    pub(super) fn start_of(&self, run: &Run) -> Position {
+    pub(super) fn start_of(&self, run: &Run) -> LineKey {
         run.start.unwrap_or(self.first)
     }
 

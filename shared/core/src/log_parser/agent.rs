@@ -18,10 +18,15 @@ use serde_json::value::RawValue;
 
 use super::json::{self, Object};
 use super::line::{clean, strip_all_prefixes};
+use super::observation::{AgentObservation, Counter, CounterKind, EndOf, ParseError};
 use super::plain;
 use super::text::clip_some;
-use super::{AgentObservation, Counter, CounterKind, EndOf, ParseError};
 use crate::model::{ProjectId, TaskId, TaskStatus};
+
+/// Whether `line` can hold progress in plain text.
+pub(super) fn may_match(line: &str) -> bool {
+    plain::may_match(line)
+}
 
 /// Parses one clean line of plain text.
 pub(super) fn parse(line: &str) -> Option<AgentObservation> {
@@ -88,9 +93,12 @@ impl Object<'_> {
     }
 }
 
-/// Whether a text that is no JSON began as a report.
-pub(super) fn is_broken_report(text: &str) -> bool {
-    text.contains("\"progress\"") || text.contains("\"task_id\"")
+/// Fails if a text that is no JSON was meant to be a report.
+pub(super) fn check_broken_report(text: &str) -> Result<(), ParseError> {
+    if text.contains("\"progress\"") || text.contains("\"task_id\"") {
+        return Err(ParseError("a report is cut off or is no JSON"));
+    }
+    Ok(())
 }
 
 /// A status as an agent says it.

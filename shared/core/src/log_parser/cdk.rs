@@ -26,7 +26,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 
 use super::line::strip_all_prefixes;
-use super::{CdkObservation, ParseError};
+use super::observation::{CdkObservation, ParseError};
 
 /// What every line of ours holds one of, but for rows, and for marks that are not ASCII. As no alternative is short, many
 /// bytes are looked at at once.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::model::TaskStatus;
 
 fn records(corpus: &'static str) -> impl Iterator<Item = (String, Vec<String>, Value)> {
     corpus.lines().map(|record| {
@@ -17,9 +18,9 @@ fn records(corpus: &'static str) -> impl Iterator<Item = (String, Vec<String>, V
     })
 }
 
-pub(super) fn parse_all(kind: LogKind, message: &str) -> Vec<Observation> {
+pub(super) fn parse_all(format: LogFormat, message: &str) -> Vec<Observation> {
     let mut observations = Vec::new();
-    parse_message(kind, message, &mut |_, observation| {
+    parse_message(format, message, &mut |_, observation| {
         observations.push(observation)
     });
     observations
@@ -30,7 +31,7 @@ fn the_outer_counter_of_each_agent_is_found() {
     for (id, lines, expect) in records(include_str!("../../test_data/logs/agents.jsonl")) {
         let mut outer: Option<(CounterKind, Counter)> = None;
         let mut status = None;
-        for observation in parse_all(LogKind::Agent, &lines.join("\n")) {
+        for observation in parse_all(LogFormat::AGENT, &lines.join("\n")) {
             let Observation::Agent(agent) = observation else {
                 panic!("{id}: a line of CDK in an agent's log");
             };
@@ -70,8 +71,8 @@ fn the_outer_counter_of_each_agent_is_found() {
 #[test]
 fn nothing_is_taken_from_lines_that_are_not_progress() {
     for (id, lines, _) in records(include_str!("../../test_data/logs/negatives.jsonl")) {
-        for kind in [LogKind::Cdk, LogKind::Agent] {
-            assert_eq!(parse_all(kind, &lines.join("\n")), [], "{id} {kind:?}");
+        for format in [LogFormat::CDK, LogFormat::AGENT] {
+            assert_eq!(parse_all(format, &lines.join("\n")), [], "{id} {format:?}");
         }
     }
 }
@@ -96,7 +97,7 @@ fn check_stacks(corpora: &[&'static str], cut_at: usize) {
         let cut = lines
             .iter()
             .map(|line| line.chars().take(cut_at).collect::<String>());
-        let observations = parse_all(LogKind::Cdk, &cut.collect::<Vec<_>>().join("\n"));
+        let observations = parse_all(LogFormat::CDK, &cut.collect::<Vec<_>>().join("\n"));
         for (name, expect) in stacks {
             // Which stack a row without a name is of is found elsewhere: here, only one is there.
             let counters = observations

@@ -14,8 +14,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::observation::{AgentObservation, Counter, CounterKind};
 use super::text::clip_some;
-use super::{AgentObservation, Counter, CounterKind};
 
 /// What every line of ours holds one of.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {

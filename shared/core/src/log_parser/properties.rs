@@ -1,6 +1,7 @@
 //! What holds of the observations of any message, for tests and for fuzzing.
 
-use super::{CdkObservation, LineCounts, LogKind, Observation, line::split_lines, parse_message};
+use super::observation::{CdkObservation, Observation};
+use super::{LineCounts, LogFormat, line::split_lines, parse_message};
 use crate::model::MAX_MESSAGE_BYTES;
 
 /// The longest name of a stack that may be taken from a line, in bytes: a display name with a CloudFormation
@@ -15,10 +16,10 @@ const MAX_NAME_BYTES: usize = 1_024;
 /// If one of that does not hold.
 pub fn check(message: &[u8]) {
     let message = String::from_utf8_lossy(message);
-    for kind in [LogKind::Cdk, LogKind::Agent] {
-        let (counts, observations) = parse(kind, &message);
+    for format in [LogFormat::CDK, LogFormat::AGENT] {
+        let (counts, observations) = parse(format, &message);
         assert_eq!(
-            parse(kind, &message),
+            parse(format, &message),
             (counts, observations.clone()),
             "the same message was read in two ways"
         );
@@ -29,7 +30,7 @@ pub fn check(message: &[u8]) {
         let mut sum = LineCounts::default();
         let mut of_lines = Vec::new();
         for (number, line) in (0..).zip(split_lines(&message)) {
-            let (alone, said) = parse(kind, line);
+            let (alone, said) = parse(format, line);
             sum.lines += alone.lines.max(1); // an empty line is no message
             sum.parsed += alone.parsed;
             sum.failures += alone.failures;
@@ -40,9 +41,9 @@ pub fn check(message: &[u8]) {
     }
 }
 
-fn parse(kind: LogKind, message: &str) -> (LineCounts, Vec<(u32, Observation)>) {
+fn parse(format: LogFormat, message: &str) -> (LineCounts, Vec<(u32, Observation)>) {
     let mut observations = Vec::new();
-    let counts = parse_message(kind, message, &mut |line, observation| {
+    let counts = parse_message(format, message, &mut |line, observation| {
         observations.push((line, observation));
     });
     (counts, observations)

@@ -47,15 +47,15 @@ const PREFIXES: [&str; 9] = [
     "2025-11-15T10:00:00.123Z [14:15:02] ",
 ];
 
-fn any_line() -> impl Strategy<Value = (LogKind, &'static str)> {
+fn any_line() -> impl Strategy<Value = (LogFormat, &'static str)> {
     prop_oneof![
-        prop::sample::select(&CDK[..]).prop_map(|line| (LogKind::Cdk, line)),
-        prop::sample::select(&AGENT[..]).prop_map(|line| (LogKind::Agent, line)),
+        prop::sample::select(&CDK[..]).prop_map(|line| (LogFormat::CDK, line)),
+        prop::sample::select(&AGENT[..]).prop_map(|line| (LogFormat::AGENT, line)),
     ]
 }
 
-fn any_kind() -> impl Strategy<Value = LogKind> {
-    prop::sample::select(&[LogKind::Cdk, LogKind::Agent][..])
+fn any_kind() -> impl Strategy<Value = LogFormat> {
+    prop::sample::select(&[LogFormat::CDK, LogFormat::AGENT][..])
 }
 
 /// What lines of ours are made of, in any order.
@@ -123,50 +123,50 @@ fn any_pieces() -> impl Strategy<Value = String> {
         .prop_map(|pieces| pieces.concat())
 }
 
-fn count_lines(kind: LogKind, message: &str) -> LineCounts {
-    parse_message(kind, message, &mut |_, _| ())
+fn count_lines(format: LogFormat, message: &str) -> LineCounts {
+    parse_message(format, message, &mut |_, _| ())
 }
 
 proptest! {
     #[test]
-    fn no_text_is_a_panic(kind in any_kind(), text in any::<String>()) {
-        assert_fit_for_people(&parse_all(kind, &text));
+    fn no_text_is_a_panic(format in any_kind(), text in any::<String>()) {
+        assert_fit_for_people(&parse_all(format, &text));
     }
 
     #[test]
-    fn no_bytes_are_a_panic(kind in any_kind(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        assert_fit_for_people(&parse_all(kind, &String::from_utf8_lossy(&bytes)));
+    fn no_bytes_are_a_panic(format in any_kind(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        assert_fit_for_people(&parse_all(format, &String::from_utf8_lossy(&bytes)));
     }
 
     #[test]
-    fn no_mixture_of_our_own_pieces_is_a_panic(kind in any_kind(), text in any_pieces()) {
-        assert_fit_for_people(&parse_all(kind, &text));
-        let counts = count_lines(kind, &text);
+    fn no_mixture_of_our_own_pieces_is_a_panic(format in any_kind(), text in any_pieces()) {
+        assert_fit_for_people(&parse_all(format, &text));
+        let counts = count_lines(format, &text);
         prop_assert!(counts.parsed + counts.failures <= 2 * counts.lines);
     }
 
     #[test]
-    fn a_cut_line_is_no_panic((kind, line) in any_line(), end in 0_usize..200) {
-        assert_fit_for_people(&parse_all(kind, text::head(line, end)));
+    fn a_cut_line_is_no_panic((format, line) in any_line(), end in 0_usize..200) {
+        assert_fit_for_people(&parse_all(format, text::head(line, end)));
     }
 
     #[test]
     fn what_is_around_a_line_changes_nothing(
-        (kind, line) in any_line(),
+        (format, line) in any_line(),
         prefix in prop::sample::select(&PREFIXES[..]),
         colour in any::<bool>(),
         line_end in prop::sample::select(&["", "\n", "\r\n", "\r", "\u{1b}[K\n"][..]),
     ) {
-        let bare = parse_all(kind, line);
+        let bare = parse_all(format, line);
         prop_assert_eq!(bare.len(), 1);
         // A row without a stack may follow its prefix only where its columns still do.
         let line = if colour { format!("\u{1b}[1m{line}\u{1b}[22m") } else { line.to_owned() };
-        prop_assert_eq!(parse_all(kind, &format!("{prefix}{line}{line_end}")), bare);
+        prop_assert_eq!(parse_all(format, &format!("{prefix}{line}{line_end}")), bare);
     }
 
     #[test]
     fn json_around_a_line_changes_nothing(
-        (kind, line) in any_line(),
+        (format, line) in any_line(),
         key in prop::sample::select(&["log", "message", "msg", "line", "text"][..]),
         depth in 1..4_u32,
     ) {
@@ -174,18 +174,18 @@ proptest! {
         for _ in 0..depth {
             wrapped = serde_json::json!({ key: format!("{wrapped}\n"), "stream": "stderr" }).to_string();
         }
-        prop_assert_eq!(parse_all(kind, &wrapped), parse_all(kind, line));
+        prop_assert_eq!(parse_all(format, &wrapped), parse_all(format, line));
     }
 
     #[test]
     fn a_message_is_the_sum_of_its_lines(lines in prop::collection::vec(any_line(), 0..8)) {
-        let (kind, _) = lines.first().copied().unwrap_or((LogKind::Cdk, ""));
+        let (format, _) = lines.first().copied().unwrap_or((LogFormat::CDK, ""));
         let mut numbered = Vec::new();
         let all: Vec<&str> = lines.iter().map(|(_, line)| *line).collect();
-        let counts = parse_message(kind, &all.join("\n"), &mut |number, found| numbered.push((number, found)));
+        let counts = parse_message(format, &all.join("\n"), &mut |number, found| numbered.push((number, found)));
         let mut expected = Vec::new();
         for (number, line) in (0..).zip(&all) {
-            expected.extend(parse_all(kind, line).into_iter().map(|found| (number, found)));
+            expected.extend(parse_all(format, line).into_iter().map(|found| (number, found)));
         }
         prop_assert_eq!(counts.lines, all.len() as u64);
         prop_assert_eq!(numbered, expected);
@@ -229,9 +229,9 @@ fn hostile_lines_of_a_megabyte_are_read_in_linear_time() {
         "\"log\"",
     ] {
         let line = piece.repeat(1_000_000 / piece.len());
-        for kind in [LogKind::Cdk, LogKind::Agent] {
-            assert_fit_for_people(&parse_all(kind, &line));
-            assert_fit_for_people(&parse_all(kind, &format!("{{\"log\":\"{line}")));
+        for format in [LogFormat::CDK, LogFormat::AGENT] {
+            assert_fit_for_people(&parse_all(format, &line));
+            assert_fit_for_people(&parse_all(format, &format!("{{\"log\":\"{line}")));
         }
     }
 }

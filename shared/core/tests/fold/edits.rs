@@ -1,7 +1,7 @@
 //! What callers decide, among what logs say.
 
-use progress_core::fold::{Edit, Ledger, TaskOrigin, fold_into_task};
-use progress_core::log_parser::LogKind;
+use progress_core::fold::{CallerEdit, Ledger, TaskOrigin, fold_into_task};
+use progress_core::log_parser::LogFormat;
 use progress_core::model::{Progress, Task, TaskId, TaskStatus, Timestamp};
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ use crate::{config, fold};
 /// The task of a stream as `ledger` has it.
 fn task_of(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
     let origin = TaskOrigin {
-        kind: LogKind::Cdk,
+        format: LogFormat::CDK,
         log_group: "/cdk".to_owned(),
         log_stream: "main".to_owned(),
     };
@@ -19,7 +19,7 @@ fn task_of(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
     fold_into_task(&task_id, &origin, previous, ledger).live()
 }
 
-fn any_edit() -> impl Strategy<Value = Edit> {
+fn any_edit() -> impl Strategy<Value = CallerEdit> {
     let status = proptest::option::of(proptest::sample::select(TaskStatus::ALL.to_vec()));
     let progress = (0..20_u64, proptest::option::of(0..20_u64));
     let progress = proptest::option::of(progress.prop_map(|(current, total)| Progress {
@@ -29,7 +29,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
     }));
     let text = || proptest::option::of(proptest::option::of("[a-z]{1,4}"));
     (status, progress, text(), text(), text()).prop_map(
-        |(status, progress, message, phase, current_step)| Edit {
+        |(status, progress, message, phase, current_step)| CallerEdit {
             task_name: None,
             status,
             progress,
@@ -115,10 +115,10 @@ proptest! {
         if deletes {
             ledger.delete(&task, now);
         } else {
-            let edit = Edit { status: Some(TaskStatus::Cancelled), ..Edit::default() };
+            let edit = CallerEdit { status: Some(TaskStatus::Cancelled), ..CallerEdit::default() };
             ledger.edit(&task, &edit, now);
         }
-        let ended_at = Edit::time(&task, now).to_string();
+        let ended_at = CallerEdit::time(&task, now).to_string();
         for line in after {
             ledger.observe(line.position, &line.observation);
             let shown = task_of((!deletes).then_some(&task), &ledger);

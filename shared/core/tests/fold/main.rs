@@ -6,7 +6,7 @@
 mod edits;
 mod runs;
 
-use progress_core::fold::{Ledger, Position, Report};
+use progress_core::fold::{Ledger, LineKey, Report};
 use progress_core::model::TaskStatus;
 use proptest::prelude::*;
 use runs::{Line, any_log, sensible_log};
@@ -180,7 +180,7 @@ fn positions_of_one_line_are_equal_wherever_it_is_read() {
         message: String::new(),
     };
     assert_eq!(
-        Position::of(&event, 3),
-        Position::of(&event.clone(), 0).with_line(3)
+        LineKey::of(&event, 3),
+        LineKey::of(&event.clone(), 0).with_line(3)
     );
 }

@@ -1,6 +1,6 @@
 //! Generated logs: what CDK and agents may print, sense and nonsense.
 
-use progress_core::fold::Position;
+use progress_core::fold::LineKey;
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, Observation, Operation,
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 /// What one line says, and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    pub(crate) position: Position,
+    pub(crate) position: LineKey,
     pub(crate) observation: Observation,
 }
 
@@ -76,7 +76,7 @@ fn placed(said: impl Strategy<Value = Vec<Observation>>) -> impl Strategy<Value 
                 message: String::new(),
             };
             Line {
-                position: Position::of(&event, 0),
+                position: LineKey::of(&event, 0),
                 observation,
             }
         };

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Position;
+use super::super::LineKey;
 use super::super::ledger::{Ledger, Unnamed};
 use super::super::track::Track;
 
@@ -311,9 +311,9 @@ fn attribute_unnamed(unnamed: &Unnamed, stacks: &mut Vec<Stack>) {
 /// Which stack was under way when.
 struct Owners {
     /// Starts, in order, each with its stack.
-    starts: Vec<(Position, usize)>,
+    starts: Vec<(LineKey, usize)>,
     /// Where each stack was said to have ended, by a line of its own.
-    ends: Vec<Option<Position>>,
+    ends: Vec<Option<LineKey>>,
     /// The stack that rows before all starts belong to.
     before: usize,
 }
@@ -346,7 +346,7 @@ impl Owners {
 
     /// The stack that a row at `at` belongs to. A row that follows the end of the stack announced last is of
     /// one whose announcement is no longer kept.
-    fn at(&self, at: Position) -> Option<usize> {
+    fn at(&self, at: LineKey) -> Option<usize> {
         let later = self.starts.partition_point(|(start, _)| *start <= at);
         let Some((_, owner)) = later.checked_sub(1).map(|index| self.starts[index]) else {
             return Some(self.before);

@@ -1,10 +1,11 @@
 use super::*;
-use crate::log_parser::{LineCounts, LogKind, Observation, parse_message};
+use crate::log_parser::observation::Observation;
+use crate::log_parser::{LineCounts, LogFormat, parse_message};
 
 fn parse_json(line: &str) -> (Vec<AgentObservation>, LineCounts) {
     let mut found = Vec::new();
     let counts = parse_message(
-        LogKind::Agent,
+        LogFormat::AGENT,
         line,
         &mut |_, observation| match observation {
             Observation::Agent(agent) => found.push(agent),

@@ -1,6 +1,6 @@
 //! The bar printer's `[████▌·······] (4/7)`.
 
-use crate::log_parser::Counter;
+use crate::log_parser::observation::Counter;
 
 /// A bar is about fifty glyphs wide; shorter ones are something else.
 const MIN_GLYPHS: usize = 4;

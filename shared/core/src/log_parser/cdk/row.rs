@@ -7,8 +7,8 @@ use memchr::memmem::Finder;
 use super::name::{is_cfn_name, last_cfn_name};
 use super::status::{self, Status};
 use crate::log_parser::line::{strip_column_prefixes, strip_prefixes};
+use crate::log_parser::observation::{CdkObservation, Counter, ParseError, StackState};
 use crate::log_parser::text::{clip, clip_some, head};
-use crate::log_parser::{CdkObservation, Counter, ParseError, StackState};
 
 const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
 static WAITING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Currently in progress:"));

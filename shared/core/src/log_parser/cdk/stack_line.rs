@@ -3,8 +3,8 @@
 use super::name::{
     is_cfn_name, is_display_name, is_plainly_stack, is_spaced_path, last_display_name,
 };
+use crate::log_parser::observation::{CdkObservation, InRun, Operation, Outcome};
 use crate::log_parser::text::{clip, clip_some};
-use crate::log_parser::{CdkObservation, InRun, Operation, Outcome};
 
 /// Parses a stack-level line that begins where its writer began it.
 pub(super) fn parse(line: &str) -> Option<CdkObservation> {

@@ -1,6 +1,6 @@
 //! CloudFormation's statuses, as rows print them: whole, or cut to the width of their column.
 
-use crate::log_parser::StackState;
+use crate::log_parser::observation::StackState;
 
 /// A status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

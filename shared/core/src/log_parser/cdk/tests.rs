@@ -1,5 +1,5 @@
 use super::*;
-use crate::log_parser::Counter;
+use crate::log_parser::observation::Counter;
 
 /// Checks what a line says, in short: see [`brief`]. `-` is nothing.
 #[track_caller]

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
-use crate::log_parser::EndOf;
+use crate::log_parser::observation::EndOf;
 use crate::model::TaskStatus;
 
 /// What every such line holds one of, as part of a pattern.

@@ -5,7 +5,7 @@ use super::scan::Candidate;
 use super::words::{
     counted, ends_with_bar, has_measure, has_work, is_done, is_unit, is_work, starts_with_bar,
 };
-use crate::log_parser::{Counter, CounterKind};
+use crate::log_parser::observation::{Counter, CounterKind};
 
 /// Adds `current` of `total` to `found`, if it is progress.
 pub(super) fn classify(candidate: Candidate<'_>, current: u64, total: u64, found: &mut Found) {

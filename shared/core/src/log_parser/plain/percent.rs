@@ -3,7 +3,7 @@
 use super::Found;
 use super::scan::Candidate;
 use super::words::{ends_with_bar, has_measure, has_work, is_bundling, is_done, starts_with_bar};
-use crate::log_parser::{Counter, CounterKind};
+use crate::log_parser::observation::{Counter, CounterKind};
 
 /// How much of the line a percentage explains.
 #[derive(Debug, Default)]

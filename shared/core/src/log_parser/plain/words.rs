@@ -1,6 +1,6 @@
 //! The words that make a number progress, or keep it from being one.
 
-use crate::log_parser::CounterKind;
+use crate::log_parser::observation::CounterKind;
 
 /// Longer words are none of ours.
 const MAX_WORD: usize = 16;

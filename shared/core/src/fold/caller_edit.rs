@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Position;
+use super::LineKey;
 use super::counter::percentage_of;
 use super::latest::Latest;
 use super::report::shown as capped;
@@ -16,7 +16,7 @@ use crate::model::{Progress, Revision, Task, TaskStatus, Timestamp};
 
 /// A change that a caller makes to a task. `None`: left as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Edit {
+pub struct CallerEdit {
     /// The name for people.
     pub task_name: Option<String>,
     /// Where the task stands.
@@ -34,26 +34,26 @@ pub struct Edit {
 /// A status that can't follow the present one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a task that is {from} can't become {to}")]
-pub struct IllegalMove {
+pub struct InvalidTransition {
     /// The present status.
     pub from: TaskStatus,
     /// The one asked for.
     pub to: TaskStatus,
 }
 
-impl Edit {
+impl CallerEdit {
     /// `task` as this edit, made at `now`, leaves it: of the same revision.
     ///
     /// # Errors
     ///
-    /// [`IllegalMove`] if the task can't become what it is to be.
-    pub fn apply(&self, task: &Task, now: Timestamp) -> Result<Task, IllegalMove> {
+    /// [`InvalidTransition`] if the task can't become what it is to be.
+    pub fn apply(&self, task: &Task, now: Timestamp) -> Result<Task, InvalidTransition> {
         let at = Self::time(task, now);
         let mut next = task.clone();
         if let Some(to) = self.status.filter(|to| *to != task.status) {
             let from = task.status;
             if !from.may_become(to) {
-                return Err(IllegalMove { from, to });
+                return Err(InvalidTransition { from, to });
             }
             next.status = to;
             if to == TaskStatus::Running || to.is_terminal() {
@@ -153,13 +153,13 @@ impl Edits {
     }
 
     /// Adds an edit that was made at a moment.
-    pub(super) fn note(&mut self, edit: &Edit, time: Timestamp) {
-        fn put<T: Ord + Clone>(held: &mut Option<Latest<T>>, at: Position, edited: Option<&T>) {
+    pub(super) fn note(&mut self, edit: &CallerEdit, time: Timestamp) {
+        fn put<T: Ord + Clone>(held: &mut Option<Latest<T>>, at: LineKey, edited: Option<&T>) {
             if let Some(edited) = edited {
                 Latest::put(held, Latest::new(at, edited.clone()));
             }
         }
-        let at = Position::outside_logs(time);
+        let at = LineKey::outside_logs(time);
         put(&mut self.task_name, at, edit.task_name.as_ref());
         put(&mut self.status, at, edit.status.as_ref());
         put(&mut self.progress, at, edit.progress.as_ref());
@@ -181,17 +181,17 @@ impl Edits {
 
     /// Makes `task`, which is as the logs have it, what callers have made of it: the present run began at
     /// `run`, and the last line is at `last`.
-    pub(super) fn apply(&self, task: &mut Task, run: Position, last: Position) {
+    pub(super) fn apply(&self, task: &mut Task, run: LineKey, last: LineKey) {
         if let Some(name) = &self.task_name {
             task.task_name.clone_from(&name.value);
         }
-        let of_run = |at: Position| at >= run;
+        let of_run = |at: LineKey| at >= run;
         let end = self
             .status
             .as_ref()
             .filter(|status| of_run(status.at) && status.value.is_terminal());
         // What holds: nothing was said after it, or nothing that was said after it counts.
-        let holds = |at: Position| of_run(at) && (at >= last || end.is_some());
+        let holds = |at: LineKey| of_run(at) && (at >= last || end.is_some());
         if let Some(status) = self.status.as_ref().filter(|status| holds(status.at))
             && (end.is_some() || !task.status.is_terminal())
         {
@@ -236,7 +236,7 @@ impl Edits {
             self.progress.as_ref().map(|edit| edit.at),
         ];
         let last = others.into_iter().flatten().chain(texts).max();
-        last.map(Position::time)
+        last.map(LineKey::time)
     }
 }
 

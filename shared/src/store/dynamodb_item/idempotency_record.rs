@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::task::{TASK_ID, TIMESTAMP};
 use super::{Condition, Item, ItemError, ItemReader, ItemWriter, TTL, alias, number, text};
 use crate::model::Timestamp;
-use crate::store::{RECEIPT_LIFETIME, Receipt};
+use crate::store::{IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord};
 
 const RECEIPT_TIMESTAMP: i64 = -2;
 const DIGEST: &str = "digest";
@@ -27,8 +27,8 @@ pub(crate) fn key(receipt_key: &str) -> Item {
 }
 
 /// The item of a receipt.
-pub(crate) fn item(receipt: &Receipt) -> Item {
-    let expires_at = receipt.made_at.after(RECEIPT_LIFETIME);
+pub(crate) fn item(receipt: &IdempotencyRecord) -> Item {
+    let expires_at = receipt.made_at.after(IDEMPOTENCY_RECORD_LIFETIME);
     ItemWriter::new()
         .text(TASK_ID, partition_key(&receipt.key))
         .number(TIMESTAMP, RECEIPT_TIMESTAMP)
@@ -41,7 +41,7 @@ pub(crate) fn item(receipt: &Receipt) -> Item {
 }
 
 /// The condition that there is no receipt of this key, or one that has expired when `receipt` is made.
-pub(crate) fn is_absent(receipt: &Receipt) -> Condition {
+pub(crate) fn is_absent(receipt: &IdempotencyRecord) -> Condition {
     let now_seconds = receipt.made_at.as_millis() / 1000;
     Condition {
         expression: format!("attribute_not_exists({TASK_ID}) OR #{TTL} <= :now"),
@@ -51,10 +51,10 @@ pub(crate) fn is_absent(receipt: &Receipt) -> Condition {
 }
 
 /// The receipt of `key` that an item holds.
-pub(crate) fn read(key: &str, item: &Item) -> Result<Receipt, ItemError> {
+pub(crate) fn read(key: &str, item: &Item) -> Result<IdempotencyRecord, ItemError> {
     let item = ItemReader::new(item)?;
     let made_at: Timestamp = item.parsed(MADE_AT)?;
-    Ok(Receipt {
+    Ok(IdempotencyRecord {
         key: key.to_owned(),
         digest: item.text(DIGEST)?.to_owned(),
         task_id: item.parsed(ANSWERED_TASK_ID)?,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// The time spent waiting, by part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waits {
+pub struct WaitTimes {
     /// For the cache; `None` if it was not asked.
     pub cache: Option<Duration>,
     /// For the store; `None` if it was not asked.
@@ -16,11 +16,11 @@ pub struct Waits {
 }
 
 tokio::task_local! {
-    static WAITS: Cell<Waits>;
+    static WAITS: Cell<WaitTimes>;
 }
 
 /// Does `work` and tells how long it waited inside [`for_cache`] and [`for_store`].
-pub async fn measure<T>(work: impl Future<Output = T>) -> (T, Waits) {
+pub async fn measure<T>(work: impl Future<Output = T>) -> (T, WaitTimes) {
     WAITS
         .scope(Cell::default(), async {
             let outcome = work.await;
@@ -29,19 +29,19 @@ pub async fn measure<T>(work: impl Future<Output = T>) -> (T, Waits) {
         .await
 }
 
-/// Waits for the cache.
+/// WaitTimes for the cache.
 pub async fn for_cache<T>(call: impl Future<Output = T>) -> T {
     wait(call, |waits| &mut waits.cache).await
 }
 
-/// Waits for the store.
+/// WaitTimes for the store.
 pub async fn for_store<T>(call: impl Future<Output = T>) -> T {
     wait(call, |waits| &mut waits.store).await
 }
 
 async fn wait<T>(
     call: impl Future<Output = T>,
-    part: impl FnOnce(&mut Waits) -> &mut Option<Duration>,
+    part: impl FnOnce(&mut WaitTimes) -> &mut Option<Duration>,
 ) -> T {
     let started = Instant::now();
     let outcome = call.await;
@@ -69,12 +69,12 @@ mod tests {
             7
         })
         .await;
-        let expected = Waits {
+        let expected = WaitTimes {
             cache: Some(Duration::from_millis(20)),
             store: None,
         };
         assert_eq!((answer, waits), (7, expected));
         for_store(nap()).await; // measured by nobody
-        assert_eq!(measure(async {}).await.1, Waits::default());
+        assert_eq!(measure(async {}).await.1, WaitTimes::default());
     }
 }

@@ -12,13 +12,13 @@ use crate::model::Timestamp;
 /// the event. The same line has the same position however often and wherever it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Position {
+pub struct LineKey {
     time: Timestamp,
     order: u128,
     line: u32,
 }
 
-impl Position {
+impl LineKey {
     /// The position of line number `line` (from 0) of `event`.
     pub fn of(event: &LogEvent, line: u32) -> Self {
         Self {
@@ -78,7 +78,7 @@ fn order_of(event_id: &str) -> u128 {
     )
 }
 
-impl fmt::Display for Position {
+impl fmt::Display for LineKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -93,17 +93,17 @@ impl fmt::Display for Position {
 /// A text that is no position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a position of a line")]
-pub struct InvalidPosition;
+pub struct InvalidLineKey;
 
-impl FromStr for Position {
-    type Err = InvalidPosition;
+impl FromStr for LineKey {
+    type Err = InvalidLineKey;
 
-    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+    fn from_str(text: &str) -> Result<Self, InvalidLineKey> {
         let mut fields = text.splitn(3, '.');
-        let mut field = || fields.next().ok_or(InvalidPosition);
-        let time = field()?.parse().map_err(|_| InvalidPosition)?;
-        let order = u128::from_str_radix(field()?, 16).map_err(|_| InvalidPosition)?;
-        let line = field()?.parse().map_err(|_| InvalidPosition)?;
+        let mut field = || fields.next().ok_or(InvalidLineKey);
+        let time = field()?.parse().map_err(|_| InvalidLineKey)?;
+        let order = u128::from_str_radix(field()?, 16).map_err(|_| InvalidLineKey)?;
+        let line = field()?.parse().map_err(|_| InvalidLineKey)?;
         Ok(Self {
             time: Timestamp::from_millis(time),
             order,
@@ -112,16 +112,16 @@ impl FromStr for Position {
     }
 }
 
-impl TryFrom<String> for Position {
-    type Error = InvalidPosition;
+impl TryFrom<String> for LineKey {
+    type Error = InvalidLineKey;
 
-    fn try_from(text: String) -> Result<Self, InvalidPosition> {
+    fn try_from(text: String) -> Result<Self, InvalidLineKey> {
         text.parse()
     }
 }
 
-impl From<Position> for String {
-    fn from(position: Position) -> Self {
+impl From<LineKey> for String {
+    fn from(position: LineKey) -> Self {
         position.to_string()
     }
 }
@@ -130,14 +130,14 @@ impl From<Position> for String {
 mod tests {
     use super::*;
 
-    fn at(time_ms: i64, event_id: &str, line: u32) -> Position {
+    fn at(time_ms: i64, event_id: &str, line: u32) -> LineKey {
         let event = LogEvent {
             log_stream: String::new(),
             timestamp: Timestamp::from_millis(time_ms),
             event_id: event_id.to_owned(),
             message: String::new(),
         };
-        Position::of(&event, line)
+        LineKey::of(&event, line)
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         for position in [
             at(0, "", 0),
             at(5, "event-7", 3),
-            Position::outside_logs(Timestamp::default()),
+            LineKey::outside_logs(Timestamp::default()),
         ] {
             assert_eq!(position.to_string().parse(), Ok(position));
         }
