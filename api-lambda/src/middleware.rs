@@ -37,7 +37,7 @@ pub(crate) async fn inner(State(auth): State<Auth>, mut request: Request, next: 
     };
     // A handler that panics leaves no shared state behind.
     let handled = AssertUnwindSafe(handled).catch_unwind();
-    let (outcome, waits) = stopwatch::measure(handled).await;
+    let (outcome, waits) = shared::server_timing::measure(handled).await;
     let mut response = outcome.unwrap_or_else(problem::of_panic);
     server_timing::set_header(&mut response, waits);
     response::add_common_headers(&meta, &mut response);

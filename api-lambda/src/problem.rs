@@ -288,3 +288,35 @@ pub(crate) async fn method_not_allowed(method: Method) -> Result<StatusCode, Api
 pub(crate) fn of_panic(_: Box<dyn Any + Send>) -> Response {
     ApiError::Panicked.into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use axum::extract::Request;
+
+    use super::*;
+
+    /// The body of the response to a request that failed with `error`.
+    async fn body(error: ApiError) -> String {
+        let mut response = error.into_response();
+        let request = Request::get("/api/tasks").body(Body::empty()).unwrap();
+        render(&RequestMeta::of(&request), &mut response);
+        let body = to_bytes(response.into_body(), 1000).await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_store_that_refuses_a_request_is_an_internal_error() {
+        let error = StoreError::Refused {
+            operation: "an operation",
+            source: "a cause".into(),
+        };
+        let body = body(error.into()).await;
+        assert!(body.contains(r#""/problems/internal""#), "{body}");
+        assert!(body.contains(r#""status":500"#), "{body}");
+        assert!(
+            !body.contains("operation") && !body.contains("cause"),
+            "{body}"
+        );
+    }
+}

@@ -9,7 +9,7 @@ use shared::model::Revision;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::store::memory::InMemoryStore;
 
-use crate::harness::{DownCache, DownStore, Fault, Harness, ids, task};
+use crate::harness::{Harness, failing_cache, failing_store, ids, task};
 
 /// The responses to reads of all resources.
 async fn read_all(harness: &Harness) -> Vec<serde_json::Value> {
@@ -52,7 +52,7 @@ async fn responses_are_the_same_with_any_cache() {
     let caches: [Option<Arc<dyn TaskCache>>; 3] = [
         None,
         Some(Arc::new(InMemoryTaskCache::new())),
-        Some(Arc::new(DownCache)),
+        Some(failing_cache()),
     ];
     let mut all = Vec::new();
     for cache in caches {
@@ -67,7 +67,7 @@ async fn responses_are_the_same_with_any_cache() {
 
 #[tokio::test]
 async fn a_write_succeeds_while_the_cache_is_down() {
-    let harness = Harness::with_cache(Some(Arc::new(DownCache)));
+    let harness = Harness::with_cache(Some(failing_cache()));
     let task = json!({"task_id": "a", "task_name": "x", "task_type": "build", "project_id": "p"});
     harness.make("/api/tasks", task).await;
     harness
@@ -112,7 +112,7 @@ async fn cached_tasks_are_served_while_the_store_is_down() {
     harness.save(&task("a", 1)).await;
     harness.read("/api/tasks/a").await;
     harness.read("/api/tasks").await;
-    let down = Harness::with_tasks(Arc::new(DownStore(Fault::Unavailable)), Some(cache));
+    let down = Harness::with_tasks(failing_store(), Some(cache));
     assert_eq!(down.read("/api/tasks/a").await["task_id"], "a");
     assert_eq!(ids(&down.read("/api/tasks").await), ["a"]);
     let missed = down.get("/api/tasks/b").await;

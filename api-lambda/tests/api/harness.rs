@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_lambda::{ApiState, Auth, Cors, router};
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use shared::cache::{CacheError, PageLookup, TaskCache};
-use shared::fold::Ledger;
-use shared::model::{HistoryEntry, Revision, Task, TaskId, Timestamp};
-use shared::store::{
-    IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
-};
+use shared::cache::TaskCache;
+use shared::model::{Task, Timestamp};
+use shared::store::{TaskQuery, TaskStore};
+use testkit::cache::faulty::FaultyTaskCache;
 use testkit::cache::memory::InMemoryTaskCache;
+use testkit::faults::{Fault, Faults};
+use testkit::store::faulty::FaultyTaskStore;
 use testkit::store::memory::InMemoryStore;
 use tower::ServiceExt as _;
 
@@ -168,123 +167,22 @@ pub(crate) fn ids(page: &Value) -> Vec<String> {
 }
 
 /// A cache whose operations all fail.
-pub(crate) struct DownCache;
-
-fn cache_down<T>() -> Result<T, CacheError> {
-    Err(CacheError {
-        operation: "a test",
-        source: "secret-inside".into(),
-    })
-}
-
-#[async_trait]
-impl TaskCache for DownCache {
-    async fn fetch_task(&self, _: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
-        cache_down()
-    }
-    async fn put_task(
-        &self,
-        _: &TaskId,
-        _: Revision,
-        _: &[u8],
-        _: Duration,
-    ) -> Result<(), CacheError> {
-        cache_down()
-    }
-    async fn renew_task(
-        &self,
-        _: &TaskId,
-        _: Revision,
-        _: &[u8],
-        _: Duration,
-    ) -> Result<bool, CacheError> {
-        cache_down()
-    }
-    async fn remove_task(&self, _: &TaskId) -> Result<(), CacheError> {
-        cache_down()
-    }
-    async fn bump_generation(&self) -> Result<(), CacheError> {
-        cache_down()
-    }
-    async fn fetch_page(&self, _: &str, _: Option<u64>) -> Result<PageLookup, CacheError> {
-        cache_down()
-    }
-    async fn put_page(&self, _: &str, _: u64, _: &[u8]) -> Result<(), CacheError> {
-        cache_down()
-    }
-    async fn ping(&self) -> Result<(), CacheError> {
-        cache_down()
-    }
-}
-
-/// How the operations of a store fail.
-#[derive(Clone, Copy)]
-pub(crate) enum Fault {
-    Unavailable,
-    Refused,
-    Panic,
+pub(crate) fn failing_cache() -> Arc<dyn TaskCache> {
+    let faults = Faults::none();
+    faults.fail_always(Fault::Unmade);
+    Arc::new(FaultyTaskCache::new(InMemoryTaskCache::new(), faults))
 }
 
 /// A store of tasks whose operations all fail.
-pub(crate) struct DownStore(pub(crate) Fault);
-
-impl DownStore {
-    fn fail<T>(&self) -> Result<T, StoreError> {
-        let operation = "a test";
-        let source = "secret-inside".into();
-        match self.0 {
-            Fault::Unavailable => Err(StoreError::Unavailable { operation, source }),
-            Fault::Refused => Err(StoreError::Refused { operation, source }),
-            Fault::Panic => panic!("secret-inside"),
-        }
-    }
+pub(crate) fn failing_store() -> Arc<dyn TaskStore> {
+    let faults = Faults::none();
+    faults.fail_always(Fault::Unmade);
+    Arc::new(FaultyTaskStore::new(InMemoryStore::new(), faults))
 }
 
-#[async_trait]
-impl TaskStore for DownStore {
-    async fn fetch(&self, _: &TaskId) -> Result<Option<Task>, StoreError> {
-        self.fail()
-    }
-    async fn fetch_records(&self, _: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError> {
-        self.fail()
-    }
-    async fn save(&self, _: Option<&Task>, _: &Task, _: Option<&Ledger>) -> Result<(), StoreError> {
-        self.fail()
-    }
-    async fn create(
-        &self,
-        _: &Task,
-        _: &IdempotencyRecord,
-    ) -> Result<Option<IdempotencyRecord>, StoreError> {
-        self.fail()
-    }
-    async fn delete(&self, _: &Task, _: &Ledger) -> Result<(), StoreError> {
-        self.fail()
-    }
-    async fn save_deleted(&self, _: &TaskId, _: &Ledger) -> Result<(), StoreError> {
-        self.fail()
-    }
-    async fn usual_duration_ms(&self, _: &Task) -> Result<Option<u64>, StoreError> {
-        self.fail()
-    }
-    async fn list(
-        &self,
-        _: &TaskQuery,
-        _: Option<&ListPosition>,
-        _: usize,
-    ) -> Result<TaskPage, StoreError> {
-        self.fail()
-    }
-    async fn history(
-        &self,
-        _: &TaskId,
-        _: Option<Timestamp>,
-        _: Option<Timestamp>,
-        _: usize,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        self.fail()
-    }
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.fail()
-    }
+/// A store of tasks whose operations all panic.
+pub(crate) fn panicking_store() -> Arc<dyn TaskStore> {
+    let faults = Faults::none();
+    faults.disturb(|| panic!("a panic of the test store"));
+    Arc::new(FaultyTaskStore::new(InMemoryStore::new(), faults))
 }
