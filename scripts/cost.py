@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""What a stack costs a month: prices, loads and measurements in, docs/cost.md out.
+"""Calculates what a stack costs per month, from prices, loads and measurements.
 
     scripts/cost.py           writes the tables into docs/cost.md
-    scripts/cost.py --check   fails if they are not what this script makes
+    scripts/cost.py --check   fails if the tables there differ
 
-What an invocation needs was measured (docs/measurements.json, by scripts/deploy/measure.py). Everything else that goes
-in stands in this file.
+The measurements are in docs/measurements.json, which scripts/deploy/measure.py writes. All other inputs are in this file.
 """
 
 import json
@@ -42,7 +41,7 @@ PRICES = {
     "secret-month": 0.40,
 }
 
-# A team: 40 deploys and 100 runs of agents a day on 22 days, and ten people who watch for two hours of each of them.
+# A team has 40 deploys and 100 agent runs a day on 22 days. On each of them, ten people watch for two hours.
 DAYS, WORK_SECONDS = 22, 8 * 3600
 DEPLOYS, LINES_OF_DEPLOY = 40 * DAYS, 150
 AGENT_RUNS, LINES_OF_AGENT = 100 * DAYS, 40
@@ -54,11 +53,11 @@ LOADS = {"idle": 0, "1 team": 1, "100 teams": 100}
 MODES = ("none", "node", "serverless")
 
 MEMORY_MB = {"api": 256, "collector": 512}
-# Lambda gives a whole processor at 1,769 MB and shares of it below.
+# Lambda gives a whole processor at 1,769 MB and a proportional share below.
 WHOLE_CPU_MB = 1769
-# How long a round trip takes within a region. Not measured: nothing here runs on AWS.
+# Milliseconds of a round trip within a region: assumed, because nothing here runs on AWS.
 DYNAMODB_MS, REDIS_MS, LOGS_MS = 5, 1, 40
-# Round trips one after the other: what goes side by side counts once.
+# Consecutive round trips; parallel requests count once.
 ROUNDS = {
     "sweep": {"dynamodb": 3, "redis": 0, "logs": 1},
     "push": {"dynamodb": 2, "redis": 1, "logs": 0},
@@ -70,14 +69,14 @@ PLATFORM_LOG_BYTES, ACCESS_LOG_BYTES = 900, 450
 
 
 def billed_ms(kind, rounds, cpu_ms, function):
-    """The time that Lambda bills for: the measured work on a share of a processor, and waiting."""
+    """The time that Lambda bills: the measured work on a share of a processor, and the waiting time."""
     work = cpu_ms * max(1, WHOLE_CPU_MB / MEMORY_MB[function])
     waiting = rounds["dynamodb"] * DYNAMODB_MS + rounds["redis"] * REDIS_MS + rounds["logs"] * LOGS_MS
     return work + waiting
 
 
 def month(teams, mode, kinds, alarm_metrics):
-    """What each service costs."""
+    """The cost of each service."""
     cached = mode != "none"
     suffix = "cache" if cached else "no cache"
     push, sweep = kinds[f"push, {suffix}"], kinds[f"sweep, {suffix}"]
@@ -86,7 +85,7 @@ def month(teams, mode, kinds, alarm_metrics):
     lines = teams * (DEPLOYS * LINES_OF_DEPLOY + AGENT_RUNS * LINES_OF_AGENT)
     pushes, sweeps = lines / LINES_OF_PUSH, HOURS * 60
     requests = teams * WATCHERS * WATCHING_SECONDS / POLL_SECONDS * DAYS
-    # A list is kept until the next write of any task. People and runs come in working hours.
+    # The cache keeps a list until the next write of any task. Reads and writes happen in working hours.
     reads = WATCHERS / POLL_SECONDS
     writes = pushes / (DAYS * WORK_SECONDS)
     hits = reads / (reads + writes) if cached and teams else 0.0
@@ -156,9 +155,9 @@ def month(teams, mode, kinds, alarm_metrics):
 def page():
     measured = json.loads((ROOT / "docs" / "measurements.json").read_text())
     kinds = measured["kinds"]
-    # That of events is for those who want them.
+    # The alarm of events exists only with an event bus.
     alarm_metrics = len(re.findall(r"MetricName:", (ROOT / "template.yaml").read_text())) - 1
-    lines = [f"US dollars a month in {REGION}, at prices of {PRICES_DATE}, without free tiers.\n"]
+    lines = [f"US dollars per month in {REGION}, at prices of {PRICES_DATE}, without free tiers.\n"]
     results = {
         (load, mode): month(teams, mode, kinds, alarm_metrics) for load, teams in LOADS.items() for mode in MODES
     }
@@ -173,14 +172,14 @@ def page():
         lines.append(f"\n### {load[0].upper()}{load[1:]}\n\n")
         lines.append(f"{requests:,.0f} requests, {pushes:,.0f} pushes and {HOURS * 60:,} sweeps a month")
         if teams:
-            lines.append(f"; {100 * results[load, 'node'][2]:.0f} % of lists come from the cache, where there is one")
+            lines.append(f"; with a cache, {100 * results[load, 'node'][2]:.0f} % of lists come from it")
         lines.append(".\n\n| | " + " | ".join(MODES) + " |\n| --- |" + " ---: |" * len(MODES) + "\n")
         for service in results[load, "none"][0]:
             row = [results[load, mode][0][service] for mode in MODES]
             if any(row):
                 lines.append(f"| {service} | " + " | ".join(f"{cost:,.2f}" for cost in row) + " |\n")
     lines.append("\n### What an invocation is billed for\n\n")
-    lines.append("| | processor time, measured | asks DynamoDB | read units | write units | billed |\n")
+    lines.append("| | processor time, measured | DynamoDB requests | read units | write units | billed |\n")
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: |\n")
     billed = {"none": results["1 team", "none"][1], "node": results["1 team", "node"][1]}
     for label, kind, ms in (
@@ -192,13 +191,13 @@ def page():
     ):
         k = kinds[kind]
         lines.append(
-            f"| {label} | {k['cpu_ms']:.2f} ms | {k['dynamodb_calls']:.1f} times | {k['read_units']:.1f} "
+            f"| {label} | {k['cpu_ms']:.2f} ms | {k['dynamodb_calls']:.1f} | {k['read_units']:.1f} "
             f"| {k['write_units']:.1f} | {ms:.0f} ms |\n"
         )
     lines.append(
         f"\nMeasured on {measured['date']} over {measured['invocations']} invocations each, with {measured['tasks']} "
-        f"tasks, by the release build for {measured['machine']}. From its start to asking for its first event took the "
-        f"API {measured['init_ms']['api']:.0f} ms and the collector {measured['init_ms']['collector']:.0f} ms.\n"
+        f"tasks, with release builds for {measured['machine']}. From its start to its first event, the API needed "
+        f"{measured['init_ms']['api']:.0f} ms and the collector {measured['init_ms']['collector']:.0f} ms.\n"
     )
     return "".join(lines)
 
@@ -210,8 +209,8 @@ def main():
     new = page()
     if sys.argv[1:] == ["--check"]:
         if old != new:
-            sys.exit(f"{PAGE} is not what scripts/cost.py makes: run it")
-        print(f"  {PAGE.name} is what prices, loads and measurements make")
+            sys.exit(f"{PAGE} differs from what scripts/cost.py makes: run it")
+        print(f"  {PAGE.name} has the costs that prices, loads and measurements give")
     else:
         PAGE.write_text(before + BEGIN + new + END + after)
 

@@ -1,5 +1,5 @@
-// Makes `dist/` of `src/`: the files that the program carries. With `--check` it only tells whether `dist/` is what
-// its sources make. The bundle is kept in the repository, so that building the program needs no Node.
+// Bundles `src/` into `dist/`. With `--check` it changes nothing, and fails if `dist/` is out of date. The bundle is
+// committed, so that `cargo build` needs no Node.
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -28,9 +28,9 @@ for (const { path, contents } of outputFiles) {
         await writeFile(path, contents);
         continue;
     }
-    const held = await readFile(path).catch(() => Buffer.alloc(0));
-    if (!held.equals(contents)) {
-        console.error(`${path} is not what its sources make: run scripts/bundle-dashboard`);
+    const committed = await readFile(path).catch(() => Buffer.alloc(0));
+    if (!committed.equals(contents)) {
+        console.error(`${path} is out of date: run scripts/bundle-dashboard`);
         process.exitCode = 1;
     }
 }

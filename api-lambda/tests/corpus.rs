@@ -9,7 +9,7 @@ use testkit::properties::api::{check_request, check_token};
 /// `statuses` has the expected status of some inputs, to make sure that they pass the first checks.
 fn each_input_of(target: &str, check: fn(&[u8]) -> Option<u16>, statuses: &[(&str, u16)]) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fuzz/corpus")
+        .join("../dev/fuzz/corpus")
         .join(target);
     let mut inputs = 0;
     for input in fs::read_dir(&directory).unwrap() {

@@ -1,4 +1,4 @@
-//! The arguments of the command line.
+//! Command-line arguments.
 
 use std::path::PathBuf;
 
@@ -16,26 +16,26 @@ Examples:
   progress report --cdk deploy.log --agents logs/ --json | jq '.tasks[].status'
   git show main:deploy.log | progress report --cdk -
 
-Each file is a log stream, named by the file without its extension.";
+Each file is a log stream. Its name is the name of the file without the extension.";
 
-/// Shows the progress that the logs of deploys and agents report
+/// Shows the progress of deploys and agents from their logs
 #[derive(Debug, Parser)]
 #[command(name = "progress", version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read logs once and print the tasks in them
+    /// Read logs once and print their tasks
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
 }
 
-/// The logs to read: one option for each log format, which may repeat.
+/// The logs to read: one repeatable option for each log format.
 #[derive(Debug, Clone, Default)]
 pub struct LogArgs {
     /// Each log with its format. `-` is standard input.
@@ -87,10 +87,10 @@ pub struct ReportArgs {
     /// The logs to read.
     #[command(flatten)]
     pub logs: LogArgs,
-    /// Print JSON, as GET /api/tasks answers it, instead of a table
+    /// Print JSON, as in the response of GET /api/tasks, instead of a table
     #[arg(long)]
     pub json: bool,
-    /// After how many seconds of silence a running task is shown as stale
+    /// Show a running task as stale after this many seconds without a change
     #[arg(long, env = "STALE_AFTER_SECONDS", default_value_t = 900, hide = true,
           value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub stale_after_seconds: u64,
@@ -106,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn the_definition_of_the_arguments_is_valid() {
         <Cli as CommandFactory>::command().debug_assert();
     }
 
     #[test]
-    fn a_report_needs_a_log() {
+    fn report_requires_a_log() {
         assert!(parse("progress report").is_err());
         assert!(parse("progress report --json").is_err());
         assert!(parse("progress report --agents -").is_ok());

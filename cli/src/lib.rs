@@ -1,4 +1,4 @@
-//! The command line `progress`. It needs no service, no AWS SDK and no Redis.
+//! The command line `progress`. It works without a service, the AWS SDK or Redis.
 
 pub mod args;
 pub mod log_files;

@@ -1,19 +1,19 @@
-//! Finds the log files of a directory.
+//! Finds log files in a directory.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How deep below a directory logs are looked for.
+/// The greatest depth of nested directories that are searched.
 const MAX_DEPTH: u32 = 8;
 
-/// The log files in `directory` and in the directories below it, sorted by name, each with the name of its
-/// log stream: its path below `directory` without the extension.
+/// Finds the log files in `directory` and below, sorted by path. Each has the name of its log
+/// stream: its path relative to `directory`, without the extension.
 ///
-/// Hidden, packed and unfinished files are left out, and old parts of a rotated log (`x.log.1`).
+/// Hidden, compressed and temporary files and old parts of a rotated log (`x.log.1`) are skipped.
 ///
 /// # Errors
 ///
-/// The error of reading `directory`. A directory below it that can't be read is skipped.
+/// Returns the error of reading `directory`. A nested directory that can't be read is skipped.
 pub fn find_logs(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     add_logs(directory, "", MAX_DEPTH, &mut files)?;
@@ -30,7 +30,7 @@ fn add_logs(
     for entry in directory.read_dir()? {
         let entry = entry?;
         let path = entry.path();
-        // Links to directories are not followed: they may form a circle.
+        // Links to directories are not followed, because they may form a cycle.
         if entry.file_type()?.is_dir() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
@@ -51,7 +51,8 @@ fn add_logs(
     Ok(())
 }
 
-/// Whether a file of that name is a log: not hidden, packed, unfinished, or an old part of one.
+/// Whether the name is that of a log: not hidden, compressed or temporary, and not an old part of a
+/// log.
 fn is_log_name(path: &Path) -> bool {
     const NO_LOGS: [&str; 8] = ["gz", "bz2", "xz", "zst", "zip", "swp", "tmp", "old"];
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,4 +1,4 @@
-//! The command line `progress`.
+//! The binary `progress`.
 
 use std::process::ExitCode;
 

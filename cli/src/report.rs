@@ -1,4 +1,4 @@
-//! `progress report`: reads logs once, as the collector does, and prints the tasks in them.
+//! `progress report`: reads logs once, parses them as the collector does, and prints their tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -19,10 +19,10 @@ use crate::args::{LogArgs, ReportArgs};
 use crate::log_files::find_logs;
 use crate::table::{Look, write_table};
 
-/// How much of a file is read at a time, in bytes.
+/// The size of one read from a file, in bytes.
 const READ_BYTES: usize = 1024 * 1024;
 
-/// Why there is no report. The messages are for the person who typed the command.
+/// An error of `progress report`. The messages are for the user of the command.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// A log can't be read.
@@ -34,35 +34,36 @@ pub enum ReportError {
         #[source]
         source: io::Error,
     },
-    /// A path has no file name, such as `..`.
-    #[error("{0} is not the name of a file")]
+    /// A path without a file name, such as `..`.
+    #[error("{0} does not name a file")]
     Nameless(PathBuf),
-    /// Two files would be the same log stream.
+    /// Two files with the same log stream.
     #[error(
-        "{second} would be the log stream \"{log_stream}\", as {first} is already: \
-         a log stream has the file's name without its extension; rename one of the two"
+        "{first} and {second} have the same log stream \"{log_stream}\": \
+         a log stream is named after its file, without the extension; rename one of the two"
     )]
     SameStream {
         /// The name of the log stream.
         log_stream: String,
-        /// The file that came first.
+        /// The first file.
         first: PathBuf,
-        /// The file that was refused.
+        /// The second file.
         second: PathBuf,
     },
-    /// Standard input was named more than once.
-    #[error("standard input can be read once: `-` was given more than once")]
+    /// Standard input was given more than once.
+    #[error("`-` was given more than once, but standard input can be read only once")]
     StandardInputTwice,
-    /// The report can't be printed.
-    #[error("can't print")]
+    /// Standard output can't be written.
+    #[error("can't write to standard output")]
     Print(#[source] io::Error),
 }
 
 impl ReportError {
-    /// Prints the error and gives the exit code: 2 for a wrong argument, else 1.
+    /// Prints the error and returns the exit code: 1 if the output fails, else 2. A closed pipe is
+    /// a success.
     pub fn print(&self) -> ExitCode {
         match self {
-            // A reader that has seen enough, such as `head`, is no failure.
+            // A reader such as `head` closes the pipe early.
             Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }
@@ -75,19 +76,19 @@ impl ReportError {
     }
 }
 
-/// One log to read.
+/// A log to read.
 struct Log {
     format: LogFormat,
     log_stream: String,
-    /// `-` for standard input.
+    /// The file; `-` for standard input.
     path: PathBuf,
 }
 
-/// Reads the logs that `args` name and prints the tasks in them.
+/// Reads the logs in `args` and prints their tasks.
 ///
 /// # Errors
 ///
-/// [`ReportError`]. Nothing was printed if a log could not be read.
+/// [`ReportError`]. If a log can't be read, nothing is printed.
 pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
     let now = Timestamp::now();
     let renderer = Renderer::new(Duration::from_secs(args.stale_after_seconds));
@@ -111,7 +112,7 @@ pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
         .map_err(ReportError::Print)
 }
 
-/// The logs that the command line names, by format and then by log stream.
+/// The logs on the command line, by format and then by log stream.
 fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
     let mut logs = BTreeMap::new();
     let mut has_standard_input = false;
@@ -153,7 +154,7 @@ fn unreadable(path: &Path, source: io::Error) -> ReportError {
     }
 }
 
-/// What the logs say so far, by task.
+/// The ledgers of the logs so far, by task.
 #[derive(Default)]
 struct Tasks {
     batch: Batch,
@@ -162,7 +163,7 @@ struct Tasks {
 }
 
 impl Tasks {
-    /// Reads one log to its end.
+    /// Reads one log to the end.
     fn read(&mut self, log: &Log, now: Timestamp) -> Result<(), ReportError> {
         let unreadable = |source| unreadable(&log.path, source);
         if log.path == Path::new("-") {
@@ -172,7 +173,7 @@ impl Tasks {
         }
         let file = File::open(&log.path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
-        // The lines of a file were written before its last modification.
+        // The lines of a file are not newer than its last modification.
         let written_at = match metadata.modified() {
             Ok(modified) if metadata.is_file() => timestamp_of(modified).min(now),
             _ => now,
@@ -180,7 +181,7 @@ impl Tasks {
         self.read_lines(log, file, written_at).map_err(unreadable)
     }
 
-    /// Reads lines to the end. Those before the first time stamp happened at `time`.
+    /// Reads lines to the end. Lines before the first timestamp get `time`.
     fn read_lines(
         &mut self,
         log: &Log,
@@ -221,7 +222,7 @@ impl Tasks {
         }
     }
 
-    /// The tasks, newest first.
+    /// The tasks, the latest change first.
     fn into_list(mut self) -> Vec<Task> {
         merge(&mut self.batch, &mut self.ledgers, &mut self.targets);
         let mut whole = Ledger::default();
@@ -246,24 +247,24 @@ impl Tasks {
     }
 }
 
-/// Merges what `batch` has gathered into the ledgers of the tasks.
+/// Merges the ledgers of `batch` into those of the tasks.
 fn merge(
     batch: &mut Batch,
     ledgers: &mut BTreeMap<TaskId, (TaskOrigin, Ledger)>,
     targets: &mut BTreeSet<Target>,
 ) {
-    for (target, gathered) in batch.take() {
+    for (target, collected) in batch.take() {
         let task_id = task_of(&target, ledgers);
         let (_, ledger) = ledgers
             .entry(task_id)
             .or_insert_with(|| (target.origin.clone(), Ledger::default()));
-        ledger.merge(&gathered);
+        ledger.merge(&collected);
         ledger.trim();
         targets.insert(target);
     }
 }
 
-/// The task that a target is: the first candidate that exists, or else the last.
+/// The task of a target: the first candidate that exists, or the last if none exists.
 fn task_of(target: &Target, ledgers: &BTreeMap<TaskId, (TaskOrigin, Ledger)>) -> TaskId {
     let mut candidates = target.candidates();
     let first = candidates.iter().position(|id| ledgers.contains_key(id));

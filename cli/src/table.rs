@@ -1,4 +1,4 @@
-//! Tasks as a table with bars, for a terminal.
+//! Prints tasks as a table with bars.
 
 use std::env;
 use std::io::{self, Write};
@@ -6,26 +6,26 @@ use std::io::{self, Write};
 use progress_core::model::{Part, Progress, Task, TaskStatus};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The width where no terminal tells its own, in columns.
+/// The width of the table if that of the terminal is unknown, in columns.
 const DEFAULT_WIDTH: usize = 100;
-/// The narrowest width that a table is drawn for.
+/// The smallest width of the table, in columns.
 const LEAST_WIDTH: usize = 50;
-/// The widest names.
+/// The greatest width of names, in columns.
 const MOST_NAME_WIDTH: usize = 60;
 /// The width of all columns but the names and the bars: mark, percentage, counter, state, gaps.
 const OTHER_COLUMNS: usize = 2 + 6 + 10 + 14;
 
-/// How a table looks.
+/// The format of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// How wide it may be, in columns.
+    /// The greatest width, in columns.
     pub(crate) width: usize,
-    /// Whether it has colours.
+    /// Whether to use colours.
     pub(crate) has_colour: bool,
 }
 
 impl Look {
-    /// What fits standard output, which is a terminal or is not.
+    /// The format for standard output, which may be a terminal.
     pub(crate) fn of_terminal(is_terminal: bool) -> Self {
         let from_environment = || env::var("COLUMNS").ok()?.parse().ok();
         let from_terminal = || {
@@ -43,7 +43,7 @@ impl Look {
     }
 }
 
-/// One line of a table.
+/// A row of the table.
 struct Row {
     indent: usize,
     name: String,
@@ -53,7 +53,7 @@ struct Row {
     note: Option<String>,
 }
 
-/// Writes a table of `tasks`, each with its parts below it.
+/// Writes a table of `tasks`. The parts of a task follow it.
 pub(crate) fn write_table(
     tasks: &[Task],
     is_stale: impl Fn(&Task) -> bool,
@@ -61,7 +61,7 @@ pub(crate) fn write_table(
     output: &mut dyn Write,
 ) -> io::Result<()> {
     if tasks.is_empty() {
-        return writeln!(output, "No tasks: none of these lines speaks of progress.");
+        return writeln!(output, "No tasks: no line reports progress.");
     }
     let rows: Vec<_> = tasks
         .iter()
@@ -84,15 +84,15 @@ pub(crate) fn write_table(
 }
 
 fn row_of_task(task: &Task, is_stale: bool) -> Row {
-    // What a run of several stacks failed of is said at its stacks.
-    let is_said_below = task.parts.values().any(|part| part.message == task.message);
+    // The message of a failed part is not repeated at the task.
+    let is_shown_below = task.parts.values().any(|part| part.message == task.message);
     Row {
         indent: 0,
         name: plain(&task.task_name),
         progress: task.progress,
         status: task.status,
         state: state(task.status, task.phase.as_deref(), is_stale),
-        note: note(task.status, task.message.as_deref()).filter(|_| !is_said_below),
+        note: note(task.status, task.message.as_deref()).filter(|_| !is_shown_below),
     }
 }
 
@@ -107,7 +107,7 @@ fn row_of_part(name: &str, part: &Part) -> Row {
     }
 }
 
-/// Where something stands, in words.
+/// The status in words.
 fn state(status: TaskStatus, phase: Option<&str>, is_stale: bool) -> String {
     match (status, phase) {
         (TaskStatus::Failed, Some("rolled_back")) => "rolled back".to_owned(),
@@ -117,7 +117,7 @@ fn state(status: TaskStatus, phase: Option<&str>, is_stale: bool) -> String {
     }
 }
 
-/// Why something has failed.
+/// The reason of a failure.
 fn note(status: TaskStatus, message: Option<&str>) -> Option<String> {
     let message = plain(message?);
     (status == TaskStatus::Failed && !message.is_empty()).then_some(message)
@@ -166,7 +166,7 @@ fn write_row(
     writeln!(output, "{}{}", " ".repeat(indent), paint(&note))
 }
 
-/// A bar of `width` columns; of dots where it is not known how far something is.
+/// A bar of `width` columns, or dots if the percentage is unknown.
 fn bar(progress: Progress, width: usize) -> String {
     let Some(percentage) = progress.percentage else {
         return "·".repeat(width);
@@ -175,7 +175,7 @@ fn bar(progress: Progress, width: usize) -> String {
     "█".repeat(filled) + &"░".repeat(width - filled)
 }
 
-/// `text` in exactly `width` columns.
+/// Pads or cuts `text` to exactly `width` columns.
 fn fitted(text: &str, width: usize) -> String {
     let mut text = cut(text, width);
     let missing = width.saturating_sub(text.width());
@@ -183,12 +183,12 @@ fn fitted(text: &str, width: usize) -> String {
     text
 }
 
-/// `text` in at most `width` columns, with a sign that something is missing.
+/// Cuts `text` to at most `width` columns. A cut text ends with `…`.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let mut used = 1; // the sign
+    let mut used = 1; // the `…`
     let fits = |char: &char| {
         used += char.width().unwrap_or(0);
         used <= width
@@ -196,13 +196,15 @@ fn cut(text: &str, width: usize) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
-/// `text` on one line, without what could control a terminal or turn the direction of writing.
+/// Puts `text` on one line, without control characters and characters that change the text
+/// direction.
 fn plain(text: &str) -> String {
-    let is_turning = |char: char| matches!(char, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let is_direction =
+        |char: char| matches!(char, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     let words: String = text
         .chars()
         .map(|char| if char.is_whitespace() { ' ' } else { char })
-        .filter(|char| !char.is_control() && !is_turning(*char))
+        .filter(|char| !char.is_control() && !is_direction(*char))
         .collect();
     words.trim().to_owned()
 }
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_stand_below_their_task_and_a_failure_says_why() {
+    fn parts_follow_their_task_and_a_failure_shows_its_reason() {
         let expected = "\
 ✖ CDK   ███████████░░░░░░░░░  58 %      7/12  failed
   ✔ Api ████████████████████ 100 %       5/5  completed
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_text_is_shown_on_one_line_without_controls() {
+    fn hostile_text_is_shown_on_one_line_without_control_characters() {
         let shown = table(
             &[failed_deploy("\x1b[2Ja\r\nb\u{202E}c", "x\ny\x07")],
             100,
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_only_there_if_wanted() {
+    fn colours_are_used_only_on_request() {
         let tasks = [failed_deploy("CDK", "")];
         assert!(table(&tasks, 100, true).contains("\x1b[31m"));
         assert!(!table(&tasks, 100, false).contains('\x1b'));

@@ -1,4 +1,4 @@
-//! `progress report` as a user runs it.
+//! Runs `progress report` as a user does.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -15,7 +15,7 @@ Api | 0/3 | 9:15:02 AM | CREATE_IN_PROGRESS   | AWS::CloudFormation::Stack | Api
 Api | 1/3 | 9:15:04 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D)
 ";
 
-/// What the program does with these arguments and this input.
+/// Runs the program with these arguments and this input.
 fn run(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_progress"));
     command
@@ -26,7 +26,7 @@ fn run(arguments: &[&str], input: &[u8]) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A program that ends without reading its input has closed the pipe.
+    // A program that ends without reading its input closes the pipe.
     drop(child.stdin.take().unwrap().write_all(input));
     child.wait_with_output().unwrap()
 }
@@ -54,7 +54,7 @@ fn sample(name: &str) -> String {
 }
 
 #[test]
-fn a_deploy_is_a_task_with_its_stacks_as_parts() {
+fn a_deploy_is_a_task_with_one_part_for_each_stack() {
     for text in [
         DEPLOY.to_owned(),
         DEPLOY.replace('\n', "\r\n"),
@@ -99,7 +99,7 @@ fn each_file_is_a_task() {
 }
 
 #[test]
-fn time_stamps_in_a_log_are_the_times_of_its_task() {
+fn timestamps_in_a_log_are_the_times_of_its_task() {
     let stamped: String = DEPLOY
         .lines()
         .zip(10..)
@@ -112,7 +112,7 @@ fn time_stamps_in_a_log_are_the_times_of_its_task() {
 }
 
 #[test]
-fn the_samples_end_as_they_tell() {
+fn the_samples_have_the_expected_status() {
     for (name, status, parts) in [
         ("shop-deploy", "completed", 3),
         ("docs-deploy", "completed", 2),
@@ -137,7 +137,7 @@ fn the_samples_end_as_they_tell() {
 }
 
 #[test]
-fn a_table_shows_all_that_is_in_the_samples() {
+fn the_table_shows_tasks_parts_and_reasons() {
     let output = run(
         &[
             "report",
@@ -150,10 +150,7 @@ fn a_table_shows_all_that_is_in_the_samples() {
     );
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    assert!(
-        !table.contains('\x1b'),
-        "no colours where there is no terminal"
-    );
+    assert!(!table.contains('\x1b'), "colours are only for terminals");
     for expected in [
         "ShopWorkers",
         "rolled back",
@@ -166,7 +163,7 @@ fn a_table_shows_all_that_is_in_the_samples() {
 }
 
 #[test]
-fn a_log_that_says_nothing_has_no_tasks() {
+fn a_log_without_progress_has_no_tasks() {
     let binary: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
     for input in [&b""[..], b"\n\n", b"hello", &binary] {
         assert_eq!(
@@ -183,7 +180,7 @@ fn a_log_that_says_nothing_has_no_tasks() {
 }
 
 #[test]
-fn what_can_not_be_read_is_said_and_ends_with_2() {
+fn an_unreadable_log_is_an_error_with_exit_code_2() {
     let missing = &["report", "--cdk", "no/such/file.log"][..];
     let twice = &["report", "--cdk", "-", "--agents", "-"];
     let same_stem = &[
@@ -202,15 +199,15 @@ fn what_can_not_be_read_is_said_and_ends_with_2() {
         (&["deploy"], "deploy"),
     ] {
         let output = run(arguments, b"");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
-        assert!(said.contains(expected), "{arguments:?}: {said}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
         assert!(output.stdout.is_empty());
     }
 }
 
 #[test]
-fn a_large_log_is_read_whole() {
+fn a_large_log_is_read_to_the_end() {
     let mut text = DEPLOY.to_owned();
     while text.len() < 3_000_000 {
         text.push_str(
@@ -225,8 +222,8 @@ fn a_large_log_is_read_whole() {
 }
 
 #[test]
-fn each_of_many_logs_is_known_to_be_whole_at_its_end() {
-    // A stack's clean-up row ends the stack if nothing follows it.
+fn each_of_many_logs_is_complete_at_its_end() {
+    // The cleanup row of a stack completes it if no line follows.
     let log = "Api: deploying... [1/1]\n\
         Api | 0/3 | 10:00:01 AM | UPDATE_IN_PROGRESS   | AWS::CloudFormation::Stack | Api User Initiated\n\
         Api | 2/3 | 10:00:02 AM | UPDATE_COMPLETE_CLEA | AWS::CloudFormation::Stack | Api \n";
@@ -245,7 +242,7 @@ fn each_of_many_logs_is_known_to_be_whole_at_its_end() {
 }
 
 #[test]
-fn a_line_may_name_a_task_that_is_another_logs_stream() {
+fn a_line_may_name_the_task_of_another_log() {
     let directory = tempfile::tempdir().unwrap();
     let named = br#"{"task_id":"deploy","progress":{"current":1,"total":4}}"#;
     let agent = path_in(directory.path(), "agent.log", named);

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use cli::args::LogArgs;
 
+use crate::loopback_guard::AllowedHost;
+
 const EXAMPLES: &str = "\
 Examples:
   local                                     watch bundled sample runs
   local --cdk deploy.log --agents logs/     follow files as they grow
   npx cdk deploy --progress events 2>&1 | tee deploy.log | local --cdk -
-  local services                            what `cargo lambda watch` needs";
+  local services                            DynamoDB and Redis for `cargo lambda watch`";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -19,8 +21,9 @@ Examples:
   local serve --cdk deploy.log --data .local
   npx cdk deploy --progress events 2>&1 | tee deploy.log | local serve --cdk -
 
-Redis: the one at REDIS_ENDPOINT, or else a redis-server on PATH is started, or else none.
-Tokens: required only if AUTH_MODE=jwt is set, with a key such as AUTH_HS256_SECRET.";
+Redis: the one at REDIS_ENDPOINT. Without REDIS_ENDPOINT, starts the redis-server on PATH, if there is one.
+Tokens: requests need a token only if AUTH_MODE=jwt is set, with a key such as AUTH_HS256_SECRET.
+Web pages: only the dashboard of this server may use the API, and the origins in CORS_ALLOWED_ORIGINS.";
 
 const SERVICES_EXAMPLES: &str = "\
 Examples:
@@ -39,7 +42,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// What is to be done: to serve, unless something else is said.
+    /// The command to run; `serve` is the default.
     pub(crate) fn command(self) -> Command {
         self.command.unwrap_or(Command::Serve(self.serve))
     }
@@ -47,7 +50,7 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve the API and collect logs as they grow, or bundled sample runs; the default
+    /// Follow logs, or replay bundled sample runs, and serve the API and the dashboard (the default)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Run DynamoDB and Redis for `cargo lambda watch`, until Ctrl-C
@@ -59,35 +62,35 @@ pub(crate) enum Command {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) logs: LogArgs,
-    /// The address to listen on; unless AUTH_MODE is jwt nobody is asked who they are: keep it to this machine
+    /// The address to listen on. Without AUTH_MODE=jwt, everybody who can reach it may read and write
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
-    /// The port to listen on; 0 takes a free one
+    /// The port to listen on; 0 takes a free port
     #[arg(long, default_value_t = 9000)]
     pub(crate) port: u16,
-    /// A further name of this server that requests may carry in `Host`, such as that of a proxy; repeatable
-    #[arg(long, value_name = "NAME")]
-    pub(crate) allow_host: Vec<String>,
-    /// A directory to keep tasks in, across runs; without it they are forgotten at the end
+    /// Another host name of this server, such as the name of a proxy; may repeat
+    #[arg(long, value_name = "NAME", value_parser = AllowedHost::parse)]
+    pub(crate) allow_host: Vec<AllowedHost>,
+    /// The directory to keep tasks in between runs; without it they are lost at the end
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Do without Redis, whatever REDIS_ENDPOINT and PATH offer
+    /// Use no Redis, even if REDIS_ENDPOINT is set or redis-server is on PATH
     #[arg(long)]
     pub(crate) no_redis: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ServicesArgs {
-    /// The file to write the functions' environment to
+    /// The file to write the functions' environment to. Only its owner can read it
     #[arg(long, value_name = "PATH", default_value = "local.env")]
     pub(crate) env_file: PathBuf,
-    /// DynamoDB's port; 0 takes a free one
+    /// The port of DynamoDB; 0 takes a free port
     #[arg(long, default_value_t = 8000)]
     pub(crate) dynamodb_port: u16,
-    /// Redis' port; 0 takes a free one
+    /// The port of Redis; 0 takes a free port
     #[arg(long, default_value_t = 6379)]
     pub(crate) redis_port: u16,
-    /// A directory to keep the tables in, across runs; without it they are forgotten at the end
+    /// The directory to keep the tables in between runs; without it they are lost at the end
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn serving_needs_no_word() {
+    fn serve_is_the_default_command() {
         let options = "--port 1 --cdk a --cdk b";
         for line in [format!("local {options}"), format!("local serve {options}")] {
             let Ok(Command::Serve(args)) = parse(&line) else {
@@ -115,5 +118,12 @@ mod tests {
             };
             assert_eq!((args.port, args.logs.logs.len()), (1, 2));
         }
+    }
+
+    #[test]
+    fn an_allowed_host_has_no_scheme_and_no_port() {
+        assert!(parse("local --allow-host proxy.test --allow-host 10.0.0.5").is_ok());
+        let error = parse("local --allow-host http://proxy.test").unwrap_err();
+        assert!(error.to_string().contains("no scheme"), "{error}");
     }
 }

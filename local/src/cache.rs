@@ -1,4 +1,4 @@
-//! The Redis that is used, if one is: the user's, or one of our own.
+//! The Redis that caches tasks: the user's, or one that this process starts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,55 +11,52 @@ use shared::error::error_chain;
 
 use crate::redis_process::{RedisError, RedisProcess};
 
-/// The Redis that is used, if one is.
+/// The Redis that caches tasks, if there is one.
 pub(crate) enum LocalCache {
-    /// The one at `REDIS_ENDPOINT`.
-    Given(Arc<dyn TaskCache>),
-    /// One of our own.
+    /// The Redis at `REDIS_ENDPOINT`.
+    External(Arc<dyn TaskCache>),
+    /// A redis-server that this process started.
     Started(Arc<dyn TaskCache>, Box<RedisProcess>),
-    /// None, as none can be started.
-    Absent(RedisError),
-    /// None, as none is wanted.
-    Unwanted,
+    /// No Redis, because redis-server can't be started.
+    Unavailable(RedisError),
+    /// No Redis, because of `--no-redis`.
+    Disabled,
 }
 
 impl LocalCache {
-    /// Takes the Redis at `REDIS_ENDPOINT` or else starts one, unless none is wanted. That none can be
-    /// started is no error: a cache is not needed.
+    /// Connects to the Redis at `REDIS_ENDPOINT`, or else starts a redis-server. A redis-server that can't be
+    /// started is no error: everything works without a cache.
     ///
     /// # Errors
     ///
-    /// A `REDIS_ENDPOINT` that makes no sense.
+    /// An invalid `REDIS_*` setting.
     pub(crate) async fn start(
         settings: &Settings<'_>,
-        is_unwanted: bool,
+        is_disabled: bool,
     ) -> Result<Self, ConfigError> {
-        if is_unwanted {
-            return Ok(Self::Unwanted);
+        if is_disabled {
+            return Ok(Self::Disabled);
         }
         if let Some(config) = CacheConfig::from_settings(settings)? {
-            return Ok(Self::Given(Arc::new(CautiousTaskCache::new(
-                RedisTaskCache::new(&config)?,
-            ))));
+            return Ok(Self::External(task_cache(&config)?));
         }
-        let redis = match RedisProcess::start(0).await {
+        let redis = match RedisProcess::start_with_password(0).await {
             Ok(redis) => redis,
-            Err(error) => return Ok(Self::Absent(error)),
+            Err(error) => return Ok(Self::Unavailable(error)),
         };
-        let config = CacheConfig::at(redis.address.to_string());
-        let cache = Arc::new(CautiousTaskCache::new(RedisTaskCache::new(&config)?));
+        let cache = task_cache(&CacheConfig::at(redis.endpoint()))?;
         Ok(Self::Started(cache, Box::new(redis)))
     }
 
-    /// The cache.
+    /// The cache, if there is a Redis.
     pub(crate) fn task_cache(&self) -> Option<Arc<dyn TaskCache>> {
         match self {
-            Self::Given(cache) | Self::Started(cache, _) => Some(cache.clone()),
-            Self::Absent(_) | Self::Unwanted => None,
+            Self::External(cache) | Self::Started(cache, _) => Some(cache.clone()),
+            Self::Unavailable(_) | Self::Disabled => None,
         }
     }
 
-    /// Ends what was started.
+    /// Stops the redis-server that this process started.
     pub(crate) async fn stop(self) {
         if let Self::Started(_, redis) = self {
             redis.stop().await;
@@ -67,13 +64,18 @@ impl LocalCache {
     }
 }
 
+fn task_cache(config: &CacheConfig) -> Result<Arc<dyn TaskCache>, ConfigError> {
+    let cache = RedisTaskCache::new(config)?;
+    Ok(Arc::new(CautiousTaskCache::new(cache)))
+}
+
 impl fmt::Display for LocalCache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Given(_) => formatter.write_str("the one at REDIS_ENDPOINT"),
+            Self::External(_) => formatter.write_str("the one at REDIS_ENDPOINT"),
             Self::Started(_, redis) => write!(formatter, "started on {}", redis.address),
-            Self::Absent(error) => write!(formatter, "none: {}", error_chain(error)),
-            Self::Unwanted => formatter.write_str("none, as asked"),
+            Self::Unavailable(error) => write!(formatter, "none: {}", error_chain(error)),
+            Self::Disabled => formatter.write_str("none, because of --no-redis"),
         }
     }
 }

@@ -1,17 +1,12 @@
-//! The directory that keeps data across runs, and the embedded DynamoDB on it.
+//! The directory that keeps data between runs.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use shared::config::StoreConfig;
-use tokio::net::TcpListener;
-
-use crate::embedded_dynamodb::EmbeddedDynamoDb;
 use crate::failure::Failure;
 
-/// A directory to keep data in, which no other process uses meanwhile.
+/// A data directory. No other process can use it at the same time.
 #[derive(Debug)]
 pub(crate) struct DataDirectory {
     path: PathBuf,
@@ -19,21 +14,21 @@ pub(crate) struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Makes `path`, if need be, and takes it.
-    pub(crate) fn take(path: &Path) -> Result<Self, Failure> {
-        let taken = fs::create_dir_all(path).and_then(|()| {
+    /// Creates the directory `path`, if it does not exist, and locks it.
+    pub(crate) fn lock(path: &Path) -> Result<Self, Failure> {
+        let lock = create_private(path).and_then(|()| {
             let lock = File::create(path.join("lock"))?;
             match lock.try_lock() {
                 Ok(()) => Ok(lock),
-                Err(TryLockError::WouldBlock) => {
-                    Err(io::Error::other("another process uses it: end it first"))
-                }
+                Err(TryLockError::WouldBlock) => Err(io::Error::other(
+                    "another process uses it: stop that process first, or choose another directory",
+                )),
                 Err(TryLockError::Error(error)) => Err(error),
             }
         });
-        let lock = taken.map_err(|error| Failure::Data {
+        let lock = lock.map_err(|source| Failure::Data {
             directory: path.to_owned(),
-            source: error.into(),
+            source,
         })?;
         Ok(Self {
             path: path.to_owned(),
@@ -41,33 +36,22 @@ impl DataDirectory {
         })
     }
 
-    /// Where it is kept when lines were first seen.
-    pub(crate) fn journals(&self) -> PathBuf {
+    /// The directory of the files that say when log lines were first seen.
+    pub(crate) fn first_seen(&self) -> PathBuf {
         self.path.join("first-seen")
     }
 
-    fn database(&self) -> PathBuf {
+    /// The database of the embedded DynamoDB.
+    pub(crate) fn database(&self) -> PathBuf {
         self.path.join("dynamodb.sqlite")
     }
 }
 
-/// The name of the table that keeps how far log groups were read.
-pub(crate) const CHECKPOINTS_TABLE: &str = "miyabi-checkpoints";
-
-/// Starts DynamoDB on `port` of the loopback address, on what `data` holds or else in memory.
-pub(crate) async fn start_dynamodb(
-    port: u16,
-    data: Option<&DataDirectory>,
-) -> Result<EmbeddedDynamoDb, Failure> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let refused = |source| Failure::listen("DynamoDB", address, "--dynamodb-port", source);
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let config = StoreConfig {
-        tasks_table: "miyabi-tasks".to_owned(),
-        projects_table: "miyabi-projects".to_owned(),
-        checkpoints_table: Some(CHECKPOINTS_TABLE.to_owned()),
-        index_shards: 1, // nothing is gained by spreading here
-    };
-    let file = data.map(DataDirectory::database);
-    Ok(EmbeddedDynamoDb::serve(listener, file.as_deref(), config).await?)
+/// Creates a directory that only its owner may use: it holds all tasks. The rights of an existing directory stay.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }

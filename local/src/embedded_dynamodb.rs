@@ -1,7 +1,7 @@
-//! DynamoDB inside this process, reached over loopback, so that the client and its requests are those of
-//! production. For tests and for a laptop.
+//! DynamoDB inside this process, for tests and for a laptop.
 //!
-//! It answers only callers that hold its access key, which is random for each process. See [`server`].
+//! The AWS SDK talks to it over loopback, so the client and its requests are those of production. It answers only
+//! requests that have its access key id, a random secret of each process.
 
 mod server;
 
@@ -26,32 +26,32 @@ use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore, head_item
 use shared::store::tables::create_tables;
 use shared::store::{StoreError, Stores};
 
-/// Why it is not there.
+/// Why the embedded DynamoDB can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// There is no address to listen on.
-    #[error("can't listen for the embedded DynamoDB")]
+    /// No address can be listened on.
+    #[error("can't listen for requests to the embedded DynamoDB")]
     Listen(#[source] io::Error),
-    /// Its database can't be opened.
-    #[error("can't open the embedded DynamoDB")]
+    /// The database can't be opened.
+    #[error("can't open the database of the embedded DynamoDB")]
     Open(#[source] Source),
-    /// The tables can't be made.
-    #[error("can't set up the tables")]
+    /// The tables can't be created.
+    #[error("can't create the tables of the embedded DynamoDB")]
     Tables(#[source] StoreError),
-    /// It can't be filled.
-    #[error("can't put tasks into the embedded DynamoDB")]
+    /// Tasks can't be imported.
+    #[error("can't import tasks into the embedded DynamoDB")]
     Fill(#[source] Source),
 }
 
-/// DynamoDB inside this process, with the three tables; it ends when this is dropped.
+/// DynamoDB inside this process, with the three tables. It accepts no more connections once this is dropped.
 pub struct EmbeddedDynamoDb {
-    /// Its client.
+    /// A client that has the access key id.
     pub client: Client,
-    /// Its tables.
+    /// The names of the tables.
     pub config: StoreConfig,
-    /// Its URL.
+    /// The URL it listens on.
     pub endpoint_url: String,
-    /// The access key id that requests must carry. It is a secret of this process.
+    /// The access key id that requests must have: a secret of this process.
     access_key_id: String,
     database: Database,
     server: JoinHandle<()>,
@@ -73,8 +73,8 @@ impl Drop for EmbeddedDynamoDb {
 }
 
 impl EmbeddedDynamoDb {
-    /// An empty one in memory, on a free port of the loopback address. Its tables are `tasks`, `projects` and
-    /// `checkpoints`, in three shards.
+    /// Starts an empty one in memory, on a free port of the loopback address. Its tables are `tasks`, `projects`
+    /// and `checkpoints`, with three shards.
     pub async fn start() -> Result<Self, EmbeddedError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let config = StoreConfig {
@@ -86,8 +86,8 @@ impl EmbeddedDynamoDb {
         Self::serve(listener.map_err(EmbeddedError::Listen)?, None, config).await
     }
 
-    /// One that `listener` leads to, on what `file` holds or else in memory, with the tables of `config`, which are
-    /// made if need be.
+    /// Starts one on `listener`, with the data in `file`, or in memory without one. Creates the tables of `config`
+    /// that do not exist.
     pub async fn serve(
         listener: TcpListener,
         file: Option<&Path>,
@@ -111,40 +111,45 @@ impl EmbeddedDynamoDb {
             database,
             server,
         };
-        let made = create_tables(&dynamodb.client, &dynamodb.config).await;
-        made.map_err(EmbeddedError::Tables)?;
+        let created = create_tables(&dynamodb.client, &dynamodb.config).await;
+        created.map_err(EmbeddedError::Tables)?;
         Ok(dynamodb)
     }
 
-    /// Ends it and waits until nobody answers any more.
+    /// Stops the server and waits until it accepts no more connections.
     pub async fn stop(mut self) {
         self.server.abort();
-        drop((&mut self.server).await); // that it was aborted is what was asked for
+        drop((&mut self.server).await); // an error: the server was aborted
     }
 
-    /// The environment in which a program on this machine uses it.
+    /// The access key id that requests must carry.
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
+    /// The environment variables with which another program of this user can use it.
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
             ("AWS_ENDPOINT_URL_DYNAMODB", self.endpoint_url.clone()),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", self.access_key_id.clone()),
-            // Signatures are not checked: the key id is the secret.
+            // Signatures are not checked: the access key id is the secret.
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ]
     }
 
-    /// The database itself, for what its clients can't ask for.
+    /// The database itself, for operations that clients do not have.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Its tasks.
+    /// The task store.
     pub fn tasks(&self) -> DynamoDbTaskStore {
         DynamoDbTaskStore::new(self.client.clone(), &self.config)
     }
 
-    /// Puts the heads of many tasks there at once, past its interface, for who measures what a large table costs. They
-    /// have no history, and no project counts them.
+    /// Imports the heads of many tasks at once, without requests: for measurements on a large table. The tasks have
+    /// no history, and no project counts them.
     pub fn fill(&self, tasks: impl IntoIterator<Item = Task>) -> Result<(), EmbeddedError> {
         let item = |task| -> Result<Item, EmbeddedError> {
             let head = head_item(&task, self.config.index_shards);
@@ -160,7 +165,7 @@ impl EmbeddedDynamoDb {
             .map_err(|error| EmbeddedError::Fill(error.into()))
     }
 
-    /// All that it keeps; checkpoints in the table that `config` names, or else in one that is not there.
+    /// All stores. Without a checkpoints table in `config`, the checkpoint store fails.
     pub fn stores(&self) -> Stores {
         let checkpoints = self.config.checkpoints_table.clone().unwrap_or_default();
         Stores {
@@ -174,7 +179,7 @@ impl EmbeddedDynamoDb {
     }
 }
 
-/// An attribute of the client as one of the database. Heads have these kinds alone.
+/// Converts an attribute from the client's type to the database's. Heads have numbers and strings only.
 fn imported((name, value): (String, AttributeValue)) -> (String, dynoxide::AttributeValue) {
     let value = match value {
         AttributeValue::N(number) => dynoxide::AttributeValue::N(number),

@@ -1,4 +1,4 @@
-//! Why the program ends without having done what it should.
+//! Why the program fails.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,56 +7,56 @@ use std::process::ExitCode;
 
 use api_lambda::auth::AuthConfigError;
 use shared::config::ConfigError;
-use shared::error::{Source, error_chain};
+use shared::error::error_chain;
 
 use crate::embedded_dynamodb::EmbeddedError;
 use crate::inputs::InputError;
 
-/// Why the program ends without having done what it should. The messages are for who typed the command.
+/// Why the program fails. The messages are for the user who typed the command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// A log that can't be read.
+    /// A log can't be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// An address that can't be listened on.
+    /// An address can't be listened on.
     #[error("can't listen on {address} for {service}{advice}")]
     Listen {
         service: &'static str,
         address: SocketAddr,
-        /// What to do about it, if that is known.
+        /// What the user can do; may be empty.
         advice: String,
         #[source]
         source: io::Error,
     },
-    /// A directory that can't be used, or that another process uses.
-    #[error("can't keep data in {directory}")]
+    /// The data directory can't be used, or another process uses it.
+    #[error("can't keep data in the directory {directory} (--data)")]
     Data {
         directory: PathBuf,
         #[source]
-        source: Source,
+        source: io::Error,
     },
     #[error(transparent)]
     DynamoDb(#[from] EmbeddedError),
-    #[error("a setting can't be used")]
+    #[error("invalid setting")]
     Config(#[from] ConfigError),
-    #[error("can't tell who may come in")]
+    #[error("can't set up authentication")]
     Auth(#[from] AuthConfigError),
-    #[error("can't write {path}")]
-    Write {
+    #[error("can't write the environment file {path} (--env-file)")]
+    EnvFile {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("can't print")]
+    #[error("can't write to standard output")]
     Print(#[source] io::Error),
-    #[error("the API's server has failed")]
+    #[error("the HTTP server of the API has failed")]
     Api(#[source] io::Error),
-    #[error("can't wait for Ctrl-C")]
+    #[error("can't listen for Ctrl-C")]
     Signals(#[source] io::Error),
 }
 
 impl Failure {
-    /// That `service` can't listen on `address`; `option` chooses another port.
+    /// The failure of `service` to listen on `address`. The option `option` sets its port.
     pub(crate) fn listen(
         service: &'static str,
         address: SocketAddr,
@@ -65,11 +65,15 @@ impl Failure {
     ) -> Self {
         let advice = match source.kind() {
             io::ErrorKind::AddrInUse => format!(
-                ": something else listens there already; end it, or choose another port with \
-                 {option} PORT (0 takes a free one)"
+                ": another process listens there; stop it, or choose another port with \
+                 {option} PORT (0 takes a free port)"
             ),
             io::ErrorKind::PermissionDenied => {
                 format!(": choose a port above 1023 with {option} PORT")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                ": this machine does not have that address; choose another one with --host"
+                    .to_owned()
             }
             _ => String::new(),
         };
@@ -81,9 +85,9 @@ impl Failure {
         }
     }
 
-    /// Tells the user; gives the exit code: 2 for a mistake in what was asked, else 1.
+    /// Prints the error. Returns the exit code: 2 for a log that can't be read, otherwise 1.
     pub(crate) fn report(&self) -> ExitCode {
-        // A reader that has seen enough, such as `head`, is no failure.
+        // A reader such as `head` closes the pipe early. That is no failure.
         if matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }

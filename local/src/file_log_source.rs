@@ -1,13 +1,14 @@
-//! Log events from files: each line of a file is an event, each file a log stream named by its stem.
+//! Log events from files: each line is an event, and each file is a log stream that has the name of the file without
+//! its extension.
 //!
-//! What [`FileLogSource::poll`] finds is remembered as segments of a file with the times of their lines, so that
-//! a window is answered by reading those parts of the files that are in it. Pages go through the log streams
-//! by name and through each file from its beginning.
+//! [`FileLogSource::poll`] divides the new lines of each file into segments and keeps the times of each segment. A
+//! request for a window then reads only the segments that have lines of the window. Pages go through the log streams
+//! in the order of their names, and through each file from its beginning.
 
-mod generation;
-mod journal;
-mod stream;
-mod token;
+mod file_version;
+mod first_seen;
+mod log_stream;
+mod page_token;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,62 +19,62 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tracing::warn;
 
-use self::generation::SEGMENT_BYTES;
-use self::journal::Journal;
-use self::stream::{Span, Stream};
-use self::token::Token;
+use self::file_version::SEGMENT_BYTES;
+use self::first_seen::FirstSeenFile;
+use self::log_stream::{LogStream, TimeRange};
+use self::page_token::{InvalidPageToken, PageToken};
 use cli::log_files::find_logs;
 use shared::error::error_chain;
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::Timestamp;
 
-/// A page that has as many events as this is full.
+/// The number of events that fills a page.
 const PAGE_EVENTS: usize = 10_000;
 
 /// Why a file can't be a log stream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileLogError {
-    /// It can't be read.
+    /// The file or directory can't be read.
     #[error("can't read {path}")]
     Unreadable {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// It has no name, as `..` has none.
-    #[error("{0} is no name of a file")]
+    /// The path has no file name.
+    #[error("\"{0}\" is not the name of a file")]
     Nameless(PathBuf),
     /// Another file of the log group has the same stem.
     #[error(
-        "{second} would be the log stream \"{log_stream}\", as {first} is already: \
-         a log stream has the file's name without its extension; rename one of the two"
+        "{first} and {second} would both be the log stream \"{log_stream}\": a log stream has the \
+         name of its file without the extension; rename one of the files"
     )]
     SameStream {
-        /// The stem.
+        /// The name of the log stream.
         log_stream: String,
-        /// The file that was there first.
+        /// The file that is the log stream.
         first: PathBuf,
         /// The file that was refused.
         second: PathBuf,
     },
 }
 
-/// Events of a log group that were not there before.
+/// The times of new events of a log group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewEvents {
     /// The log group.
     pub log_group: String,
-    /// The time of the earliest.
+    /// The time of the earliest event.
     pub earliest: Timestamp,
-    /// The time of the latest.
+    /// The time of the latest event.
     pub latest: Timestamp,
 }
 
 impl NewEvents {
-    /// Widens this to what `other`, of the same log group, covers too.
+    /// Widens the times by those of `other`, which is of the same log group.
     pub(crate) fn join(&mut self, other: &Self) {
         self.earliest = self.earliest.min(other.earliest);
         self.latest = self.latest.max(other.latest);
@@ -82,51 +83,51 @@ impl NewEvents {
 
 /// Log groups whose log streams are files.
 ///
-/// A line's time is the ISO time stamp that it begins with, or that of the last line before it which has
-/// one, or else the moment the line was first seen; what a file holds when it is first looked at is of the
-/// moment the file was last modified. A line is the same event whenever it is read: its id is made of
-/// its place in the file.
-#[derive(Debug, Clone, Default)]
+/// The time of a line is the first of these that exists:
+///
+/// 1. the ISO time stamp at its beginning,
+/// 2. the time stamp of the nearest line before it that has one,
+/// 3. the time when it was first seen. For lines that exist at the first poll, this is the time when the file was last
+///    modified.
+///
+/// A line is the same event whenever it is read: the event id is made of the line's offset in the file.
+#[derive(Debug, Clone)]
 pub(crate) struct FileLogSource {
-    journals: Option<PathBuf>,
+    /// The directory that keeps when lines were first seen.
+    first_seen: Option<PathBuf>,
     groups: Arc<Mutex<BTreeMap<String, Group>>>,
 }
 
 #[derive(Debug, Default)]
 struct Group {
-    streams: BTreeMap<String, Named>,
+    streams: BTreeMap<String, NamedStream>,
     directories: Vec<PathBuf>,
 }
 
-/// A log stream and the path that gave it its name.
+/// A log stream and the path that its name comes from.
 #[derive(Debug)]
-struct Named {
+struct NamedStream {
     path: PathBuf,
-    stream: Stream,
-    /// What went wrong with it last, so that it is said once.
-    complaint: Option<String>,
+    stream: LogStream,
+    /// The error of the last poll, so that each error is logged once.
+    last_error: Option<String>,
 }
 
 impl FileLogSource {
-    /// A source without files.
-    pub(crate) fn new() -> Self {
+    /// A source without files. The directory `first_seen` keeps when lines were first seen. Without it, lines have
+    /// other times after a restart.
+    pub(crate) fn new(first_seen: Option<PathBuf>) -> Self {
         Self {
-            journals: None,
+            first_seen,
             groups: Arc::default(),
         }
     }
 
-    /// Keeps in `directory` when lines were first seen, so that they have the same time after a restart.
-    /// Must come before the files.
-    #[must_use]
-    pub(crate) fn with_journals(mut self, directory: PathBuf) -> Self {
-        self.journals = Some(directory);
-        self
-    }
-
-    /// Adds a file to a log group, or a directory whose files belong to it, and those of the directories in it: also
-    /// those that come later, if files are followed. A file in a directory within is the log stream
-    /// `directory/stem`. Files that are hidden, packed, or left by a log's rotation are left out.
+    /// Adds a file or a directory to a log group. The file need not exist yet.
+    ///
+    /// A directory stands for the files in it and in the directories below it, also for files that are created later.
+    /// A file below it is the log stream `directory/stem`. Hidden and compressed files and the old parts of rotated
+    /// logs are skipped.
     ///
     /// # Errors
     ///
@@ -147,13 +148,13 @@ impl FileLogSource {
                 return Ok(());
             }
             Ok(_) => drop(File::open(path).map_err(unreadable)?),
-            // A file that is to be followed may be made later, but not where there is no directory.
+            // The file may be created later, but its directory must exist.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());
-                let can_come = parent.is_none_or(Path::is_dir);
-                if !can_come {
+                let may_be_created = parent.is_none_or(Path::is_dir);
+                if !may_be_created {
                     return Err(unreadable(error));
                 }
             }
@@ -166,11 +167,11 @@ impl FileLogSource {
         self.add_stream(log_group, group, log_stream, path.to_owned())
     }
 
-    /// Adds a file that is open already as a log stream. Its lines are new as of `since`.
+    /// Adds an open file as a log stream. The file was created at `since`.
     ///
     /// # Errors
     ///
-    /// [`FileLogError::SameStream`] if the log group has that log stream.
+    /// [`FileLogError::SameStream`] if the log group has a log stream of that name.
     pub(crate) fn add_file(
         &self,
         log_group: &str,
@@ -180,37 +181,37 @@ impl FileLogSource {
     ) -> Result<(), FileLogError> {
         let mut groups = self.lock();
         let group = groups.entry(log_group.to_owned()).or_default();
-        let stream = Stream::of_file(file, since);
+        let stream = LogStream::of_file(file, since);
         group.add(log_stream.to_owned(), PathBuf::from(log_stream), stream)
     }
 
-    /// The names of a log group's log streams.
+    /// The names of the log streams of a log group.
     pub(crate) fn log_streams(&self, log_group: &str) -> Vec<String> {
         let groups = self.lock();
         let streams = groups.get(log_group).map(|group| group.streams.keys());
         streams.into_iter().flatten().cloned().collect()
     }
 
-    /// Looks for lines that are new as of `now`, and tells in which log groups there are some. It blocks
-    /// until all files were looked at. A file that can't be read is said once in the log.
+    /// Finds new lines at the time `now`, and returns their times for each log group that has some. Blocks while it
+    /// reads files. A file that can't be read is logged once.
     pub(crate) fn poll(&self, now: Timestamp) -> Vec<NewEvents> {
         let mut groups = self.lock();
         let mut found = Vec::new();
         for (log_group, group) in groups.iter_mut() {
             self.add_new_files(log_group, group);
-            let mut spans = Vec::new();
+            let mut ranges = Vec::new();
             for named in group.streams.values_mut() {
-                let outcome = named.stream.poll(now, &mut spans);
-                let complaint = outcome.err().map(|error| error_chain(&error));
-                if let Some(error) = &complaint
-                    && named.complaint != complaint
+                let outcome = named.stream.poll(now, &mut ranges);
+                let last_error = outcome.err().map(|error| error_chain(&error));
+                if let Some(error) = &last_error
+                    && named.last_error != last_error
                 {
-                    warn!(file = %named.path.display(), error, "can't read a file");
+                    warn!(file = %named.path.display(), error, "can't read a log file");
                 }
-                named.complaint = complaint;
+                named.last_error = last_error;
             }
-            let earliest = spans.iter().map(|span: &Span| span.earliest).min();
-            let latest = spans.iter().map(|span| span.latest).max();
+            let earliest = ranges.iter().map(|range: &TimeRange| range.earliest).min();
+            let latest = ranges.iter().map(|range| range.latest).max();
             found.extend(earliest.zip(latest).map(|(earliest, latest)| NewEvents {
                 log_group: log_group.clone(),
                 earliest,
@@ -220,7 +221,7 @@ impl FileLogSource {
         found
     }
 
-    /// Adds the files that have come to a group's directories.
+    /// Adds the new files of the directories of a log group.
     fn add_new_files(&self, log_group: &str, group: &mut Group) {
         let files = group
             .directories
@@ -230,8 +231,8 @@ impl FileLogSource {
         for (log_stream, file) in files {
             let is_known = group.streams.values().any(|named| named.path == file);
             if !is_known && let Err(error) = self.add_stream(log_group, group, log_stream, file) {
-                // Not said again and again: this file is not looked at any more.
-                tracing::debug!(error = error_chain(&error), "left a file out");
+                // Only at debug level, because every poll finds this file again.
+                tracing::debug!(error = error_chain(&error), "skipped a log file");
             }
         }
     }
@@ -243,18 +244,18 @@ impl FileLogSource {
         log_stream: String,
         path: PathBuf,
     ) -> Result<(), FileLogError> {
-        let journals = self.journals.as_deref();
-        let journal = journals.map(|directory| Journal::new(directory, log_group, &log_stream));
-        let stream = Stream::at_path(path.clone(), journal);
+        let directory = self.first_seen.as_deref();
+        let first_seen = directory.map(|it| FirstSeenFile::new(it, log_group, &log_stream));
+        let stream = LogStream::at_path(path.clone(), first_seen);
         group.add(log_stream, path, stream)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Group>> {
-        // What a panic could leave behind is at worst a segment that is found again.
+        // After a panic, the worst case is that one segment is found again.
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads a page; blocks meanwhile.
+    /// Reads a page. Blocks while it reads files.
     fn read_page(&self, request: &OwnedRequest) -> Result<LogPage, LogSourceError> {
         let mut groups = self.lock();
         let group = groups
@@ -273,7 +274,7 @@ impl Group {
         &mut self,
         log_stream: String,
         path: PathBuf,
-        stream: Stream,
+        stream: LogStream,
     ) -> Result<(), FileLogError> {
         if let Some(first) = self.streams.get(&log_stream) {
             return Err(FileLogError::SameStream {
@@ -282,16 +283,16 @@ impl Group {
                 log_stream,
             });
         }
-        let named = Named {
+        let named = NamedStream {
             path,
             stream,
-            complaint: None,
+            last_error: None,
         };
         self.streams.insert(log_stream, named);
         Ok(())
     }
 
-    /// Reads the segments that follow the token, as many as make a page.
+    /// Reads segments from the page token on until the page is full.
     fn read_page(&mut self, request: &OwnedRequest) -> io::Result<LogPage> {
         let after = request.after.as_ref();
         let mut events: Vec<LogEvent> = Vec::new();
@@ -302,26 +303,26 @@ impl Group {
             }
             let after = after.filter(|after| *log_stream == after.log_stream);
             let after = after.map(|after| (after.epoch_ms, after.offset));
-            for generation in &mut named.stream.generations {
-                let epoch_ms = generation.epoch_ms;
-                for segment in generation.segments.clone() {
+            for version in &mut named.stream.versions {
+                let epoch_ms = version.epoch_ms;
+                for segment in version.segments.clone() {
                     let is_read = after.is_some_and(|after| (epoch_ms, segment.start) < after);
                     if is_read || segment.latest < request.start || segment.earliest > request.end {
                         continue;
                     }
                     if bytes_read >= SEGMENT_BYTES as u64 || events.len() >= PAGE_EVENTS {
-                        let token = Token {
+                        let page_token = PageToken {
                             epoch_ms,
                             offset: segment.start,
                             log_stream: log_stream.clone(),
                         };
                         return Ok(LogPage {
                             events,
-                            next_token: Some(token.to_string()),
+                            next_token: Some(page_token.to_string()),
                         });
                     }
                     let window = (request.start, request.end);
-                    generation.read_events(log_stream, segment, window, &mut events)?;
+                    version.read_events(log_stream, segment, window, &mut events)?;
                     bytes_read += segment.end - segment.start;
                 }
             }
@@ -333,12 +334,12 @@ impl Group {
     }
 }
 
-/// A request that outlives its caller, to be answered on another thread.
+/// A page request that another thread can own.
 struct OwnedRequest {
     log_group: String,
     start: Timestamp,
     end: Timestamp,
-    after: Option<Token>,
+    after: Option<PageToken>,
 }
 
 #[async_trait]
@@ -350,7 +351,7 @@ impl LogSource for FileLogSource {
             log_group: log_group.to_owned(),
             start: request.start,
             end: request.end,
-            after: after.map_err(|error: token::InvalidToken| LogSourceError::Refused {
+            after: after.map_err(|error: InvalidPageToken| LogSourceError::Refused {
                 log_group: log_group.to_owned(),
                 source: error.into(),
             })?,

@@ -1,4 +1,4 @@
-//! Collecting what comes to the followed files.
+//! Collects new lines of the followed files.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,36 +11,36 @@ use tracing::{error, warn};
 
 use crate::file_log_source::{FileLogSource, NewEvents};
 
-/// How often files are looked at.
-const POLL_EVERY: Duration = Duration::from_millis(50);
+/// The time between two polls of the files.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Collects what is new in the files of `source`, until it is dropped.
+/// Collects new lines of the files of `source`. Never returns.
 ///
-/// The source knows which time its new lines are of, also where they have stamps of long ago: just that window
-/// is read, and nothing while nothing comes. A window that could not be collected is tried again.
+/// The source knows the times of its new lines, also where their time stamps are old. So only that window is read,
+/// and nothing is read while no lines arrive. A window that can't be collected is tried again.
 pub(crate) async fn follow(collector: &Collector, source: FileLogSource) {
-    let mut ticks = interval(POLL_EVERY);
+    let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut waiting: BTreeMap<String, NewEvents> = BTreeMap::new();
+    let mut pending: BTreeMap<String, NewEvents> = BTreeMap::new();
     loop {
         ticks.tick().await;
         let polled = source.clone();
         let found = tokio::task::spawn_blocking(move || polled.poll(Timestamp::now())).await;
         for found in found.unwrap_or_default() {
-            waiting
+            pending
                 .entry(found.log_group.clone())
-                .and_modify(|waiting| waiting.join(&found))
+                .and_modify(|pending| pending.join(&found))
                 .or_insert(found);
         }
-        for (log_group, window) in std::mem::take(&mut waiting) {
+        for (log_group, window) in std::mem::take(&mut pending) {
             if !collect(collector, &window).await {
-                waiting.insert(log_group, window);
+                pending.insert(log_group, window);
             }
         }
     }
 }
 
-/// Collects a window; tells whether all of it was.
+/// Collects a window. Returns whether all of it was collected.
 async fn collect(collector: &Collector, window: &NewEvents) -> bool {
     let backfill = Trigger::Backfill {
         log_group: window.log_group.clone(),
@@ -57,7 +57,11 @@ async fn collect(collector: &Collector, window: &NewEvents) -> bool {
         }),
         Err(failure) => {
             let log_group = &window.log_group;
-            error!(log_group, error = error_chain(&failure), "can't collect");
+            error!(
+                log_group,
+                error = error_chain(&failure),
+                "can't collect new log lines"
+            );
             false
         }
     }

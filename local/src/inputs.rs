@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::file_log_source::{FileLogError, FileLogSource};
 
-/// One log group for each log format.
+/// The log groups of the files: one for each log format.
 pub(crate) fn log_groups() -> Vec<LogGroup> {
     let groups = LogFormat::ALL.map(|format| LogGroup {
         name: format.file_log_group.to_owned(),
@@ -28,10 +28,10 @@ pub(crate) fn log_groups() -> Vec<LogGroup> {
 pub(crate) enum InputError {
     #[error(transparent)]
     File(#[from] FileLogError),
-    #[error("standard input can be read once: `-` was given more than once")]
+    #[error("standard input can be read only once, but `-` was given more than once")]
     StandardInputTwice,
-    /// What is no plain file is copied to one.
-    #[error("can't copy {name} to a temporary file")]
+    /// The temporary file of a pipe can't be created.
+    #[error("can't create a temporary file for {name}")]
     Spool {
         name: String,
         #[source]
@@ -39,12 +39,13 @@ pub(crate) enum InputError {
     },
 }
 
-/// The log source of what the command line names.
-pub(crate) fn open(args: &LogArgs, journals: Option<PathBuf>) -> Result<FileLogSource, InputError> {
-    let mut source = FileLogSource::new();
-    if let Some(directory) = journals {
-        source = source.with_journals(directory);
-    }
+/// The log source of the files that the command line names. `first_seen` is the directory that keeps when lines
+/// were first seen.
+pub(crate) fn open(
+    args: &LogArgs,
+    first_seen: Option<PathBuf>,
+) -> Result<FileLogSource, InputError> {
+    let source = FileLogSource::new(first_seen);
     let mut is_standard_input_taken = false;
     for (format, path) in &args.logs {
         let log_group = format.file_log_group;
@@ -61,13 +62,13 @@ pub(crate) fn open(args: &LogArgs, journals: Option<PathBuf>) -> Result<FileLogS
     Ok(source)
 }
 
-/// Whether `path` is something that can be read once alone, such as a named pipe.
+/// Whether `path` can be read only once, as a named pipe.
 fn is_pipe(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
-/// Adds what can be read once alone, by way of a temporary file, which can be read again.
+/// Adds standard input or a pipe. A thread copies it to a temporary file, because the source reads lines again.
 fn add_spooled(source: &FileLogSource, log_group: &str, path: &Path) -> Result<(), InputError> {
     let is_standard_input = path == Path::new("-");
     let name = if is_standard_input {
@@ -81,27 +82,27 @@ fn add_spooled(source: &FileLogSource, log_group: &str, path: &Path) -> Result<(
         source,
     };
     let spool = NamedTempFile::new().map_err(failed)?;
-    // Opened twice, so that each end has its own place in it. It has no name after this.
-    let (mut written, read) = (spool.reopen().map_err(failed)?, spool.into_file());
-    source.add_file(log_group, &name, read, Timestamp::now())?;
+    // Opened twice, because the writer and the reader each need a position. The file has no name after this.
+    let (mut writer, reader) = (spool.reopen().map_err(failed)?, spool.into_file());
+    source.add_file(log_group, &name, reader, Timestamp::now())?;
     let path = path.to_owned();
     let mut copy = move || -> io::Result<()> {
         if is_standard_input {
-            copy_lines(&mut io::stdin().lock(), &mut written)
+            copy_lines(&mut io::stdin().lock(), &mut writer)
         } else {
-            copy_lines(&mut File::open(&path)?, &mut written)
+            copy_lines(&mut File::open(&path)?, &mut writer)
         }
     };
-    // A thread of its own: it waits for input until the process ends.
+    // An own thread: it waits for input until the process ends.
     thread::spawn(move || {
         if let Err(error) = copy() {
-            warn!(log_stream = name, %error, "can't go on reading");
+            warn!(log_stream = name, %error, "can't read or copy the log");
         }
     });
     Ok(())
 }
 
-/// Copies all there is as it comes, and ends the last line.
+/// Copies the input as it arrives, and adds a line end to the last line if it has none.
 fn copy_lines(input: &mut dyn Read, output: &mut File) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut last = b'\n';

@@ -1,11 +1,12 @@
-//! The whole of Miyabi Progress in one process, for a laptop.
+//! Miyabi Progress in one process, for a laptop.
 //!
-//! `serve` runs the collector and the API on embedded parts. `services` runs what the two functions need,
-//! for `cargo lambda watch`. The embedded DynamoDB and the redis-server process also serve the tests.
+//! `serve` runs the collector and the API on an embedded DynamoDB and a redis-server. `services` runs DynamoDB and
+//! Redis for `cargo lambda watch`. Tests use the embedded DynamoDB and the redis-server too.
 
 mod args;
 mod cache;
 mod data_directory;
+mod dynamodb;
 pub mod embedded_dynamodb;
 mod failure;
 mod file_log_source;
@@ -24,11 +25,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The log level unless `RUST_LOG` is set. The embedded DynamoDB warns of each request that it refuses, such
-/// as the creation of a table that exists.
-const LOG_FILTER: &str = "warn,dynoxide=error";
+/// The log level if `RUST_LOG` is not set.
+const LOG_FILTER: &str = "warn";
 
-/// Runs the command that the arguments of this process name.
+/// Runs the command that the arguments of this process name. Returns the exit code.
 pub async fn run() -> ExitCode {
     let cli = args::Cli::parse();
     let filter = env::var("RUST_LOG").ok();

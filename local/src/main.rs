@@ -1,4 +1,4 @@
-//! The command line `local`.
+//! The program `local`.
 
 use std::process::ExitCode;
 

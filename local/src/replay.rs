@@ -1,4 +1,4 @@
-//! The bundled sample runs, played as a log subscription would push them.
+//! Replays the bundled sample runs, as a log subscription would push them.
 
 use std::time::Duration;
 
@@ -12,33 +12,34 @@ use tracing::{error, warn};
 
 use crate::samples::{SAMPLES, Sample};
 
-/// The rest between the end of all runs and the next.
-const REST: Duration = Duration::from_secs(12);
+/// The pause after all runs, before they start again.
+const PAUSE: Duration = Duration::from_secs(12);
 
-/// A line and when it comes.
+/// A line and when it is pushed.
 #[derive(Debug, Clone, Copy)]
-struct Cue {
+struct TimedLine {
+    /// The time from the start of the replay.
     at: Duration,
     sample: &'static Sample,
-    line: &'static str,
+    text: &'static str,
 }
 
-/// Plays the samples again and again, until it is dropped. Each time is a new run of the same tasks.
+/// Replays the samples again and again. Never returns. Each replay is a new run of the same tasks.
 pub(crate) async fn replay(collector: &Collector) {
-    let cues = cues();
+    let lines = timed_lines();
     let mut events_pushed: u64 = 0;
     loop {
         let start = Instant::now();
-        for cue in &cues {
-            sleep_until(start + cue.at).await;
+        for line in &lines {
+            sleep_until(start + line.at).await;
             events_pushed += 1;
-            push(collector, cue, events_pushed).await;
+            push(collector, line, events_pushed).await;
         }
-        sleep(REST).await;
+        sleep(PAUSE).await;
     }
 }
 
-/// Makes the project that the sample deploys belong to, unless it is there.
+/// Creates the project of the sample deploys, if it does not exist.
 pub(crate) async fn create_project(projects: &dyn ProjectStore) {
     let Ok(project_id) = "sample-shop".parse::<ProjectId>() else {
         return;
@@ -58,58 +59,62 @@ pub(crate) async fn create_project(projects: &dyn ProjectStore) {
     };
     match projects.create(&project).await {
         Ok(()) | Err(StoreError::Conflict(_)) => {}
-        Err(failure) => warn!(error = error_chain(&failure), "went on without a project"),
+        Err(failure) => warn!(
+            error = error_chain(&failure),
+            "can't create the sample project"
+        ),
     }
 }
 
-/// All lines in the order they come.
-fn cues() -> Vec<Cue> {
-    let mut cues: Vec<_> = SAMPLES.iter().flat_map(cues_of).collect();
-    cues.sort_by_key(|cue| cue.at);
-    cues
+/// The lines of all samples, in the order they are pushed.
+fn timed_lines() -> Vec<TimedLine> {
+    let mut lines: Vec<_> = SAMPLES.iter().flat_map(lines_of).collect();
+    lines.sort_by_key(|line| line.at);
+    lines
 }
 
-/// The lines of a sample, spread over the time it takes.
-fn cues_of(sample: &'static Sample) -> impl Iterator<Item = Cue> {
+/// The lines of a sample, spread over its duration.
+fn lines_of(sample: &'static Sample) -> impl Iterator<Item = TimedLine> {
     let lines: Vec<_> = sample
         .text
         .lines()
         .filter(|line| !line.is_empty())
         .collect();
-    let all_shares: u32 = lines.iter().copied().map(shares_of).sum();
-    let share = sample.lasts / all_shares.max(1);
-    let mut at = sample.starts_after;
-    lines.into_iter().map(move |line| {
-        let cue = Cue { at, sample, line };
-        at += share * shares_of(line);
-        cue
+    let total: u32 = lines.iter().copied().map(pause_after).sum();
+    let unit = sample.duration / total.max(1);
+    let mut at = sample.start;
+    lines.into_iter().map(move |text| {
+        let line = TimedLine { at, sample, text };
+        at += unit * pause_after(text);
+        line
     })
 }
 
-/// How long it takes after a line until the next one, in shares: things that begin do so one right after the
-/// other, and then take their time.
-fn shares_of(line: &str) -> u32 {
+/// The pause after a line, as a multiple of the shortest pause of its sample. It is longer after a step: resources
+/// start one right after the other, and each takes some time.
+fn pause_after(line: &str) -> u32 {
     let is_step = ["COMPLETE ", "Step ", "\"running\""]
         .iter()
-        .any(|mark| line.contains(mark));
+        .any(|part| line.contains(part));
     if is_step { 4 } else { 1 }
 }
 
-async fn push(collector: &Collector, cue: &Cue, number: u64) {
+/// Pushes a line as the log event with this number.
+async fn push(collector: &Collector, line: &TimedLine, number: u64) {
     let now = Timestamp::now();
-    let log_group = cue.sample.format.file_log_group;
+    let log_group = line.sample.format.file_log_group;
     let event = LogEvent {
-        log_stream: cue.sample.log_stream.to_owned(),
+        log_stream: line.sample.log_stream.to_owned(),
         timestamp: now,
         event_id: format!("{number:038}"),
-        message: cue.line.to_owned(),
+        message: line.text.to_owned(),
     };
     let pushed = PushedEvents {
         log_group: log_group.to_owned(),
         events: vec![event],
     };
     if let Err(failure) = collector.handle(Trigger::Push(pushed), now, None).await {
-        error!(error = error_chain(&failure), "can't collect");
+        error!(error = error_chain(&failure), "can't collect a sample line");
     }
 }
 
@@ -118,12 +123,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn something_moves_within_two_seconds_and_all_ends_within_ninety() {
-        let cues = cues();
-        let moves = |cue: &&Cue| cue.line.contains("Step 1/");
-        let first = cues.iter().find(moves).unwrap();
+    fn the_first_step_comes_within_two_seconds_and_the_last_line_within_ninety() {
+        let lines = timed_lines();
+        let is_first_step = |line: &&TimedLine| line.text.contains("Step 1/");
+        let first = lines.iter().find(is_first_step).unwrap();
         assert!(first.at < Duration::from_secs(2), "{first:?}");
-        let last = cues.last().unwrap().at;
+        let last = lines.last().unwrap().at;
         let range = Duration::from_secs(50)..Duration::from_secs(90);
         assert!(range.contains(&last), "{last:?}");
     }

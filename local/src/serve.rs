@@ -1,4 +1,4 @@
-//! `serve`: the collector and the API in one process, on embedded parts.
+//! `serve`: the collector and the API in one process.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -16,32 +16,33 @@ use tokio::net::TcpListener;
 
 use crate::args::ServeArgs;
 use crate::cache::LocalCache;
-use crate::data_directory::{self, CHECKPOINTS_TABLE, DataDirectory};
+use crate::data_directory::DataDirectory;
+use crate::dynamodb::{self, CHECKPOINTS_TABLE};
 use crate::failure::Failure;
 use crate::file_log_source::FileLogSource;
 use crate::follow::follow;
 use crate::inputs;
 use crate::loopback_guard::LoopbackGuard;
 use crate::replay::{create_project, replay};
-use crate::shutdown::Shutdown;
+use crate::shutdown::ShutdownSignals;
 
-/// Serves until the user ends it.
+/// Serves until the user stops it.
 pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
-    let mut shutdown = Shutdown::new().map_err(Failure::Signals)?;
+    let mut shutdown = ShutdownSignals::listen().map_err(Failure::Signals)?;
     let address = SocketAddr::from((args.host, args.port));
     let refused = |source| Failure::listen("the API", address, "--port", source);
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    let data = args.data.as_deref().map(DataDirectory::take).transpose()?;
-    let journals = data.as_ref().map(DataDirectory::journals);
-    let source = inputs::open(&args.logs, journals)?;
+    let data = args.data.as_deref().map(DataDirectory::lock).transpose()?;
+    let first_seen = data.as_ref().map(DataDirectory::first_seen);
+    let source = inputs::open(&args.logs, first_seen)?;
     let lookup = |name: &str| std::env::var(name).ok();
     let settings = Settings::new(&lookup);
     let stale_after = stale_after(&settings)?;
     let auth = auth(&settings)?;
     let cors = Cors::from_settings(&settings)?;
 
-    let dynamodb = data_directory::start_dynamodb(0, data.as_ref()).await?;
+    let dynamodb = dynamodb::start(0, data.as_ref()).await?;
     let cache = LocalCache::start(&settings, args.no_redis).await?;
     let client = dynamodb.client.clone();
     let tasks: Arc<dyn TaskStore> =
@@ -61,14 +62,14 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
         ..CollectorConfig::default()
     };
     let collector = Collector::new(parts, config);
-    let asks = !auth.is_none();
+    let needs_token = !auth.is_none();
     let state = ApiState::new(tasks, projects.clone(), cache.task_cache(), stale_after);
     let guard = LoopbackGuard::new(address.ip(), &args.allow_host, &settings);
     let api = guard.protect(router(state, auth, cors));
-    let outcome = match announce(args, address, &cache, &source, asks) {
+    let outcome = match print_banner(args, address, &cache, &source, needs_token) {
         Ok(()) => tokio::select! {
             served = async { axum::serve(listener, api).await } => served.map_err(Failure::Api),
-            asked = shutdown.asked() => asked.map_err(Failure::Signals),
+            received = shutdown.wait() => received.map_err(Failure::Signals),
             () = collect(&collector, projects.as_ref(), source, has_logs(args)) => Ok(()),
         },
         Err(failure) => Err(failure),
@@ -77,7 +78,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     outcome
 }
 
-/// Nobody is asked who they are, unless the environment says so: this is for a laptop.
+/// No authentication, unless AUTH_MODE is set: this is for a laptop.
 fn auth(settings: &Settings<'_>) -> Result<Auth, AuthConfigError> {
     match settings.optional("AUTH_MODE") {
         None => Ok(Auth::none()),
@@ -89,7 +90,7 @@ fn has_logs(args: &ServeArgs) -> bool {
     !args.logs.logs.is_empty()
 }
 
-/// Collects from the logs, or from the samples if there are none; never ends.
+/// Collects from the logs, or from the samples if there are none. Never returns.
 async fn collect(
     collector: &Collector,
     projects: &dyn ProjectStore,
@@ -104,61 +105,61 @@ async fn collect(
     }
 }
 
-/// Tells the user where everything is.
-fn announce(
+/// Prints the addresses, the logs and the settings in use.
+fn print_banner(
     args: &ServeArgs,
     address: SocketAddr,
     cache: &LocalCache,
     source: &FileLogSource,
-    asks: bool,
+    needs_token: bool,
 ) -> Result<(), Failure> {
     let mut text = format!("Miyabi Progress is on http://{address}\n");
-    let mut say = |what: &str, value: &str| text.push_str(&format!("  {what:<6}{value}\n"));
+    let mut add = |name: &str, value: &str| text.push_str(&format!("  {name:<6}{value}\n"));
     if has_logs(args) {
         for format in LogFormat::ALL {
             let streams = source.log_streams(format.file_log_group).join(", ");
             if !streams.is_empty() {
-                say("Logs", &format!("{}: {streams}", format.option));
+                add("Logs", &format!("{}: {streams}", format.option));
             }
         }
         for (_, path) in &args.logs.logs {
             if path.is_dir() {
-                say("Logs", &format!("files that come to {}", path.display()));
+                add("Logs", &format!("new files in {}", path.display()));
             } else if path.as_os_str() != "-" && !path.exists() {
-                say(
+                add(
                     "Logs",
                     &format!("{} does not exist yet: waiting for it", path.display()),
                 );
             }
         }
     } else {
-        say(
+        add(
             "Logs",
-            "bundled samples, again and again; --cdk FILE and --agents FILE follow your own",
+            "bundled samples, replayed again and again; --cdk FILE and --agents FILE follow your own",
         );
     }
-    say("Redis", &cache.to_string());
+    add("Redis", &cache.to_string());
     match &args.data {
-        Some(directory) => say("Data", &directory.display().to_string()),
-        None => say("Data", "in memory, gone at the end; --data DIR keeps it"),
+        Some(directory) => add("Data", &directory.display().to_string()),
+        None => add("Data", "in memory, lost at the end; --data DIR keeps it"),
     }
-    if asks {
-        say("Auth", "tokens are asked for: AUTH_MODE is jwt");
+    if needs_token {
+        add("Auth", "requests need a token: AUTH_MODE is jwt");
         let header = r#"-H "Authorization: Bearer $TOKEN""#;
-        say(
+        add(
             "Try",
             &format!("curl -s http://{address}/api/tasks {header}"),
         );
     } else {
-        say("Try", &format!("curl -s http://{address}/api/tasks"));
+        add("Try", &format!("curl -s http://{address}/api/tasks"));
     }
-    if !asks && !args.host.is_loopback() {
-        say(
+    if !needs_token && !args.host.is_loopback() {
+        add(
             "Note",
-            "anyone who can reach this address may read and write: nobody is asked who they are",
+            "everybody who can reach this address may read and write; AUTH_MODE=jwt asks for tokens",
         );
     }
-    say("End", "Ctrl-C");
+    add("End", "Ctrl-C");
     let mut output = io::stdout().lock();
     let written = output.write_all(text.as_bytes());
     written

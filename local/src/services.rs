@@ -1,31 +1,35 @@
-//! `services`: what the two functions need around them, for `cargo lambda watch`.
+//! `services`: DynamoDB and Redis for the two functions under `cargo lambda watch`.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use shared::error::error_chain;
 use shared::log_parser::LogFormat;
+use tempfile::NamedTempFile;
 
 use crate::args::ServicesArgs;
-use crate::data_directory::{self, CHECKPOINTS_TABLE, DataDirectory};
+use crate::data_directory::DataDirectory;
+use crate::dynamodb::{self, CHECKPOINTS_TABLE};
 use crate::embedded_dynamodb::EmbeddedDynamoDb;
 use crate::failure::Failure;
 use crate::redis_process::{RedisError, RedisProcess};
-use crate::shutdown::Shutdown;
+use crate::shutdown::ShutdownSignals;
 
-/// Runs the services until the user ends them.
+/// Runs the services until the user stops them.
 pub(crate) async fn services(args: &ServicesArgs) -> Result<(), Failure> {
-    let mut shutdown = Shutdown::new().map_err(Failure::Signals)?;
-    let data = args.data.as_deref().map(DataDirectory::take).transpose()?;
-    let dynamodb = data_directory::start_dynamodb(args.dynamodb_port, data.as_ref()).await?;
-    let redis = RedisProcess::start(args.redis_port).await;
+    let mut shutdown = ShutdownSignals::listen().map_err(Failure::Signals)?;
+    let data = args.data.as_deref().map(DataDirectory::lock).transpose()?;
+    let dynamodb = dynamodb::start(args.dynamodb_port, data.as_ref()).await?;
+    let redis = RedisProcess::start_with_password(args.redis_port).await;
     let environment = environment(&dynamodb, redis.as_ref().ok());
-    let written = write_private(&args.env_file, &environment).map_err(|source| Failure::Write {
+    let written = write_private(&args.env_file, &environment);
+    let written = written.map_err(|source| Failure::EnvFile {
         path: args.env_file.clone(),
         source,
     });
-    let outcome = match written.and_then(|()| announce(args, &dynamodb, &redis)) {
-        Ok(()) => shutdown.asked().await.map_err(Failure::Signals),
+    let outcome = match written.and_then(|()| print_banner(args, &dynamodb, &redis)) {
+        Ok(()) => shutdown.wait().await.map_err(Failure::Signals),
         Err(failure) => Err(failure),
     };
     if let Ok(redis) = redis {
@@ -34,7 +38,7 @@ pub(crate) async fn services(args: &ServicesArgs) -> Result<(), Failure> {
     outcome
 }
 
-/// The functions' environment, as `cargo lambda watch --env-file` reads it.
+/// The environment of the functions, in the form that `cargo lambda watch --env-file` reads.
 fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> String {
     let config = &dynamodb.config;
     let mut variables = dynamodb.environment().to_vec();
@@ -49,45 +53,55 @@ fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> Str
         let log_group = format.file_log_group.to_owned();
         (format.environment_variable, log_group)
     }));
-    variables.extend(redis.map(|redis| ("REDIS_ENDPOINT", redis.address.to_string())));
+    variables.extend(redis.map(|redis| ("REDIS_ENDPOINT", redis.endpoint())));
     let lines = variables.into_iter();
     lines
         .map(|(name, value)| format!("{name}={value}\n"))
         .collect()
 }
 
-/// Writes a file that only its owner may read: it holds the key to the embedded DynamoDB.
+/// Writes a file that only its owner may read, because it holds the access key id of DynamoDB and the password of
+/// Redis.
+///
+/// It replaces an existing file. Writing into that file would keep its owner and its rights.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text.as_bytes())
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        // A device or a pipe, such as /dev/stdout, must not be replaced.
+        return fs::write(path, text);
+    }
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let mut file = NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?; // 0600 on Unix
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
 }
 
-fn announce(
+/// Prints the addresses of the services and how to use them.
+fn print_banner(
     args: &ServicesArgs,
     dynamodb: &EmbeddedDynamoDb,
     redis: &Result<RedisProcess, RedisError>,
 ) -> Result<(), Failure> {
-    let kept = match &args.data {
+    let storage = match &args.data {
         Some(directory) => format!("kept in {}", directory.display()),
         None => "in memory".to_owned(),
     };
     let redis = match redis {
         Ok(redis) => redis.address.to_string(),
-        Err(error) => format!("none: {}", shared::error::error_chain(error)),
+        Err(error) => format!("none: {}", error_chain(error)),
     };
     let env_file: &Path = &args.env_file;
     let (endpoint_url, env_file) = (&dynamodb.endpoint_url, env_file.display());
     let text = format!(
-        "  DynamoDB  {endpoint_url} ({kept})\n  \
+        "  DynamoDB  {endpoint_url} ({storage})\n  \
            Redis     {redis}\n  \
-           Settings  {env_file}\n\n\
+           Settings  {env_file}, which only you can read: it holds secrets\n\n\
          In another terminal:\n  \
            cargo lambda watch --env-file {env_file}\n  \
            curl http://127.0.0.1:9000/api/tasks\n\n\
-         Ctrl-C ends it.\n"
+         Ctrl-C stops the services.\n"
     );
     let mut output = io::stdout().lock();
     let written = output.write_all(text.as_bytes());

@@ -1,19 +1,19 @@
-//! The wish of the user, or of the system, that this ends.
+//! The signals that end the program.
 
 use std::io;
 
-/// Signals that ask the process to end.
+/// The signals that end the program: Ctrl-C, and SIGTERM on Unix.
 #[derive(Debug)]
-pub(crate) struct Shutdown {
+pub(crate) struct ShutdownSignals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
 }
 
-impl Shutdown {
-    /// Takes these signals over, from now on.
-    pub(crate) fn new() -> io::Result<Self> {
+impl ShutdownSignals {
+    /// Listens for the signals from now on. They no longer end the process by themselves.
+    pub(crate) fn listen() -> io::Result<Self> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -26,8 +26,8 @@ impl Shutdown {
         Ok(Self {})
     }
 
-    /// Waits for Ctrl-C, or for the system to ask.
-    pub(crate) async fn asked(&mut self) -> io::Result<()> {
+    /// Waits for one of the signals.
+    pub(crate) async fn wait(&mut self) -> io::Result<()> {
         #[cfg(unix)]
         {
             tokio::select! {

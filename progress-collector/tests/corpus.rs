@@ -1,11 +1,11 @@
-//! The inputs of the fuzz target, each through the same checks: see `shared/tests/corpus`.
+//! The inputs of the fuzz target, each through the same checks: see `shared/core/tests/corpus`.
 
 use std::fs;
 use std::path::Path;
 
 #[test]
 fn what_is_known_to_be_hard_is_taken_as_any_event() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/event");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dev/fuzz/corpus/event");
     let mut inputs = 0;
     for input in fs::read_dir(&directory).unwrap() {
         let path = input.unwrap().path();

@@ -1,9 +1,9 @@
-"""Measures what an invocation costs, and writes docs/measurements.json, of which scripts/cost.py makes docs/cost.md.
+"""Measures what an invocation costs and writes docs/measurements.json, from which scripts/cost.py makes docs/cost.md.
 
-    measure.py --api PROGRAM --collector PROGRAM --local PROGRAM
+    scripts/lib/python scripts/deploy/measure.py --api PROGRAM --collector PROGRAM --local PROGRAM --invoke PROGRAM
 
-The programs are release builds for this machine. What is measured does not hang on how busy the machine is: processor
-time, and what is asked of DynamoDB, with the units that it counts.
+The programs are release builds for this machine; `invoke` is in dev/lab. The results do not depend on the machine's
+load: processor time, requests to DynamoDB, and the capacity units that DynamoDB counts.
 """
 
 import argparse
@@ -18,9 +18,8 @@ import re
 import tempfile
 import time
 
-import transform
-
-from bootstraps import Services, event, start
+from common import ROOT, event
+from services import Services
 
 INVOCATIONS = 400
 TASKS = 60  # a little more than one page
@@ -28,12 +27,13 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(process):
+    """The processor time of a process so far."""
     fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def push(group, stream, lines, start_ms):
-    """What a subscription sends."""
+    """The event of a subscription."""
     events = [{"id": f"{stream}-{i}", "timestamp": start_ms + i, "message": line} for i, line in enumerate(lines)]
     data = {
         "messageType": "DATA_MESSAGE",
@@ -59,58 +59,53 @@ def get(name, path=None, query=""):
     return made | {"rawQueryString": query, "queryStringParameters": parameters}
 
 
-class Meter:
+def measure(function, make):
     """What the invocations of a function cost on average."""
-
-    def __init__(self, function, services):
-        self.function, self.services = function, services
-
-    def measure(self, make):
-        for i in range(20):
-            self.function.invoke(make(i))
-        recorder = self.services.recorder
-        recorder.calls, recorder.read_units, recorder.write_units = 0, 0.0, 0.0
-        before = cpu_seconds(self.function.process)
-        logged = os.path.getsize(self.function.log.name)
-        seconds = []
-        size = 0
-        for i in range(20, 20 + INVOCATIONS):
-            answer, took = self.function.invoke(make(i))
-            seconds.append(took)
-            size += len(answer["body"]) if "body" in answer else 0
-        cpu = cpu_seconds(self.function.process) - before
-        return {
-            "cpu_ms": round(cpu * 1000 / INVOCATIONS, 3),
-            "median_ms": round(sorted(seconds)[INVOCATIONS // 2] * 1000, 2),
-            "dynamodb_calls": round(recorder.calls / INVOCATIONS, 2),
-            "read_units": round(recorder.read_units / INVOCATIONS, 2),
-            "write_units": round(recorder.write_units / INVOCATIONS, 2),
-            "answer_bytes": size // INVOCATIONS,
-            "log_bytes": (os.path.getsize(self.function.log.name) - logged) // INVOCATIONS,
-        }
+    for i in range(20):
+        function.invoke(make(i))
+    recorder = function.recorder
+    recorder.counts = True
+    recorder.calls, recorder.read_units, recorder.write_units = 0, 0.0, 0.0
+    before = cpu_seconds(function.process)
+    logged = os.path.getsize(function.log.name)
+    seconds = []
+    size = 0
+    for i in range(20, 20 + INVOCATIONS):
+        answer, took = function.invoke(make(i))
+        seconds.append(took)
+        size += len(answer["body"]) if "body" in answer else 0
+    cpu = cpu_seconds(function.process) - before
+    return {
+        "cpu_ms": round(cpu * 1000 / INVOCATIONS, 3),
+        "median_ms": round(sorted(seconds)[INVOCATIONS // 2] * 1000, 2),
+        "dynamodb_calls": round(recorder.calls / INVOCATIONS, 2),
+        "read_units": round(recorder.read_units / INVOCATIONS, 2),
+        "write_units": round(recorder.write_units / INVOCATIONS, 2),
+        "answer_bytes": size // INVOCATIONS,
+        "log_bytes": (os.path.getsize(function.log.name) - logged) // INVOCATIONS,
+    }
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("--api", "--collector", "--local"):
+    for name in ("--api", "--collector", "--local", "--invoke"):
         arguments.add_argument(name, type=pathlib.Path, required=True)
     arguments = arguments.parse_args()
 
     results, cold = {}, {}
     for cache in (True, False):
         with tempfile.TemporaryDirectory() as folder:
-            services = Services(arguments.local, pathlib.Path(folder))
-            services.recorder.counts = True
+            services = Services(arguments.local, arguments.invoke, pathlib.Path(folder))
             services.environment["INDEX_SHARDS"] = "4"  # as in template.yaml
             if not cache:
                 services.environment.pop("REDIS_ENDPOINT")
             group = services.environment["CDK_LOG_GROUP_NAME"]
             now = int(time.time() * 1000) - 3_600_000
             try:
-                collector = start(services, "progress-collector", arguments.collector, [], pathlib.Path(folder))
-                cold["collector"] = round(collector.init_seconds() * 1000, 1)
-                api = start(services, "api-lambda", arguments.api, [], pathlib.Path(folder))
-                cold["api"] = round(api.init_seconds() * 1000, 1)
+                collector = services.start("progress-collector", arguments.collector)
+                cold["collector"] = round(collector.init_seconds * 1000, 1)
+                api = services.start("api-lambda", arguments.api)
+                cold["api"] = round(api.init_seconds * 1000, 1)
                 for i in range(TASKS):
                     collector.invoke(push(group, f"deploy-{i}", rows(0, 20, 29), now))
 
@@ -118,7 +113,7 @@ def main():
                     return push(group, f"run-{i % 40}", rows(i, i + 9, 999), now + i * 100)
 
                 kinds = {
-                    # Nothing new in either log group: what an idle stack does every minute.
+                    # Nothing new in either log group: an idle stack does this every minute.
                     "sweep": (collector, lambda i: event("collector/scheduler")),
                     # Ten lines of a deploy that is under way.
                     "push": (collector, lines),
@@ -128,10 +123,8 @@ def main():
                 }
                 for kind, (function, make) in kinds.items():
                     key = f"{kind}, {'cache' if cache else 'no cache'}"
-                    results[key] = Meter(function, services).measure(make)
+                    results[key] = measure(function, make)
                     print(key, results[key])
-                collector.stop()
-                api.stop()
             finally:
                 services.stop()
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
@@ -143,7 +136,7 @@ def main():
         "init_ms": cold,
         "kinds": results,
     }
-    (transform.ROOT / "docs" / "measurements.json").write_text(json.dumps(written, indent=2) + "\n")
+    (ROOT / "docs" / "measurements.json").write_text(json.dumps(written, indent=2) + "\n")
 
 
 if __name__ == "__main__":

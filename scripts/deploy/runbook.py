@@ -1,12 +1,13 @@
-"""Checks that docs/operations.md has a section for each alarm of the template, which says what to do, and no other."""
+"""Checks that docs/operations.md has a section for each alarm of the template, with what to do, and no other. The log
+messages that it names must be those of the code."""
 
-import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import transform
+from common import ROOT
+
 RUNBOOK = ROOT / "docs" / "operations.md"
-ALARM = "AWS::CloudWatch::Alarm"
 
 
 def faults(alarms, runbook):
@@ -15,22 +16,28 @@ def faults(alarms, runbook):
     for alarm in sorted(alarms - sections.keys()):
         yield f"{alarm} has no section"
     for alarm in sorted(sections.keys() - alarms):
-        yield f"{alarm} is no alarm of the template"
+        yield f"{alarm} is not an alarm of the template"
     for alarm, section in sections.items():
         for part in ["Means", "Look", "Do"]:
             if not re.search(rf"^- \*\*{part}\*\*: \S", section, re.MULTILINE):
                 yield f"{alarm} does not say: {part}"
 
 
+def unknown_messages(runbook):
+    """Log messages that the runbook names and no source has."""
+    source = "".join(path.read_text() for path in ROOT.glob("*/src/**/*.rs"))
+    for message in re.findall(r"message `([^`]+)`", runbook):
+        if f'"{message}' not in source:
+            yield f"no source has the message: {message}"
+
+
 def main():
-    template = (ROOT / "template.yaml").read_text()
-    # By its text: the functions of CloudFormation are no YAML that is read without help.
-    alarms = set(re.findall(rf"^  (\w+):\n    Type: {ALARM}$", template, re.MULTILINE))
-    assert len(alarms) > 10, alarms
+    resources = transform.transformed()["Resources"]
+    alarms = {name for name, resource in resources.items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
     runbook = RUNBOOK.read_text()
-    # It must be able to fail.
+    # The check must be able to fail.
     assert list(faults(alarms | {"OtherAlarm"}, runbook)), "a missing section is not found"
-    found = list(faults(alarms, runbook))
+    found = [*faults(alarms, runbook), *unknown_messages(runbook)]
     for fault in found:
         print(f"docs/operations.md: {fault}", file=sys.stderr)
     print(f"  {len(alarms)} alarms have a section")

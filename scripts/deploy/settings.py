@@ -1,16 +1,18 @@
-"""Compares the settings that the code reads with those that template.yaml sets and the README names, and sees to it that
-tokens are asked for by default."""
+"""Compares the settings that the code reads with those that template.yaml sets and docs/configuration.md describes.
+Also checks that a deployed API asks for tokens unless a stack says otherwise."""
 
 import re
 import sys
 
 import transform
-from iam import FUNCTIONS, ROOT
+from common import ROOT
+from iam import FUNCTIONS
 
-# Set by Lambda (LoggingConfig), or right as they are: ElastiCache's endpoint is a rediss:// URL, with a certificate of a
-# public authority, and knows us by the default user.
-NOT_OURS = {"AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS", "REDIS_CA_CERT", "REDIS_USERNAME"}
-# The SDK's own, which everybody knows, and some of which Lambda sets.
+DOCS = ROOT / "docs" / "configuration.md"
+# Lambda sets the first (LoggingConfig). The others are right by default: ElastiCache's endpoint is a rediss:// URL with
+# a certificate of a public authority, and the functions use its default user.
+NOT_SET = {"AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS", "REDIS_CA_CERT", "REDIS_USERNAME"}
+# The SDK's own, some of which Lambda sets.
 OF_AWS = {
     "AWS_ACCESS_KEY_ID",
     "AWS_REGION",
@@ -19,75 +21,76 @@ OF_AWS = {
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
 }
-# For tests, and nothing to set on AWS.
+# Only tests set these.
 OF_TESTS = {"FAULT_POINTS"}
-# What `shared` reads for the other function alone.
-OF_ONE = {"api-lambda": {"CHECKPOINTS_TABLE_NAME"}}
+# `shared` reads these for the other function.
+OF_THE_OTHER = {"api-lambda": {"AGENT_LOG_GROUP_NAME", "CDK_LOG_GROUP_NAME", "CHECKPOINTS_TABLE_NAME"}}
 NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"'
 
 
+def product_code(path):
+    """The source of a file, without comments and tests."""
+    return re.sub(r"(?m)^\s*//.*$", "", path.read_text()).split("#[cfg(test)]", 1)[0]
+
+
 def read_by(crate):
-    """The settings that a function reads: where they are asked for by name."""
+    """The settings that a function reads by name. The table of log formats has the names of their log groups."""
     names = set()
-    for folder in (crate, "shared"):
+    for folder in (crate, "shared", "shared/core"):
         for path in (ROOT / folder / "src").rglob("*.rs"):
-            text = re.sub(r"(?m)^\s*//.*$", "", path.read_text()).split("#[cfg(test)]", 1)[0]
-            if "Settings" in text or path.name == "main.rs":
+            text = product_code(path)
+            if "Settings" in text or "environment_variable:" in text or path.name == "main.rs":
                 names |= set(re.findall(NAME, text))
     return names - OF_AWS
 
 
-def lets_everybody_in(template):
-    """Where tokens are not asked for though nobody has said so for their own stack. `local` alone may be so."""
+def opens_the_api():
+    """The files of crates that turn authentication off by themselves."""
+    for path in sorted(ROOT.glob("*/src/**/*.rs")):
+        if re.search(r'Auth::none\(\)|"AUTH_MODE",\s*"none', product_code(path)):
+            yield path.relative_to(ROOT)
+
+
+def open_by_default(template):
+    """Places that turn authentication off for a deployed API. Only `local` may do so, for itself."""
     parameter = template["Parameters"]["AuthMode"]
     if parameter["Default"] != "jwt":
-        yield f"template.yaml: AuthMode is {parameter['Default']} where it is not set"
+        yield f"template.yaml: the default of AuthMode is {parameter['Default']}"
     mode = template["Resources"]["ApiFunction"]["Properties"]["Environment"]["Variables"]["AUTH_MODE"]
     if mode != {"Ref": "AuthMode"}:
-        yield f"template.yaml: AUTH_MODE is {mode}, whatever AuthMode is"
-    files = [ROOT / "samconfig.toml", *(ROOT / ".github").rglob("*.y*ml")]
-    for path in files:
+        yield f"template.yaml: AUTH_MODE is {mode}, not AuthMode"
+    for path in [ROOT / "samconfig.toml", *(ROOT / ".github").rglob("*.y*ml")]:
         if re.search(r"(?i)auth_?mode\W+none", path.read_text()):
             yield f"{path.relative_to(ROOT)}: AuthMode is none"
-    # `Auth::none()` and the setting in services.rs are how `local` does it. What `properties` has is of tests.
-    for path in ROOT.glob("*/src/**/*.rs"):
-        if "properties" in path.parts:
-            continue
-        text = re.sub(r"(?m)^\s*//.*$", "", path.read_text()).split("#[cfg(test)]", 1)[0]
-        if path.relative_to(ROOT).parts[0] != "local" and re.search(r'Auth::none\(\)|"AUTH_MODE",\s*"none', text):
-            yield f"{path.relative_to(ROOT)}: tokens are not asked for"
+    files = list(opens_the_api())
+    if not any(path.parts[0] == "local" for path in files):
+        yield f"{__file__} no longer finds where `local` turns authentication off: teach it"
+    for path in files:
+        if path.parts[0] != "local":
+            yield f"{path} turns authentication off"
+
+
+def faults(template):
+    described = set(re.findall(r"(?m)^\| `([A-Z0-9_]+)` \|", DOCS.read_text()))
+    for role, crate in FUNCTIONS.items():
+        function = template["Resources"][f"{role.removesuffix('Role')}Function"]["Properties"]
+        given, read = set(function["Environment"]["Variables"]), read_by(crate) - OF_TESTS
+        for name in sorted(read - given - NOT_SET - OF_THE_OTHER.get(crate, set())):
+            yield f"{crate} reads {name}, and template.yaml does not set it"
+        for name in sorted(given - read):
+            yield f"template.yaml sets {name} for {crate}, which does not read it"
+        for name in sorted(read - described):
+            yield f"{crate} reads {name}, and {DOCS.name} does not describe it"
+    yield from open_by_default(template)
 
 
 def main():
-    template = transform.transformed()
-    resources = template["Resources"]
-    readme = set(re.findall(r"(?m)^\| `([A-Z0-9_]+)` \|", (ROOT / "README.md").read_text()))
-    good = True
-
-    def differ(names, text):
-        nonlocal good
-        for name in sorted(names):
-            print(f"{name} {text}")
-            good = False
-
-    used = set()
-    for role, (crate, _) in FUNCTIONS.items():
-        function = resources[role.removesuffix("Role") + "Function"]["Properties"]
-        given = set(function["Environment"]["Variables"])
-        read = read_by(crate)
-        used |= read
-        missing = read - given - NOT_OURS - OF_TESTS - OF_ONE.get(crate, set())
-        differ(missing, f"is read by {crate}, and template.yaml does not set it")
-        for name in sorted(given - read):
-            print(f"  {name} is set for {crate}, which does not read it yet")
-    differ(used - readme - OF_TESTS, "is read, and the README does not name it")
-    for text in lets_everybody_in(template):
-        print(text)
-        good = False
-    print(f"  {len(used)} settings are set by template.yaml and named in the README")
-    if not good:
-        sys.exit("settings differ")
+    found = list(faults(transform.transformed()))
+    for fault in found:
+        print(fault, file=sys.stderr)
+    print(f"  template.yaml sets and {DOCS.name} describes the settings that the functions read")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,9 +1,9 @@
-"""Makes the stack in moto's CloudFormation, as far as moto knows its parts, and compares what is there with the code.
+"""Makes the stack in moto's CloudFormation, as far as moto knows its types, and compares the result with the code.
 
-    stack.py [--template FILE] [--write-tables]
+    scripts/lib/python scripts/deploy/stack.py [--template FILE] [--write-tables]
 
-Without --write-tables, shared/test_data/tables.json must be what DynamoDB says of the stack's tables: the tests of
-the store run on tables made of that file.
+Without --write-tables, shared/test_data/tables.json must be what DynamoDB says about the stack's tables: the tests of
+the store run on tables that are made from that file.
 """
 
 import argparse
@@ -13,16 +13,17 @@ import pathlib
 import re
 import sys
 
-import transform  # first: it sets what boto3 wants
+import transform  # first: it sets what boto3 needs
+from common import ROOT, Failure, check
 
 import boto3
 import moto
-from moto.cloudformation import parsing  # noqa: F401 - it loads all that moto knows
+from moto.cloudformation import parsing  # noqa: F401 - it loads all types that moto knows
 from moto.core.common_models import CloudFormationModel
 
-TABLES = transform.ROOT / "shared" / "test_data" / "tables.json"
-DOCS = transform.ROOT / "docs" / "deploy.md"
-# What is asked for: everything that costs no reference to a part that moto lacks.
+TABLES = ROOT / "shared" / "test_data" / "tables.json"
+DOCS = ROOT / "docs" / "deploy.md"
+# As much of the stack as needs no reference to a type that moto lacks.
 PARAMETERS = {"Stage": "prod", "AuthMode": "none", "EventBusName": "default"}
 
 
@@ -44,8 +45,8 @@ def known_types():
 
 
 def without(template, cut):
-    """The template without the resources `cut`. What refers to one gets its name instead, or its function's address if
-    it is an alias."""
+    """The template without the resources `cut`. References to one become its name, or the ARN of its function if it is
+    an alias."""
 
     def instead(name):
         resource = template["Resources"][name]
@@ -91,8 +92,8 @@ def without(template, cut):
 
 
 def definition(table, resource):
-    """What a table is made of, in the words of CreateTable. TTL is the template's: moto takes no notice."""
-    lived = resource["Properties"].get("TimeToLiveSpecification")
+    """The table's definition, in the words of CreateTable. TTL is the template's: moto ignores it."""
+    life = resource["Properties"].get("TimeToLiveSpecification")
     by_name = lambda items, name: sorted(items, key=lambda item: item[name])  # noqa: E731
     made = {
         "KeySchema": table["KeySchema"],
@@ -104,20 +105,14 @@ def definition(table, resource):
         made["GlobalSecondaryIndexes"] = by_name([{key: index[key] for key in keep} for index in indexes], "IndexName")
     if stream := table.get("StreamSpecification"):
         made["StreamSpecification"] = stream
-    if lived:
-        made["TimeToLiveSpecification"] = lived
+    if life:
+        made["TimeToLiveSpecification"] = life
     return made
-
-
-def check(claim, holds, otherwise=""):
-    if not holds:
-        sys.exit(f"not so: {claim} {otherwise}")
-    print(f"  {claim}")
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--template", type=pathlib.Path, default=transform.ROOT / "template.yaml")
+    arguments.add_argument("--template", type=pathlib.Path, default=ROOT / "template.yaml")
     arguments.add_argument("--write-tables", action="store_true")
     arguments = arguments.parse_args()
 
@@ -133,7 +128,7 @@ def main():
         s3.create_bucket(Bucket=code["S3Bucket"])
         s3.put_object(Bucket=code["S3Bucket"], Key=code["S3Key"], Body=b"PK\x05\x06" + bytes(18))  # an empty zip
 
-    # In place of the one that moto's CloudFormation can't make.
+    # moto's CloudFormation can't make the secret.
     boto3.client("secretsmanager").create_secret(Name="CacheSecret", SecretString="not-a-secret")
 
     def make(stack, parameters):
@@ -144,7 +139,7 @@ def main():
             Capabilities=["CAPABILITY_IAM"],
         )
         made = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
-        # What a condition leaves out is listed without a name.
+        # A resource that a condition leaves out is listed without a name.
         return {
             part["LogicalResourceId"]: part.get("PhysicalResourceId") for part in made if "LogicalResourceId" in part
         }
@@ -165,10 +160,10 @@ def main():
     for name in ("TasksTable", "ProjectsTable", "CheckpointsTable"):
         table = dynamodb.describe_table(TableName=made[name])["Table"]
         check(f"{name}: on demand, and protected from deletion in prod", table["DeletionProtectionEnabled"])
-        # moto takes no notice of these.
+        # moto ignores these.
         properties = resources[name]["Properties"]
         check(
-            f"{name}: point-in-time recovery, and a key that shows in prod",
+            f"{name}: point-in-time recovery, and a key of the account in prod",
             properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
             and properties["SSESpecification"]["Fn::If"][:2] == ["IsProd", {"SSEEnabled": True}],
         )
@@ -177,7 +172,7 @@ def main():
     environments = {}
     for name in ("CollectorFunction", "ApiFunction"):
         function = functions.get_function(FunctionName=made[name])["Configuration"]
-        properties = resources[name]["Properties"]  # for what moto takes no notice of
+        properties = resources[name]["Properties"]  # moto ignores some of them
         check(
             f"{name}: bootstrap on provided.al2023 and arm64, traced",
             (function["Runtime"], function["Handler"]) == ("provided.al2023", "bootstrap")
@@ -186,18 +181,18 @@ def main():
         )
         environments[name] = function["Environment"]["Variables"]
         check(
-            f"{name}: its tables are the stack's",
+            f"{name}: it gets the stack's tables",
             environments[name]["TASKS_TABLE_NAME"] == made["TasksTable"]
             and environments[name]["PROJECTS_TABLE_NAME"] == made["ProjectsTable"],
         )
     collector = environments["CollectorFunction"]
     check(
-        "CollectorFunction: its checkpoints are the stack's",
+        "CollectorFunction: it gets the stack's table of checkpoints",
         collector["CHECKPOINTS_TABLE_NAME"] == made["CheckpointsTable"],
     )
     groups = {group["logGroupName"]: group.get("retentionInDays") for group in logs.describe_log_groups()["logGroups"]}
     check(
-        "CollectorFunction: its log groups are the stack's",
+        "CollectorFunction: it gets the stack's log groups",
         {collector["CDK_LOG_GROUP_NAME"], collector["AGENT_LOG_GROUP_NAME"]} <= set(groups),
     )
     check(f"{len(groups)} log groups keep their events for 30 days", set(groups.values()) == {30})
@@ -205,13 +200,13 @@ def main():
     text = json.dumps(tables, indent=2) + "\n"
     if arguments.write_tables:
         TABLES.write_text(text)
-    check(f"{TABLES.name} is what DynamoDB says of the tables", TABLES.exists() and TABLES.read_text() == text)
+    check(f"{TABLES.name} is what DynamoDB says about the tables", TABLES.exists() and TABLES.read_text() == text)
 
     docs = DOCS.read_text()
     parameters = {name for name in template["Parameters"] if f"`{name}`" not in docs}
     check(f"{DOCS.name} names every parameter", not parameters, parameters)
     documented = set(re.findall(r"`(AWS::\w+::\w+)`", docs))
-    print(f"moto does not know, so that nothing but cfn-lint has seen: {', '.join(unknown)}")
+    print(f"moto does not know these types, which only cfn-lint has checked: {', '.join(unknown)}")
     check(
         f"{DOCS.name} names these {len(unknown)} types and no other",
         set(unknown) == documented,
@@ -222,8 +217,6 @@ def main():
 def is_off(template, resource, parameters):
     """Whether the parameters leave the resource out."""
     values = {name: str(p.get("Default")) for name, p in template["Parameters"].items()} | parameters
-    # CommaDelimitedList: joined with nothing in between, as its only use is to see whether it is empty.
-
     def holds(condition):
         ((function, argument),) = condition.items()
         match function:
@@ -247,5 +240,8 @@ def is_off(template, resource, parameters):
 
 
 if __name__ == "__main__":
-    with moto.mock_aws():
-        main()
+    try:
+        with moto.mock_aws():
+            main()
+    except Failure as failure:
+        sys.exit(str(failure))

@@ -1,12 +1,11 @@
-"""Names the crates that both functions use with different features: each is compiled once for each function, and with
-it all that is built on it. shared/Cargo.toml can turn the missing features on."""
+"""Names the crates that both functions use with different features. Cargo compiles each of them, and all crates that
+depend on it, once for each function. shared/Cargo.toml can turn the missing features on."""
 
 import collections
 import re
 import subprocess
-import pathlib
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from common import ROOT
 
 
 def features(function):
@@ -22,7 +21,7 @@ def features(function):
 
 api, collector = features("api-lambda"), features("progress-collector")
 for crate in sorted(set(api) & set(collector)):
-    # The events that a function takes are its own; little is built on them.
+    # Each function has its own event types; few crates depend on them.
     if api[crate] != collector[crate] and crate != "aws_lambda_events":
         differ = ", ".join(sorted(api[crate] ^ collector[crate]))
-        print(f"  {crate} is built twice, as these features are on in one function alone: {differ}")
+        print(f"  {crate} is compiled twice, because only one function has these features on: {differ}")

@@ -1,5 +1,5 @@
--- What a page, a terminal and a reporter do, in turn: tasks, lists with and without what is known, changes.
--- wrk calls request() for each request of each connection; delay() is the pause before it, which makes the rate.
+-- Requests like those of a page, a terminal and a reporter, in turn: tasks, lists with and without ETag, changes.
+-- wrk calls request() for each request of each connection. delay() is the pause before it and sets the rate.
 
 local tasks = 40
 local counter = 0

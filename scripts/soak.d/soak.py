@@ -1,4 +1,4 @@
-"""Runs `local serve` under mixed load and fails if its memory or its open files grow, or if anything is not answered.
+"""Runs `local serve` under mixed load and fails if its memory or its open files grow, or if a request fails.
 
     soak.py PROGRAM SECONDS
 """
@@ -14,12 +14,12 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).parent
 TASKS = 40
-# What is warming up is not counted: caches, pools, and the allocator's arenas fill.
+# The share of the run in which caches, pools and the allocator's arenas fill: it is not measured.
 WARM_UP = 0.4
-# How much memory may grow from the end of the warm-up on: measured noise is a third of it, and a leak of 100 bytes a
-# request is more within half an hour.
+# Bytes that memory may grow after the warm-up. The measured noise is a third of this; a leak of 100 bytes a request
+# exceeds it within half an hour.
 MOST_GROWTH = 12 * 1024 * 1024
-# Connections that are about to be closed are open files too.
+# Open files that may be added: connections that are about to be closed.
 MOST_FILES = 4
 
 
@@ -28,8 +28,8 @@ def call(url, method="GET", body=None):
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("content-type", "application/json")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
 
 
 def resident(pid):
@@ -45,7 +45,7 @@ def open_files(pid):
 
 
 def growth(values):
-    """By how much the line through the values that fits best rises from the first to the last."""
+    """How much the regression line through the values rises from the first to the last."""
     count = len(values)
     mean_x, mean_y = (count - 1) / 2, sum(values) / count
     slope = sum((x - mean_x) * (y - mean_y) for x, y in enumerate(values))
@@ -54,7 +54,7 @@ def growth(values):
 
 
 def start(program, work):
-    """The process and where it serves. Agents' lines are read from a file that grows."""
+    """Starts `local serve`, which reads an agent's log from a file. The process, its address, and the file."""
     log = work / "agent.log"
     log.touch()
     output = open(work / "local.log", "wb")
@@ -62,7 +62,7 @@ def start(program, work):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=output, text=True)
     address = process.stdout.readline().split()[-1]
     if not address.startswith("http://"):
-        raise RuntimeError(f"it does not start: {address}")
+        raise RuntimeError(f"local does not start: {address}")
     return process, address, log
 
 
@@ -106,15 +106,15 @@ def soak(process, address, log, seconds):
           f"{memory[-1] / mib:.1f} MiB at the end ({grown / mib:+.1f} by its slope); "
           f"files {files[warm]} and {files[-1]} ({opened:+.1f}); {line} lines")
     wrong = []
-    troubles = {name: result[name] for name in ("refused", "connect", "read", "write", "timeout") if result[name]}
-    if troubles:
-        wrong.append(f"requests failed: {troubles}")
+    failures = {name: result[name] for name in ("refused", "connect", "read", "write", "timeout") if result[name]}
+    if failures:
+        wrong.append(f"requests failed: {failures}")
     if grown > MOST_GROWTH:
         wrong.append("memory grows")
     if opened > MOST_FILES:
         wrong.append("open files grow")
     if shown < line - 3:
-        wrong.append(f"the agent is at {shown} and wrote {line} lines")
+        wrong.append(f"the agent wrote {line} lines, and its task shows {shown}")
     for what in wrong:
         print(what, file=sys.stderr)
     return 1 if wrong else 0

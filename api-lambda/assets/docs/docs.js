@@ -1,49 +1,51 @@
-// Shows openapi.json, and lets one try it. All that is shown is set as text, never as markup. Addresses are relative
-// to this page, so that a stage before the path is kept.
+// Shows openapi.json as a page, with a form to try each operation. Text is never parsed as markup. URLs are relative to
+// this page, because a stage may put a path before them.
 "use strict";
 
 const METHODS = ["get", "post", "patch", "put", "delete"];
 const byId = (id) => document.getElementById(id);
 
-/** An element with properties and children; what is not there is left out. */
-function make(tag, properties, ...children) {
+/** Creates an element with properties and children. Empty children are left out. */
+function create(tag, properties, ...children) {
   const element = document.createElement(tag);
   Object.assign(element, properties);
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
   return element;
 }
 
-/** Texts of the description, in which code stands between backticks. */
-function prose(text, properties = {}) {
+/** A paragraph of the description, with code between backticks. */
+function paragraph(text, properties = {}) {
   const pieces = (text ?? "").split("`");
-  return text ? make("p", properties, pieces.map((piece, index) => (index % 2 ? make("code", {}, piece) : piece))) : null;
+  return text ? create("p", properties, pieces.map((piece, index) => (index % 2 ? create("code", {}, piece) : piece))) : null;
 }
 
-/** What a reference stands for. */
+/** Follows the `$ref` of a value. */
 function resolve(api, value) {
   let found = value;
   while (found && found.$ref) {
-    found = found.$ref.slice(2).split("/").reduce((place, key) => place[key], api);
+    found = found.$ref.slice(2).split("/").reduce((parent, key) => parent[key], api);
   }
   return found ?? {};
 }
 
 const nameOf = (schema) => schema?.$ref?.split("/").pop();
 
-/** A schema in one line: type, limits. */
-function inWords(api, schema) {
+/** A schema in one line: its type and limits. */
+function describe(api, schema) {
   const name = nameOf(schema);
   const found = resolve(api, schema);
   const options = found.oneOf ?? found.anyOf ?? found.allOf;
-  if (options) return options.map((option) => inWords(api, option)).join(found.allOf ? " and " : " or ");
+  if (options) return options.map((option) => describe(api, option)).join(found.allOf ? " and " : " or ");
   if (found.properties && name) return name;
   if (found.enum) return found.enum.join(" | ");
   const type = [found.type ?? "any value"].flat().join(" or ");
   const limits = [];
-  if (found.items) limits.push(`of ${inWords(api, found.items)}`);
+  if (found.items) limits.push(`of ${describe(api, found.items)}`);
   if (found.format) limits.push(found.format);
-  const range = (least, most, unit) => {
-    if (least !== undefined || most !== undefined) limits.push(`${least ?? 0} to ${most ?? "…"}${unit}`);
+  const range = (min, max, unit) => {
+    if (min !== undefined && max !== undefined) limits.push(`${min} to ${max}${unit}`);
+    else if (min !== undefined) limits.push(`at least ${min}${unit}`);
+    else if (max !== undefined) limits.push(`at most ${max}${unit}`);
   };
   range(found.minLength, found.maxLength, " characters");
   range(found.minItems, found.maxItems, " entries");
@@ -52,7 +54,7 @@ function inWords(api, schema) {
   return [type, ...limits].join(", ");
 }
 
-/** The fields of an object's schema, each with its own inside. */
+/** The fields of an object's schema, and their own fields. */
 function fields(api, schema, depth = 0) {
   let found = resolve(api, schema);
   const objects = (found.oneOf ?? found.allOf ?? []).map((option) => resolve(api, option));
@@ -61,21 +63,21 @@ function fields(api, schema, depth = 0) {
   const inner = found.additionalProperties;
   if (!found.properties && inner && typeof inner === "object") return fields(api, inner, depth);
   if (!found.properties || depth > 3) return null;
-  const list = make("dl");
+  const list = create("dl");
   for (const [name, property] of Object.entries(found.properties)) {
     const required = (found.required ?? []).includes(name) ? ", required" : "";
     const about = property.description ?? resolve(api, property).description;
     list.append(
-      make("dt", {}, name),
-      make("dd", {}, make("code", {}, inWords(api, property) + required), prose(about),
+      create("dt", {}, name),
+      create("dd", {}, create("code", {}, describe(api, property) + required), paragraph(about),
         fields(api, property, depth + 1)),
     );
   }
   return list;
 }
 
-/** A value that a schema could take, to begin with: what is required, or the first field. */
-function sample(api, schema) {
+/** A first request body for a schema: its required fields, or its first one. */
+function sampleBody(api, schema) {
   const found = resolve(api, schema);
   const names = found.required ?? Object.keys(found.properties ?? {}).slice(0, 1);
   const value = {};
@@ -86,36 +88,36 @@ function sample(api, schema) {
   return JSON.stringify(value, null, 2);
 }
 
-const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+const shellQuote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** The request that a form describes. */
-function request(method, path, inputs, body, contentType) {
+/** The request of a form. */
+function buildRequest(method, path, inputs, body, contentType) {
   const headers = new Headers();
   const query = new URLSearchParams();
-  let filled = path;
+  let filledPath = path;
   for (const { parameter, input } of inputs) {
     if (input.value === "") continue;
-    if (parameter.in === "path") filled = filled.replace(`{${parameter.name}}`, encodeURIComponent(input.value));
+    if (parameter.in === "path") filledPath = filledPath.replace(`{${parameter.name}}`, encodeURIComponent(input.value));
     if (parameter.in === "query") query.append(parameter.name, input.value);
     if (parameter.in === "header") headers.set(parameter.name, input.value);
   }
-  const address = new URL(`.${filled}`, document.baseURI);
-  address.search = query;
+  const url = new URL(`.${filledPath}`, document.baseURI);
+  url.search = query;
   const token = byId("token").value.trim();
   if (token) headers.set("Authorization", `Bearer ${token}`);
   if (body) headers.set("Content-Type", contentType);
-  return { address, options: { method: method.toUpperCase(), headers, body: body?.value, cache: "no-store" } };
+  return { url, options: { method: method.toUpperCase(), headers, body: body?.value, cache: "no-store" } };
 }
 
-/** The same as a line for a shell. The token stays out of it. */
-function curl({ address, options }) {
+/** The request as a shell command. The token is not part of it. */
+function curl({ url, options }) {
   const words = ["curl", "-i"];
   if (options.method !== "GET") words.push("-X", options.method);
-  words.push(quoted(address.href));
+  words.push(shellQuote(url.href));
   for (const [name, value] of options.headers) {
-    words.push("-H", name === "authorization" ? '"Authorization: Bearer $TOKEN"' : quoted(`${name}: ${value}`));
+    words.push("-H", name === "authorization" ? '"Authorization: Bearer $TOKEN"' : shellQuote(`${name}: ${value}`));
   }
-  if (options.body) words.push("--data-raw", quoted(options.body));
+  if (options.body) words.push("--data-raw", shellQuote(options.body));
   return words.join(" ");
 }
 
@@ -127,29 +129,29 @@ function pretty(text) {
   }
 }
 
-/** The form that tries an operation. */
-function trial(api, method, path, operation) {
+/** The form that sends a request to an operation. */
+function tryForm(api, method, path, operation) {
   const inputs = (operation.parameters ?? []).map((parameter) => {
-    const needed = parameter.required ? " (required)" : "";
+    const required = parameter.required ? " (required)" : "";
     const placeholder = String(parameter.example ?? "");
-    const input = make("input", { required: Boolean(parameter.required), placeholder, spellcheck: false });
-    return { parameter, input, label: make("label", {}, `${parameter.name}${needed}`, input) };
+    const input = create("input", { required: Boolean(parameter.required), placeholder, spellcheck: false });
+    return { parameter, input, label: create("label", {}, `${parameter.name}${required}`, input) };
   });
   const content = operation.requestBody?.content ?? {};
   const [contentType, media] = Object.entries(content)[0] ?? [];
-  const body = media ? make("textarea", { rows: 8, spellcheck: false, value: sample(api, media.schema) }) : null;
-  const line = make("pre", { tabIndex: 0 });
-  const answer = make("div", {});
-  answer.setAttribute("aria-live", "polite");
-  const form = make("form", { autocomplete: "off" }, make("h3", {}, "Try it"), inputs.map(({ label }) => label),
-    body ? make("label", {}, `Body, ${contentType}`, body) : null, line,
-    make("button", { type: "submit" }, "Send"), answer);
-  const described = () => request(method, path, inputs, body, contentType);
+  const body = media ? create("textarea", { rows: 8, spellcheck: false, value: sampleBody(api, media.schema) }) : null;
+  const command = create("pre", { tabIndex: 0 });
+  const result = create("div", {});
+  result.setAttribute("aria-live", "polite");
+  const form = create("form", { autocomplete: "off" }, create("h3", {}, "Try it"), inputs.map(({ label }) => label),
+    body ? create("label", {}, `Body, ${contentType}`, body) : null, command,
+    create("button", { type: "submit" }, "Send"), result);
+  const currentRequest = () => buildRequest(method, path, inputs, body, contentType);
   const refresh = () => {
     try {
-      line.textContent = curl(described());
-    } catch (error) { // a header that can't be sent
-      line.textContent = error.message;
+      command.textContent = curl(currentRequest());
+    } catch (error) { // a header with characters that a browser does not send
+      command.textContent = error.message;
     }
   };
   form.addEventListener("input", refresh);
@@ -157,17 +159,17 @@ function trial(api, method, path, operation) {
   refresh();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    answer.replaceChildren(make("p", {}, "Waiting…"));
+    result.replaceChildren(create("p", {}, "Waiting for the response…"));
     try {
-      const { address, options } = described();
-      const response = await fetch(address, options);
+      const { url, options } = currentRequest();
+      const response = await fetch(url, options);
       const text = await response.text();
       const headers = [...response.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
-      answer.replaceChildren(
-        make("p", { className: response.ok ? "" : "bad" }, make("b", {}, `${response.status} ${response.statusText}`)),
-        make("pre", { tabIndex: 0 }, headers), text ? make("pre", { tabIndex: 0 }, pretty(text)) : null);
+      result.replaceChildren(
+        create("p", { className: response.ok ? "" : "bad" }, create("b", {}, `${response.status} ${response.statusText}`)),
+        create("pre", { tabIndex: 0 }, headers), text ? create("pre", { tabIndex: 0 }, pretty(text)) : null);
     } catch (error) {
-      answer.replaceChildren(make("p", { className: "bad" }, String(error)));
+      result.replaceChildren(create("p", { className: "bad" }, String(error)));
     }
   });
   return form;
@@ -176,59 +178,59 @@ function trial(api, method, path, operation) {
 function parameters(api, operation) {
   const all = operation.parameters ?? [];
   if (!all.length) return null;
-  const list = make("dl");
+  const list = create("dl");
   for (const parameter of all) {
     const required = parameter.required ? ", required" : "";
-    list.append(make("dt", {}, parameter.name), make("dd", {}, make("small", {}, `${parameter.in}: `),
-      make("code", {}, inWords(api, parameter.schema) + required), prose(parameter.description)));
+    list.append(create("dt", {}, parameter.name), create("dd", {}, create("small", {}, `${parameter.in}: `),
+      create("code", {}, describe(api, parameter.schema) + required), paragraph(parameter.description)));
   }
-  return [make("h3", {}, "Parameters"), list];
+  return [create("h3", {}, "Parameters"), list];
 }
 
-function answers(api, operation) {
-  const list = make("dl");
+function responses(api, operation) {
+  const list = create("dl");
   for (const [status, reference] of Object.entries(operation.responses)) {
     const response = resolve(api, reference);
     const names = Object.keys(response.headers ?? {}).join(", ");
     const media = Object.values(response.content ?? {})[0];
-    const inside = status < 300 && media ? fields(api, media.schema) : null;
-    list.append(make("dt", {}, status), make("dd", {}, prose(response.description), names ? make("p", { className: "soft" }, names) : null,
-      inside ? make("details", {}, make("summary", {}, inWords(api, media.schema)), inside) : null));
+    const body = status < 300 && media ? fields(api, media.schema) : null;
+    list.append(create("dt", {}, status), create("dd", {}, paragraph(response.description), names ? create("p", { className: "soft" }, names) : null,
+      body ? create("details", {}, create("summary", {}, describe(api, media.schema)), body) : null));
   }
-  return [make("h3", {}, "Answers"), list];
+  return [create("h3", {}, "Responses"), list];
 }
 
-/** One operation: built when it is opened for the first time. */
+/** One operation. Its details are created when it is first opened. */
 function operationElement(api, method, path, operation) {
   const scopes = (operation.security ?? []).flatMap((one) => Object.values(one).flat());
-  const element = make("details", { id: operation.operationId },
-    make("summary", {}, make("b", {}, method.toUpperCase()), make("code", {}, path),
-      make("span", { className: "soft" }, operation.summary ?? "")));
+  const element = create("details", { id: operation.operationId },
+    create("summary", {}, create("b", {}, method.toUpperCase()), create("code", {}, path),
+      create("span", { className: "soft" }, operation.summary ?? "")));
   element.addEventListener("toggle", () => {
     if (!element.open || element.children.length > 1) return;
     const media = Object.values(operation.requestBody?.content ?? {})[0];
     element.append(...[
-      prose(operation.description),
-      make("p", { className: "soft" }, scopes.length ? `Needs the scope ${scopes.join(", ")}` : "Open to everyone"),
+      paragraph(operation.description),
+      create("p", { className: "soft" }, scopes.length ? `Requires the scope ${scopes.join(", ")}` : "No token required"),
       parameters(api, operation),
-      media ? [make("h3", {}, "Body"), prose(resolve(api, media.schema).description), fields(api, media.schema)] : null,
-      answers(api, operation),
-      trial(api, method, path, operation),
+      media ? [create("h3", {}, "Body"), paragraph(resolve(api, media.schema).description), fields(api, media.schema)] : null,
+      responses(api, operation),
+      tryForm(api, method, path, operation),
     ].flat().filter(Boolean));
   });
   return element;
 }
 
 function show(api) {
-  byId("about").replaceWith(prose(api.info.description, { id: "about" }));
-  const contents = make("ul");
+  byId("about").replaceWith(paragraph(api.info.description, { id: "about" }));
+  const contents = create("ul");
   for (const tag of api.tags ?? []) {
     const found = Object.entries(api.paths).flatMap(([path, item]) => METHODS.filter((method) =>
       item[method]?.tags?.includes(tag.name)).map((method) => [method, path, item[method]]));
-    byId("operations").append(make("h2", {}, tag.name), prose(tag.description, { className: "soft" }) ?? "",
+    byId("operations").append(create("h2", {}, tag.name), paragraph(tag.description, { className: "soft" }) ?? "",
       ...found.map((one) => operationElement(api, ...one)));
     for (const [method, path, operation] of found) {
-      contents.append(make("li", {}, make("a", { href: `#${operation.operationId}` }, `${method.toUpperCase()} ${path}`)));
+      contents.append(create("li", {}, create("a", { href: `#${operation.operationId}` }, `${method.toUpperCase()} ${path}`)));
     }
   }
   byId("contents").append(contents);
@@ -245,9 +247,9 @@ function show(api) {
 
 byId("access").addEventListener("submit", (event) => event.preventDefault());
 fetch("openapi.json")
-  .then((response) => (response.ok ? response.json() : Promise.reject(new Error(`status ${response.status}`))))
+  .then((response) => (response.ok ? response.json() : Promise.reject(new Error(`HTTP ${response.status}`))))
   .then(show)
   .catch((error) => {
-    byId("about").textContent = `The description could not be read: ${error.message}`;
+    byId("about").textContent = `Could not load the API description: ${error.message}`;
     byId("about").className = "bad";
   });

@@ -1,13 +1,15 @@
-// Requests to the API: with what is known already (ETag), who is asking (a token), and a limit of time.
+// GET requests to the API, with ETags, a bearer token and a timeout.
 
-import { learnClock } from "./time.js";
+import { sentence } from "./text.js";
+import { syncClock } from "./time.js";
 
-/** How long an answer may take. */
 const TIMEOUT_MS = 10_000;
-/** How many answers are kept to be asked for again. */
-const MOST_KEPT = 100;
+/** How many responses are kept for conditional requests. */
+const CACHE_SIZE = 100;
 
-/** Why there is no answer. `kind`: `offline`, `server`, `token`, `scope`, `absent` or `refused`. */
+/**
+ * A request that failed. `kind` is `offline`, `server`, `unauthenticated`, `forbidden`, `not_found` or `rejected`.
+ */
 export class ApiError extends Error {
     constructor(kind, message, { retryAfterMs = 0, cause } = {}) {
         super(message, { cause });
@@ -17,88 +19,84 @@ export class ApiError extends Error {
 }
 
 export class Api {
-    /** An API below the address `root`; `session` has the token, if there is one. */
+    /** A client of the API below the URL `root`; `session` holds the access token, if any. */
     constructor(root, session) {
         this.root = root;
         this.session = session;
-        this.kept = new Map();
+        this.cache = new Map();
     }
 
-    /** Gets `path` with `parameters`. `changed` tells whether the answer is another one than last time. */
-    async get(path, parameters, signal) {
+    /** Gets `path` with these query parameters. `changed` is false if the last response had the same value. */
+    async get(path, params, signal) {
         const url = new URL(path, this.root);
-        for (const [name, value] of Object.entries(parameters ?? {})) {
+        for (const [name, value] of Object.entries(params ?? {})) {
             if (value) url.searchParams.set(name, value);
         }
-        const kept = this.kept.get(url.href);
+        const cached = this.cache.get(url.href);
         const headers = { accept: "application/json" };
-        if (kept?.tag) headers["if-none-match"] = kept.tag;
+        if (cached?.etag) headers["if-none-match"] = cached.etag;
         const token = this.session.token;
         if (token) headers.authorization = `Bearer ${token}`;
         const { response, text } = await this.fetch(url, headers, signal);
-        if (response.status === 304 && kept) return { value: kept.value, changed: false };
-        if (!response.ok) throw await this.refusal(response, text, token);
-        if (kept?.text === text) return { value: kept.value, changed: false };
-        const value = parse(text);
-        this.keep(url.href, { tag: response.headers.get("etag"), text, value });
+        if (response.status === 304 && cached) return { value: cached.value, changed: false };
+        if (!response.ok) throw toError(response, text, token);
+        if (cached?.text === text) return { value: cached.value, changed: false };
+        const value = parseJson(text);
+        this.store(url.href, { etag: response.headers.get("etag"), text, value });
         return { value, changed: true };
     }
 
-    /** Forgets all answers. */
-    forget() {
-        this.kept.clear();
-    }
-
     async fetch(url, headers, signal) {
-        const limit = AbortSignal.timeout(TIMEOUT_MS);
-        const either = signal ? AbortSignal.any([signal, limit]) : limit;
+        const timeout = AbortSignal.timeout(TIMEOUT_MS);
+        const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
         try {
-            // Nothing is left in the browser's own cache: what is known is known here.
+            // This class is the only cache: the browser's own would store tasks on disk.
             const response = await fetch(url, { headers, signal: either, cache: "no-store" });
-            learnClock(response.headers.get("date"));
+            syncClock(response.headers.get("date"));
             return { response, text: await response.text() };
         } catch (error) {
             if (signal?.aborted) throw signal.reason;
-            const reason = limit.aborted ? "The API does not answer." : "The API can't be reached.";
+            const reason = timeout.aborted ? "The API did not respond in time." : "The API can't be reached.";
             throw new ApiError("offline", reason, { cause: error });
         }
     }
 
-    async refusal(response, text, token) {
-        const { status, headers } = response;
-        const problem = parseProblem(text);
-        const fields = (problem.errors ?? []).map(({ field, detail }) => `${field} ${detail}`);
-        const detail = fields.join("; ") || problem.detail || `HTTP ${status}`;
-        const challenge = headers.get("www-authenticate") ?? "";
-        if (status === 401) {
-            const refused = token && (named(challenge, "error_description") || problem.detail);
-            return new ApiError("token", token ? refused || "The token was not accepted." : "");
-        }
-        if (status === 403) {
-            const scope = named(challenge, "scope") || "progress:read";
-            return new ApiError("scope", `This token lacks the scope ${scope}.`);
-        }
-        if (status === 404) return new ApiError("absent", detail);
-        if (status === 429 || status >= 500) {
-            const seconds = Number(headers.get("retry-after"));
-            return new ApiError("server", detail, { retryAfterMs: seconds > 0 ? seconds * 1000 : 0 });
-        }
-        return new ApiError("refused", detail);
-    }
-
-    keep(href, answer) {
-        this.kept.delete(href);
-        this.kept.set(href, answer);
-        while (this.kept.size > MOST_KEPT) this.kept.delete(this.kept.keys().next().value);
+    store(href, entry) {
+        this.cache.delete(href);
+        this.cache.set(href, entry);
+        while (this.cache.size > CACHE_SIZE) this.cache.delete(this.cache.keys().next().value);
     }
 }
 
-function parse(text) {
+/** The error that a response with a 4xx or 5xx status stands for. */
+function toError(response, text, token) {
+    const { status, headers } = response;
+    const problem = parseProblem(text);
+    const fieldErrors = (problem.errors ?? []).map(({ field, detail }) => `${field} ${detail}`);
+    const detail = fieldErrors.join("; ") || sentence(problem.detail ?? "") || `The API responded with HTTP ${status}.`;
+    const challenge = headers.get("www-authenticate") ?? "";
+    if (status === 401) {
+        const reason = challengeParam(challenge, "error_description") || problem.detail || "the API rejected the token";
+        return new ApiError("unauthenticated", token ? sentence(reason) : "");
+    }
+    if (status === 403) {
+        const scope = challengeParam(challenge, "scope") || "progress:read";
+        return new ApiError("forbidden", `This token does not have the scope ${scope}.`);
+    }
+    if (status === 404) return new ApiError("not_found", detail);
+    if (status === 429 || status >= 500) {
+        const seconds = Number(headers.get("retry-after"));
+        return new ApiError("server", detail, { retryAfterMs: seconds > 0 ? seconds * 1000 : 0 });
+    }
+    return new ApiError("rejected", detail);
+}
+
+function parseJson(text) {
     try {
         return JSON.parse(text);
     } catch {
-        // A captive portal's page, say: whatever answered is not the API.
-        throw new ApiError("offline", "What answers is not the API.");
+        // For example the login page of a hotel's Wi-Fi.
+        throw new ApiError("offline", "Another server answered in place of the API.");
     }
 }
 
@@ -110,7 +108,7 @@ function parseProblem(text) {
     }
 }
 
-/** The value of `name` in a `WWW-Authenticate` header. */
-function named(challenge, name) {
+/** The parameter `name` of a `WWW-Authenticate` header. */
+function challengeParam(challenge, name) {
     return new RegExp(`(?:^|[\\s,])${name}="([^"]*)"`).exec(challenge)?.[1] ?? "";
 }

@@ -1,75 +1,76 @@
-// Progress over time, drawn by uPlot; read with the pointer, the arrow keys or a screen reader.
+// The chart of progress over time, drawn by uPlot. It works with a pointer, with the arrow keys and with a screen reader.
 
 import uPlot from "uplot";
 import { byId, setAttribute, setText } from "./dom.js";
-import { counter, oneLine, percent, words } from "./text.js";
-import { clock, day, now } from "./time.js";
+import { counter, humanize, oneLine, percent } from "./text.js";
+import { clock, now, shortTime } from "./time.js";
 
-/** The chart's measures, in the page's own unit, which grows with the screen. */
+/** Sizes in rem, because the page's font size grows with the screen. */
 const HEIGHT_REM = 14;
 const FONT_REM = 0.75;
 
-function rem(count) {
-    return Math.round(count * Number.parseFloat(getComputedStyle(document.documentElement).fontSize));
+/** `value` rem in pixels. */
+function rem(value) {
+    return Math.round(value * Number.parseFloat(getComputedStyle(document.documentElement).fontSize));
 }
 
 export class Chart {
     constructor() {
-        this.place = byId("chart");
+        this.element = byId("chart");
         this.readout = byId("readout");
         this.entries = [];
-        this.chosen = null;
+        this.selected = null;
         this.plot = null;
-        new ResizeObserver(() => this.resize()).observe(this.place);
+        new ResizeObserver(() => this.resize()).observe(this.element);
         matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plot?.redraw());
-        this.place.addEventListener("keydown", (event) => this.press(event));
-        this.place.addEventListener("blur", () => this.choose(null));
-        this.place.addEventListener("pointermove", () => (this.isByKey = false), { capture: true });
+        this.element.addEventListener("keydown", (event) => this.onKey(event));
+        this.element.addEventListener("blur", () => this.select(null));
+        this.element.addEventListener("pointermove", () => (this.isByKey = false), { capture: true });
     }
 
-    /** Draws `entries`; the last one lasts until now if the task is `open`. */
+    /** Draws `entries`. If the run is open, the line goes on from the last entry until now. */
     show(entries, tone, isOpen) {
         const state = [entries[0].timestamp, entries.length, tone, isOpen].join();
         if (state === this.shown && !isOpen) return;
         this.shown = state;
         this.entries = entries;
-        setAttribute(this.place, "data-tone", tone);
+        setAttribute(this.element, "data-tone", tone);
         const isPercent = entries.some(({ progress }) => progress.percentage != null);
         const value = ({ progress }) => (isPercent ? progress.percentage : progress.current);
         this.isEmpty = !entries.some((entry) => value(entry) != null);
-        this.place.hidden = this.isEmpty;
+        this.element.hidden = this.isEmpty;
         if (this.isEmpty) {
-            setText(this.readout, "This run has not said how far it is.");
+            setText(this.readout, "This run has reported no progress.");
             return;
         }
         const data = [[], []];
-        /** Which entry a point stands for. */
+        /** The index of the entry of each point. */
         this.points = [];
-        const add = (time, number, entry) => {
+        const addPoint = (time, number, index) => {
             data[0].push(time / 1000);
             data[1].push(number ?? null);
-            this.points.push(entry);
+            this.points.push(index);
         };
-        entries.forEach((entry, place) => {
-            const isNewRun = place > 0 && entries[place - 1].run !== entry.run;
-            // A gap, lest the line fall from the end of one run to the start of the next.
-            if (isNewRun) add(Date.parse(entry.timestamp) - 1, null, place);
-            add(Date.parse(entry.timestamp), value(entry), place);
+        entries.forEach((entry, index) => {
+            const isNewRun = index > 0 && entries[index - 1].run !== entry.run;
+            // A gap between two runs. Without it, the line would fall from the end of one to the start of the next.
+            if (isNewRun) addPoint(Date.parse(entry.timestamp) - 1, null, index);
+            addPoint(Date.parse(entry.timestamp), value(entry), index);
         });
         const last = entries.length - 1;
-        if (isOpen) add(Math.max(now(), Date.parse(entries[last].timestamp) + 1), value(entries[last]), last);
+        if (isOpen) addPoint(Math.max(now(), Date.parse(entries[last].timestamp) + 1), value(entries[last]), last);
         if (this.plot && this.isPercent === isPercent) {
             this.plot.setData(data);
-            if (this.isByKey) this.choose(this.chosen);
+            if (this.isByKey) this.select(this.selected);
         } else {
             this.plot?.destroy();
             this.isPercent = isPercent;
-            this.plot = this.make(data);
+            this.plot = this.createPlot(data);
         }
-        this.tell();
+        this.showReadout();
     }
 
-    make(data) {
+    createPlot(data) {
         const colour = (name) => () => this.colour(name);
         const axis = {
             stroke: colour("--muted"),
@@ -78,14 +79,14 @@ export class Chart {
             font: `${rem(FONT_REM)}px system-ui, sans-serif`,
         };
         const options = {
-            width: Math.max(this.place.clientWidth, 100),
+            width: Math.max(this.element.clientWidth, 100),
             height: rem(HEIGHT_REM),
             padding: [12, 12, 0, 0],
             legend: { show: false },
             cursor: { y: false, drag: { x: false, y: false }, points: { size: 9, width: 2, fill: colour("--card"), stroke: colour("--tone") } },
-            scales: { y: { range: this.isPercent ? [0, 100] : (_, __, most) => [0, Math.max(most * 1.1, 1)] } },
+            scales: { y: { range: this.isPercent ? [0, 100] : (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
             axes: [
-                { ...axis, size: rem(1.9), values: (plot, splits) => splits.map((seconds) => this.label(plot, seconds)), space: rem(5.6) },
+                { ...axis, size: rem(1.9), values: (plot, splits) => splits.map((seconds) => this.axisLabel(plot, seconds)), space: rem(5.6) },
                 { ...axis, size: rem(3), values: (_, splits) => splits.map((value) => (this.isPercent ? `${value} %` : String(value))) },
             ],
             series: [
@@ -101,72 +102,73 @@ export class Chart {
             hooks: {
                 setCursor: [
                     (plot) => {
-                        // What was chosen by key stays until the pointer moves.
+                        // An entry selected by key stays selected until the pointer moves.
                         if (this.isByKey) return;
-                        const place = plot.cursor.idx;
-                        this.chosen = place == null ? null : this.points[place];
-                        this.tell();
+                        const point = plot.cursor.idx;
+                        this.selected = point == null ? null : this.points[point];
+                        this.showReadout();
                     },
                 ],
             },
         };
-        const plot = new uPlot(options, data, this.place);
-        for (const canvas of this.place.querySelectorAll("canvas")) canvas.setAttribute("aria-hidden", "true");
+        const plot = new uPlot(options, data, this.element);
+        for (const canvas of this.element.querySelectorAll("canvas")) canvas.setAttribute("aria-hidden", "true");
         return plot;
     }
 
-    label(plot, seconds) {
+    /** A label of the time axis: with the date if the axis spans days, without seconds if it spans hours. */
+    axisLabel(plot, seconds) {
         const { min, max } = plot.scales.x;
-        return max - min > 86_400 ? day(seconds * 1000) : max - min > 7200 ? clock(seconds * 1000).slice(0, 5) : clock(seconds * 1000);
+        return max - min > 86_400 ? shortTime(seconds * 1000) : max - min > 7200 ? clock(seconds * 1000).slice(0, 5) : clock(seconds * 1000);
     }
 
-    /** What a custom property is as a colour, in the theme of now. */
+    /** The colour of a custom property in the current theme. */
     colour(name) {
-        this.probe ??= this.place.appendChild(document.createElement("i"));
+        this.probe ??= this.element.appendChild(document.createElement("i"));
         this.probe.style.color = `var(${name})`;
         return getComputedStyle(this.probe).color;
     }
 
     resize() {
-        const width = this.place.clientWidth;
+        const width = this.element.clientWidth;
         if (this.plot && width && width !== this.plot.width) this.plot.setSize({ width, height: rem(HEIGHT_REM) });
     }
 
-    press(event) {
+    onKey(event) {
         const last = this.entries.length - 1;
-        const from = this.chosen ?? last;
-        const steps = { ArrowLeft: from - 1, ArrowDown: from - 1, ArrowRight: from + 1, ArrowUp: from + 1, PageDown: from - 10, PageUp: from + 10, Home: 0, End: last };
-        if (event.key === "Escape" && this.chosen != null) return this.choose(null);
-        const to = steps[event.key];
+        const from = this.selected ?? last;
+        const targets = { ArrowLeft: from - 1, ArrowDown: from - 1, ArrowRight: from + 1, ArrowUp: from + 1, PageDown: from - 10, PageUp: from + 10, Home: 0, End: last };
+        if (event.key === "Escape" && this.selected != null) return this.select(null);
+        const to = targets[event.key];
         if (to === undefined || this.isEmpty) return;
         event.preventDefault();
-        this.choose(Math.min(Math.max(to, 0), last));
+        this.select(Math.min(Math.max(to, 0), last));
     }
 
-    /** Puts the cursor on an entry, or takes it away. */
-    choose(place) {
-        this.chosen = place;
-        this.isByKey = place != null;
+    /** Moves the cursor to the entry at `index`, or hides it if that is null. */
+    select(index) {
+        this.selected = index;
+        this.isByKey = index != null;
         if (this.plot && !this.isEmpty) {
             const [times, values] = this.plot.data;
-            const point = this.points.findIndex((entry, at) => entry === place && values[at] != null);
+            const point = this.points.findIndex((entry, point) => entry === index && values[point] != null);
             const left = point < 0 ? -10 : this.plot.valToPos(times[point], "x");
             this.plot.setCursor({ left, top: point < 0 ? -10 : this.plot.valToPos(values[point], "y") });
         }
-        this.tell();
+        this.showReadout();
     }
 
-    /** Says what stands at the cursor, or else at the end. */
-    tell() {
+    /** Shows the selected entry as text, or the last one if none is selected. */
+    showReadout() {
         const last = this.entries.length - 1;
-        const place = Math.min(this.chosen ?? last, last);
-        const entry = this.entries[place];
-        const facts = [day(Date.parse(entry.timestamp)), percent(entry.progress), counter(entry.progress), words(entry.phase ?? entry.status)];
-        const text = facts.filter(Boolean).join(" · ");
-        const message = this.chosen == null ? "" : oneLine(entry.message ?? "");
+        const index = Math.min(this.selected ?? last, last);
+        const entry = this.entries[index];
+        const values = [shortTime(Date.parse(entry.timestamp)), percent(entry.progress), counter(entry.progress), humanize(entry.phase ?? entry.status)];
+        const text = values.filter(Boolean).join(" · ");
+        const message = this.selected == null ? "" : oneLine(entry.message ?? "");
         setText(this.readout, message ? `${text} · ${message}` : text);
-        setAttribute(this.place, "aria-valuemax", last);
-        setAttribute(this.place, "aria-valuenow", place);
-        setAttribute(this.place, "aria-valuetext", text);
+        setAttribute(this.element, "aria-valuemax", last);
+        setAttribute(this.element, "aria-valuenow", index);
+        setAttribute(this.element, "aria-valuetext", text);
     }
 }

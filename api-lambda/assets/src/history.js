@@ -1,8 +1,8 @@
-// A task's history, oldest first: read once, then only what was added.
+// The history of a task, oldest entry first. A refresh loads only what was added since the last one.
 
-const LIMIT = 200;
-/** How many pages are read before one has to ask for more. */
-const MOST_PAGES = 20;
+const PAGE_SIZE = 200;
+/** The most pages that one refresh loads. */
+const MAX_PAGES = 20;
 
 export class History {
     /** The history of a task since `from`, or all of it. */
@@ -15,18 +15,19 @@ export class History {
         this.revision = null;
     }
 
-    /** Reads on, if the task has another revision than last time, or more was asked for. */
+    /** Loads new entries, unless the task still has the revision of the last refresh. */
     async refresh(revision, signal) {
         if (revision === this.revision) return;
         const last = this.entries.at(-1);
         const from = last ? last.timestamp : this.from;
         let cursor = this.cursor;
-        for (let page = 0; page < MOST_PAGES; page++) {
-            const { value } = await this.api.get(this.path, { limit: LIMIT, ...(cursor ? { cursor, from: this.asked } : { from }) }, signal);
-            // A cursor belongs to the list it was given for.
-            if (!cursor) this.asked = from;
-            const known = this.entries.at(-1)?.timestamp ?? "";
-            this.entries.push(...value.history.filter((entry) => entry.timestamp > known));
+        for (let page = 0; page < MAX_PAGES; page++) {
+            const params = { limit: PAGE_SIZE, ...(cursor ? { cursor, from: this.cursorFrom } : { from }) };
+            const { value } = await this.api.get(this.path, params, signal);
+            // A cursor is valid only together with the `from` of its first page.
+            if (!cursor) this.cursorFrom = from;
+            const newest = this.entries.at(-1)?.timestamp ?? "";
+            this.entries.push(...value.history.filter((entry) => entry.timestamp > newest));
             cursor = value.next_cursor;
             this.cursor = cursor;
             if (!cursor) break;
@@ -38,8 +39,8 @@ export class History {
         return Boolean(this.cursor);
     }
 
-    /** Reads on at the next look. */
-    more() {
+    /** Makes the next refresh load more pages. */
+    loadMore() {
         this.revision = null;
     }
 }

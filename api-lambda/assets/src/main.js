@@ -1,99 +1,96 @@
-// The page: what is in the address is shown, and kept up to date.
+// The dashboard: shows the view that the URL names, and keeps it up to date.
 
 import "./style/main.css";
-import * as address from "./address.js";
 import { Api } from "./api.js";
 import { byId, setText } from "./dom.js";
-import * as frame from "./frame.js";
-import { List } from "./list.js";
+import { ListView } from "./list-view.js";
 import { Poller } from "./poller.js";
+import { listSearch, parseSearch } from "./search-params.js";
 import { Session } from "./session.js";
-import { TaskView } from "./task.js";
+import { showOffline, showOnline, showSignedOut } from "./shell.js";
+import { TaskView } from "./task-view.js";
 
-// This file is in `assets/`; the API is beside that, whatever stands before it (a stage, a proxy's path).
+// This script is in `assets/`, beside the API's paths. A stage or a proxy may put a path before both.
 const root = new URL("../", import.meta.url);
 const session = new Session();
 const api = new Api(root, session);
-const list = new List(api, (filters, replace) => visit(address.ofList(filters), replace));
-const task = new TaskView(api, () => poller.again());
-const poller = new Poller(look, failed);
+const list = new ListView(api, (filters, replace) => navigate(listSearch(filters), replace));
+const task = new TaskView(api, () => poller.refreshNow());
+const poller = new Poller(refresh, onError);
 
-/** The view that is shown. */
+/** The current view. */
 let view = list;
-/** Where the list was left: its address, how far it was scrolled, and which task was opened. */
-let left = { search: "?", scroll: 0, task: null };
+/** The list's state when the user left it: its URL, its scroll position, and the task that was opened. */
+let listState = { search: "?", scroll: 0, task: null };
 
-async function look(signal) {
-    const looking = view;
-    const isRunning = await looking.look(signal);
-    if (looking !== view) return true;
+async function refresh(signal) {
+    const refreshed = view;
+    const isRunning = await refreshed.refresh(signal);
+    if (refreshed !== view) return true;
     byId("list-problem").hidden = true;
     showView();
-    frame.online();
-    view.showCounts();
+    showOnline();
+    view.showSummary();
     return isRunning;
 }
 
-function failed(error, retryMs) {
-    if (error.kind === "token") {
-        frame.waiting();
-        return session.ask(error.message);
+function onError(error, retryMs) {
+    const { kind, message } = error;
+    if (kind === "unauthenticated" || (kind === "forbidden" && session.token)) {
+        showSignedOut();
+        return session.requestToken(message);
     }
-    if (error.kind === "scope" && session.token) {
-        frame.waiting();
-        return session.ask(error.message);
-    }
-    if (error.kind === "absent" || error.kind === "refused" || error.kind === "scope") {
-        frame.online();
-        if (view === task) return task.problem(error.kind === "absent" ? `There is no task ${task.id}.` : error.message);
+    if (kind === "not_found" || kind === "rejected" || kind === "forbidden") {
+        showOnline();
+        if (view === task) return task.showProblem(kind === "not_found" ? `There is no task ${task.id}.` : message);
         list.isReady = true;
         showView();
         byId("list-problem").hidden = false;
-        setText(byId("list-problem"), error.message);
+        setText(byId("list-problem"), message);
         return undefined;
     }
-    if (!(error.kind === "offline" || error.kind === "server")) console.error(error);
-    frame.offline(error, retryMs);
-    view.showCounts();
+    if (!(kind === "offline" || kind === "server")) console.error(error);
+    showOffline(error, retryMs);
+    view.showSummary();
     return undefined;
 }
 
-/** Shows what the address says. */
+/** Opens the view that the URL names. */
 function open({ isBack = false } = {}) {
-    const { task: id, ...filters } = address.read(location.search);
+    const { task: id, ...filters } = parseSearch(location.search);
     const wasTask = view === task;
     view = id ? task : list;
     if (id) {
-        if (!wasTask) left = { ...left, scroll: scrollY };
+        if (!wasTask) listState = { ...listState, scroll: scrollY };
         task.open(id);
     } else {
         list.open(filters);
-        left = { ...left, search: location.search || "?" };
+        listState = { ...listState, search: location.search || "?" };
     }
-    byId("back").href = left.search;
+    byId("back").href = listState.search;
     view.show();
     showView();
     if (view === list && wasTask) {
-        scrollTo(0, left.scroll);
-        const opened = left.task && document.querySelector(`a[data-task="${CSS.escape(left.task)}"]`);
+        scrollTo(0, listState.scroll);
+        const opened = listState.task && document.querySelector(`a[data-task="${CSS.escape(listState.task)}"]`);
         (opened ?? byId("main")).focus({ preventScroll: true });
     } else if (view === task) {
-        left.task = id;
+        listState.task = id;
         if (!isBack) scrollTo(0, 0);
         byId("task-title").focus({ preventScroll: true });
     }
-    poller.again();
+    poller.refreshNow();
 }
 
-/** Shows the view that is chosen, once it has something to show. */
+/** Makes the current view visible as soon as it has content. */
 function showView() {
     byId("list-view").hidden = view !== list || !list.isReady;
     byId("task-view").hidden = view !== task;
     byId("main").ariaBusy = String(view === list && !list.isReady);
 }
 
-/** Goes to another address of this page. */
-function visit(search, replace = false) {
+/** Changes the URL and opens its view. */
+function navigate(search, replace = false) {
     const method = replace ? "replaceState" : "pushState";
     const url = search === "?" ? location.pathname : search;
     if (search !== location.search) history[method](null, "", url);
@@ -107,8 +104,8 @@ document.addEventListener("click", (event) => {
     const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
     if (!link || !isPlain || event.defaultPrevented) return;
     event.preventDefault();
-    visit(link.getAttribute("href"));
+    navigate(link.getAttribute("href"));
 });
-// What is said of time ("3 s ago") goes on, answer or none.
+// Relative times ("3 s ago") change even when no response arrives.
 setInterval(() => document.hidden || view.show(), 1000);
 open();

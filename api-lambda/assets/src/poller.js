@@ -1,28 +1,28 @@
-// When to look again: each second while something runs and is watched, slower otherwise, slower still in trouble.
+// Refreshes the page every second while a task runs, less often when idle or hidden, with backoff after errors.
 
 const RUNNING_MS = 1000;
 const IDLE_MS = 5000;
 const HIDDEN_MS = 30_000;
 const FIRST_BACKOFF_MS = 1000;
-const LAST_BACKOFF_MS = 30_000;
+const MAX_BACKOFF_MS = 30_000;
 
 export class Poller {
     /**
-     * `look(signal)` looks, and answers whether something runs; `failed(error, ms)` hears what went wrong and when
-     * the next look is, and answers a promise if that must wait for something.
+     * `refresh(signal)` resolves to true if a task is running. `onError(error, delayMs)` is called after a failure,
+     * with the time until the next attempt. If it returns a promise, the poller waits for that promise instead.
      */
-    constructor(look, failed) {
-        this.look = look;
-        this.failed = failed;
+    constructor(refresh, onError) {
+        this.refresh = refresh;
+        this.onError = onError;
         this.failures = 0;
-        this.again = this.again.bind(this);
-        addEventListener("online", this.again);
-        addEventListener("pageshow", (event) => event.persisted && this.again());
-        document.addEventListener("visibilitychange", () => document.hidden || this.again());
+        this.refreshNow = this.refreshNow.bind(this);
+        addEventListener("online", this.refreshNow);
+        addEventListener("pageshow", (event) => event.persisted && this.refreshNow());
+        document.addEventListener("visibilitychange", () => document.hidden || this.refreshNow());
     }
 
-    /** Looks at once. What is under way is for what was shown before: it is dropped. */
-    again() {
+    /** Refreshes at once. Aborts a refresh that is under way, because it may be for another view. */
+    refreshNow() {
         clearTimeout(this.timer);
         this.abort?.abort();
         this.run();
@@ -32,22 +32,22 @@ export class Poller {
         const abort = new AbortController();
         this.abort = abort;
         let delay;
-        let wait;
+        let pending;
         try {
-            const isRunning = await this.look(abort.signal);
+            const isRunning = await this.refresh(abort.signal);
             if (this.abort !== abort) return;
             this.failures = 0;
             delay = document.hidden ? HIDDEN_MS : isRunning ? RUNNING_MS : IDLE_MS;
         } catch (error) {
             if (this.abort !== abort) return;
             this.failures += 1;
-            // Spread, so that not all who were cut off come back at one moment.
+            // Jitter of 20 %, so that pages do not all come back at the same moment after an outage.
             const backoff = FIRST_BACKOFF_MS * 2 ** Math.min(this.failures - 1, 10) * (0.8 + 0.4 * Math.random());
-            delay = Math.max(Math.min(backoff, LAST_BACKOFF_MS), error.retryAfterMs ?? 0);
-            wait = this.failed(error, delay);
+            delay = Math.max(Math.min(backoff, MAX_BACKOFF_MS), error.retryAfterMs ?? 0);
+            pending = this.onError(error, delay);
         }
-        if (wait) {
-            await wait;
+        if (pending) {
+            await pending;
             if (this.abort !== abort) return;
             delay = 0;
         }

@@ -1,4 +1,4 @@
-// The token of who is asking: asked for once, kept by this tab alone, and only until it is closed.
+// The access token. The user enters it once; only this tab keeps it, until it is closed.
 
 import { byId, setText } from "./dom.js";
 
@@ -8,29 +8,29 @@ export class Session {
     constructor() {
         this.dialog = byId("token-dialog");
         this.input = byId("token");
-        this.waiting = null;
+        this.pending = null;
         byId("token-form").addEventListener("submit", (event) => {
             event.preventDefault();
-            // People paste the whole header, or a line end with it.
+            // People paste the whole header, or a line end with the token.
             const token = this.input.value.trim().replace(/^bearer\s+/i, "");
             if (!token) return;
             this.token = token;
             this.input.value = "";
-            const { waiting } = this;
-            this.waiting = null;
+            const { pending } = this;
+            this.pending = null;
             this.dialog.close();
-            waiting?.resolve();
+            pending?.resolve();
         });
-        // Nothing can be seen without a token: there is nothing to go back to. A browser closes a dialog at the second
-        // cancel, whatever is said to that.
+        // Without a token there is nothing behind the dialog, so Escape does not close it. A browser closes it at the
+        // second Escape all the same: then it is opened again.
         this.dialog.addEventListener("keydown", (event) => event.key === "Escape" && event.preventDefault());
         this.dialog.addEventListener("cancel", (event) => event.preventDefault());
-        this.dialog.addEventListener("close", () => this.waiting && this.dialog.showModal());
-        byId("forget-token").addEventListener("click", () => {
+        this.dialog.addEventListener("close", () => this.pending && this.dialog.showModal());
+        byId("sign-out").addEventListener("click", () => {
             this.token = null;
             location.reload();
         });
-        this.show();
+        this.showSignOut();
     }
 
     get token() {
@@ -47,24 +47,24 @@ export class Session {
             if (token) sessionStorage.setItem(KEY, token);
             else sessionStorage.removeItem(KEY);
         } catch {
-            // Storage may be switched off: memory does until the page is left.
+            // Session storage may be disabled. The token is then kept in memory only.
         }
-        this.show();
+        this.showSignOut();
     }
 
-    /** Asks for a token, saying why; done once there is one. Asked twice, it asks once. */
-    ask(reason) {
-        setText(byId("token-reason"), reason || "This API wants to know.");
+    /** Opens the sign-in dialog with this reason. The promise resolves when the user has entered a token. */
+    requestToken(reason) {
+        setText(byId("token-reason"), reason || "This API needs an access token.");
         this.input.toggleAttribute("data-refused", Boolean(reason));
-        if (!this.waiting) {
-            this.waiting = Promise.withResolvers?.() ?? deferred();
+        if (!this.pending) {
+            this.pending = Promise.withResolvers?.() ?? deferred();
             this.dialog.showModal();
             this.input.focus();
         }
-        return this.waiting.promise;
+        return this.pending.promise;
     }
 
-    show() {
+    showSignOut() {
         byId("session").hidden = !this.token;
     }
 }

@@ -1,12 +1,12 @@
-// Words for people. What comes from logs may be anything: it leaves here without what only a terminal understands.
+// Text for people. Log messages may contain anything, so all text is cleaned before it is shown.
 
 /** Terminal sequences: colours and cursor moves, titles and links, two-character escapes. */
 const TERMINAL =
     /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]{0,4096}(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]/g;
-/** Control characters but tab and line feed, and those that turn the direction of the text around them. */
+/** Control characters except tab and line feed, and characters that change the direction of text. */
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
 
-/** `text` without terminal sequences and control characters; lines stay. */
+/** Removes terminal sequences and control characters, but keeps line ends. */
 export function clean(text) {
     return String(text ?? "")
         .replace(TERMINAL, "")
@@ -14,31 +14,36 @@ export function clean(text) {
         .replace(CONTROL, "");
 }
 
-/** `text`, cleaned, on one line. */
+/** Cleans `text` and puts it on one line. */
 export function oneLine(text) {
     return clean(text).replace(/\s+/g, " ").trim();
 }
 
-/** `rolling_back` as people write it. */
-export function words(name) {
+/** `rolling_back` becomes `rolling back`. */
+export function humanize(name) {
     return oneLine(name).replaceAll("_", " ");
+}
+
+/** `text` on one line, with a capital letter and a full stop. */
+export function sentence(text) {
+    const line = oneLine(text);
+    return line && line[0].toUpperCase() + line.slice(1) + (/[.!?…]$/.test(line) ? "" : ".");
 }
 
 const TYPES = { cdk_deploy: "CDK", agent_execution: "Agent", build: "Build", other: "Other" };
 
-/** What kind of task it is. */
+/** The name of a task type. */
 export function typeName(type) {
-    return TYPES[type] ?? words(type);
+    return TYPES[type] ?? humanize(type);
 }
 
 export const ACTIVE = ["running", "blocked", "pending"];
 export const ENDED = ["failed", "completed", "cancelled"];
 
 /**
- * The tone of a task or a part: its status, or what is worse than that: `stale`, `rolling`. It names an icon and a
- * colour.
+ * The tone of a task or a part, which selects its icon and colour: its status, or `stale`, or `rolling` (back).
  */
-export function tone({ status, stale, phase }) {
+export function toneOf({ status, stale, phase }) {
     if (stale) return "stale";
     if (status === "running" && phase === "rolling_back") return "rolling";
     return ACTIVE.includes(status) || ENDED.includes(status) ? status : "pending";
@@ -46,17 +51,17 @@ export function tone({ status, stale, phase }) {
 
 const NUMBER = new Intl.NumberFormat("en");
 
-/** A number with its thousands apart. */
+/** A number with thousands separators. */
 export function number(value) {
     return NUMBER.format(value);
 }
 
-/** `54 %`, or nothing while it is not known. */
+/** `54 %`, or nothing if the percentage is unknown. */
 export function percent(progress) {
     return progress?.percentage == null ? "" : `${progress.percentage} %`;
 }
 
-/** `14 of 26`, as far as it is known. */
+/** `14 of 26`, `14 done` or `26 steps`, depending on what is known. */
 export function counter(progress) {
     const { current, total } = progress ?? {};
     if (current == null) return total == null ? "" : `${number(total)} steps`;

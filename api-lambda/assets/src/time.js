@@ -1,19 +1,22 @@
-// Moments and durations. The server's clock is the one that counts: the laptop's may be wrong.
+// Times and durations. They are relative to the server's clock, because the clock of this machine may be wrong.
+
+/** How far the server's clock may differ from the local one before it is used, in milliseconds. */
+const TOLERANCE_MS = 3000;
 
 let offset = 0;
 
-/** Learns from an answer's `Date` how far the clock here is off; a second or two are the way it took. */
-export function learnClock(date) {
-    const ahead = Date.parse(date) - Date.now();
-    if (Number.isFinite(ahead)) offset = Math.abs(ahead) > 3000 ? ahead : 0;
+/** Compares the local clock with a response's `Date`, which is a second or two old when it arrives. */
+export function syncClock(date) {
+    const difference = Date.parse(date) - Date.now();
+    if (Number.isFinite(difference)) offset = Math.abs(difference) > TOLERANCE_MS ? difference : 0;
 }
 
-/** Now, in milliseconds, by the server's clock. */
+/** The time now by the server's clock, in milliseconds. */
 export function now() {
     return Date.now() + offset;
 }
 
-/** `3 s`, `4 min`, `1 h 4 min`, `2 d 3 h`: two units at most, none below a second. */
+/** `3 s`, `4 min`, `1 h 4 min`, `2 d 3 h`: at most two units. */
 export function duration(ms) {
     const seconds = Math.max(0, Math.round(ms / 1000));
     if (seconds < 60) return `${seconds} s`;
@@ -26,9 +29,9 @@ export function duration(ms) {
     return hours % 24 ? `${days} d ${hours % 24} h` : `${days} d`;
 }
 
-/** How long ago, in one unit: `now`, `12 s ago`, `3 h ago`. */
-export function ago(moment) {
-    const seconds = Math.round((now() - moment) / 1000);
+/** `now`, `12 s ago`, `3 h ago`: one unit. */
+export function ago(time) {
+    const seconds = Math.round((now() - time) / 1000);
     if (seconds < 2) return "now";
     if (seconds < 60) return `${seconds} s ago`;
     if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
@@ -41,27 +44,27 @@ const SHORT_CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: 
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const FULL = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
 
-/** `14:32:05`, in the reader's own time zone. */
-export function clock(moment) {
-    return CLOCK.format(moment);
+/** `14:32:05` in the local time zone. */
+export function clock(time) {
+    return CLOCK.format(time);
 }
 
-/** `14:32:05`, or `3 Nov, 14:32` if that is not today. */
-export function day(moment) {
-    const isToday = new Date(moment).toDateString() === new Date(now()).toDateString();
-    return isToday ? clock(moment) : `${DAY.format(moment)}, ${SHORT_CLOCK.format(moment)}`;
+/** `14:32:05` if that is today, otherwise `3 Nov, 14:32`. */
+export function shortTime(time) {
+    const isToday = new Date(time).toDateString() === new Date(now()).toDateString();
+    return isToday ? clock(time) : `${DAY.format(time)}, ${SHORT_CLOCK.format(time)}`;
 }
 
-/** All of a moment, with its time zone. */
-export function full(moment) {
-    return FULL.format(moment);
+/** Date, time and time zone. */
+export function fullTime(time) {
+    return FULL.format(time);
 }
 
-/** `ETA 14:32, in 2 min`; empty where there is none. */
+/** `ETA 14:32, in 2 min`, or nothing if the task has no ETA. */
 export function eta(task) {
-    const moment = Date.parse(task.eta);
-    if (!Number.isFinite(moment)) return "";
-    const left = moment - now();
-    const when = left < 86_400_000 ? SHORT_CLOCK.format(moment) : day(moment);
+    const time = Date.parse(task.eta);
+    if (!Number.isFinite(time)) return "";
+    const left = time - now();
+    const when = left < 86_400_000 ? SHORT_CLOCK.format(time) : shortTime(time);
     return left < 1500 ? "any moment now" : `ETA ${when}, in ${duration(left)}`;
 }

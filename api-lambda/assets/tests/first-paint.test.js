@@ -1,24 +1,24 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { Gate } from "./support/gate.js";
+import { TestProxy } from "./support/proxy.js";
 import { close, open } from "./support/page.js";
 import { Program } from "./support/program.js";
 
-/** The most that page, style and script may be, compressed. */
+/** The largest total size of page, style sheet and script, compressed. */
 const BUDGET_BYTES = 60 * 1024;
 
 after(close);
 
-test("the first paint takes one request for the page, its style and its script each, and they are small", async (t) => {
+test("the first paint takes three small files: page, style sheet and script", async (t) => {
     const program = await Program.start(t);
     const page = await open(t, "about:blank");
-    const seen = [];
-    page.on("response", async (response) => seen.push(response));
+    const responses = [];
+    page.on("response", (response) => responses.push(response));
     await page.goto(program.url);
     await page.locator("#list-view").waitFor();
 
-    const files = seen.filter((response) => !new URL(response.url()).pathname.startsWith("/api/"));
+    const files = responses.filter((response) => !new URL(response.url()).pathname.startsWith("/api/"));
     assert.deepEqual(files.map((response) => response.request().resourceType()).sort(), ["document", "script", "stylesheet"]);
     let total = 0;
     for (const file of files) {
@@ -36,38 +36,38 @@ test("the first paint takes one request for the page, its style and its script e
             assert.match(file.url(), /\/assets\/dashboard\.[0-9a-f]{16}\.(css|js)$/);
         }
     }
-    t.diagnostic(`page, style and script: ${total} bytes compressed`);
+    t.diagnostic(`page, style sheet and script: ${total} bytes compressed`);
     assert.ok(total <= BUDGET_BYTES, `${total} bytes`);
-    const asked = seen.map((response) => new URL(response.url()).pathname).filter((path) => path.startsWith("/api/"));
-    assert.ok(asked.length <= 4, `first look: ${asked}`);
+    const apiPaths = responses.map((response) => new URL(response.url()).pathname).filter((path) => path.startsWith("/api/"));
+    assert.ok(apiPaths.length <= 4, `first refresh: ${apiPaths}`);
 });
 
-test("a second visit asks for the page alone", async (t) => {
+test("a second visit loads only the page", async (t) => {
     const program = await Program.start(t);
-    const gate = await Gate.before(t, program.url);
-    const page = await open(t, gate.url);
+    const proxy = await TestProxy.start(t, program.url);
+    const page = await open(t, proxy.url);
     await page.locator("#list-view").waitFor();
-    gate.seen.length = 0;
-    await page.goto(`${gate.url}/?status=running`);
+    proxy.requests.length = 0;
+    await page.goto(`${proxy.url}/?status=running`);
     await page.locator("#list-view").waitFor();
-    const files = gate.seen.map(({ path }) => path).filter((path) => !path.startsWith("/api/"));
+    const files = proxy.requests.map(({ path }) => path).filter((path) => !path.startsWith("/api/"));
     assert.deepEqual(files, ["/?status=running"]);
 });
 
-test("the page works below a path that others put before it", async (t) => {
+test("the page works below a path prefix", async (t) => {
     const program = await Program.start(t);
-    await program.make({ task_name: "Nightly build", task_id: "n" });
-    const gate = await Gate.before(t, program.url, ({ path }) => (path.startsWith("/prod/") ? undefined : { status: 404 }));
-    gate.rewrite = (path) => path.replace(/^\/prod/, "");
-    const page = await open(t, `${gate.url}/prod/`);
+    await program.createTask({ task_name: "Nightly build", task_id: "n" });
+    const proxy = await TestProxy.start(t, program.url, ({ path }) => (path.startsWith("/prod/") ? undefined : { status: 404 }));
+    proxy.rewrite = (path) => path.replace(/^\/prod/, "");
+    const page = await open(t, `${proxy.url}/prod/`);
     await page.getByRole("link", { name: "Nightly build" }).click();
     await page.getByRole("heading", { name: "Nightly build" }).waitFor();
-    assert.equal(page.url(), `${gate.url}/prod/?task=n`);
+    assert.equal(page.url(), `${proxy.url}/prod/?task=n`);
     await page.getByRole("link", { name: "All tasks" }).click();
-    assert.equal(page.url(), `${gate.url}/prod/`);
+    assert.equal(page.url(), `${proxy.url}/prod/`);
 });
 
-test("the policy lets in nothing but the page's own files", async (t) => {
+test("the content security policy allows only the page's own files", async (t) => {
     const program = await Program.start(t);
     const response = await fetch(program.url);
     const policy = response.headers.get("content-security-policy");
@@ -79,7 +79,7 @@ test("the policy lets in nothing but the page's own files", async (t) => {
     assert.equal(response.headers.get("x-content-type-options"), "nosniff");
     assert.equal(response.headers.get("referrer-policy"), "no-referrer");
 
-    // It is kept to, too: what gets into the page by whatever way does not run.
+    // The browser enforces it: injected scripts do not run.
     const page = await open(t, program.url, { expected: /policy|Content Security Policy|TrustedHTML|TrustedScript/i });
     await page.locator("#list-view").waitFor();
     const ran = await page.evaluate(async () => {
@@ -87,14 +87,14 @@ test("the policy lets in nothing but the page's own files", async (t) => {
         try {
             script.textContent = "globalThis.ran = true";
         } catch {
-            // Trusted types forbid it already.
+            // Trusted Types reject it.
         }
         script.setAttribute("data-x", "");
         document.body.append(script);
         try {
             document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='globalThis.ran = true'>");
         } catch {
-            // So they do.
+            // Trusted Types reject it.
         }
         await new Promise((resolve) => setTimeout(resolve, 300));
         return globalThis.ran === true;

@@ -3,25 +3,25 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { checkAccess, close, open, until } from "./support/page.js";
+import { checkAccessibility, close, open, waitUntil } from "./support/page.js";
 import { Program } from "./support/program.js";
 
 const MARKUP = "<img src=x onerror=alert(1)>";
 
 after(close);
 
-test("markup in names and messages is only ever text", { timeout: 60_000 }, async (t) => {
+test("markup in names and messages is shown as text", { timeout: 60_000 }, async (t) => {
     const program = await Program.start(t, { logs: ["--agents", "/dev/null"] });
     await program.call("POST", "api/projects", { project_id: "p", project_name: MARKUP, description: '"><script>alert(2)</script>' });
     const task = { project_id: "p", message: `<svg onload=alert(3)> ${MARKUP}`, phase: MARKUP, metadata: { [MARKUP]: MARKUP, "__proto__": "x" } };
-    await program.make({ ...task, task_id: "runs", task_name: MARKUP, status: "running", current_step: MARKUP, progress: { current: 1, total: 3 } });
-    await program.make({ ...task, task_id: "failed", task_name: MARKUP, status: "failed" });
-    // A request for `x` would be one for a picture: it is what markup would make, were it taken for more than text.
+    await program.createTask({ ...task, task_id: "runs", task_name: MARKUP, status: "running", current_step: MARKUP, progress: { current: 1, total: 3 } });
+    await program.createTask({ ...task, task_id: "failed", task_name: MARKUP, status: "failed" });
+    // If the markup were parsed, the page would request the image `x`.
     const page = await open(t, program.url);
-    const pictures = [];
-    page.on("request", (request) => request.resourceType() === "image" && pictures.push(request.url()));
+    const images = [];
+    page.on("request", (request) => request.resourceType() === "image" && images.push(request.url()));
     const names = page.getByRole("link", { name: MARKUP, exact: true });
-    await until(async () => (await names.count()) === 2, "both tasks are shown by their names");
+    await waitUntil(async () => (await names.count()) === 2, "both tasks are shown with their names");
     assert.equal(await page.locator(".tile .name").innerText(), MARKUP);
     assert.equal(await page.locator(".row .message").innerText(), task.message);
     await names.first().click();
@@ -32,16 +32,16 @@ test("markup in names and messages is only ever text", { timeout: 60_000 }, asyn
     assert.equal(await page.locator("main img, main svg [onload], main script").count(), 0);
     assert.equal(await page.locator("[onerror], [onload]").count(), 0);
     assert.ok((await page.title()).includes(MARKUP));
-    await checkAccess(page, "a hostile task");
-    assert.deepEqual(pictures.filter((url) => !url.startsWith("data:")), []);
+    await checkAccessibility(page, "a hostile task");
+    assert.deepEqual(images.filter((url) => !url.startsWith("data:")), []);
 });
 
-test("what only a terminal understands is not shown", { timeout: 60_000 }, async (t) => {
+test("terminal sequences and control characters are not shown", { timeout: 60_000 }, async (t) => {
     const program = await Program.start(t, { logs: ["--agents", "/dev/null"] });
     const message =
         "\u001b[31;1mred\u001b[0m \u001b]8;;https://example.com\u0007link\u001b]8;;\u0007 " +
         "\u001b]0;title\u001b\\plain\u0000\u0008\u0007 \u009b2Jcleared \u202etxet\u202c\r\nsecond\tline \u001b[?25l\u001bM✅";
-    await program.make({ task_id: "ansi", task_name: "Noisy", status: "failed", message });
+    await program.createTask({ task_id: "ansi", task_name: "Noisy", status: "failed", message });
     const page = await open(t, program.url);
     const shown = page.locator(".row .message");
     await shown.waitFor();
@@ -51,7 +51,7 @@ test("what only a terminal understands is not shown", { timeout: 60_000 }, async
     assert.equal(await page.locator("#task-message").textContent(), "red link plain cleared txet\nsecond\tline ✅");
 });
 
-test("a log that is an attack from end to end breaks nothing", { timeout: 60_000 }, async (t) => {
+test("extreme log lines do not break the layout", { timeout: 60_000 }, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "miyabi-"));
     const log = join(folder, "agent.log");
     const long = "A".repeat(5000);
@@ -68,6 +68,6 @@ test("a log that is an attack from end to end breaks nothing", { timeout: 60_000
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no overflow at ${width}`);
         await page.locator(".card a").click();
         await page.locator("#task-hero").waitFor();
-        await until(() => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no overflow at ${width}, in the task`, 3000);
+        await waitUntil(() => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no overflow at ${width}, in the task`, 3000);
     }
 });

@@ -3,13 +3,13 @@ import { appendFile, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { checkAccess, close, open, texts, until } from "./support/page.js";
+import { checkAccessibility, close, open, texts, waitUntil } from "./support/page.js";
 import { Program } from "./support/program.js";
 
 after(close);
 
-/** A system on an agent's log that reports a task with `steps` steps. */
-async function withSteps(t, steps) {
+/** `local` with an agent that has reported `steps` steps. `step(n)` reports one more. */
+async function startWithSteps(t, steps) {
     const folder = await mkdtemp(join(tmpdir(), "miyabi-"));
     const log = join(folder, "coder.log");
     await writeFile(log, "");
@@ -17,7 +17,7 @@ async function withSteps(t, steps) {
     const step = async (current, status = "running") => {
         const line = { message: `Step ${current}`, phase: "coding", status, progress: { current, total: 8 } };
         await appendFile(log, `${JSON.stringify(line)}\n`);
-        await until(async () => {
+        await waitUntil(async () => {
             const { tasks } = await program.call("GET", "api/tasks");
             const task = tasks.find(({ task_id }) => task_id === "agent:coder");
             return task?.progress.current === current && task.status === status;
@@ -27,8 +27,8 @@ async function withSteps(t, steps) {
     return { program, step };
 }
 
-test("a task's history is a chart that can be read with the keyboard, and a table", { timeout: 60_000 }, async (t) => {
-    const { program, step } = await withSteps(t, 4);
+test("the history of a task is a chart, usable with the keyboard, and a table", { timeout: 60_000 }, async (t) => {
+    const { program, step } = await startWithSteps(t, 4);
     const page = await open(t, `${program.url}/?task=agent:coder`);
     const chart = page.getByRole("slider", { name: "Progress over time" });
     await chart.waitFor();
@@ -40,35 +40,36 @@ test("a task's history is a chart that can be read with the keyboard, and a tabl
     await page.keyboard.press("ArrowRight");
     assert.match(await chart.getAttribute("aria-valuetext"), /25 % · 2 of 8/);
     const marker = page.locator(".u-cursor-pt");
-    assert.ok(await marker.isVisible(), "the chart shows where that is");
+    assert.ok(await marker.isVisible(), "the chart marks the entry");
     await page.keyboard.press("End");
     await page.keyboard.press("Escape");
 
-    // Drawn it is, too: there is ink of the right colour on the canvas.
-    const ink = await page.locator("#chart canvas").evaluate((canvas) => {
+    // The canvas has pixels in the colour of the line.
+    const pixels = await page.locator("#chart canvas").evaluate((canvas) => {
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         let count = 0;
-        for (let at = 0; at < data.length; at += 4) {
-            if (data[at + 3] > 200 && Math.abs(data[at] - 0x33) < 12 && Math.abs(data[at + 2] - 0x9c) < 12) count++;
+        for (let offset = 0; offset < data.length; offset += 4) {
+            const [red, , blue, alpha] = data.subarray(offset, offset + 4);
+            if (alpha > 200 && Math.abs(red - 0x33) < 12 && Math.abs(blue - 0x9c) < 12) count++;
         }
         return count;
     });
-    assert.ok(ink > 300, `${ink} pixels`);
+    assert.ok(pixels > 300, `${pixels} pixels`);
 
     await page.getByText("History as a table").click();
-    // What is unfolded is filled in a moment later.
+    // The rows are created shortly after the table opens.
     await page.locator("#history-rows td").first().waitFor();
     assert.deepEqual(await texts(page, "#history-rows td:nth-child(2)"), ["50 %, 4 of 8", "37 %, 3 of 8", "25 %, 2 of 8", "12 %, 1 of 8"]);
     await step(5);
-    await until(async () => (await texts(page, "#history-rows td:nth-child(2)"))[0] === "62 %, 5 of 8", "the table goes on");
+    await waitUntil(async () => (await texts(page, "#history-rows td:nth-child(2)"))[0] === "62 %, 5 of 8", "the table has the new entry");
     assert.equal(await chart.getAttribute("aria-valuemax"), "4");
     assert.match(await page.title(), /^62 % · Agent · coder · Miyabi Progress$/);
     await page.getByText("Raw JSON").click();
-    await checkAccess(page, "a task under way, all unfolded");
+    await checkAccessibility(page, "a running task with everything open");
 });
 
-test("runs of a task are shown apart, or all", { timeout: 60_000 }, async (t) => {
-    const { program, step } = await withSteps(t, 2);
+test("the chart shows the current run, or all runs", { timeout: 60_000 }, async (t) => {
+    const { program, step } = await startWithSteps(t, 2);
     await step(8, "completed");
     await new Promise((resolve) => setTimeout(resolve, 1100));
     await step(1);
@@ -77,32 +78,32 @@ test("runs of a task are shown apart, or all", { timeout: 60_000 }, async (t) =>
     await chart.waitFor();
     assert.equal(await chart.getAttribute("aria-valuemax"), "0", "one point of this run");
     await page.getByRole("button", { name: "All runs" }).click();
-    await until(async () => (await chart.getAttribute("aria-valuemax")) === "3", "four points of two runs");
+    await waitUntil(async () => (await chart.getAttribute("aria-valuemax")) === "3", "four points of two runs");
     assert.equal(await page.getByRole("button", { name: "All runs" }).getAttribute("aria-pressed"), "true");
 });
 
-test("a task shows all that is known of it, and a link to it that works", { timeout: 60_000 }, async (t) => {
+test("a task's page shows every field, and Copy link copies its URL", { timeout: 60_000 }, async (t) => {
     const program = await Program.start(t);
-    await program.make({
+    await program.createTask({
         task_id: "build-7",
         task_name: "Nightly build",
         status: "failed",
         priority: "P1",
         message: "2 of 90 tests failed",
-        metadata: { issue: 142, pull_request: "https://example.com/pr/9", trap: "javascript:alert(1)" },
+        metadata: { issue: 142, pull_request: "https://example.com/pr/9", script: "javascript:alert(1)" },
     });
     const page = await open(t, program.url, { permissions: ["clipboard-read", "clipboard-write"] });
     await page.getByRole("link", { name: "Nightly build" }).click();
     await page.getByRole("heading", { level: 1, name: "Nightly build" }).waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.id), "task-title");
     assert.match(await page.title(), /^failed · Nightly build/);
-    assert.equal(await page.locator("#task-state").innerText(), "failed".replace("f", "F"));
+    assert.equal(await page.locator("#task-state").innerText(), "Failed");
     assert.equal(await page.locator("#task-message").innerText(), "2 of 90 tests failed");
-    const facts = await page.locator("#facts").innerText();
-    for (const fact of ["build-7", "Build", "P1"]) assert.ok(facts.includes(fact), fact);
+    const details = await page.locator("#details").innerText();
+    for (const value of ["build-7", "Build", "P1"]) assert.ok(details.includes(value), value);
     const metadata = page.locator("#metadata");
     assert.deepEqual(await texts(page, "#metadata dd"), ["142", "https://example.com/pr/9", "javascript:alert(1)"]);
-    assert.equal(await metadata.getByRole("link").count(), 1, "only the web is linked to");
+    assert.equal(await metadata.getByRole("link").count(), 1, "only http and https URLs are links");
     assert.equal(await metadata.getByRole("link").getAttribute("rel"), "noopener noreferrer");
     await page.getByText("Raw JSON").click();
     const raw = JSON.parse(await page.locator("#raw").innerText());
@@ -116,22 +117,22 @@ test("a task shows all that is known of it, and a link to it that works", { time
     await other.getByRole("heading", { level: 1, name: "Nightly build" }).waitFor();
 });
 
-test("the way back leads to where one was", { timeout: 60_000 }, async (t) => {
+test("going back restores filters, scroll position and focus", { timeout: 60_000 }, async (t) => {
     const program = await Program.start(t, { logs: ["--agents", "/dev/null"] });
     for (let number = 1; number <= 40; number++) {
-        await program.make({ task_id: `t-${number}`, task_name: `Task ${number}`, status: number % 2 ? "completed" : "failed" });
+        await program.createTask({ task_id: `t-${number}`, task_name: `Task ${number}`, status: number % 2 ? "completed" : "failed" });
     }
     const page = await open(t, `${program.url}/?status=failed`, { viewport: { width: 900, height: 500 } });
     const link = page.getByRole("link", { name: "Task 6", exact: true });
     await link.scrollIntoViewIfNeeded();
     const before = await page.evaluate(() => scrollY);
     assert.ok(before > 200, `scrolled to ${before}`);
-    for (const back of [() => page.getByRole("link", { name: "All tasks" }).click(), () => page.goBack()]) {
+    for (const goBack of [() => page.getByRole("link", { name: "All tasks" }).click(), () => page.goBack()]) {
         await link.focus();
         await page.keyboard.press("Enter");
         await page.getByRole("heading", { level: 1, name: "Task 6" }).waitFor();
         assert.equal(await page.evaluate(() => scrollY), 0);
-        await back();
+        await goBack();
         await link.waitFor();
         assert.equal(new URL(page.url()).search, "?status=failed");
         assert.equal(await page.evaluate(() => scrollY), before);
@@ -139,11 +140,11 @@ test("the way back leads to where one was", { timeout: 60_000 }, async (t) => {
     }
 });
 
-test("a task that is not there is said to be not there", async (t) => {
+test("an unknown task is reported", async (t) => {
     const program = await Program.start(t);
     const page = await open(t, `${program.url}/?task=no-such`, { expected: /404/ });
     await page.getByText("There is no task no-such.").waitFor();
-    await checkAccess(page, "no task");
+    await checkAccessibility(page, "an unknown task");
     await page.getByRole("link", { name: "All tasks" }).click();
     await page.locator(".card").first().waitFor();
 });

@@ -50,7 +50,7 @@ fn event(path: &str, token: &str) -> Value {
 /// Starts the binary with these settings for Redis, and sends requests. Checks that neither the log
 /// at level `trace` nor the responses contain secrets. Returns the status of Redis that `/ready`
 /// reports.
-async fn redis_status(store_url: &str, redis: &[(&str, &str)]) -> String {
+async fn redis_status((store_url, key_id): (&str, &str), redis: &[(&str, &str)]) -> String {
     let mut runtime = RuntimeApi::start().await;
     let mut settings = vec![
         ("AWS_LAMBDA_RUNTIME_API", runtime.address.as_str()),
@@ -58,7 +58,7 @@ async fn redis_status(store_url: &str, redis: &[(&str, &str)]) -> String {
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
         ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_ACCESS_KEY_ID", key_id),
         ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
         ("AWS_SESSION_TOKEN", AWS_SESSION),
         ("AWS_ENDPOINT_URL_DYNAMODB", store_url),
@@ -138,11 +138,12 @@ async fn requests_write_no_secrets() {
             ];
             // The server is not a cluster.
             let expected = if cluster == "true" { "down" } else { expected };
-            let status = redis_status(&database.endpoint_url, &settings).await;
+            let store = (database.endpoint_url.as_str(), database.access_key_id());
+            let status = redis_status(store, &settings).await;
             assert_eq!(status, expected, "{endpoint} {cluster}");
         }
     }
-    redis_status(NOWHERE, &[("REDIS_ENDPOINT", &at)]).await;
+    redis_status((NOWHERE, "id"), &[("REDIS_ENDPOINT", &at)]).await;
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a window over files gives.
+//! Tests of the file log source.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -14,7 +14,7 @@ fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(ms)
 }
 
-/// A moment after any modification of a test's files.
+/// A time after the last modification of the files of a test.
 fn later(ms: i64) -> Timestamp {
     at(Timestamp::now().as_millis() + 100_000 + ms)
 }
@@ -29,19 +29,19 @@ fn append(path: &Path, bytes: &[u8]) {
 }
 
 async fn window(source: &FileLogSource, start: Timestamp, end: Timestamp) -> Vec<LogEvent> {
-    let (mut events, mut token) = (Vec::new(), None::<String>);
+    let (mut events, mut page_token) = (Vec::new(), None::<String>);
     loop {
         let request = PageRequest {
             log_group: GROUP,
             start,
             end,
-            next_token: token.as_deref(),
+            next_token: page_token.as_deref(),
         };
         let page = source.fetch_page(request).await.unwrap();
         assert!(page.events.len() < 2 * PAGE_EVENTS, "{}", page.events.len());
         events.extend(page.events);
-        token = page.next_token;
-        if token.is_none() {
+        page_token = page.next_token;
+        if page_token.is_none() {
             return events;
         }
     }
@@ -57,11 +57,11 @@ async fn messages(source: &FileLogSource) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_line_with_text_is_an_event() {
+async fn each_line_that_is_not_blank_is_an_event() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deploy.log");
     fs::write(&path, b"\xEF\xBB\xBFa\r\n\n  \nb\xFF\nc\n").unwrap();
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, &path).unwrap();
     source.poll(later(0));
     let events = all(&source).await;
@@ -73,9 +73,9 @@ async fn each_line_with_text_is_an_event() {
 }
 
 #[tokio::test]
-async fn pages_give_each_line_of_each_stream_once() {
+async fn pages_have_each_line_of_each_stream_once() {
     let directory = tempfile::tempdir().unwrap();
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     let mut expected = Vec::new();
     for stream in ["a", "b:c", "d"] {
         let lines: Vec<_> = (0..25_000).map(|n| format!("{stream} {n}")).collect();
@@ -93,12 +93,12 @@ async fn pages_give_each_line_of_each_stream_once() {
 }
 
 #[tokio::test]
-async fn long_lines_and_large_files_come_whole() {
+async fn long_lines_and_large_files_are_read_completely() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("large.log");
     let text = "0123456789あ\n".repeat(200_000) + &"x".repeat(3_000_000) + "\n";
     fs::write(&path, &text).unwrap();
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, &path).unwrap();
     source.poll(later(0));
     let read = messages(&source).await;
@@ -107,14 +107,14 @@ async fn long_lines_and_large_files_come_whole() {
 }
 
 #[tokio::test]
-async fn a_window_has_the_lines_of_its_time_alone() {
+async fn a_window_has_only_the_lines_of_its_time() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deploy.log");
     let lines: String = (10..60)
         .map(|second| format!("2025-11-15T10:00:{second}Z {second}\n"))
         .collect();
     fs::write(&path, lines).unwrap();
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, &path).unwrap();
     let found = source.poll(later(0));
     let moment = |second: u32| format!("2025-11-15T10:00:{second}Z").parse().unwrap();
@@ -129,10 +129,10 @@ async fn a_window_has_the_lines_of_its_time_alone() {
 }
 
 #[tokio::test]
-async fn a_followed_file_gives_lines_once_they_end() {
+async fn a_line_of_a_followed_file_is_an_event_once_it_has_its_line_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deploy.log");
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, &path).unwrap();
     assert_eq!(source.poll(later(0)), []);
     append(&path, b"a\nb");
@@ -148,11 +148,11 @@ async fn a_followed_file_gives_lines_once_they_end() {
 }
 
 #[tokio::test]
-async fn an_emptied_file_is_read_from_its_beginning_as_other_events() {
+async fn an_emptied_file_is_read_again_with_new_event_ids() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deploy.log");
     append(&path, b"first\nrun\n");
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, &path).unwrap();
     source.poll(later(0));
     let first = all(&source).await;
@@ -170,7 +170,7 @@ async fn a_renamed_file_is_read_to_its_end_before_the_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deploy.log");
     append(&path, b"a\n");
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, directory.path()).unwrap();
     source.poll(later(0));
     append(&path, b"b\nno end");
@@ -183,9 +183,9 @@ async fn a_renamed_file_is_read_to_its_end_before_the_new_one() {
 }
 
 #[tokio::test]
-async fn files_that_come_to_a_directory_are_found() {
+async fn new_files_in_a_directory_are_found() {
     let directory = tempfile::tempdir().unwrap();
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, directory.path()).unwrap();
     assert_eq!(source.poll(later(0)), []);
     append(&directory.path().join("one.log"), b"1\n");
@@ -202,8 +202,8 @@ async fn a_line_is_the_same_event_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deploy.log");
     let start = || {
-        let journals = directory.path().join("journals");
-        let source = FileLogSource::new().with_journals(journals);
+        let first_seen = directory.path().join("first-seen");
+        let source = FileLogSource::new(Some(first_seen));
         source.add_path(GROUP, &path).unwrap();
         source
     };
@@ -236,10 +236,10 @@ async fn a_line_is_the_same_event_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_a_stream_is_said() {
+async fn a_path_that_can_not_be_a_log_stream_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing.log");
-    let following = FileLogSource::new();
+    let following = FileLogSource::new(None);
     following.add_path(GROUP, &missing).unwrap();
     let nowhere = directory.path().join("nowhere/missing.log");
     assert!(following.add_path(GROUP, &nowhere).is_err());
@@ -259,7 +259,7 @@ async fn what_can_not_be_a_stream_is_said() {
     assert!(matches!(unknown, Err(LogSourceError::GroupNotFound(_))));
 }
 
-/// All events, without a runtime.
+/// All events, read without an async runtime.
 fn all_at_once(source: &FileLogSource) -> Vec<LogEvent> {
     let mut request = OwnedRequest {
         log_group: GROUP.to_owned(),
@@ -271,10 +271,10 @@ fn all_at_once(source: &FileLogSource) -> Vec<LogEvent> {
     loop {
         let page = source.read_page(&request).unwrap();
         events.extend(page.events);
-        let Some(token) = page.next_token else {
+        let Some(page_token) = page.next_token else {
             return events;
         };
-        request.after = Some(token.parse().unwrap());
+        request.after = Some(page_token.parse().unwrap());
     }
 }
 
@@ -282,12 +282,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn lines_are_the_same_however_a_file_grows(
+    fn lines_are_the_same_whether_a_file_grows_slowly_or_at_once(
         pieces in proptest::collection::vec("[a-z\r\n\u{e9}]{0,12}", 0..20),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("grown.log");
-        let following = FileLogSource::new();
+        let following = FileLogSource::new(None);
         following.add_path(GROUP, &path).unwrap();
         for (piece, ms) in pieces.iter().zip(0..) {
             append(&path, piece.as_bytes());
@@ -295,7 +295,7 @@ proptest! {
         }
         append(&path, b"\n");
         following.poll(later(100));
-        let whole = FileLogSource::new();
+        let whole = FileLogSource::new(None);
         whole.add_path(GROUP, &path).unwrap();
         whole.poll(later(0));
         let texts = |events: Vec<LogEvent>| -> Vec<_> {
@@ -309,7 +309,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_file_of_utf_16_is_text_like_any_other() {
+async fn a_file_in_utf_16_is_read_as_text() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deploy.log");
     let wide = |text: &str| {
@@ -317,7 +317,7 @@ async fn a_file_of_utf_16_is_text_like_any_other() {
         units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
     };
     append(&path, &wide("\u{feff}2025-11-15T10:00:00Z ✅  Api\r\nnext"));
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, &path).unwrap();
     source.poll(later(0));
     let events = all(&source).await;
@@ -329,12 +329,12 @@ async fn a_file_of_utf_16_is_text_like_any_other() {
     source.poll(later(1));
     append(&path, &rest[3..]);
     source.poll(later(2));
-    let said = messages(&source).await;
-    assert_eq!(said, ["2025-11-15T10:00:00Z ✅  Api", "next 日本"]);
+    let texts = messages(&source).await;
+    assert_eq!(texts, ["2025-11-15T10:00:00Z ✅  Api", "next 日本"]);
 }
 
 #[tokio::test]
-async fn the_directories_in_a_directory_are_looked_through() {
+async fn directories_below_a_directory_are_searched() {
     let directory = tempfile::tempdir().unwrap();
     let put = |name: &str| {
         let path = directory.path().join(name);
@@ -349,7 +349,7 @@ async fn the_directories_in_a_directory_are_looked_through() {
     ] {
         put(name);
     }
-    let source = FileLogSource::new();
+    let source = FileLogSource::new(None);
     source.add_path(GROUP, directory.path()).unwrap();
     let streams = ["deploy", "web/api/deploy", "web/deploy"];
     assert_eq!(source.log_streams(GROUP), streams);

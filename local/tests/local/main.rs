@@ -1,7 +1,9 @@
-//! The real program, as a user runs it.
+//! Tests of the real program.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod program;
+#[cfg(unix)]
+mod security;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]

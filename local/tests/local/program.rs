@@ -1,4 +1,4 @@
-//! Running the program and talking to it.
+//! Runs the program and sends it requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// For how long anything may take. Generous: machines that test are busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long any step may take. It is long, because test machines are busy.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The program with these arguments and nothing of the environment that would change what it does.
+/// The program with these arguments, without the environment variables that change what it does.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
     command.args(arguments);
@@ -20,6 +20,7 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
         "AUTH_JWKS",
         "AUTH_MODE",
         "AUTH_PUBLIC_KEY",
+        "CORS_ALLOWED_ORIGINS",
         "REDIS_ENDPOINT",
         "RUST_LOG",
         "STALE_AFTER_SECONDS",
@@ -30,7 +31,7 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// What the program does with these arguments and this input.
+/// Runs the program with these arguments and this input to its end.
 pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = program(arguments);
     command
@@ -38,38 +39,47 @@ pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A program that ends without reading its input has closed the pipe.
+    // An error means that the program ended without reading its input.
     drop(child.stdin.take().unwrap().write_all(input));
     child.wait_with_output().unwrap()
 }
 
-/// Waits until `look` finds something.
-pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Calls `find` until it finds something.
+pub(crate) fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if let Some(found) = look() {
+    while start.elapsed() < TIMEOUT {
+        if let Some(found) = find() {
             return found;
         }
         std::thread::yield_now();
     }
-    panic!("waited in vain for {what}")
+    panic!("timed out waiting for {what}")
 }
 
-/// The program while it runs; it is killed when this is dropped.
+/// Sends a request to this address and returns the response, which ends with the connection.
+pub(crate) fn exchange(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+/// The running program. It is killed when this is dropped.
 pub(crate) struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
-    /// The lines it has printed so far.
+    /// The lines it printed so far.
     pub(crate) printed: Vec<String>,
 }
 
 impl Running {
-    /// Starts it and reads what it prints, up to the line that begins with `last`.
+    /// Starts the program and reads its output up to the line that begins with `last`.
     pub(crate) fn start(arguments: &[&str], last: &str) -> Self {
         Self::spawn(program(arguments), last)
     }
 
-    /// Starts what [`program`] gave and reads what it prints, up to the line that begins with `last`.
+    /// Starts the command and reads its output up to the line that begins with `last`.
     pub(crate) fn spawn(mut command: Command, last: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -84,7 +94,7 @@ impl Running {
             assert_ne!(
                 running.output.read_line(&mut line).unwrap(),
                 0,
-                "it has ended"
+                "the program has ended"
             );
             let line = line.trim().to_owned();
             let is_last = line.starts_with(last);
@@ -113,34 +123,36 @@ impl Running {
             .collect()
     }
 
-    /// Gives it a line of input.
+    /// The process id.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to its standard input.
     pub(crate) fn input(&mut self, text: &str) {
         let input = self.child.stdin.as_mut().unwrap();
         input.write_all(text.as_bytes()).unwrap();
         input.flush().unwrap();
     }
 
-    /// The answer to a GET request with these headers, each with its line end, as it comes.
+    /// Sends a GET request with these headers, each with its line end, and returns the response.
     pub(crate) fn ask(&self, path: &str, headers: &str) -> String {
-        let mut stream = TcpStream::connect(self.address("Miyabi Progress")).unwrap();
+        let address = self.address("Miyabi Progress");
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        exchange(&address, &request)
     }
 
-    /// The answer to a GET request, as JSON.
+    /// The JSON body of the response to a GET request.
     pub(crate) fn get(&self, path: &str) -> Value {
-        let answer = self.ask(path, "");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        // A body of unknown length comes in chunks; ours is known.
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+        let response = self.ask(path, "");
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        let (_, body) = response.split_once("\r\n\r\n").unwrap();
+        // The API knows the length of its bodies, so none is sent in chunks.
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {response}"))
     }
 
-    /// The task of this log stream, if there is one.
+    /// The task of this log stream, if it exists.
     pub(crate) fn task(&self, log_stream: &str) -> Option<Value> {
         let page = self.get("/api/tasks?limit=200");
         let tasks = page["tasks"].as_array().unwrap().clone();
@@ -149,7 +161,7 @@ impl Running {
             .find(|task| task["log_stream"] == log_stream)
     }
 
-    /// Sends it a signal and waits until it has ended.
+    /// Sends a signal to the program and waits until it has ended.
     pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
         let id = self.child.id().to_string();
         let sent = Command::new("kill")
@@ -158,10 +170,10 @@ impl Running {
             .unwrap();
         assert!(sent.success());
         let start = Instant::now();
-        let status = wait_for("the end", || self.child.try_wait().unwrap());
+        let status = wait_for("the end of the program", || self.child.try_wait().unwrap());
         assert!(
             start.elapsed() < Duration::from_secs(10),
-            "it ends promptly"
+            "the program must end promptly"
         );
         status
     }

@@ -1,4 +1,4 @@
-//! `serve`.
+//! Tests of `serve`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -23,16 +23,16 @@ fn row(current: u32) -> String {
 }
 
 fn wait_for_step(program: &Running, log_stream: &str, current: u32) -> serde_json::Value {
-    wait_for("the step", || {
+    wait_for("the step of the task", || {
         let task = program.task(log_stream)?;
         (task["progress"]["current"] == current).then_some(task)
     })
 }
 
 #[test]
-fn samples_move_and_nothing_is_left_at_the_end() {
+fn samples_make_progress_and_redis_ends_with_the_program() {
     let program = Running::serve(&[]);
-    wait_for("a task that moves", || {
+    wait_for("a task with progress", || {
         let task = program.task("shop-deploy")?;
         (task["progress"]["percentage"].as_u64()? > 0).then_some(())
     });
@@ -46,12 +46,12 @@ fn samples_move_and_nothing_is_left_at_the_end() {
     assert!(program.end("INT").success());
     assert!(
         TcpStream::connect(&redis).is_err(),
-        "its Redis has ended too"
+        "its redis-server must end too"
     );
 }
 
 #[test]
-fn a_followed_file_changes_its_task() {
+fn new_lines_of_a_followed_file_update_its_task() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deploy.log");
     let program = Running::serve(&["--no-redis", "--cdk", path.to_str().unwrap()]);
@@ -62,7 +62,7 @@ fn a_followed_file_changes_its_task() {
     let task = wait_for_step(&program, "deploy", 2);
     assert_eq!(task["status"], "running");
     append(&path, " ✅  Api\n");
-    wait_for("the end", || {
+    wait_for("the end of the task", || {
         let task = program.task("deploy")?;
         (task["status"] == "completed").then_some(())
     });
@@ -82,7 +82,7 @@ fn standard_input_and_directories_are_followed() {
 }
 
 #[test]
-fn kept_data_is_there_after_a_restart_and_nothing_is_doubled() {
+fn data_survives_a_restart_without_duplicates() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("deploy.log");
     let data = directory.path().join("data");
@@ -102,9 +102,9 @@ fn kept_data_is_there_after_a_restart_and_nothing_is_doubled() {
     assert_eq!(before["run"], before_end["run"]);
 
     let busy = run(&[&["--port", "0"], &arguments[..]].concat(), b"");
-    let said = String::from_utf8(busy.stderr).unwrap();
+    let error = String::from_utf8(busy.stderr).unwrap();
     assert!(!busy.status.success());
-    assert!(said.contains("another process uses it"), "{said}");
+    assert!(error.contains("another process uses it"), "{error}");
 
     assert!(program.end("INT").success());
     append(&log, &row(3));
@@ -116,17 +116,17 @@ fn kept_data_is_there_after_a_restart_and_nothing_is_doubled() {
 }
 
 #[test]
-fn a_port_in_use_is_said_with_what_to_do() {
+fn the_error_for_a_port_in_use_names_the_option() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = run(&["--port", &port], b"");
-    let said = String::from_utf8(output.stderr).unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains(&port) && said.contains("--port"), "{said}");
+    assert!(error.contains(&port) && error.contains("--port"), "{error}");
 }
 
 #[test]
-fn tokens_are_asked_for_where_the_environment_says_so() {
+fn requests_need_a_token_if_auth_mode_is_jwt() {
     const SECRET: &str = "a-secret-for-tests-that-is-long-enough";
     // Signed with it: {"sub":"tester","exp":9999999999,"scope":"progress:read"}.
     const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9\
@@ -142,8 +142,8 @@ fn tokens_are_asked_for_where_the_environment_says_so() {
         .stderr(File::create(&log).unwrap());
     let program = Running::spawn(command, "End");
     let status = |path: &str, headers: &str| {
-        let answer = program.ask(path, headers);
-        let (status, _) = answer.split_once("\r\n").unwrap();
+        let response = program.ask(path, headers);
+        let (status, _) = response.split_once("\r\n").unwrap();
         status.to_owned()
     };
     let authorization = format!("Authorization: Bearer {TOKEN}\r\n");
@@ -166,10 +166,10 @@ fn tokens_are_asked_for_where_the_environment_says_so() {
 }
 
 #[test]
-fn a_start_without_a_key_says_what_to_set() {
+fn the_error_for_a_missing_key_names_the_settings() {
     let mut command = program(&["serve", "--port", "0", "--no-redis"]);
     let output = command.env("AUTH_MODE", "jwt").output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     for name in [
         "AUTH_HS256_SECRET",
@@ -177,6 +177,6 @@ fn a_start_without_a_key_says_what_to_set() {
         "AUTH_JWKS",
         "AUTH_MODE=none",
     ] {
-        assert!(said.contains(name), "{said}");
+        assert!(error.contains(name), "{error}");
     }
 }

@@ -1,7 +1,8 @@
-//! What it costs to make ledgers of log lines: `cargo bench -p progress-core --bench logs`.
+//! Measures parsing and folding of log lines: `cargo bench -p progress-core --bench logs`.
 //!
-//! The mixed log is that of a CI job: of twenty lines one is CDK's, from the real logs beside the tests. Counting
-//! `[0-9]+/[0-9]+` by a regular expression, and splitting into lines alone, are there to compare with.
+//! The mixed log is that of a CI job: one line in twenty is of CDK, from the real logs of the
+//! tests. Two simple tasks are measured for comparison: counting matches of `[0-9]+/[0-9]+`, and
+//! counting line ends.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,10 +20,10 @@ use regex::Regex;
 use serde_json::Value;
 
 const LINES: usize = 40_000;
-/// Of how many lines one is CDK's in the mixed log.
+/// One line in this many is of CDK in the mixed log.
 const ONE_OF: usize = 20;
 
-/// What other programs print in a job that deploys.
+/// Lines of other programs in a CI job that deploys.
 const OTHERS: [&str; 19] = [
     "npm warn deprecated inflight@1.0.6: This module is not supported, and leaks memory. Do not use it.",
     "added 1312 packages, and audited 1313 packages in 38s",
@@ -45,7 +46,7 @@ const OTHERS: [&str; 19] = [
     "warning: LF will be replaced by CRLF the next time Git touches it",
 ];
 
-/// Lines of real runs.
+/// Lines of real CDK runs.
 fn cdk_lines() -> Vec<String> {
     let corpus = include_str!("../test_data/logs/cdk.jsonl");
     let records = corpus
@@ -72,13 +73,13 @@ fn mixed_log(one_of: usize) -> Vec<String> {
     (0..LINES).map(line).collect()
 }
 
-/// The ledger of a log.
+/// Parses and folds a log.
 fn fold(format: LogFormat, lines: &[String]) -> Ledger {
     let mut ledger = Ledger::default();
     for (time, line) in (0..).zip(lines) {
         parse_message(format, line, &mut |_, observation| {
-            let position = LineKey::outside_logs(Timestamp::from_millis(time));
-            ledger.observe(position, &observation);
+            let key = LineKey::outside_logs(Timestamp::from_millis(time));
+            ledger.observe(key, &observation);
         });
     }
     ledger

@@ -1,4 +1,4 @@
-//! Ledgers of one reading, by task, before they are saved.
+//! Collects the ledgers of several tasks before they are saved.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -8,23 +8,23 @@ use crate::log_event::LogEvent;
 use crate::log_parser::{LineCounts, LogFormat, Observation, parse_message};
 use crate::model::TaskId;
 
-/// The most tasks that a batch gathers before it is full.
+/// A batch with this many tasks is full.
 const MOST_TASKS: usize = 256;
-/// The most text that a batch gathers before it is full, in bytes. A ledger takes a few times the length of
-/// the lines that it keeps; repeated lines take no room.
+/// A batch with this much text is full, in bytes. A ledger takes a few times the memory of the
+/// lines that it keeps; repeated lines take no memory.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 
-/// Which task a line belongs to.
+/// Identifies the task of a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
-    /// Where the line comes from.
+    /// The format, log group and log stream of the line.
     pub origin: TaskOrigin,
-    /// The task that the line names; `None` if the line belongs to its stream's task.
+    /// The task that the line names; `None` if the line belongs to the task of its log stream.
     pub named: Option<TaskId>,
 }
 
 impl Target {
-    /// The tasks that the target may be: the first one that exists, or else the last.
+    /// The possible task ids, in order. Use the first one that exists, or the last if none exists.
     pub fn candidates(&self) -> Vec<TaskId> {
         if let Some(named) = &self.named {
             return vec![named.clone()];
@@ -39,19 +39,21 @@ impl Target {
     }
 }
 
-/// Observations, folded by task. Memory grows with the number of tasks, not with the number of lines. It is
-/// bounded if the batch is saved whenever it [is full](Self::is_full).
+/// Observations folded by task.
+///
+/// Memory grows with the number of tasks, not with the number of lines. It is bounded if the batch
+/// is saved whenever it [is full](Self::is_full).
 #[derive(Debug, Default)]
 pub struct Batch {
     ledgers: BTreeMap<Target, Ledger>,
-    /// Bytes of the messages that are in `ledgers`.
+    /// The total size of the messages in `ledgers`, in bytes.
     text: usize,
 }
 
 impl Batch {
-    /// Parses an event of a log group, adds what it says, and counts its lines.
+    /// Parses an event of a log group, adds its observations, and returns how many lines it had.
     pub fn add(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) -> LineCounts {
-        // Most lines yield nothing: their key is computed only when it is needed.
+        // Most lines have no observation, so the key is computed only when it is needed.
         let first_line = LazyCell::new(|| LineKey::of(event, 0));
         let counts = parse_message(format, &event.message, &mut |line, observation| {
             let target = Target {
@@ -71,7 +73,7 @@ impl Batch {
         counts
     }
 
-    /// Whether the batch should be saved before more is added.
+    /// Whether the batch should be saved before more events are added.
     pub fn is_full(&self) -> bool {
         self.ledgers.len() >= MOST_TASKS || self.text >= MOST_TEXT
     }
@@ -83,7 +85,7 @@ impl Batch {
     }
 }
 
-/// The task that a line names; `None` if its name is no valid id.
+/// The task that a line names; `None` if the name is not a valid id.
 fn named_task(observation: &Observation) -> Option<TaskId> {
     match observation {
         Observation::Agent(observation) => observation.task_id.as_ref()?.parse().ok(),
@@ -91,8 +93,10 @@ fn named_task(observation: &Observation) -> Option<TaskId> {
     }
 }
 
-/// The id of a task that only its log stream knows: `cdk:<stream>` or `agent:<stream>`. A name that has
-/// other characters or is too long is cut and gets a hash.
+/// The id of a task that no log line and no caller names: `cdk:<stream>` or `agent:<stream>`.
+///
+/// If the stream name is too long for an id or has other characters, it is shortened and a hash is
+/// added.
 fn id_of_stream(format: LogFormat, stream: &str) -> TaskId {
     let prefix = format.id;
     format!("{prefix}:{stream}").parse().unwrap_or_else(|_| {
@@ -115,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_of_a_stream_is_readable_unique_and_stable() {
+    fn the_id_of_a_log_stream_is_readable_unique_and_stable() {
         assert_eq!(
             id_of_stream(LogFormat::CDK, "build-7").as_str(),
             "cdk:build-7"

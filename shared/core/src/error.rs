@@ -1,12 +1,12 @@
-//! Errors as people read them.
+//! Helpers to print errors.
 
 use std::error::Error;
 use std::iter;
 
-/// The cause inside an error of this crate, whatever library it came from.
+/// The cause of an error, of any library.
 pub type Source = Box<dyn Error + Send + Sync>;
 
-/// An error and all its sources, joined with `: `, for the one log line that reports it.
+/// Joins an error and all its sources with `: `, for one log line.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let causes = iter::successors(Some(error), |&error| error.source());
     causes

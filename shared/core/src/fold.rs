@@ -1,21 +1,23 @@
-//! Observations in, one state a task out. Pure.
+//! Folds the observations of a task into its state. Pure.
 //!
-//! A [`Ledger`] keeps, of all lines that were ever read of a task, what can still matter. It is a function of
-//! the *set* of lines: adding lines twice, in another order, or in other portions gives the same ledger, and
-//! so does joining two ledgers. That is what makes replays, overlaps, pushes that race with sweeps, and
-//! two collectors at once harmless. Nothing in it is decided by the order of arrival.
+//! A [`Ledger`] keeps everything from the lines of a task that can still affect its state. It is a
+//! function of the *set* of lines: adding a line twice or in another order, or merging ledgers in
+//! any order, gives the same ledger. Replays, overlapping reads, and several collectors at once are
+//! therefore harmless.
 //!
-//! A [`Ledger`] shows as a [`Report`]: status, progress and parts, worked out from the ledger alone
-//! whenever it has changed. Whatever needs several lines is settled there: which names are one stack, which
-//! stacks are nested, whose the rows without a stack name are, where the present run begins.
+//! A [`Report`] is the state of a task: status, progress and parts. It is derived from the ledger
+//! alone, after each change. Questions that need several lines are answered then: which names are
+//! the same stack, which stacks are nested, which stack a row without a stack name belongs to, and
+//! where the current run starts.
 
 mod agent;
 mod caller_edit;
 mod counter;
-mod latest;
+mod last_write_wins;
 mod ledger;
 mod line_key;
 mod marks;
+mod progress;
 #[cfg(any(test, feature = "properties"))]
 pub mod properties;
 mod report;
@@ -23,9 +25,10 @@ mod stacks;
 mod task;
 mod track;
 
-pub use caller_edit::{CallerEdit, InvalidTransition, shown_progress};
+pub use caller_edit::{CallerEdit, InvalidTransition};
 pub use counter::percentage_of;
 pub use ledger::Ledger;
 pub use line_key::{InvalidLineKey, LineKey};
+pub use progress::shown_progress;
 pub use report::Report;
 pub use task::{FoldedTask, TaskOrigin, fold_into_task};

@@ -1,10 +1,11 @@
-//! The pure heart of Miyabi Progress.
+//! The pure core of Miyabi Progress: records, log parsing and folding.
 //!
-//! A log line becomes an [`Observation`](log_parser::Observation), observations are folded into a
-//! [`Ledger`](fold::Ledger), and a ledger shows as a [`Task`](model::Task).
+//! 1. [`log_parser`] turns a log line into [`Observation`](log_parser::Observation)s.
+//! 2. [`fold`] folds observations into a [`Ledger`](fold::Ledger), one for each task.
+//! 3. [`fold::fold_into_task`] turns a ledger into a [`Task`](model::Task).
 //!
-//! Nothing here is asynchronous, does I/O or reads a clock: a moment is passed in. The crate knows no AWS,
-//! Redis or HTTP, so it builds, tests and fuzzes in seconds.
+//! The crate is synchronous, does no I/O and reads no clock: callers pass the time in. It does not
+//! depend on AWS, Redis or HTTP, so it builds, tests and fuzzes in seconds.
 
 pub mod batch;
 pub mod error;

@@ -1,16 +1,17 @@
-//! Log messages in, observations out. Pure: no I/O, no clock, no memory between lines.
+//! Parses log messages into observations. Pure: no I/O, no clock, no state between lines.
 //!
-//! An observation is taken from its line alone. Whatever needs other lines is settled in [`fold`](crate::fold),
-//! from all lines at once: which stack a row without a stack name belongs to, which of two counters is the
-//! outer one, where a run begins. So the order in which lines arrive can't matter.
+//! Each line is parsed on its own. [`fold`](crate::fold) answers every question that needs several
+//! lines: which stack a row without a stack name belongs to, which of two counters is the outer
+//! one, where a run starts. The result therefore does not depend on the order in which lines
+//! arrive.
 //!
-//! A line goes through these steps, and most lines leave at the first:
-//! 1. A cheap test whether the line can hold anything of its [`LogFormat`].
-//! 2. Remove colours, and prefixes of other programs.
-//! 3. If the line is JSON, read its fields or the message inside.
-//! 4. Parse the text by its format.
+//! A line goes through these steps. Most lines stop at the first:
+//! 1. A cheap pre-filter tests whether the line can contain anything of its [`LogFormat`].
+//! 2. Colours and the prefixes of other programs are removed.
+//! 3. If the line is JSON, its fields or the message inside are read.
+//! 4. The parser of the format reads the text.
 //!
-//! The cost is linear in the length of the message.
+//! The time is linear in the length of the message.
 
 mod agent;
 mod cdk;
@@ -34,13 +35,13 @@ pub use observation::{
     Outcome, ParseError, StackState,
 };
 
-/// Objects are wrapped in objects by a few programs, not by many.
+/// How many JSON objects may be nested around a line.
 const MAX_DEPTH: u32 = 4;
 
-/// Parses a log event's message, line by line, and hands each observation to `sink` with the number of its
-/// line (from 0). Most lines say nothing of progress and yield nothing.
+/// Parses the message of a log event line by line.
 ///
-/// Returns how many lines were read and how many of them were ours but broken.
+/// Calls `sink` with each observation and the number of its line (from 0). Most lines are not about
+/// progress and have no observation. Returns how many lines were read, parsed and broken.
 pub fn parse_message(
     format: LogFormat,
     message: &str,
@@ -61,7 +62,7 @@ pub fn parse_message(
     counts
 }
 
-/// Parses one line, inside `depth` objects.
+/// Parses one line that is nested in `depth` JSON objects.
 fn parse_line(
     format: LogFormat,
     raw: &str,
@@ -87,7 +88,7 @@ fn parse_line(
     Ok(())
 }
 
-/// Parses a line that begins with `{`.
+/// Parses a line that starts with `{`.
 fn parse_object(
     format: LogFormat,
     text: &str,
@@ -111,7 +112,7 @@ fn parse_object(
     }
 }
 
-/// Parses the text of an object. One broken line in it doesn't hide the others.
+/// Parses the text inside an object. One broken line does not stop the others.
 fn parse_wrapped(
     format: LogFormat,
     wrapped: &str,
@@ -125,13 +126,13 @@ fn parse_wrapped(
     result
 }
 
-/// What became of the lines of a message.
+/// How many lines of a message were read, parsed and broken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LineCounts {
     /// Lines read.
     pub lines: u64,
-    /// Lines that said something of progress.
+    /// Lines with at least one observation.
     pub parsed: u64,
-    /// Lines that were ours but broken.
+    /// Lines of the format that are broken: see [`ParseError`].
     pub failures: u64,
 }

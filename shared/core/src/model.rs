@@ -1,4 +1,4 @@
-//! The records of the system: tasks, projects, and the values they are made of. No I/O, no clock.
+//! The records of the system: tasks, projects, and their fields. No I/O, no clock.
 
 mod ids;
 mod project;

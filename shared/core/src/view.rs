@@ -1,4 +1,4 @@
-//! Tasks and projects as the API shows them: the one place where records become the API's JSON.
+//! Renders tasks and projects as the JSON of the API. No other code does.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use crate::model::{Project, Task, TaskStatus, Timestamp};
 
-/// A task as the API shows it: its fields, and what is derived when it is read.
+/// A task in the API: its stored fields and the fields computed on each read.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct TaskView<'a> {
     /// The stored task.
     #[serde(flatten)]
     pub task: &'a Task,
-    /// Whether the task is running and has been silent for too long.
+    /// Whether the task is running and has not changed for too long.
     pub stale: bool,
-    /// When the run is expected to end; `None` if there is no estimate.
+    /// The estimated end of the run; `None` if there is no estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta: Option<Timestamp>,
 }
@@ -30,34 +30,35 @@ struct ProjectPage<'a> {
     projects: &'a [Project],
 }
 
-/// Renders tasks and projects as JSON, and says how long the JSON stays true.
+/// Renders tasks and projects as JSON, and computes how long that JSON stays valid.
 #[derive(Debug, Clone, Copy)]
 pub struct Renderer {
     stale_after_ms: u64,
 }
 
 impl Renderer {
-    /// A renderer that shows a running task as stale after a silence of `stale_after`.
+    /// Creates a renderer that shows a running task as stale once it has not changed for
+    /// `stale_after`.
     pub fn new(stale_after: Duration) -> Self {
         Self {
             stale_after_ms: u64::try_from(stale_after.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// `task` as it is shown at `now`.
+    /// The view of `task` at `now`.
     pub fn view<'a>(&self, task: &'a Task, now: Timestamp) -> TaskView<'a> {
         let stale = task.is_stale(now, self.stale_after_ms);
-        // An estimate that has passed was wrong.
+        // An estimate in the past was wrong.
         let eta = task.eta().filter(|eta| !stale && now < *eta);
         TaskView { task, stale, eta }
     }
 
-    /// A task as JSON.
+    /// Renders a task.
     pub fn task(&self, task: &Task, now: Timestamp) -> Vec<u8> {
         to_json(&self.view(task, now))
     }
 
-    /// A page of tasks as JSON; `next_cursor` leads to the next page.
+    /// Renders a page of tasks. `next_cursor` is the cursor of the next page.
     pub fn page(&self, tasks: &[Task], next_cursor: Option<String>, now: Timestamp) -> Vec<u8> {
         to_json(&TaskPage {
             tasks: tasks.iter().map(|task| self.view(task, now)).collect(),
@@ -65,17 +66,17 @@ impl Renderer {
         })
     }
 
-    /// A project as JSON.
+    /// Renders a project.
     pub fn project(&self, project: &Project) -> Vec<u8> {
         to_json(project)
     }
 
-    /// All projects as JSON.
+    /// Renders a list of projects.
     pub fn projects(&self, projects: &[Project]) -> Vec<u8> {
         to_json(&ProjectPage { projects })
     }
 
-    /// How long until the view of a task changes although nothing is written; `None` if it never does.
+    /// The time until the view of a task changes without a write; `None` if it never does.
     pub fn until_view_changes(&self, task: &Task, now: Timestamp) -> Option<Duration> {
         let eta = task.eta().filter(|eta| now < *eta);
         let until_eta = eta.map(|eta| Duration::from_millis(eta.millis_since(now)));
@@ -83,7 +84,7 @@ impl Renderer {
         [until_eta, until_stale].into_iter().flatten().min()
     }
 
-    /// How long until a silent task turns stale; `None` if it never does, or is stale already.
+    /// The time until a task becomes stale; `None` if it never does, or is stale already.
     fn until_stale(&self, task: &Task, now: Timestamp) -> Option<Duration> {
         let silent_ms = now.millis_since(task.updated_at);
         let left_ms = self.stale_after_ms.checked_sub(silent_ms)?;

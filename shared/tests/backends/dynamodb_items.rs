@@ -256,7 +256,8 @@ async fn a_write_whose_answer_is_lost_is_made_once_and_reported_as_made() {
     let stores = embedded.stores();
     stores.projects.create(&project).await.unwrap();
     let (address, attempts) = lossy_way(embedded.endpoint_url.replace("http://", "")).await;
-    let client = shared::aws::local_dynamodb(&format!("http://{address}"), "local");
+    let client =
+        shared::aws::local_dynamodb(&format!("http://{address}"), embedded.access_key_id());
     let lossy = shared::store::dynamodb::DynamoDbTaskStore::new(client, &embedded.config);
     let mut task = new_task("t");
     task.project_id = Some(project.project_id.clone());

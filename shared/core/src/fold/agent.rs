@@ -1,14 +1,15 @@
-//! What a ledger says of an agent's run.
+//! Derives the report of an agent.
 
 use std::collections::BTreeMap;
 
 use super::ledger::Ledger;
 use super::marks::Ending;
-use super::report::{Report, shown};
+use super::progress::capped;
+use super::report::Report;
 use super::track::Track;
 use crate::model::TaskStatus;
 
-/// The report of an agent, or of a run of CDK that failed before it named a stack.
+/// The report of an agent, or of a CDK run that failed before it named a stack.
 pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     let track = ledger.whole.as_ref()?;
     let run = track.latest_run();
@@ -28,7 +29,7 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
         run: run.renewed.unwrap_or(start),
         end: run.end.map(|(at, _)| at),
         status,
-        progress: shown(track.progress_of(&run, true), status),
+        progress: capped(track.progress_of(&run, true), status),
         phase: Track::in_run(&run, track.phase.as_ref()),
         current_step: Track::in_run(&run, track.current_step.as_ref()),
         message: if status == TaskStatus::Failed {
@@ -41,19 +42,20 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     })
 }
 
-/// Where a run stands that has not ended: as it last said, unless it has moved since.
+/// The status of a run that has not ended: the last reported one, or running if a counter came
+/// later.
 fn open_status(track: &Track, run: &super::marks::Run) -> TaskStatus {
-    let said = track
+    let reported = track
         .status
         .as_ref()
-        .filter(|said| Some(said.at) >= run.start);
+        .filter(|reported| Some(reported.at) >= run.start);
     let moved = track
         .counters
         .values()
         .map(super::counter::CounterTrack::at)
         .max();
-    match said {
-        Some(said) if Some(said.at) >= moved => said.value,
+    match reported {
+        Some(reported) if Some(reported.at) >= moved => reported.value,
         _ => TaskStatus::Running,
     }
 }

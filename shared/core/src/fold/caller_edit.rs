@@ -1,52 +1,51 @@
-//! What was decided outside the logs: by a caller of the API.
+//! Edits that callers of the API make to a task.
 //!
-//! A decision is one more thing that was said of a task, at its moment. A task that its logs report keeps it
-//! in the ledger, so that the next line does not undo it: what a caller says holds until the log says
-//! something later, and an end holds until a later run begins.
+//! The ledger of a task with logs keeps each edit with its time, so that the next line does not
+//! undo it. An edited field is valid until the log has a later line. A terminal status is valid
+//! until a later run starts.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
-use super::counter::percentage_of;
-use super::latest::Latest;
-use super::report::shown as capped;
+use super::last_write_wins::LastWriteWins;
+use super::progress::{capped, shown_progress};
 use crate::model::{Progress, Revision, Task, TaskStatus, Timestamp};
 
-/// A change that a caller makes to a task. `None`: left as it is.
+/// An edit of a task by a caller of the API. `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallerEdit {
-    /// The name for people.
+    /// The display name.
     pub task_name: Option<String>,
-    /// Where the task stands.
+    /// The status.
     pub status: Option<TaskStatus>,
-    /// How far it is.
+    /// The progress.
     pub progress: Option<Progress>,
-    /// The message; `Some(None)` takes it away.
+    /// The message; `Some(None)` removes it.
     pub message: Option<Option<String>>,
-    /// What is being done; `Some(None)` takes it away.
+    /// The current activity; `Some(None)` removes it.
     pub phase: Option<Option<String>>,
-    /// The step it is at; `Some(None)` takes it away.
+    /// The current step; `Some(None)` removes it.
     pub current_step: Option<Option<String>>,
 }
 
-/// A status that can't follow the present one.
+/// The error for a status that must not follow the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a task that is {from} can't become {to}")]
 pub struct InvalidTransition {
-    /// The present status.
+    /// The current status.
     pub from: TaskStatus,
-    /// The one asked for.
+    /// The requested status.
     pub to: TaskStatus,
 }
 
 impl CallerEdit {
-    /// `task` as this edit, made at `now`, leaves it: of the same revision.
+    /// Returns `task` with this edit applied at `now`. The revision stays the same.
     ///
     /// # Errors
     ///
-    /// [`InvalidTransition`] if the task can't become what it is to be.
+    /// [`InvalidTransition`] if the status of the task must not change to the requested one.
     pub fn apply(&self, task: &Task, now: Timestamp) -> Result<Task, InvalidTransition> {
         let at = Self::time(task, now);
         let mut next = task.clone();
@@ -92,57 +91,40 @@ impl CallerEdit {
         Ok(next)
     }
 
-    /// When an edit of `task` at `now` counts as made: after all that is known of the task, so that a clock
-    /// which is behind does not make it void, and history has an entry for each.
+    /// The time of an edit of `task` at `now`. It is later than the last change of the task, also
+    /// if the clock is behind, so that the edit takes effect and gets an entry in the history.
     pub fn time(task: &Task, now: Timestamp) -> Timestamp {
         now.max(task.updated_at.after(Duration::from_millis(1)))
     }
 }
 
-/// Progress with the percentage that follows from it; the given one counts only where none follows. 100 is
-/// for completed tasks, and for these alone.
-pub fn shown_progress(progress: Progress, status: TaskStatus) -> Progress {
-    let derived = progress
-        .current
-        .zip(progress.total)
-        .and_then(|(current, total)| percentage_of(current, total));
-    let percentage = derived.or(progress.percentage);
-    capped(
-        Progress {
-            percentage,
-            ..progress
-        },
-        status,
-    )
-}
-
-/// A percentage does not fall while a run goes forward.
+/// Keeps the percentage from falling.
 fn keep_percentage(progress: &mut Progress, reached: Option<u8>) {
     if progress.percentage.is_some() {
         progress.percentage = progress.percentage.max(reached);
     }
 }
 
-/// The edits of a task, each field's latest.
+/// The latest edit of each field of a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Edits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    task_name: Option<Latest<String>>,
+    task_name: Option<LastWriteWins<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<Latest<TaskStatus>>,
+    status: Option<LastWriteWins<TaskStatus>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    progress: Option<Latest<Progress>>,
+    progress: Option<LastWriteWins<Progress>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    message: Option<Latest<Option<String>>>,
+    message: Option<LastWriteWins<Option<String>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    phase: Option<Latest<Option<String>>>,
+    phase: Option<LastWriteWins<Option<String>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    current_step: Option<Latest<Option<String>>>,
-    /// Until when all that was said is of a task that was deleted.
+    current_step: Option<LastWriteWins<Option<String>>>,
+    /// When the task was deleted. Everything up to then belongs to the deleted task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deleted_at: Option<Timestamp>,
-    /// The last revision of the task that was deleted: a later run goes on counting from it, so that whoever still
-    /// holds the deleted one finds it old.
+    /// The last revision of the deleted task. A later run continues from it, so that copies of the
+    /// deleted task are recognized as outdated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deleted_revision: Option<Revision>,
 }
@@ -152,11 +134,15 @@ impl Edits {
         *self == Self::default()
     }
 
-    /// Adds an edit that was made at a moment.
+    /// Adds an edit made at `time`.
     pub(super) fn note(&mut self, edit: &CallerEdit, time: Timestamp) {
-        fn put<T: Ord + Clone>(held: &mut Option<Latest<T>>, at: LineKey, edited: Option<&T>) {
+        fn put<T: Ord + Clone>(
+            held: &mut Option<LastWriteWins<T>>,
+            at: LineKey,
+            edited: Option<&T>,
+        ) {
             if let Some(edited) = edited {
-                Latest::put(held, Latest::new(at, edited.clone()));
+                LastWriteWins::put(held, LastWriteWins::new(at, edited.clone()));
             }
         }
         let at = LineKey::outside_logs(time);
@@ -169,18 +155,18 @@ impl Edits {
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        Latest::merge(&mut self.task_name, other.task_name.as_ref());
-        Latest::merge(&mut self.status, other.status.as_ref());
-        Latest::merge(&mut self.progress, other.progress.as_ref());
-        Latest::merge(&mut self.message, other.message.as_ref());
-        Latest::merge(&mut self.phase, other.phase.as_ref());
-        Latest::merge(&mut self.current_step, other.current_step.as_ref());
+        LastWriteWins::merge(&mut self.task_name, other.task_name.as_ref());
+        LastWriteWins::merge(&mut self.status, other.status.as_ref());
+        LastWriteWins::merge(&mut self.progress, other.progress.as_ref());
+        LastWriteWins::merge(&mut self.message, other.message.as_ref());
+        LastWriteWins::merge(&mut self.phase, other.phase.as_ref());
+        LastWriteWins::merge(&mut self.current_step, other.current_step.as_ref());
         self.deleted_at = self.deleted_at.max(other.deleted_at);
         self.deleted_revision = self.deleted_revision.max(other.deleted_revision);
     }
 
-    /// Makes `task`, which is as the logs have it, what callers have made of it: the present run began at
-    /// `run`, and the last line is at `last`.
+    /// Applies the edits to `task` as derived from its logs. The current run started at `run`, and
+    /// the last line is at `last`.
     pub(super) fn apply(&self, task: &mut Task, run: LineKey, last: LineKey) {
         if let Some(name) = &self.task_name {
             task.task_name.clone_from(&name.value);
@@ -190,7 +176,7 @@ impl Edits {
             .status
             .as_ref()
             .filter(|status| of_run(status.at) && status.value.is_terminal());
-        // What holds: nothing was said after it, or nothing that was said after it counts.
+        // An edit is valid if no line came after it, or if the task was ended by an edit.
         let holds = |at: LineKey| of_run(at) && (at >= last || end.is_some());
         if let Some(status) = self.status.as_ref().filter(|status| holds(status.at))
             && (end.is_some() || !task.status.is_terminal())
@@ -226,7 +212,7 @@ impl Edits {
         }
     }
 
-    /// When the last edit was made.
+    /// The time of the last edit.
     fn last(&self) -> Option<Timestamp> {
         let texts = [&self.message, &self.phase, &self.current_step];
         let texts = texts.into_iter().flatten().map(|edit| edit.at);
@@ -237,45 +223,5 @@ impl Edits {
         ];
         let last = others.into_iter().flatten().chain(texts).max();
         last.map(LineKey::time)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(current: u64, total: u64, status: TaskStatus, expected: Option<u8>) {
-        let progress = Progress {
-            current: Some(current),
-            total: Some(total),
-            percentage: None,
-        };
-        let shown = shown_progress(progress, status);
-        assert_eq!(shown.percentage, expected, "{current} of {total}");
-    }
-
-    #[test]
-    fn a_percentage_is_rounded_down_and_full_only_at_the_end() {
-        check(5, 29, TaskStatus::Running, Some(17));
-        check(29, 29, TaskStatus::Running, Some(99));
-        check(29, 29, TaskStatus::Failed, Some(99));
-        check(28, 29, TaskStatus::Completed, Some(100));
-        check(0, 0, TaskStatus::Running, None);
-        check(u64::MAX, 1, TaskStatus::Running, Some(99));
-        check(u64::MAX / 2, u64::MAX, TaskStatus::Running, Some(49));
-    }
-
-    #[test]
-    fn a_given_percentage_counts_where_none_follows() {
-        let given = Progress {
-            percentage: Some(100),
-            ..Progress::default()
-        };
-        assert_eq!(
-            shown_progress(given, TaskStatus::Running).percentage,
-            Some(99)
-        );
-        let none = shown_progress(Progress::default(), TaskStatus::Pending);
-        assert_eq!(none, Progress::default());
     }
 }

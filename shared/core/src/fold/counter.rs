@@ -1,4 +1,4 @@
-//! One counter over time: where it stands, and the best it has reached.
+//! One counter over time: its last value and the best percentage it reached.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,24 +6,24 @@ use super::LineKey;
 use crate::log_parser::Counter;
 use crate::model::Progress;
 
-/// All that can still matter of one counter's samples, as a function of the set of samples alone.
+/// What is kept of the samples of one counter. It is a function of the set of samples.
 ///
-/// The best percentage counts from where the total last changed: another total is another bar.
+/// The best percentage restarts when the total changes, because another total means another bar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CounterTrack {
-    /// Where the first sample is.
+    /// The key of the first sample.
     first: LineKey,
-    /// Where the last sample is.
+    /// The key of the last sample.
     at: LineKey,
-    /// Where the last sample is that leaves something to be done.
+    /// The key of the last sample below 100 %.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     open: Option<LineKey>,
     /// The last sample.
     last: Counter,
-    /// The last sample that has another total than the last one has.
+    /// The key of the last sample with another total than the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed: Option<LineKey>,
-    /// Of the samples after `changed`, those that no later one reaches: positions rise, percentages fall.
+    /// The samples after `changed` that no later sample reaches. Keys rise, percentages fall.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     best: Vec<(LineKey, u8)>,
 }
@@ -42,12 +42,13 @@ impl CounterTrack {
         }
     }
 
-    /// Joins one more sample.
+    /// Adds a sample.
     pub(super) fn add(&mut self, at: LineKey, counter: Counter) {
         if at <= self.at || counter.total != self.last.total {
             return self.merge(&Self::new(at, counter));
         }
-        // Most samples are the latest of their bar: the same as above, without copying what is there.
+        // The common case, a later sample with the same total: the same result as `merge`, without
+        // a copy.
         let percentage = percentage(counter);
         if percentage != Some(100) {
             self.open = Some(at);
@@ -60,7 +61,7 @@ impl CounterTrack {
         self.last = counter;
     }
 
-    /// Joins what two sets of samples say.
+    /// Merges two sets of samples.
     pub(super) fn merge(&mut self, other: &Self) {
         let (later, earlier) = if self.key() >= other.key() {
             (&*self, other)
@@ -68,7 +69,7 @@ impl CounterTrack {
             (other, &*self)
         };
         let same_total = later.last.total == earlier.last.total;
-        // The earlier side's last sample is one with another total, or else its last change is.
+        // The last sample with another total is that of the earlier side, or its last change.
         let changed_before = if same_total {
             earlier.changed
         } else {
@@ -90,27 +91,27 @@ impl CounterTrack {
         };
     }
 
-    /// Where the first sample is.
+    /// The key of the first sample.
     pub(super) fn first(&self) -> LineKey {
         self.first
     }
 
-    /// Where the last sample is.
+    /// The key of the last sample.
     pub(super) fn at(&self) -> LineKey {
         self.at
     }
 
-    /// Where the last sample is that leaves something to be done.
+    /// The key of the last sample below 100 %.
     pub(super) fn open(&self) -> Option<LineKey> {
         self.open
     }
 
-    /// Whether the last sample leaves something to be done.
+    /// Whether the last sample is below 100 %.
     pub(super) fn is_open(&self) -> bool {
         self.open == Some(self.at)
     }
 
-    /// The last sample, with the percentage it stands for.
+    /// The last sample with its percentage.
     pub(super) fn last(&self) -> Progress {
         Progress {
             current: self.last.current,
@@ -119,7 +120,7 @@ impl CounterTrack {
         }
     }
 
-    /// The last sample, with the best percentage that a sample at or after `start` has reached.
+    /// The last sample with the best percentage of the samples from `start` on.
     pub(super) fn best_since(&self, start: Option<LineKey>) -> Progress {
         let best = self.best.iter().find(|(at, _)| Some(*at) >= start);
         Progress {
@@ -133,7 +134,7 @@ impl CounterTrack {
     }
 }
 
-/// Those samples that no later one reaches.
+/// Keeps the samples that no later sample reaches.
 fn unreached(mut samples: Vec<(LineKey, u8)>) -> Vec<(LineKey, u8)> {
     samples.sort_unstable_by(|one, other| other.cmp(one));
     let mut highest = None;
@@ -146,13 +147,13 @@ fn unreached(mut samples: Vec<(LineKey, u8)>) -> Vec<(LineKey, u8)> {
     samples
 }
 
-/// 0 to 100, rounded down: as printed, or else from the counter.
+/// 0 to 100, rounded down: the printed percentage, or else computed from the count.
 fn percentage(counter: Counter) -> Option<u8> {
     let printed = counter.percentage.map(|percentage| percentage.min(100));
     printed.or_else(|| percentage_of(counter.current?, counter.total?))
 }
 
-/// `current` of `total` in per cent, 0 to 100, rounded down; `None` of a total of 0.
+/// Returns `current` of `total` in percent, 0 to 100, rounded down; `None` if `total` is 0.
 pub fn percentage_of(current: u64, total: u64) -> Option<u8> {
     let percentage = (u128::from(current) * 100).checked_div(u128::from(total))?;
     Some(u8::try_from(percentage).unwrap_or(100).min(100))
@@ -186,7 +187,7 @@ mod tests {
             })
     }
 
-    /// [`fold`], a sample at a time.
+    /// [`fold`] with one sample at a time.
     fn add_all(samples: &[(i64, u64, u64)]) -> Option<CounterTrack> {
         let mut samples = samples.iter();
         let &(time, current, total) = samples.next()?;
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_of_zero_and_the_greatest_numbers_are_fine() {
+    fn a_total_of_zero_has_no_percentage_and_large_numbers_do_not_overflow() {
         assert_eq!(percentage_of(1, 0), None);
         assert_eq!(percentage_of(u64::MAX, 1), Some(100));
         assert_eq!(percentage_of(u64::MAX, u64::MAX), Some(100));
@@ -216,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_arrival_and_repetition_do_not_matter(
+        fn order_and_repetition_of_samples_do_not_matter(
             (samples, shuffled) in proptest::collection::btree_map(0..60i64, (0..12u64, 1..4u64), 1..25)
                 .prop_map(|samples| {
                     samples.into_iter().map(|(time, (current, total))| (time, current, total))
@@ -233,7 +234,7 @@ mod tests {
             for samples in [&samples, &shuffled] {
                 prop_assert_eq!(&ordered, &add_all(samples));
             }
-            // The definition, said plainly: the best since the total last changed and the run began.
+            // The definition: the best percentage since the total last changed and the run started.
             let (last_at, _, total) = *samples.last().unwrap();
             let changed = samples.iter().filter(|sample| sample.2 != total).map(|sample| sample.0).max();
             let best = samples.iter()

@@ -1,4 +1,4 @@
-//! All that a task's logs have said.
+//! The ledger: what is kept of the lines and edits of a task.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LineKey;
 use super::caller_edit::{CallerEdit, Edits};
-use super::latest::Latest;
+use super::last_write_wins::LastWriteWins;
 use super::marks::{Ending, Mark};
 use super::track::{Track, cut};
 use crate::log_parser::{
@@ -15,67 +15,72 @@ use crate::log_parser::{
 };
 use crate::model::{Progress, Revision, Task, TaskStatus, Timestamp};
 
-/// The most names of one kind that a ledger keeps, so that hostile logs can't make it large: of more, those
-/// that were heard of last. A run of CDK has a stack or two, rarely a hundred.
+/// The most names of one kind in a ledger, so that hostile logs can't make it large. The most
+/// recent names are kept. A CDK run usually has one or two stacks, rarely a hundred.
 const MOST_NAMES: usize = 200;
-/// The largest ledger, in bytes of JSON: an item of DynamoDB takes 400 KB
+/// The largest ledger, in bytes of JSON. A DynamoDB item has at most 400 KB
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 pub(super) const MAX_BYTES: usize = 300_000;
-/// The most counters of rows without a stack name that are kept, the latest.
+/// The most counters of rows without a stack name. The latest are kept.
 const MOST_SAMPLES: usize = 500;
 
-/// All that a task's logs have said, as far as it can still matter: see [the module](super).
+/// What is kept of the lines and edits of a task: see [the module](super).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// The task as a whole: what an agent says, and what CDK says of no stack.
+    /// Lines about the task as a whole: of an agent, and of CDK without a stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) whole: Option<Track>,
-    /// Stacks, by each name they are printed with.
+    /// Stacks, by each printed name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) stacks: BTreeMap<String, Track>,
-    /// Environments being bootstrapped, as `aws://account/region`.
+    /// Bootstrapped environments, by `aws://account/region`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) environments: BTreeMap<String, Track>,
-    /// Ends of what may be stacks, by name: they count where other lines know the stack.
+    /// Unconfirmed ends, by name: they count only if other lines name the stack.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) possible_ends: BTreeMap<String, Track>,
-    /// Rows that do not name their stack.
+    /// Rows without a stack name.
     #[serde(default, skip_serializing_if = "Unnamed::is_empty")]
     pub(super) unnamed: Unnamed,
-    /// CloudFormation names seen in ARNs.
+    /// CloudFormation names in ARNs.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) arn_names: BTreeSet<String>,
     /// The project that an agent names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) project_id: Option<Latest<String>>,
-    /// Whether someone made the task before its logs spoke: then its name is theirs.
+    pub(super) project_id: Option<LastWriteWins<String>>,
+    /// Whether a caller created the task before its logs reported to it. Then the name stays the
+    /// caller's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) adopted: bool,
-    /// What callers of the API have decided.
+    /// The edits of callers of the API.
     #[serde(default, skip_serializing_if = "Edits::is_empty")]
     pub(super) edits: Edits,
-    /// Whether the log is known to be whole: nothing will follow.
+    /// Whether the log is complete: no more lines will follow.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) whole_log: bool,
 }
 
-/// What rows say that do not name their stack (CDK v1 before 2022, and the bar). Whose they are depends on
-/// what was announced before them.
+/// What is kept of rows without a stack name (CDK v1 before 2022, and the progress bar). Their
+/// stack depends on which start came before them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unnamed {
     /// The first and the last such line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) seen: Option<(LineKey, LineKey)>,
-    /// Their counters, all of them: an announcement that arrives late still finds the last counter before it.
+    /// All their counters, because a start that arrives late needs the last counter before it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) samples: BTreeMap<LineKey, Counter>,
-    /// Rows that may be of a stack as a whole, by the name they have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) own_rows: BTreeMap<String, Track>,
-    /// What they say, for people; and why resources failed.
+    /// Rows that may report a stack as a whole, by the name in the row.
+    #[serde(
+        default,
+        rename = "own_rows",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub(super) stack_rows: BTreeMap<String, Track>,
+    /// Their messages, and why resources failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) messages: Option<Track>,
-    /// `n/m Currently in progress`, by the first id listed: perhaps a stack.
+    /// `n/m Currently in progress`, by the first id listed, which may be a stack.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) in_progress: BTreeMap<String, Track>,
 }
@@ -87,22 +92,22 @@ impl Unnamed {
 }
 
 impl Ledger {
-    /// Whether no line has said anything yet.
+    /// Whether the ledger holds nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Notes that the task was made by someone, not by its log.
+    /// Records that a caller created the task, not its log.
     pub fn mark_adopted(&mut self) {
         self.adopted = true;
     }
 
-    /// Notes that the logs report to `task`, which someone made: what they have made of it since holds until
-    /// the log says something later.
+    /// Records that logs now report to `task`, which a caller created. The caller's values are
+    /// valid until the log has a later line.
     pub fn adopt(&mut self, task: &Task) {
         self.mark_adopted();
         if task.status == TaskStatus::Pending {
-            return; // nothing was decided yet
+            return; // nothing was set yet
         }
         let edit = CallerEdit {
             status: Some(task.status),
@@ -115,66 +120,67 @@ impl Ledger {
         self.edits.note(&edit, task.updated_at);
     }
 
-    /// Adds what a caller has made of `task` at `now`.
+    /// Adds an edit of `task` that a caller made at `now`.
     pub fn edit(&mut self, task: &Task, edit: &CallerEdit, now: Timestamp) {
         let Ok(edited) = edit.apply(task, now) else {
-            return; // what can't be made is not made
+            return; // an invalid edit has no effect
         };
         let noted = CallerEdit {
-            // That it is what it is was decided when it became so.
+            // An unchanged status was set by an earlier line or edit.
             status: edit.status.filter(|status| *status != task.status),
-            // With the percentage that was reached before.
+            // Includes the percentage reached before.
             progress: edit.progress.map(|_| edited.progress),
             ..edit.clone()
         };
         self.edits.note(&noted, CallerEdit::time(task, now));
     }
 
-    /// Notes that `task` was deleted at `now`: of all that was said until then nothing makes a task again.
+    /// Records that `task` was deleted at `now`. Nothing before that time can create it again.
     pub fn delete(&mut self, task: &Task, now: Timestamp) {
         let deleted_at = Some(CallerEdit::time(task, now));
         self.edits.deleted_at = self.edits.deleted_at.max(deleted_at);
         self.delete_again(task);
     }
 
-    /// Notes that `task` is, after all, of what was deleted.
+    /// Records that `task` turned out to be part of the deleted task.
     pub fn delete_again(&mut self, task: &Task) {
         let deleted = Some(task.revision);
         self.edits.deleted_revision = self.edits.deleted_revision.max(deleted);
     }
 
-    /// The last revision of the task that was deleted last; `None` if none was.
+    /// The last revision of the deleted task; `None` if no task was deleted.
     pub fn deleted_revision(&self) -> Option<Revision> {
         self.edits.deleted_revision
     }
 
-    /// The ledger of a task that was deleted, of which nothing but the tombstone, of this revision, is left.
+    /// Creates the ledger of a deleted task from the revision of its tombstone.
     pub fn of_tombstone(revision: Revision) -> Self {
         let mut ledger = Self::default();
         ledger.edits.deleted_revision = Some(Revision(revision.0.saturating_sub(1)));
         ledger
     }
 
-    /// Counts one revision more of the task that was deleted: more was said since.
+    /// Increments the revision of the deleted task, because it got more lines.
     pub fn count_deletion(&mut self) {
         let deleted = &mut self.edits.deleted_revision;
         *deleted = deleted.map(Revision::next);
     }
 
-    /// Notes that the log is known to be whole, so that a stack which had only to tidy up is done.
+    /// Records that the log is complete, so that a stack which is only cleaning up counts as
+    /// completed.
     pub fn mark_whole_log(&mut self) {
         self.whole_log = true;
     }
 
-    /// Adds what the line at `position` says.
-    pub fn observe(&mut self, position: LineKey, observation: &Observation) {
+    /// Adds an observation of the line at `key`.
+    pub fn observe(&mut self, key: LineKey, observation: &Observation) {
         match observation {
-            Observation::Cdk(observation) => self.observe_cdk(position, observation),
-            Observation::Agent(observation) => self.observe_agent(position, observation),
+            Observation::Cdk(observation) => self.observe_cdk(key, observation),
+            Observation::Agent(observation) => self.observe_agent(key, observation),
         }
     }
 
-    /// Joins all that `other` knows.
+    /// Merges `other` into this ledger.
     pub fn merge(&mut self, other: &Self) {
         if let Some(whole) = &other.whole {
             match &mut self.whole {
@@ -188,21 +194,21 @@ impl Ledger {
         self.unnamed.merge(&other.unnamed);
         self.arn_names.extend(other.arn_names.iter().cloned());
         keep_first(&mut self.arn_names);
-        Latest::merge(&mut self.project_id, other.project_id.as_ref());
+        LastWriteWins::merge(&mut self.project_id, other.project_id.as_ref());
         self.adopted |= other.adopted;
         self.edits.merge(&other.edits);
         self.whole_log |= other.whole_log;
     }
 
-    /// Makes the ledger small enough to be stored: of one that is too large, which only a hostile log makes,
-    /// the names are dropped that were heard of least recently.
+    /// Shrinks the ledger until it can be stored: drops the names that were seen least recently.
+    /// Only hostile logs make a ledger too large.
     pub fn trim(&mut self) {
         while serde_json::to_vec(self).is_ok_and(|json| json.len() > MAX_BYTES) {
             let names = [
                 &mut self.stacks,
                 &mut self.environments,
                 &mut self.possible_ends,
-                &mut self.unnamed.own_rows,
+                &mut self.unnamed.stack_rows,
                 &mut self.unnamed.in_progress,
             ];
             let mut kept = 0;
@@ -255,7 +261,7 @@ impl Ledger {
                     self.unnamed.sample(at, *counter);
                 }
                 if let (Some(own), Some(name)) = (own, own_name) {
-                    let track = touch_name(&mut self.unnamed.own_rows, name, at);
+                    let track = touch_name(&mut self.unnamed.stack_rows, name, at);
                     track.see_row(at, None, Some(*own), None, message);
                 }
                 let messages = Track::touch(&mut self.unnamed.messages, at);
@@ -277,7 +283,7 @@ impl Ledger {
                 let track = touch_name(&mut self.stacks, stack, at);
                 track.see_end(at, (*outcome).into(), message.as_deref());
             }
-            CdkObservation::PossibleEnd {
+            CdkObservation::UnconfirmedEnd {
                 stack,
                 outcome,
                 message,
@@ -312,14 +318,17 @@ impl Ledger {
             CdkObservation::RunFailed { message } => {
                 Track::touch(&mut self.whole, at).see_end(at, Ending::Failed, Some(message));
             }
-            // The stack that was swapped is named by the lines around.
+            // Other lines name the stack.
             CdkObservation::Hotswap => {}
         }
     }
 
     fn observe_agent(&mut self, at: LineKey, observation: &AgentObservation) {
         if let Some(project_id) = &observation.project_id {
-            Latest::put(&mut self.project_id, Latest::new(at, project_id.clone()));
+            LastWriteWins::put(
+                &mut self.project_id,
+                LastWriteWins::new(at, project_id.clone()),
+            );
         }
         Track::touch(&mut self.whole, at).see_agent(at, observation);
     }
@@ -345,7 +354,7 @@ impl Unnamed {
         for (&at, &counter) in &other.samples {
             self.sample(at, counter);
         }
-        merge_names(&mut self.own_rows, &other.own_rows);
+        merge_names(&mut self.stack_rows, &other.stack_rows);
         merge_names(&mut self.in_progress, &other.in_progress);
         if let Some(messages) = &other.messages {
             match &mut self.messages {
@@ -388,27 +397,29 @@ impl Track {
     fn see_end(&mut self, at: LineKey, ending: Ending, message: Option<&str>) {
         self.mark(at, Mark::End { ending, row: false });
         if let Some(message) = message {
-            Latest::put(&mut self.end_message, Latest::new(at, cut(message)));
+            LastWriteWins::put(&mut self.end_message, LastWriteWins::new(at, cut(message)));
         }
     }
 
-    fn see_agent(&mut self, at: LineKey, said: &AgentObservation) {
+    fn see_agent(&mut self, at: LineKey, observation: &AgentObservation) {
         use crate::model::TaskStatus;
-        for &(kind, counter) in &said.counters {
+        for &(kind, counter) in &observation.counters {
             self.count(at, kind, counter);
         }
-        match said.status {
-            Some(TaskStatus::Completed) => match said.end_of {
+        match observation.status {
+            Some(TaskStatus::Completed) => match observation.end_of {
                 EndOf::Run => self.see_end(at, Ending::Completed, None),
                 EndOf::Tool => self.mark(at, Mark::ToolEnd { part: false }),
                 EndOf::Part => self.mark(at, Mark::ToolEnd { part: true }),
             },
-            Some(TaskStatus::Failed) => self.see_end(at, Ending::Failed, said.message.as_deref()),
+            Some(TaskStatus::Failed) => {
+                self.see_end(at, Ending::Failed, observation.message.as_deref())
+            }
             Some(TaskStatus::Cancelled) => self.see_end(at, Ending::Cancelled, None),
-            Some(status) => Latest::put(&mut self.status, Latest::new(at, status)),
+            Some(status) => LastWriteWins::put(&mut self.status, LastWriteWins::new(at, status)),
             None => {}
         }
-        if said.is_start && !said.status.is_some_and(TaskStatus::is_terminal) {
+        if observation.is_start && !observation.status.is_some_and(TaskStatus::is_terminal) {
             self.mark(
                 at,
                 Mark::Start {
@@ -418,22 +429,22 @@ impl Track {
                 },
             );
         }
-        if let Some(message) = &said.message {
+        if let Some(message) = &observation.message {
             self.say(at, message);
         }
         let texts = [
-            (&mut self.phase, &said.phase),
-            (&mut self.current_step, &said.current_step),
+            (&mut self.phase, &observation.phase),
+            (&mut self.current_step, &observation.current_step),
         ];
         for (held, text) in texts {
             if let Some(text) = text {
-                Latest::put(held, Latest::new(at, cut(text)));
+                LastWriteWins::put(held, LastWriteWins::new(at, cut(text)));
             }
         }
     }
 }
 
-/// The track of `name`, with a line at `at` seen.
+/// Returns the track of `name`, and records a line at `at`.
 fn touch_name<'a>(
     tracks: &'a mut BTreeMap<String, Track>,
     name: &str,
@@ -444,7 +455,7 @@ fn touch_name<'a>(
         drop_surplus(tracks, name, MOST_NAMES);
     }
     let track = tracks.get_mut(name);
-    track.expect("it was there, or was put there").see(at)
+    track.expect("the track was inserted above").see(at)
 }
 
 fn merge_names(tracks: &mut BTreeMap<String, Track>, others: &BTreeMap<String, Track>) {
@@ -459,7 +470,8 @@ fn merge_names(tracks: &mut BTreeMap<String, Track>, others: &BTreeMap<String, T
     drop_surplus(tracks, "", MOST_NAMES);
 }
 
-/// Drops the names that were heard of least recently, if there are more than `most`; never `kept`.
+/// Drops the names that were seen least recently, if there are more than `most`; never drops
+/// `kept`.
 fn drop_surplus(tracks: &mut BTreeMap<String, Track>, kept: &str, most: usize) {
     while tracks.len() > most {
         let others = tracks.iter().filter(|(name, _)| *name != kept);
@@ -485,7 +497,7 @@ mod tests {
         LineKey::outside_logs(Timestamp::from_millis(time))
     }
 
-    /// A row of a stack that never was, as long as lines may be.
+    /// A row of a stack that does not exist, of the greatest length.
     fn hostile_row(number: i64) -> Observation {
         Observation::Cdk(CdkObservation::Row {
             stack: Some(format!("Stack{number}{}", "x".repeat(100))),
@@ -498,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn no_log_makes_a_ledger_too_large_to_be_stored() {
+    fn no_log_makes_a_ledger_too_large_to_store() {
         let mut ledger = Ledger::default();
         for number in 0..20_000 {
             ledger.observe(at(number), &hostile_row(number % 400));
@@ -513,7 +525,7 @@ mod tests {
                 .stacks
                 .keys()
                 .any(|name| name.starts_with("Stack399x")),
-            "what was heard of last is kept"
+            "the most recent name is kept"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Where a line stands among all lines.
+//! The key of a log line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::log_event::LogEvent;
 use crate::model::Timestamp;
 
-/// The place of a line in the one order of all lines: by event time, then by event id, then by line within
-/// the event. The same line has the same position however often and wherever it is read.
+/// The key of a log line. Keys are ordered by event time, then by event id, then by line within the
+/// event.
+///
+/// A line has the same key each time it is read, whoever reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LineKey {
@@ -19,7 +21,7 @@ pub struct LineKey {
 }
 
 impl LineKey {
-    /// The position of line number `line` (from 0) of `event`.
+    /// The key of line number `line` (from 0) of `event`.
     pub fn of(event: &LogEvent, line: u32) -> Self {
         Self {
             time: event.timestamp,
@@ -28,7 +30,7 @@ impl LineKey {
         }
     }
 
-    /// The position of something that is not in a log, after all lines of its moment.
+    /// A key for something that is not in a log. It sorts after all lines of its time.
     pub fn outside_logs(time: Timestamp) -> Self {
         Self {
             time,
@@ -37,13 +39,13 @@ impl LineKey {
         }
     }
 
-    /// The position of another line of the same event.
+    /// The key of another line of the same event.
     #[must_use]
     pub fn with_line(self, line: u32) -> Self {
         Self { line, ..self }
     }
 
-    /// The first place after this one.
+    /// The next key.
     #[must_use]
     pub(super) fn next(self) -> Self {
         Self {
@@ -58,12 +60,13 @@ impl LineKey {
     }
 }
 
-/// A number that orders event ids of one millisecond as the log does.
+/// Converts an event id to a number. The order of numbers is the order of events in one
+/// millisecond.
 ///
-/// CloudWatch's ids are decimal numbers of 56 digits whose leading part repeats the time: the last 38 digits
-/// are what two ids of one millisecond differ in. Ids of another form get a stable number of no meaning.
+/// Event ids of CloudWatch are decimal numbers with 56 digits that start with the time. Ids of one
+/// millisecond differ only in the last 38 digits. Ids of another form get a stable hash.
 fn order_of(event_id: &str) -> u128 {
-    const DIGITS: usize = 38; // the most that surely fit
+    const DIGITS: usize = 38; // the most digits that always fit
     if !event_id.is_empty() && event_id.bytes().all(|byte| byte.is_ascii_digit()) {
         let skipped = event_id.len().saturating_sub(DIGITS);
         let digits = event_id.get(skipped..).unwrap_or_default();
@@ -90,9 +93,9 @@ impl fmt::Display for LineKey {
     }
 }
 
-/// A text that is no position.
+/// The error for a text that is not a line key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a position of a line")]
+#[error("not a line key")]
 pub struct InvalidLineKey;
 
 impl FromStr for LineKey {
@@ -121,8 +124,8 @@ impl TryFrom<String> for LineKey {
 }
 
 impl From<LineKey> for String {
-    fn from(position: LineKey) -> Self {
-        position.to_string()
+    fn from(key: LineKey) -> Self {
+        key.to_string()
     }
 }
 
@@ -156,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn a_position_survives_being_written() {
-        for position in [
+    fn a_key_survives_formatting_and_parsing() {
+        for key in [
             at(0, "", 0),
             at(5, "event-7", 3),
             LineKey::outside_logs(Timestamp::default()),
         ] {
-            assert_eq!(position.to_string().parse(), Ok(position));
+            assert_eq!(key.to_string().parse(), Ok(key));
         }
     }
 }

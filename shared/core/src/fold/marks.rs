@@ -1,4 +1,4 @@
-//! Where a run of something begins and ends.
+//! Starts and ends of runs.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,39 @@ use serde::{Deserialize, Serialize};
 use super::LineKey;
 use crate::log_parser::{Operation, Outcome};
 
-/// The most starts, and the most ends, that are kept. A run has two or three of each; more are kept for
-/// marks that arrive late and fall between them.
+/// The most starts, and the most ends, that are kept. A run has two or three of each. More are kept
+/// because marks between them may arrive late.
 const MOST_OF_A_KIND: usize = 16;
 
-/// Something that begins or ends a run.
+/// A line that starts or ends a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mark {
-    /// An operation begins; `stacks` is how many stacks its run has, where that is said, and `is_first` whether
-    /// it is said to be the first of these.
+    /// An operation starts. `stacks` is the number of stacks in the run, if printed. `is_first` is
+    /// whether the log calls it the first of them.
     Start {
         operation: Option<Operation>,
         stacks: Option<u32>,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_first: bool,
     },
-    /// It ended, as its own line says, or as `row` says: weaker evidence, from CloudFormation's events.
+    /// An end, reported by a line about the stack or, if `row`, by an event row, which is weaker
+    /// evidence.
     End { ending: Ending, row: bool },
-    /// A tool that an agent runs has completed, or a part of what it does: then it is as weak as a row.
+    /// A tool of an agent completed. If `part`, only a part of it did, which is weak evidence.
     ToolEnd { part: bool },
-    /// CloudFormation has deleted the stack: the end of what was not a deploy.
+    /// CloudFormation deleted the stack. It ends a run that is not a deploy.
     Deleted,
 }
 
-/// What a mark says of an end.
+/// An end, as given by a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct End {
     /// How it ended.
     ending: Ending,
-    /// Whether it contradicts no other end.
+    /// Whether it is weak evidence, which never overrides another end.
     is_weak: bool,
-    /// Whether a tool that an agent runs says so.
+    /// Whether a tool of an agent reported it.
     by_tool: bool,
 }
 
@@ -57,7 +58,7 @@ impl Mark {
     }
 }
 
-/// How something ended.
+/// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Ending {
@@ -74,7 +75,7 @@ impl Ending {
         matches!(self, Self::Failed | Self::RolledBack)
     }
 
-    /// Whether both say the same in more or fewer words.
+    /// Whether both are successes, both failures, or both cancellations.
     fn agrees(self, other: Self) -> bool {
         let class = |ending| match ending {
             Self::Completed | Self::Unchanged | Self::Destroyed => 0,
@@ -97,30 +98,29 @@ impl From<Outcome> for Ending {
     }
 }
 
-/// The latest run, as far as the marks tell.
+/// The latest run, derived from the marks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Run {
-    /// The start that made it, after the end of the run before; `None` of the first run, to which all
-    /// belongs that was ever said.
+    /// The start after the end of the run before; `None` for the first run, which includes all
+    /// lines.
     pub(super) start: Option<LineKey>,
-    /// Where its end was contradicted by a later one: as good as a later run.
+    /// Where a later end overrode the first one. This counts as a later run.
     pub(super) renewed: Option<LineKey>,
-    /// How it ended, and where that was first said.
+    /// The outcome, and the first line that reported it.
     pub(super) end: Option<(LineKey, Ending)>,
-    /// Whether only tools that an agent runs have said so.
+    /// Whether only tools of an agent reported the end.
     pub(super) by_tool: bool,
-    /// Where a line of its own first said so.
+    /// The first strong evidence of the end.
     pub(super) end_line: Option<LineKey>,
-    /// What is being done. A change set is announced as a deploy whatever it is for, so that the more special
-    /// operation counts.
+    /// The operation. CDK calls every change set a deploy, so the most specific operation wins.
     pub(super) operation: Option<Operation>,
-    /// How many stacks the run has, where that is said.
+    /// The number of stacks in the run, if printed.
     pub(super) stacks: Option<u32>,
-    /// Whether it is said to be the first of these.
+    /// Whether the log calls it the first of them.
     pub(super) is_first: bool,
 }
 
-/// The starts and ends that can still matter, as a function of the set of marks alone.
+/// The starts and ends that can still affect the latest run. It is a function of the set of marks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Marks(BTreeMap<LineKey, Mark>);
@@ -132,7 +132,7 @@ impl Marks {
 
     pub(super) fn put(&mut self, at: LineKey, mark: Mark) {
         if self.0.get(&at) >= Some(&mark) {
-            return; // it is there, and pruned
+            return; // it is already there
         }
         self.insert(at, mark);
         self.prune();
@@ -150,7 +150,7 @@ impl Marks {
         self.0.iter().map(|(at, mark)| (*at, *mark))
     }
 
-    /// Where an operation other than the building of assets was said to begin.
+    /// The starts of operations other than the building of assets.
     pub(super) fn starts(&self) -> impl Iterator<Item = LineKey> {
         self.0.iter().filter_map(|(at, mark)| match mark {
             Mark::Start {
@@ -162,7 +162,7 @@ impl Marks {
         })
     }
 
-    /// Whether a line that names the thing itself began or ended it.
+    /// Whether a line about the stack or agent itself started or ended a run.
     pub(super) fn has_line(&self) -> bool {
         self.0.values().any(|mark| match mark {
             Mark::Start { .. } => true,
@@ -174,15 +174,15 @@ impl Marks {
 
     /// The latest run.
     ///
-    /// A start after an end begins a run; other starts belong to the run that is under way. The first end
-    /// stays: a row never contradicts it, and a line that does (as when the start between them was lost)
-    /// renews the run.
+    /// A start after an end starts a run. Other starts belong to the current run. A row never
+    /// overrides the first end. A line does, for example if the start between them is missing; then
+    /// the run is renewed.
     pub(super) fn latest_run(&self) -> Run {
         self.scan().0
     }
 
-    /// The latest run of something that was still under way at `open`: an end before that was but the end of
-    /// a step, and what follows it is a run of its own.
+    /// The latest run, given that work was left at `open`. An end before `open` ended only a step,
+    /// and a new run starts after it.
     pub(super) fn latest_run_open_at(&self, open: Option<LineKey>) -> Run {
         let run = self.latest_run();
         let (Some(open), Some(_)) = (open, run.end) else {
@@ -265,8 +265,8 @@ impl Marks {
         *held = mark.max(*held);
     }
 
-    /// Drops what can't matter any more, whatever marks may still arrive: what lies before the last end of
-    /// the run before the latest, since from that end on nothing was under way.
+    /// Drops marks that can't affect the latest run, whichever marks still arrive: those before the
+    /// last end of the previous run.
     fn prune(&mut self) {
         if let (_, Some(end_before)) = self.scan()
             && self.0.keys().next() < Some(&end_before)
@@ -280,7 +280,7 @@ impl Marks {
         self.drop_surplus(|mark| !matches!(mark, Mark::Start { .. }), 2);
     }
 
-    /// Of the marks of a kind keeps the first `first`, which make the runs, and the latest.
+    /// Keeps the first `first` marks of a kind, which separate the runs, and the latest ones.
     fn drop_surplus(&mut self, is_of_kind: impl Fn(&Mark) -> bool, first: usize) {
         let of_kind = self
             .0
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_start_after_an_end_begins_a_run() {
+    fn only_a_start_after_an_end_starts_a_run() {
         let run = marks(&[(1, START), (2, START), (3, TICK)]).latest_run();
         assert_eq!(
             (run.start, run.end),
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_before_more_of_the_same_was_the_end_of_a_step() {
+    fn an_end_followed_by_more_progress_ended_only_a_step() {
         let marks = marks(&[(1, START), (3, TICK), (9, CROSS)]);
         let later = marks.latest_run_open_at(Some(at(5)));
         assert_eq!(
@@ -390,12 +390,12 @@ mod tests {
         assert_eq!(
             marks.latest_run_open_at(Some(at(2))),
             marks.latest_run(),
-            "nothing was said after the first end"
+            "no line follows the first end"
         );
     }
 
     #[test]
-    fn a_row_does_not_contradict_an_end_but_a_line_does() {
+    fn a_line_overrides_an_end_but_a_row_does_not() {
         let run = marks(&[(1, START), (2, CROSS), (3, COMPLETE_ROW)]).latest_run();
         assert_eq!(run.end, Some((at(2), Ending::Failed)));
         let run = marks(&[(1, START), (2, COMPLETE_ROW), (3, CROSS)]).latest_run();
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_a_roll_back_wherever_that_is_said() {
+    fn a_failure_with_a_rollback_row_is_rolled_back() {
         let run = marks(&[(2, ROLLED_BACK_ROW), (3, CROSS)]).latest_run();
         assert_eq!(run.end, Some((at(2), Ending::RolledBack)));
         assert_eq!(run.end_line, Some(at(3)));
@@ -425,7 +425,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_dropped_never_mattered(
+        fn dropping_marks_does_not_change_the_latest_run(
             (ordered, shuffled) in proptest::collection::btree_map(0..100i64, any_mark(), 0..14)
                 .prop_map(|marks| marks.into_iter().collect::<Vec<_>>())
                 .prop_flat_map(|marks| (Just(marks.clone()), Just(marks).prop_shuffle())),

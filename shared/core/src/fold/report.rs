@@ -1,55 +1,35 @@
-//! What a ledger says of its task.
+//! The report: the state of a task as derived from its ledger.
 
 use std::collections::BTreeMap;
 
-use super::ledger::Ledger;
-use super::{LineKey, agent, stacks};
+use super::LineKey;
 use crate::model::{Part, Progress, TaskStatus};
 
-/// Where a task stands by its logs.
+/// The state of a task, derived from its logs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// The first line that was ever heard of the task.
+    /// The first line of the task.
     pub first: LineKey,
-    /// The last one.
+    /// The last line of the task.
     pub last: LineKey,
-    /// Where the present run started.
+    /// The start of the current run.
     pub start: LineKey,
-    /// Which run this is: its start, or where its end was contradicted.
+    /// The identity of the current run: its start, or the line that overrode its end.
     pub run: LineKey,
-    /// Where it ended.
+    /// The end of the current run.
     pub end: Option<LineKey>,
-    /// Whether it runs, and how it ended.
+    /// The status.
     pub status: TaskStatus,
-    /// How far it is.
+    /// The progress.
     pub progress: Progress,
-    /// What is being done.
+    /// The current activity.
     pub phase: Option<String>,
-    /// The step an agent says it is at.
+    /// The current step, as the agent names it.
     pub current_step: Option<String>,
-    /// The last line that mattered; the reason, when failed.
+    /// The last relevant line; the reason, if the task failed.
     pub message: Option<String>,
-    /// The stacks that the log tells of, those of the present run first of all: each as it stands.
+    /// The stacks in the log and their state, by name.
     pub parts: BTreeMap<String, Part>,
-    /// What the run does, for people: `CDK Deploy · Api, Web`; `None` of an agent.
+    /// A title for the run: `CDK Deploy · Api, Web`; `None` for an agent.
     pub title: Option<String>,
-}
-
-impl Report {
-    /// The report of `ledger`; `None` while it tells of nothing that could be a task.
-    pub fn of(ledger: &Ledger) -> Option<Self> {
-        stacks::report(ledger).or_else(|| agent::report(ledger))
-    }
-}
-
-/// Progress as a task may show it: 100 % on success alone.
-pub(super) fn shown(progress: Progress, status: TaskStatus) -> Progress {
-    let percentage = match status {
-        TaskStatus::Completed => Some(100),
-        _ => progress.percentage.map(|percentage| percentage.min(99)),
-    };
-    Progress {
-        percentage,
-        ..progress
-    }
 }

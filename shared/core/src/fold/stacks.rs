@@ -1,4 +1,4 @@
-//! What a ledger says of a run of CDK: one part a stack.
+//! Derives the report of a CDK run: one part for each stack.
 
 mod names;
 
@@ -7,12 +7,13 @@ use names::Stack;
 use super::LineKey;
 use super::ledger::Ledger;
 use super::marks::{Ending, Run};
-use super::report::{Report, shown};
+use super::progress::capped;
+use super::report::Report;
 use super::track::Track;
 use crate::log_parser::Operation;
 use crate::model::{Part, Progress, TaskStatus};
 
-/// The most stacks that a title names.
+/// The most stack names in a title.
 const MOST_IN_TITLE: usize = 3;
 /// The longest message of a part, in bytes: a task with its parts must fit an item of DynamoDB.
 const MAX_PART_MESSAGE_BYTES: usize = 256;
@@ -26,7 +27,7 @@ struct StackRun {
     end: Option<(LineKey, Ending)>,
 }
 
-/// The report of a run of CDK; `None` if no line told of a stack.
+/// The report of a CDK run; `None` if no line is about a stack.
 pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     let stacks = names::resolve(ledger);
     let mut all: Vec<_> = stacks
@@ -38,7 +39,7 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     let run_failure = run_failure(ledger);
     let begin = present_run(&all, run_failure.as_ref().map(|(at, _)| *at));
     let start = all.get(begin)?.start;
-    // What fails after all stacks have ended well is not the run of CDK.
+    // A failure after all stacks completed is not a failure of the CDK run.
     let is_over = status_of(&all[begin..], false) == TaskStatus::Completed;
     let run_failure = run_failure.filter(|(at, _)| *at >= start && !is_over);
     if let Some((at, _)) = run_failure {
@@ -62,7 +63,7 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
         run: renewed.map_or(start, |renewed| renewed.max(start)),
         end: end.filter(|_| status.is_terminal()),
         status,
-        progress: shown(progress_of(present), status),
+        progress: capped(progress_of(present), status),
         phase: phase_of(present, status),
         current_step: None,
         message: message_of(present, status, run_failure.map(|(_, message)| message)),
@@ -74,7 +75,7 @@ pub(super) fn report(ledger: &Ledger) -> Option<Report> {
     })
 }
 
-/// Where CDK said that the run as a whole has failed, and why.
+/// Where the run as a whole failed, and why.
 fn run_failure(ledger: &Ledger) -> Option<(LineKey, Option<String>)> {
     let track = ledger.whole.as_ref()?;
     let run = track.marks.latest_run();
@@ -82,9 +83,11 @@ fn run_failure(ledger: &Ledger) -> Option<(LineKey, Option<String>)> {
     Some((at, Track::in_run(&run, track.end_message.as_ref())))
 }
 
-/// Where in `stacks`, which are in the order of their starts, the present run begins: with a stack that
-/// started when all before it had ended, and no more were to come or it is said to be the first. What a run
-/// before has left may be without the stacks that have begun again since.
+/// The index of the first stack of the current run. `stacks` are sorted by start.
+///
+/// A run starts with a stack that started after all stacks before it had ended, if no more of them
+/// were expected or if the log calls it the first. An earlier run may lack the stacks that started
+/// again since.
 fn present_run(stacks: &[StackRun], run_failure: Option<LineKey>) -> usize {
     let mut begin = 0;
     for next in 1..stacks.len() {
@@ -101,10 +104,10 @@ fn present_run(stacks: &[StackRun], run_failure: Option<LineKey>) -> usize {
     begin
 }
 
-/// How many stacks the run said it has; 0 if it did not say.
+/// The number of stacks that the log gives for the run; 0 if it gives none.
 fn announced(run: &[StackRun]) -> usize {
-    let said = run.iter().filter_map(|stack| stack.run.stacks).max();
-    said.map_or(0, |stacks| usize::try_from(stacks).unwrap_or(usize::MAX))
+    let count = run.iter().filter_map(|stack| stack.run.stacks).max();
+    count.map_or(0, |stacks| usize::try_from(stacks).unwrap_or(usize::MAX))
 }
 
 fn status_of(run: &[StackRun], run_failed: bool) -> TaskStatus {
@@ -122,9 +125,10 @@ fn status_of(run: &[StackRun], run_failed: bool) -> TaskStatus {
     }
 }
 
-/// The progress of a run: of its one stack, or of all, each with the same weight. While it is not known how
-/// many stacks there will be, neither are the total and the percentage: they would fall with every stack
-/// that joins.
+/// The progress of a run: that of its only stack, or of all stacks with equal weight.
+///
+/// If the number of stacks is unknown, so are the total and the percentage, because the percentage
+/// would fall with every new stack.
 fn progress_of(run: &[StackRun]) -> Progress {
     let shown: Vec<_> = run.iter().map(|stack| stack.part().progress).collect();
     let announced = announced(run);
@@ -181,13 +185,13 @@ fn message_of(
     run_failure: Option<Option<String>>,
 ) -> Option<String> {
     let failed = run.iter().find(|stack| stack.has_failed());
-    let said_last = |stack: &&StackRun| stack.track.message.as_ref().map(|latest| latest.at);
+    let last_message = |stack: &&StackRun| stack.track.message.as_ref().map(|latest| latest.at);
     let stack = match status {
         TaskStatus::Failed => failed,
         _ => run
             .iter()
             .filter(|stack| stack.message().is_some())
-            .max_by_key(said_last),
+            .max_by_key(last_message),
     };
     let message = stack.and_then(|stack| match (run.len(), stack.message()) {
         (1, message) => message,
@@ -223,7 +227,8 @@ fn title_of(run: &[StackRun]) -> String {
 impl StackRun {
     fn of(Stack { name, track }: Stack, whole_log: bool) -> Self {
         let run = track.marks.latest_run();
-        // Updated, and only old resources to be removed: at the end of a log that is as good as done.
+        // The stack is updated and only removes old resources. At the end of a log this counts as
+        // completed.
         let cleaned_up = track
             .cleaning_up
             .filter(|at| whole_log && Some(*at) >= run.start);
@@ -285,23 +290,23 @@ impl StackRun {
     }
 
     fn message(&self) -> Option<String> {
-        let said = || Track::in_run(&self.run, self.track.message.as_ref());
+        let message = || Track::in_run(&self.run, self.track.message.as_ref());
         if self.has_failed() {
             let reason = self.track.first_failure(&self.run).cloned();
             let end_message = || Track::in_run(&self.run, self.track.end_message.as_ref());
-            return reason.or_else(end_message).or_else(said);
+            return reason.or_else(end_message).or_else(message);
         }
-        // What was going on before the end is over; a row that says so itself may stay.
-        let said_last = self.track.message.as_ref().map(|said| said.at);
-        let is_over = self.end.is_some_and(|(end, _)| said_last < Some(end));
-        said().filter(|_| !is_over)
+        // A message from before the end is outdated. A message of the end itself stays.
+        let last_message = self.track.message.as_ref().map(|message| message.at);
+        let is_over = self.end.is_some_and(|(end, _)| last_message < Some(end));
+        message().filter(|_| !is_over)
     }
 
     fn part(&self) -> Part {
         let status = self.status();
         let has_turned = self.has_failed() || self.is_since_start(self.track.rolling_back);
         Part {
-            progress: shown(self.track.progress_of(&self.run, !has_turned), status),
+            progress: capped(self.track.progress_of(&self.run, !has_turned), status),
             status,
             phase: self.phase().map(str::to_owned),
             message: self.message().map(|mut message| {

@@ -1,13 +1,21 @@
-//! A ledger's report as the task that is stored.
+//! Turns a ledger into a report, and a report into the stored task.
 
 use super::ledger::Ledger;
 use super::report::Report;
+use super::{agent, stacks};
 use crate::log_parser::LogFormat;
 use crate::model::{
     MAX_MESSAGE_BYTES, MAX_NAME_CHARS, ProjectId, Revision, Task, TaskId, Timestamp,
 };
 
-/// Where the lines of a task come from.
+impl Report {
+    /// Derives the state of a task from its ledger; `None` if no line so far belongs to a task.
+    pub fn of(ledger: &Ledger) -> Option<Self> {
+        stacks::report(ledger).or_else(|| agent::report(ledger))
+    }
+}
+
+/// The source of the lines of a task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskOrigin {
     /// The format of the log.
@@ -18,13 +26,13 @@ pub struct TaskOrigin {
     pub log_stream: String,
 }
 
-/// What a ledger says of its task.
+/// The result of folding a ledger into a task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FoldedTask {
-    /// The ledger holds nothing that could be a task.
+    /// The ledger has no task.
     Nothing,
-    /// Everything in the ledger belongs to a deleted task. Late lines may show this of a task that was taken
-    /// for a later run.
+    /// Everything in the ledger belongs to a deleted task. Late lines can show this for a task that
+    /// looked like a later run.
     Deleted,
     /// The task's next state.
     Live(Box<Task>),
@@ -40,11 +48,11 @@ impl FoldedTask {
     }
 }
 
-/// Folds `ledger` on top of the stored task `previous`, into the task of the next revision.
+/// Folds `ledger` and the stored task `previous` into the next revision of the task.
 ///
-/// Fields that a caller of the API set (name, type, priority, metadata) stay. What callers have decided since
-/// (see [`CallerEdit`](super::CallerEdit)) holds until the log says something later. A deleted task stays deleted until
-/// its log begins a later run.
+/// Fields that a caller of the API set (name, type, priority, metadata) stay. Edits of callers are
+/// applied: see [`CallerEdit`](super::CallerEdit). A deleted task stays deleted until its log
+/// starts a later run.
 pub fn fold_into_task(
     task_id: &TaskId,
     origin: &TaskOrigin,
@@ -106,7 +114,7 @@ pub fn fold_into_task(
     FoldedTask::Live(Box::new(task))
 }
 
-/// The revision that the next one follows: that of the task, or of the one that was deleted.
+/// The revision before the next one: that of the task, or of the deleted task.
 fn revision_before(previous: Option<&Task>, ledger: &Ledger) -> Revision {
     let previous = previous.map(|previous| previous.revision);
     previous
@@ -132,7 +140,7 @@ fn name_of(report: &Report, task_id: &TaskId, origin: &TaskOrigin) -> String {
         .collect()
 }
 
-/// `text`, cut to at most `most` bytes between two characters.
+/// Cuts `text` to at most `most` bytes, between two characters.
 fn cut(mut text: String, most: usize) -> String {
     text.truncate(text.floor_char_boundary(most));
     text

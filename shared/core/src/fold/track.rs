@@ -1,4 +1,4 @@
-//! What is known of one thing that runs: a stack, or an agent.
+//! A track: what is kept of the lines about one stack or one agent.
 
 use std::collections::BTreeMap;
 
@@ -6,60 +6,60 @@ use serde::{Deserialize, Serialize};
 
 use super::LineKey;
 use super::counter::CounterTrack;
-use super::latest::Latest;
+use super::last_write_wins::LastWriteWins;
 use super::marks::{Mark, Marks, Run};
 use crate::log_parser::{Counter, CounterKind};
 use crate::model::{Progress, TaskStatus};
 
-/// The most reasons of failure that are kept, the latest.
+/// The most reasons of failures that are kept. The latest are kept.
 const MOST_FAILURES: usize = 8;
 /// The longest text that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
 
-/// Everything said of one thing, as a function of the set of lines alone: joining two tracks is
-/// commutative, associative and idempotent.
+/// What is kept of the lines about one stack or one agent. It is a function of the set of lines:
+/// merging two tracks is commutative, associative and idempotent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Track {
-    /// The first line of it.
+    /// The first line.
     pub(super) first: LineKey,
-    /// The last line of it.
+    /// The last line.
     pub(super) last: LineKey,
     #[serde(default, skip_serializing_if = "Marks::is_empty")]
     pub(super) marks: Marks,
-    /// The last own row that says it is rolling back.
+    /// The last row of the stack with a rollback in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rolling_back: Option<LineKey>,
-    /// The last own row that says it is being deleted.
+    /// The last row of the stack with a deletion in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deleting: Option<LineKey>,
-    /// The last own row that says it is updated and old resources are being removed.
+    /// The last row of the stack with a cleanup in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cleaning_up: Option<LineKey>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) counters: BTreeMap<CounterKind, CounterTrack>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) message: Option<Latest<String>>,
+    pub(super) message: Option<LastWriteWins<String>>,
     /// Why resources failed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) failures: BTreeMap<LineKey, String>,
-    /// What the line that ended it says.
+    /// The message of the line that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) end_message: Option<Latest<String>>,
-    /// Where an agent says it stands, ends apart.
+    pub(super) end_message: Option<LastWriteWins<String>>,
+    /// The status that an agent reports, if it is not terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) status: Option<Latest<TaskStatus>>,
+    pub(super) status: Option<LastWriteWins<TaskStatus>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) phase: Option<Latest<String>>,
+    pub(super) phase: Option<LastWriteWins<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) current_step: Option<Latest<String>>,
+    pub(super) current_step: Option<LastWriteWins<String>>,
 }
 
 impl Track {
-    /// A track of one line that has said nothing yet.
-    pub(super) fn at(position: LineKey) -> Self {
+    /// Creates a track with one line and no other data.
+    pub(super) fn at(key: LineKey) -> Self {
         Self {
-            first: position,
-            last: position,
+            first: key,
+            last: key,
             marks: Marks::default(),
             rolling_back: None,
             deleting: None,
@@ -74,38 +74,38 @@ impl Track {
         }
     }
 
-    /// The track of `held`, made if need be, with a line at `position` seen.
-    pub(super) fn touch(held: &mut Option<Self>, position: LineKey) -> &mut Self {
-        held.get_or_insert_with(|| Self::at(position)).see(position)
+    /// Creates the track if it is missing, and records a line at `key`.
+    pub(super) fn touch(held: &mut Option<Self>, key: LineKey) -> &mut Self {
+        held.get_or_insert_with(|| Self::at(key)).see(key)
     }
 
-    /// Notes that there is a line at `position`.
-    pub(super) fn see(&mut self, position: LineKey) -> &mut Self {
-        self.first = self.first.min(position);
-        self.last = self.last.max(position);
+    /// Records a line at `key`.
+    pub(super) fn see(&mut self, key: LineKey) -> &mut Self {
+        self.first = self.first.min(key);
+        self.last = self.last.max(key);
         self
     }
 
-    pub(super) fn mark(&mut self, position: LineKey, mark: Mark) {
-        self.marks.put(position, mark);
+    pub(super) fn mark(&mut self, key: LineKey, mark: Mark) {
+        self.marks.put(key, mark);
     }
 
-    pub(super) fn count(&mut self, position: LineKey, kind: CounterKind, counter: Counter) {
+    pub(super) fn count(&mut self, key: LineKey, kind: CounterKind, counter: Counter) {
         match self.counters.get_mut(&kind) {
-            Some(held) => held.add(position, counter),
+            Some(held) => held.add(key, counter),
             None => {
-                let counter = CounterTrack::new(position, counter);
+                let counter = CounterTrack::new(key, counter);
                 self.counters.insert(kind, counter);
             }
         }
     }
 
-    pub(super) fn say(&mut self, position: LineKey, message: &str) {
-        Latest::<String>::put_text(&mut self.message, position, kept(message));
+    pub(super) fn say(&mut self, key: LineKey, message: &str) {
+        LastWriteWins::<String>::put_text(&mut self.message, key, kept(message));
     }
 
-    pub(super) fn fail(&mut self, position: LineKey, reason: &str) {
-        self.failures.insert(position, cut(reason));
+    pub(super) fn fail(&mut self, key: LineKey, reason: &str) {
+        self.failures.insert(key, cut(reason));
         while self.failures.len() > MOST_FAILURES {
             self.failures.pop_first();
         }
@@ -117,22 +117,22 @@ impl Track {
         self.rolling_back = self.rolling_back.max(other.rolling_back);
         self.deleting = self.deleting.max(other.deleting);
         self.cleaning_up = self.cleaning_up.max(other.cleaning_up);
-        Latest::merge(&mut self.end_message, other.end_message.as_ref());
-        Latest::merge(&mut self.status, other.status.as_ref());
-        Latest::merge(&mut self.phase, other.phase.as_ref());
-        Latest::merge(&mut self.current_step, other.current_step.as_ref());
+        LastWriteWins::merge(&mut self.end_message, other.end_message.as_ref());
+        LastWriteWins::merge(&mut self.status, other.status.as_ref());
+        LastWriteWins::merge(&mut self.phase, other.phase.as_ref());
+        LastWriteWins::merge(&mut self.current_step, other.current_step.as_ref());
     }
 
-    /// Joins what `other` has done, but not where it stands: a nested stack moves the counter of its root,
-    /// never its state.
+    /// Merges the counters and messages of `other`, but not its state: a nested stack affects only
+    /// the counter of its root stack.
     pub(super) fn merge_activity(&mut self, other: &Self) {
         self.see(other.first).see(other.last);
         for (&kind, counter) in &other.counters {
             self.merge_counter(kind, counter);
         }
-        Latest::merge(&mut self.message, other.message.as_ref());
-        for (&position, reason) in &other.failures {
-            self.fail(position, reason);
+        LastWriteWins::merge(&mut self.message, other.message.as_ref());
+        for (&key, reason) in &other.failures {
+            self.fail(key, reason);
         }
     }
 
@@ -145,17 +145,17 @@ impl Track {
         }
     }
 
-    /// Where `run`, the latest of this track, began.
+    /// The start of `run`, the latest run of this track.
     pub(super) fn start_of(&self, run: &Run) -> LineKey {
         run.start.unwrap_or(self.first)
     }
 
-    /// The latest run. An end before something that was still to be done was but the end of a step.
+    /// The latest run. An end with work left after it ended only a step.
     pub(super) fn latest_run(&self) -> Run {
         let run = self.marks.latest_run();
         let counted = self.outermost(&run).and_then(CounterTrack::open);
-        let said = self.status.as_ref().map(|said| said.at);
-        let run = self.marks.latest_run_open_at(counted.max(said));
+        let reported = self.status.as_ref().map(|reported| reported.at);
+        let run = self.marks.latest_run_open_at(counted.max(reported));
         if run.by_tool {
             self.judge_tool_end(run)
         } else {
@@ -163,8 +163,8 @@ impl Track {
         }
     }
 
-    /// A run that only tools have said to be completed. While the agent counts steps of its own and has some left, it
-    /// was one of them that the tool has completed.
+    /// Decides whether `run`, which only tools reported as completed, has ended. If the agent
+    /// counts steps and some are left, the tool completed only a step.
     fn judge_tool_end(&self, run: Run) -> Run {
         use CounterKind::{Phase, Report, Step};
         let mut of_run = self.counters.iter().filter(|(kind, counter)| {
@@ -183,8 +183,8 @@ impl Track {
         }
     }
 
-    /// How far `run` is, by the outermost counter that it has. While it goes `forward` the percentage is the
-    /// best it has reached.
+    /// The progress of `run`: that of its outermost counter. If `forward`, the percentage is the
+    /// best it reached.
     pub(super) fn progress_of(&self, run: &Run, forward: bool) -> Progress {
         match self.outermost(run) {
             Some(counter) if forward => counter.best_since(run.start),
@@ -193,8 +193,8 @@ impl Track {
         }
     }
 
-    /// The outermost of the counters that `run` has: the one of the greatest kind; but a counter in brackets
-    /// that is not done counts what a named one that came later is only a step of.
+    /// The outermost counter of `run`: the one with the greatest kind. Exception: an unfinished
+    /// counter in brackets is outside of a named counter that started later.
     fn outermost(&self, run: &Run) -> Option<&CounterTrack> {
         let of_run = |counter: &&CounterTrack| Some(counter.at()) >= run.start;
         let greatest = self
@@ -212,12 +212,12 @@ impl Track {
     }
 
     /// The value of `held` if it belongs to `run`.
-    pub(super) fn in_run<T: Clone>(run: &Run, held: Option<&Latest<T>>) -> Option<T> {
+    pub(super) fn in_run<T: Clone>(run: &Run, held: Option<&LastWriteWins<T>>) -> Option<T> {
         held.filter(|latest| Some(latest.at) >= run.start)
             .map(|latest| latest.value.clone())
     }
 
-    /// The first reason of failure that is kept of `run`.
+    /// The first kept reason of a failure in `run`.
     pub(super) fn first_failure(&self, run: &Run) -> Option<&String> {
         self.failures
             .iter()
@@ -226,7 +226,7 @@ impl Track {
     }
 }
 
-/// `text`, or as much of its beginning as is kept.
+/// Cuts `text` to the length that is kept.
 pub(super) fn cut(text: &str) -> String {
     kept(text).to_owned()
 }

@@ -1,21 +1,21 @@
-//! How the text of a file is written down. Windows' shells write UTF-16 when output is sent to a file.
+//! The text encoding of a file. PowerShell writes UTF-16 when output is redirected to a file.
 
 use std::borrow::Cow;
 
-/// How the text of a file is written down, as its first bytes tell.
+/// A text encoding, detected from the byte order mark.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// A byte or more a character. What is not UTF-8 in it is replaced.
+    /// UTF-8, the default. Invalid bytes are replaced.
     #[default]
     Utf8,
-    /// Two bytes a unit, the lower first.
+    /// UTF-16, little-endian.
     Utf16Le,
-    /// Two bytes a unit, the higher first.
+    /// UTF-16, big-endian.
     Utf16Be,
 }
 
 impl Encoding {
-    /// The encoding of a file that begins with `bytes`.
+    /// Detects the encoding of a file that starts with `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         match bytes {
             [0xFF, 0xFE, ..] => Self::Utf16Le,
@@ -24,7 +24,7 @@ impl Encoding {
         }
     }
 
-    /// The text in `bytes`, which begin with a character.
+    /// Decodes `bytes`, which start at a character. Invalid characters are replaced.
     pub fn decode(self, bytes: &[u8]) -> Cow<'_, str> {
         if self == Self::Utf8 {
             return String::from_utf8_lossy(bytes);
@@ -38,7 +38,7 @@ impl Encoding {
             .into()
     }
 
-    /// The unit of UTF-16 at `at`.
+    /// The UTF-16 code unit at byte `at`.
     pub fn unit(self, bytes: &[u8], at: usize) -> Option<u16> {
         let unit: [u8; 2] = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
         Some(match self {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_tell_the_encoding() {
+    fn the_byte_order_mark_determines_the_encoding() {
         for (bytes, expected) in [
             (&b""[..], Encoding::Utf8),
             (b"\xFF", Encoding::Utf8),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_replaced() {
+    fn invalid_characters_are_replaced() {
         assert_eq!(Encoding::Utf8.decode(b"a\xFFb"), "a\u{fffd}b");
         assert_eq!(Encoding::Utf16Le.decode(b"a\0\0\xD8b\0c"), "a\u{fffd}b");
         assert_eq!(Encoding::Utf16Be.decode(b"\xD8\x3D\xDE\x80"), "🚀");

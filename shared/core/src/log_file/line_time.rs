@@ -1,14 +1,14 @@
-//! The time stamp that a line begins with, if it does.
+//! Parses the timestamp at the start of a line.
 
 use chrono::{FixedOffset, NaiveDate, NaiveDateTime};
 
 use crate::model::Timestamp;
 
-/// How far into a JSON line its time stamp is looked for, in bytes.
+/// A JSON line is searched for its timestamp up to here, in bytes.
 const JSON_PREFIX_BYTES: usize = 4096;
 
-/// The moment a line gives as its own: an ISO 8601 date and time at its start, bare or in a bracket, or the
-/// `timestamp` field of a line that is a JSON object. A time without an offset is in UTC.
+/// Parses the time of a line: an ISO 8601 date and time at its start, also in brackets, or the
+/// `timestamp` field of a JSON object. A time without an offset is in UTC.
 pub(super) fn parse_line_time(line: &[u8]) -> Option<Timestamp> {
     match line.first()? {
         b'0'..=b'9' => parse_iso(line),
@@ -18,7 +18,7 @@ pub(super) fn parse_line_time(line: &[u8]) -> Option<Timestamp> {
     }
 }
 
-/// What follows `"timestamp":"` in a JSON line.
+/// The text after `"timestamp":"` in a JSON line.
 fn json_timestamp(line: &[u8]) -> Option<&[u8]> {
     const FIELD: &[u8] = br#""timestamp""#;
     let prefix = line.get(..JSON_PREFIX_BYTES).unwrap_or(line);
@@ -47,7 +47,8 @@ fn parse_iso(text: &[u8]) -> Option<Timestamp> {
     Some(Timestamp::from(without_offset(time, &mut rest)?.and_utc()))
 }
 
-/// `time` in UTC, given the offset that stands next. What can't be an offset is the line's text.
+/// Converts `time` to UTC with the offset at the start of `rest`. Without a sign there is no
+/// offset.
 fn without_offset(time: NaiveDateTime, rest: &mut Digits<'_>) -> Option<NaiveDateTime> {
     let sign = match rest.0.first() {
         Some(b'+') => 1,
@@ -62,11 +63,11 @@ fn without_offset(time: NaiveDateTime, rest: &mut Digits<'_>) -> Option<NaiveDat
     time.checked_sub_offset(FixedOffset::east_opt(sign * seconds)?)
 }
 
-/// The rest of a text that is read number by number.
+/// A reader of numbers. It holds the rest of the text.
 struct Digits<'a>(&'a [u8]);
 
 impl Digits<'_> {
-    /// A number of exactly `count` digits.
+    /// Reads a number of exactly `count` digits.
     fn number(&mut self, count: usize) -> Option<u32> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         let number = std::str::from_utf8(digits).ok()?;
@@ -77,13 +78,13 @@ impl Digits<'_> {
         number.parse().ok()
     }
 
-    /// Steps over one of `bytes`.
+    /// Skips one byte, which must be one of `bytes`.
     fn one_of(&mut self, bytes: &[u8]) -> Option<()> {
         let (first, rest) = self.0.split_first()?;
         bytes.contains(first).then(|| self.0 = rest)
     }
 
-    /// The milliseconds of a fraction of any length, 0 where there is none.
+    /// Reads a fraction of a second of any length as milliseconds; 0 if there is none.
     fn fraction(&mut self) -> u32 {
         let is_fraction = matches!(self.0, [b'.' | b',', digit, ..] if digit.is_ascii_digit());
         if !is_fraction {
@@ -96,7 +97,7 @@ impl Digits<'_> {
             .count();
         let padded = digits.iter().take(length).chain(b"000");
         let millis = padded.take(3).fold(0, |number, digit| {
-            number * 10 + u32::from(digit - b'0') // a digit each
+            number * 10 + u32::from(digit - b'0') // all are digits
         });
         self.0 = digits.get(length..).unwrap_or_default();
         millis
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_stamp_at_the_start_is_the_time_of_the_line() {
+    fn a_timestamp_at_the_start_is_the_time_of_the_line() {
         let moment = Some("2025-11-15T10:00:00.120Z");
         check("2025-11-15T10:00:00.12Z Api: deploying...", moment);
         check("2025-11-15 10:00:00,120 INFO Step 1/3", moment);
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_have_no_time_of_their_own() {
+    fn other_lines_have_no_time() {
         for line in [
             "",
             "{",

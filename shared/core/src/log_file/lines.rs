@@ -1,30 +1,30 @@
-//! Bytes of a file as lines, each with its place and its time.
+//! Splits the bytes of a file into lines with positions and times.
 
 use super::encoding::Encoding;
 use super::line_time::parse_line_time;
 use crate::model::Timestamp;
 
-/// The longest line, in bytes: what is longer is cut, as CloudWatch Logs does.
+/// The longest line, in bytes. Longer lines are split, as in CloudWatch Logs.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;
 
-/// In how many bytes a line has its time stamp, if it has one.
+/// The timestamp of a line in UTF-16 is within this many bytes.
 const TIME_BYTES: usize = 128;
 
 /// One line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// Where it begins, from the start of the bytes.
+    /// The position of its first byte.
     pub start: usize,
-    /// Its text, without the end of the line.
+    /// Its text without the line end.
     pub text: &'a [u8],
-    /// When it was written: by its own time stamp, or by that of the last line before it that has one.
+    /// Its timestamp, or that of the last line before it that has one.
     pub time: Timestamp,
 }
 
-/// The lines of some bytes.
+/// An iterator over the lines of some bytes.
 ///
-/// Where a line is cut depends on where it begins and on nothing else, so that it is cut alike each time
-/// it is read.
+/// Where a long line is split depends only on where it starts, so that each read splits it in the
+/// same way.
 pub struct Lines<'a> {
     bytes: &'a [u8],
     encoding: Encoding,
@@ -34,8 +34,8 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// The lines of `bytes`, which begin with a line. Those before the first time stamp are of `time`. A
-    /// last line that has no end yet is one only if `takes_rest`.
+    /// Creates an iterator over `bytes`, which start at a line. Lines before the first timestamp
+    /// get `time`. A last line without a line end is returned only if `takes_rest`.
     pub fn new(bytes: &'a [u8], encoding: Encoding, time: Timestamp, takes_rest: bool) -> Self {
         Self {
             bytes,
@@ -46,17 +46,17 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// How many bytes the lines so far have taken.
+    /// The number of bytes read so far.
     pub fn bytes_read(&self) -> usize {
         self.read
     }
 
-    /// The time of the next line, unless it has its own.
+    /// The time of the next line, if it has no timestamp.
     pub fn time(&self) -> Timestamp {
         self.time
     }
 
-    /// [`Self::next_lengths`], in UTF-16.
+    /// [`Self::next_lengths`] for UTF-16.
     fn next_wide_lengths(&self, rest: &[u8]) -> Option<(usize, usize)> {
         const LF: u16 = 0x0A;
         const CR: u16 = 0x0D;
@@ -77,18 +77,18 @@ impl<'a> Lines<'a> {
         (self.takes_rest && !rest.is_empty()).then_some((rest.len(), rest.len()))
     }
 
-    /// The length of the next line's text, and with its end.
+    /// The length of the next line without and with its line end.
     fn next_lengths(&self, rest: &[u8]) -> Option<(usize, usize)> {
         if self.encoding != Encoding::Utf8 {
             return self.next_wide_lengths(rest);
         }
         let window = rest.get(..=MAX_LINE_BYTES).unwrap_or(rest);
-        // A bar that is drawn over and over ends each frame with a CR alone.
+        // Each frame of a progress bar ends with a lone CR.
         if let Some(length) = memchr::memchr2(b'\n', b'\r', window) {
             let end: &[u8] = rest.get(length..).unwrap_or_default();
             match end {
                 [b'\r', b'\n', ..] => return Some((length, length + 2)),
-                // Whether an LF follows is not known yet.
+                // It is not known yet whether an LF follows.
                 [b'\r'] if !self.takes_rest => return None,
                 _ => return Some((length, length + 1)),
             }
@@ -146,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_taken_if_nothing_will_follow() {
+    fn a_line_without_an_end_is_returned_only_if_nothing_will_follow() {
         assert_eq!(texts(b"a\nb", false), [b"a"]);
         assert_eq!(texts(b"a\nb", true), [b"a", b"b"]);
     }
 
     #[test]
-    fn a_long_line_is_cut_between_characters_and_always_at_the_same_place() {
+    fn a_long_line_is_always_split_at_the_same_character() {
         let text = "あ".repeat(MAX_LINE_BYTES); // three times as many bytes
         let whole = texts(text.as_bytes(), true);
         assert_eq!(whole.concat(), text.as_bytes());
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_utf_16_end_alike() {
+    fn utf_16_lines_end_with_lf_crlf_or_cr() {
         for (encoding, bytes_of) in [
             (Encoding::Utf16Le, u16::to_le_bytes as fn(u16) -> [u8; 2]),
             (Encoding::Utf16Be, u16::to_be_bytes),
@@ -174,7 +174,7 @@ mod tests {
                 let texts = lines.map(|line| encoding.decode(line.text).into_owned());
                 texts.collect::<Vec<_>>()
             };
-            // U+0A0D and U+0D0A have the bytes of ends of lines, and are none.
+            // U+0A0D and U+0D0A contain the bytes of line ends but are not line ends.
             let text = wide("a\r\n\nb\r\u{a0d}\u{d0a}\nc");
             assert_eq!(lines(&text, false), ["a", "", "b", "\u{a0d}\u{d0a}"]);
             assert_eq!(lines(&text, true).last().unwrap(), "c");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_a_time_have_that_of_the_line_before() {
+    fn a_line_without_a_timestamp_gets_the_time_of_the_line_before() {
         let bytes = b"a\n2025-11-15T10:00:00Z b\nc\n";
         let moment: Timestamp = "2025-11-15T10:00:00Z".parse().unwrap();
         let times: Vec<_> = Lines::new(bytes, Encoding::Utf8, Timestamp::default(), false)

@@ -1,4 +1,4 @@
-//! Lines of agents: reports in JSON, and plain text.
+//! Parses lines of agents: reports in JSON, and plain text.
 //!
 //! A report is an object with any of these fields; others are ignored:
 //!
@@ -8,8 +8,8 @@
 //!  "progress": {"current": 3, "total": 10, "percentage": 30}}
 //! ```
 //!
-//! `progress` may also be a percentage (`30`, `0.3`, `"30%"`) or a counter (`"3/10"`). An object without any
-//! field of a report is another logger's, and its message is read as plain text.
+//! `progress` may also be a percentage (`30`, `0.3`, `"30%"`) or a counter (`"3/10"`). If an object
+//! has none of these fields, its message is read as plain text.
 
 use std::str::FromStr;
 
@@ -23,7 +23,7 @@ use super::plain;
 use super::text::clip_some;
 use crate::model::{ProjectId, TaskId, TaskStatus};
 
-/// Whether `line` can hold progress in plain text.
+/// The pre-filter: whether `line` can contain progress in plain text.
 pub(super) fn may_match(line: &str) -> bool {
     plain::may_match(line)
 }
@@ -33,9 +33,15 @@ pub(super) fn parse(line: &str) -> Option<AgentObservation> {
     plain::parse(strip_all_prefixes(line))
 }
 
-/// Parses a report; `Ok(None)` if the object is none.
+/// [`parse`] without the pre-filters.
+#[cfg(test)]
+pub(super) fn parse_unfiltered(line: &str) -> Option<AgentObservation> {
+    plain::parse_unfiltered(strip_all_prefixes(line))
+}
+
+/// Parses a report; `Ok(None)` if the object is not a report.
 pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservation>, ParseError> {
-    // A name that can't be an id names nothing: the line is of its stream's task.
+    // If the name is not a valid id, the line belongs to the task of its log stream.
     let task_id = object.task_id.and_then(id::<TaskId>);
     let project_id = object.project_id.and_then(id::<ProjectId>);
     let counter = counter(object)?;
@@ -45,7 +51,7 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
         task_id.is_some() || counter.is_some() || phase.is_some() || current_step.is_some();
     let word = object.status.and_then(json::string).unwrap_or_default();
     let status = match parse_status(&word) {
-        // Requests have a status too, and some words are said of anything.
+        // HTTP requests have a status too, and some words are used for anything.
         Some(Status { is_vague: true, .. }) if !is_report => None,
         Some(_) if !is_report && object.is_request() => None,
         status => status,
@@ -72,7 +78,7 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
             report.counters.push((CounterKind::Report, counter));
         }
         None => {
-            // The numbers may stand in the message.
+            // The message may contain the counter.
             if let Some(plain) = text.lines().find_map(parse) {
                 report.is_start |= plain.is_start;
                 report.counters = plain.counters;
@@ -93,20 +99,20 @@ impl Object<'_> {
     }
 }
 
-/// Fails if a text that is no JSON was meant to be a report.
+/// Fails if a text that is not valid JSON looks like a report.
 pub(super) fn check_broken_report(text: &str) -> Result<(), ParseError> {
     if text.contains("\"progress\"") || text.contains("\"task_id\"") {
-        return Err(ParseError("a report is cut off or is no JSON"));
+        return Err(ParseError("a report is cut off or is not valid JSON"));
     }
     Ok(())
 }
 
-/// A status as an agent says it.
+/// The status in a report.
 struct Status {
     status: TaskStatus,
-    /// Whether it says that the task begins.
+    /// Whether it means that the task starts.
     is_start: bool,
-    /// Whether the word is as often said of something else.
+    /// Whether the word is often used for other things.
     is_vague: bool,
 }
 
@@ -150,14 +156,14 @@ fn parse_status(word: &str) -> Option<Status> {
     })
 }
 
-/// An id, as a string or a number.
+/// Parses an id: a string or a number.
 fn id<T: FromStr>(value: &RawValue) -> Option<T> {
     let text = json::string(value).unwrap_or_else(|| value.get().into());
     let is_null = value.get() == "null";
     text.parse().ok().filter(|_| !is_null)
 }
 
-/// A field that says something in words; numbers are counters.
+/// Parses a field with words. Numbers are counters, not words.
 fn words(value: &RawValue) -> Option<String> {
     let text = json::string(value)?;
     clip_some(&clean(&text))
@@ -174,9 +180,9 @@ struct Progress<'a> {
     percentage: Option<&'a RawValue>,
 }
 
-/// The counter of a report: its `progress`, or `step` of `total_steps`.
+/// Parses the counter of a report: its `progress`, or `step` of `total_steps`.
 fn counter(object: &Object<'_>) -> Result<Option<Counter>, ParseError> {
-    const CONTRADICTION: ParseError = ParseError("the progress of a report can't be read");
+    const CONTRADICTION: ParseError = ParseError("the progress of a report is not valid");
     let Some(progress) = object.progress.filter(|value| value.get() != "null") else {
         let step = object.step.or(object.current_step);
         let (Some(step), Some(total)) = (step, object.total_steps) else {
@@ -199,8 +205,8 @@ fn counter(object: &Object<'_>) -> Result<Option<Counter>, ParseError> {
             total: count(fields.total)?,
             percentage: fields.percentage.map(percentage).transpose()?.flatten(),
         };
-        let says_nothing = counter.current.is_none() && counter.percentage.is_none();
-        return Ok(Some(counter).filter(|_| !says_nothing));
+        let is_empty = counter.current.is_none() && counter.percentage.is_none();
+        return Ok(Some(counter).filter(|_| !is_empty));
     }
     if let Some(text) = json::string(progress) {
         return Ok(text_counter(&text)?.or_else(|| {
@@ -209,7 +215,7 @@ fn counter(object: &Object<'_>) -> Result<Option<Counter>, ParseError> {
         }));
     }
     match raw.parse::<f64>() {
-        // A fraction of the whole; without a point it is a percentage.
+        // With a decimal point it is a fraction of 1, else a percentage.
         Ok(fraction) if raw.contains('.') && (0.0..=1.0).contains(&fraction) => {
             Ok(percent_counter(to_percent(whole_percent(fraction))?))
         }
@@ -218,7 +224,7 @@ fn counter(object: &Object<'_>) -> Result<Option<Counter>, ParseError> {
     }
 }
 
-/// A fraction as percentage. What lacks less than a billionth of a percent was lost by the float.
+/// Converts a fraction to a percentage. Adds a billionth of a percent against rounding errors.
 fn whole_percent(fraction: f64) -> f64 {
     (fraction * 100.0 + 1e-9).min(100.0)
 }
@@ -231,7 +237,7 @@ fn percent_counter(percentage: u8) -> Option<Counter> {
     })
 }
 
-/// `"45%"`, `"45"` or `"3/10"`; other words are no counter, and not broken.
+/// Parses `"45%"`, `"45"` or `"3/10"`. Other words are not a counter, but also not an error.
 fn text_counter(text: &str) -> Result<Option<Counter>, ParseError> {
     let text = text.trim();
     if let Ok(percent) = text.trim_end_matches('%').trim_end().parse::<f64>() {
@@ -250,9 +256,9 @@ fn text_counter(text: &str) -> Result<Option<Counter>, ParseError> {
     }))
 }
 
-/// A number, printed as one or inside a string; `None` if it is null or an empty string.
+/// Parses a number or a string with a number; `None` for null and for an empty string.
 fn number(value: &RawValue) -> Result<Option<f64>, ParseError> {
-    const NO_NUMBER: ParseError = ParseError("a number in a report can't be read");
+    const NO_NUMBER: ParseError = ParseError("a number in a report is not valid");
     let text = json::string(value);
     let text = text.as_deref().unwrap_or(value.get()).trim();
     if text.is_empty() || text == "null" {
@@ -266,7 +272,7 @@ fn number(value: &RawValue) -> Result<Option<f64>, ParseError> {
 }
 
 fn count(value: Option<&RawValue>) -> Result<Option<u64>, ParseError> {
-    /// Above this, a float does not hold every integer.
+    /// Above 2^53, a float cannot represent every integer.
     const LARGEST: f64 = 9_007_199_254_740_992.0;
     let Some(value) = value else { return Ok(None) };
     if let Ok(exact) = value.get().parse() {
@@ -274,7 +280,7 @@ fn count(value: Option<&RawValue>) -> Result<Option<u64>, ParseError> {
     }
     match number(value)? {
         None => Ok(None),
-        // In range, so that the cast only drops the fraction.
+        // It is in range, so the cast only drops the fraction.
         Some(number) if (0.0..=LARGEST).contains(&number) => Ok(Some(number as u64)),
         Some(_) => Err(ParseError("a counter of a report is out of range")),
     }
@@ -286,10 +292,12 @@ fn percentage(value: &RawValue) -> Result<Option<u8>, ParseError> {
 
 fn to_percent(percent: f64) -> Result<u8, ParseError> {
     if (0.0..=100.0).contains(&percent) {
-        // In range, so that the cast only drops the fraction.
+        // It is in range, so the cast only drops the fraction.
         Ok(percent as u8)
     } else {
-        Err(ParseError("the percentage of a report is not in 0 to 100"))
+        Err(ParseError(
+            "the percentage of a report is not between 0 and 100",
+        ))
     }
 }
 

@@ -1,7 +1,8 @@
-//! Lines of the CDK command line, from its first public releases on.
+//! Parses lines of the CDK command line, from its first public releases to today.
 //!
 //! ```text
-//! row      := [stack " | "] counter " | " time " | " status " | " type " | " name [" (" logical id ")"] " " [reason]
+//! row      := [stack " | "] counter " | " time " | " status " | " type " | " resource
+//! resource := name [" (" logical id ")"] " " [reason]
 //! recap    := [stack " | "] time " | " status " | " type " | " name …
 //! silent   := stack " | " status " | " type " | " name …
 //! waiting  := counter " Currently in progress: " id {", " id}
@@ -10,7 +11,7 @@
 //! stack-level lines: see `stack_line`
 //! ```
 //!
-//! The texts are no contract of CDK; they were read from its sources: the event printers below
+//! CDK does not guarantee these texts. They were taken from its sources: the event printers below
 //! `packages/@aws-cdk/toolkit-lib/lib/private/activity-printer/` and the stack-level lines in
 //! `packages/aws-cdk/lib/cli/cdk-toolkit.ts` of the repository `aws/aws-cdk-cli`.
 
@@ -28,8 +29,9 @@ use regex::Regex;
 use super::line::strip_all_prefixes;
 use super::observation::{CdkObservation, ParseError};
 
-/// What every line of ours holds one of, but for rows, and for marks that are not ASCII. As no alternative is short, many
-/// bytes are looked at at once.
+/// Every line that this module reads contains one of these words, a `|`, or one of [`MARKS`].
+///
+/// No word is short, so that the search can skip many bytes at once.
 static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let mut builder = AhoCorasick::builder();
     builder.match_kind(MatchKind::LeftmostFirst);
@@ -44,7 +46,7 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
             ": building assets",
             "start: Building ",
             "] (",
-            "Currently in progress: ",
+            "Currently in progress:",
             "stack has no resources",
             "ootstrapping environment ",
             ":stack/",
@@ -58,18 +60,19 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
         .expect("the words are constants")
 });
 
-/// Ticks and crosses, also as they look when their bytes were taken for another encoding.
+/// Ticks and crosses, also as they look when they were decoded with the wrong encoding.
 static MARKS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("✅|❌|âœ|âŒ|â\u{9d}Œ").expect("the pattern is a constant"));
 
-/// Whether `line` can be one of ours: a cheap test that lets a few others pass.
+/// The pre-filter: whether this module may read something from `line`. It lets a few other lines
+/// pass.
 pub(super) fn may_match(line: &str) -> bool {
     memchr::memchr(b'|', line.as_bytes()).is_some()
         || WORDS.is_match(line)
         || !line.is_ascii() && MARKS.is_match(line)
 }
 
-/// Parses one clean line.
+/// Parses one line without colours.
 pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
     if let Some(found) = row::parse_waiting(line)? {
         return Ok(Some(found));

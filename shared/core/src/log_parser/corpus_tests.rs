@@ -1,4 +1,4 @@
-//! Excerpts of real logs against what a person reads in them.
+//! Compares the parser with what a person read in excerpts of real logs.
 
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ fn the_outer_counter_of_each_agent_is_found() {
         let mut status = None;
         for observation in parse_all(LogFormat::AGENT, &lines.join("\n")) {
             let Observation::Agent(agent) = observation else {
-                panic!("{id}: a line of CDK in an agent's log");
+                panic!("{id}: an observation of CDK in an agent log");
             };
             for (kind, counter) in agent.counters {
                 if outer.is_none_or(|(known, _)| known <= kind) {
@@ -69,12 +69,64 @@ fn the_outer_counter_of_each_agent_is_found() {
 }
 
 #[test]
-fn nothing_is_taken_from_lines_that_are_not_progress() {
+fn lines_that_are_not_progress_have_no_observation() {
     for (id, lines, _) in records(include_str!("../../test_data/logs/negatives.jsonl")) {
         for format in [LogFormat::CDK, LogFormat::AGENT] {
             assert_eq!(parse_all(format, &lines.join("\n")), [], "{id} {format:?}");
         }
     }
+}
+
+/// Every record of real and composed logs.
+const ALL_RECORDS: [&str; 6] = [
+    CDK,
+    DERIVED,
+    include_str!("../../test_data/logs/composed-cdk.jsonl"),
+    include_str!("../../test_data/logs/agents.jsonl"),
+    include_str!("../../test_data/logs/composed-agents.jsonl"),
+    include_str!("../../test_data/logs/negatives.jsonl"),
+];
+
+#[test]
+fn a_line_that_the_parser_reads_passes_the_pre_filter() {
+    let mut read = 0;
+    for (id, lines, _) in ALL_RECORDS.into_iter().flat_map(records) {
+        let message = lines.join("\n");
+        for format in LogFormat::ALL {
+            for line in plain_lines(&message) {
+                let cleaned = line::clean(&line);
+                if matches!(format.parse_unfiltered(&cleaned), Ok(None)) {
+                    continue;
+                }
+                assert!(format.may_match(&line), "{id} {format:?}: {line:?}");
+                let filtered = format.parse(&cleaned);
+                assert_eq!(
+                    filtered,
+                    format.parse_unfiltered(&cleaned),
+                    "{id}: {line:?}"
+                );
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 500, "only {read} lines were read");
+}
+
+/// The lines of `message`, and those inside of JSON objects.
+fn plain_lines(message: &str) -> Vec<String> {
+    let lines = line::split_lines(message).flat_map(|line| {
+        let cleaned = line::clean(line);
+        let object = line::strip_all_prefixes(&cleaned);
+        if !object.starts_with('{') {
+            return vec![line.to_owned()];
+        }
+        match json::parse(object) {
+            Ok(object) => object.wrapped().map(|text| plain_lines(&text)),
+            Err(_) => json::salvage(object).map(|text| plain_lines(&text)),
+        }
+        .unwrap_or_default()
+    });
+    lines.collect()
 }
 
 const CDK: &str = include_str!("../../test_data/logs/cdk.jsonl");
@@ -93,13 +145,13 @@ fn the_last_counter_of_each_stack_is_found_in_cut_lines() {
 fn check_stacks(corpora: &[&'static str], cut_at: usize) {
     for (id, lines, expect) in corpora.iter().copied().flat_map(records) {
         let stacks = expect["stacks"].as_object().unwrap();
-        // Some writers cut their lines.
+        // Some programs cut long lines.
         let cut = lines
             .iter()
             .map(|line| line.chars().take(cut_at).collect::<String>());
         let observations = parse_all(LogFormat::CDK, &cut.collect::<Vec<_>>().join("\n"));
         for (name, expect) in stacks {
-            // Which stack a row without a name is of is found elsewhere: here, only one is there.
+            // The fold finds the stack of a row without a stack name. Here it is the only stack.
             let counters = observations
                 .iter()
                 .filter_map(|observation| match observation {

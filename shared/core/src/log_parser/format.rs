@@ -1,4 +1,6 @@
-//! The table of log formats. A new format is one entry here, its parser, its part of the fold, and fixtures.
+//! The table of log formats.
+//!
+//! A new format needs an entry here, a parser module, a part of the fold, and fixtures.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -13,26 +15,28 @@ use crate::model::TaskType;
 #[derive(Clone, Copy)]
 pub struct LogFormat(&'static FormatEntry);
 
-/// What is known of a log format.
+/// An entry of the table of log formats.
 pub struct FormatEntry {
-    /// The prefix of the ids of its tasks: `cdk` in `cdk:<log stream>`.
+    /// The prefix of task ids that are derived from a log stream: `cdk` in `cdk:<log stream>`.
     pub id: &'static str,
-    /// The option of the command lines that names a log of this format, without `--`.
+    /// The command-line option for a log of this format, without `--`.
     pub option: &'static str,
-    /// What `--help` says of that option.
+    /// The help text of that option.
     pub option_help: &'static str,
-    /// The environment variable that names the log group with logs of this format.
+    /// The environment variable with the log group of this format.
     pub environment_variable: &'static str,
-    /// The log group that logs of files belong to.
+    /// The log group of logs that are read from files.
     pub file_log_group: &'static str,
-    /// The type of its tasks.
+    /// The type of tasks with this format.
     pub task_type: TaskType,
-    /// How the name of a task begins that its log does not name: `CDK` in `CDK · <log stream>`.
+    /// The start of task names that are derived from the log stream: `CDK` in `CDK · <log stream>`.
     pub title: &'static str,
-    /// Whether a line can name the task that it belongs to.
+    /// Whether a line can name its task.
     pub names_tasks: bool,
     may_match: fn(&str) -> bool,
     parse: fn(&str) -> Result<Option<Observation>, ParseError>,
+    #[cfg(test)]
+    parse_unfiltered: fn(&str) -> Result<Option<Observation>, ParseError>,
     parse_object: fn(&Object<'_>) -> Result<Option<Observation>, ParseError>,
     check_broken_object: fn(&str) -> Result<(), ParseError>,
 }
@@ -40,8 +44,7 @@ pub struct FormatEntry {
 static CDK: FormatEntry = FormatEntry {
     id: "cdk",
     option: "cdk",
-    option_help: "A log of the CDK command line: a file, a directory of files and directories, or `-` for standard \
-                  input; repeatable",
+    option_help: "Log of the CDK command line: a file, a directory, or `-` for standard input; repeatable",
     environment_variable: "CDK_LOG_GROUP_NAME",
     file_log_group: "/miyabi/cdk",
     task_type: TaskType::CdkDeploy,
@@ -49,6 +52,8 @@ static CDK: FormatEntry = FormatEntry {
     names_tasks: false,
     may_match: cdk::may_match,
     parse: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
+    #[cfg(test)]
+    parse_unfiltered: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
     parse_object: |_| Ok(None),
     check_broken_object: |_| Ok(()),
 };
@@ -56,7 +61,7 @@ static CDK: FormatEntry = FormatEntry {
 static AGENT: FormatEntry = FormatEntry {
     id: "agent",
     option: "agents",
-    option_help: "A log of agents, in JSON or plain text: a file, a directory, or `-`; repeatable",
+    option_help: "Log of agents, in JSON or plain text: a file, a directory, or `-` for standard input; repeatable",
     environment_variable: "AGENT_LOG_GROUP_NAME",
     file_log_group: "/miyabi/agents",
     task_type: TaskType::AgentExecution,
@@ -64,6 +69,8 @@ static AGENT: FormatEntry = FormatEntry {
     names_tasks: true,
     may_match: agent::may_match,
     parse: |line| Ok(agent::parse(line).map(Observation::Agent)),
+    #[cfg(test)]
+    parse_unfiltered: |line| Ok(agent::parse_unfiltered(line).map(Observation::Agent)),
     parse_object: |object| Ok(agent::parse_report(object)?.map(Observation::Agent)),
     check_broken_object: agent::check_broken_report,
 };
@@ -76,7 +83,8 @@ impl LogFormat {
     /// All formats.
     pub const ALL: [Self; 2] = [Self::CDK, Self::AGENT];
 
-    /// Whether `line` can be of this format: a cheap test that lets some other lines pass.
+    /// The pre-filter: a cheap test whether `line` can be of this format. It lets some other lines
+    /// pass.
     pub(super) fn may_match(self, line: &str) -> bool {
         (self.0.may_match)(line)
     }
@@ -86,7 +94,13 @@ impl LogFormat {
         (self.0.parse)(line)
     }
 
-    /// Parses a line that is a JSON object; `Ok(None)` if its fields say nothing in this format.
+    /// [`parse`](Self::parse) without any pre-filter inside.
+    #[cfg(test)]
+    pub(super) fn parse_unfiltered(self, line: &str) -> Result<Option<Observation>, ParseError> {
+        (self.0.parse_unfiltered)(line)
+    }
+
+    /// Parses the fields of a JSON object; `Ok(None)` if they are not of this format.
     pub(super) fn parse_object(
         self,
         object: &Object<'_>,
@@ -94,7 +108,8 @@ impl LogFormat {
         (self.0.parse_object)(object)
     }
 
-    /// Fails if a line that begins with `{` and is no JSON was meant to be an object of this format.
+    /// Fails if a line that starts with `{` but is not valid JSON looks like an object of this
+    /// format.
     pub(super) fn check_broken_object(self, text: &str) -> Result<(), ParseError> {
         (self.0.check_broken_object)(text)
     }

@@ -1,11 +1,11 @@
-//! JSON objects on a line: what they wrap, and what is left of those that were cut.
+//! JSON objects on a line: reads the text inside them, also if the object is cut off.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The fields of a line's object that any of our parsers reads, undecoded. Others are skipped.
+/// The fields of an object that some parser reads, not decoded. Other fields are skipped.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Object<'a> {
@@ -37,19 +37,19 @@ pub(super) struct Object<'a> {
     pub(super) progress: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) status: Option<&'a RawValue>,
-    /// Of a request, whose status is not a task's.
+    /// Field of a logged HTTP request, whose `status` is not the status of a task.
     #[serde(borrow)]
     pub(super) method: Option<&'a RawValue>,
-    /// Of a request.
+    /// Field of a logged HTTP request.
     #[serde(borrow)]
     pub(super) url: Option<&'a RawValue>,
-    /// Of a request.
+    /// Field of a logged HTTP request.
     #[serde(borrow, alias = "statusCode")]
     pub(super) status_code: Option<&'a RawValue>,
 }
 
 impl<'a> Object<'a> {
-    /// The text that the object wraps, or the object inside it that does.
+    /// The log text inside the object, or the nested object that contains it.
     pub(super) fn wrapped(&self) -> Option<Cow<'a, str>> {
         let fields = [
             self.log,
@@ -70,18 +70,19 @@ impl<'a> Object<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The value as text, if it is a string.
+/// Decodes a JSON string; `None` if the value is not a string.
 pub(super) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     let text: Text<'_> = serde_json::from_str(value.get()).ok()?;
     Some(text.0)
 }
 
-/// Parses the object at the start of `text`, which begins with `{`. Whatever follows it is left.
+/// Parses the object at the start of `text`, which starts with `{`. Text after the object is
+/// ignored.
 pub(super) fn parse(text: &str) -> Result<Object<'_>, serde_json::Error> {
     Object::deserialize(&mut serde_json::Deserializer::from_str(text))
 }
 
-/// The text that an object wrapped which was cut before its end.
+/// Reads the log text inside an object that was cut off.
 pub(super) fn salvage(text: &str) -> Option<String> {
     const FIELDS: [&str; 5] = ["\"log\"", "\"message\"", "\"msg\"", "\"line\"", "\"text\""];
     FIELDS.iter().find_map(|field| {
@@ -91,7 +92,7 @@ pub(super) fn salvage(text: &str) -> Option<String> {
     })
 }
 
-/// Decodes a string from after its opening quote to its closing quote, or to where it was cut.
+/// Decodes a string without its opening quote, up to its closing quote or to where it was cut off.
 fn decode_cut(text: &str) -> Option<String> {
     let mut end = text.len();
     let mut is_escaped = false;
@@ -107,7 +108,7 @@ fn decode_cut(text: &str) -> Option<String> {
         }
     }
     let mut inner = text.get(..end)?;
-    // The cut may go through an escape, or between the two of a surrogate pair.
+    // The cut may be inside an escape, or between the two escapes of a surrogate pair.
     for _ in 0..3 {
         if let Ok(decoded) = serde_json::from_str(&format!("\"{inner}\"")) {
             return Some(decoded);
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_wraps_a_text() {
+    fn the_log_text_inside_an_object_is_found() {
         for (json, expected) in [
             (r#"{"log":"a\n","stream":"stderr"}"#, Some("a\n")),
             (r#"{"level":30,"msg":"a"} trailing"#, Some("a")),
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_object_gives_what_it_had() {
+    fn the_log_text_of_a_cut_object_is_recovered() {
         for (json, expected) in [
             (
                 r#"{"log": "X | 3/7 | 오후 \u001b[3"#,

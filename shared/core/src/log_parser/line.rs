@@ -1,5 +1,5 @@
-//! One line as its writer wrote it: without the line ends, colours, time stamps and names that others put
-//! around it.
+//! Restores a line as its program wrote it: removes line ends, colours, and the timestamps and
+//! names that other programs put in front.
 
 use std::borrow::Cow;
 use std::iter;
@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Prefixes are nested by a few programs, not by many.
+/// The most prefixes that are removed from one line.
 const MAX_PREFIXES: usize = 8;
 
-/// The lines of `text`, which end with `\n`, `\r\n` or a lone `\r`. A last line that is empty is none.
+/// Splits `text` into lines. A line ends with `\n`, `\r\n` or a lone `\r`. An empty last line is
+/// left out.
 pub(super) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text).filter(|text| !text.is_empty());
     iter::from_fn(move || {
@@ -19,7 +20,7 @@ pub(super) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
             rest = None;
             return Some(text);
         };
-        // Both bytes are ASCII, so that the cuts are between characters.
+        // Both bytes are ASCII, so the text is split between characters.
         let (line, tail) = text.split_at_checked(end)?;
         let tail = tail
             .strip_prefix("\r\n")
@@ -30,8 +31,10 @@ pub(super) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Terminal control sequences. ESC may also stand as an escape of another language, or may have been lost on
-/// the way, in which case only what sets a colour or weight is taken for a sequence.
+/// Terminal control sequences.
+///
+/// ESC may be written as an escape of a programming language, or may be missing. Without ESC, only
+/// sequences that set a colour or weight are recognized.
 static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"(?:\x1b\[|\u{9b}|\\u001[bB]\[|\\x1[bB]\[|\\0?33\[|\\e\[)[0-?]*[ -/]*[@-~]",
@@ -42,9 +45,9 @@ static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is a constant")
 });
 
-/// `line` without terminal control sequences, and without white space and control characters at its ends.
+/// Removes terminal control sequences, and white space and control characters at both ends.
 pub(super) fn clean(line: &str) -> Cow<'_, str> {
-    // Most lines have none of the characters that a sequence begins with.
+    // Most lines have none of the characters that can start a sequence.
     let may_have = memchr::memchr3(b'\x1b', b'\\', b'[', line.as_bytes()).is_some()
         || !line.is_ascii() && line.contains('\u{9b}');
     if !may_have {
@@ -67,7 +70,7 @@ fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}')
 }
 
-/// What other programs put before a line. A match is one prefix.
+/// A prefix that another program puts in front of a line. A match is one prefix.
 static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
     const DATE_TIME: &str = concat!(
         r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}(?:T|,? +)[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:[.,][0-9]+)?",
@@ -75,9 +78,10 @@ static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
     );
     const LEVEL: &str = "(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL|SUCCESS)";
     let alternatives = [
-        // `build<TAB>Run cdk deploy<TAB>2025-11-15T10:00:00.1234567Z `: job and step of a workflow
+        // `build<TAB>Run cdk deploy<TAB>2025-11-15T10:00:00.1234567Z `: job and step of GitHub
+        // Actions
         format!(r"[^\t]{{1,100}}\t[^\t]{{1,150}}\t\x{{feff}}?{DATE_TIME}\s"),
-        // `2025-11-15T10:00:00.123Z `, `[2025/11/15 10:00:00] `, with GitLab's stream mark `01O `
+        // `2025-11-15T10:00:00.123Z `, `[2025/11/15 10:00:00] `, with GitLab's stream marker `01O `
         format!(
             r"[\[(]?{DATE_TIME}[\])]?(?:\s+[0-9]{{2}}[OE](?:\+|\s|$)|\s*[-:|]\s+|\s+|$|[\]):,])"
         ),
@@ -88,11 +92,11 @@ static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
         // `Nov 15 10:00:00 host process[123]: `
         r"[A-Z][a-z]{2} +[0-9]{1,2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)? [\w.-]+ [\w./@-]+(?:\[[0-9]+\])?:\s"
             .to_owned(),
-        // `stdout F `, as Kubernetes' container runtimes write it after the time stamp
+        // `stdout F `, written by Kubernetes container runtimes after the timestamp
         r"(?:stdout|stderr) [FP] ".to_owned(),
         // `I1115 10:00:00.123456       1 main.go:12] `
         r"[IWEF][0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]+\s+[0-9]+ [\w./-]+:[0-9]+\] ".to_owned(),
-        // a request id of Lambda
+        // a Lambda request id
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\s+".to_owned(),
         // `INFO - `, `INFO:root:`, `my.module - INFO - `, `| INFO     | `
         format!(r"(?:-\s+)?[\w.$]+ - {LEVEL}(?: -|:)\s+"),
@@ -107,18 +111,19 @@ static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("^(?:{})", alternatives.join("|"))).expect("the pattern is a constant")
 });
 
-/// `14:15:02 ` in front of a line.
+/// `14:15:02 ` at the start of a line.
 static BARE_TIME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?\s+(?:[-|]\s+)?")
         .expect("the pattern is a constant")
 });
 
-/// `deployer-1  | `, as compose writes it. Event rows look alike, so that it is no prefix like the others.
+/// `deployer-1  | `, written by Docker Compose. Event rows look similar, so it is handled
+/// separately.
 static COMPOSE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[A-Za-z0-9][\w.-]*\s+\|\s").expect("the pattern is a constant"));
 
-/// `line` without the time stamps, levels and names of other programs at its start. What looks like a column
-/// of an event row is left.
+/// Removes timestamps, levels and names of other programs from the start of `line`. Text that looks
+/// like a column of an event row stays.
 pub(super) fn strip_prefixes(line: &str) -> &str {
     let mut rest = trim(line);
     for _ in 0..MAX_PREFIXES {
@@ -130,10 +135,10 @@ pub(super) fn strip_prefixes(line: &str) -> &str {
     rest
 }
 
-/// [`strip_prefixes`], for a column that may be a time of day, which stays.
+/// [`strip_prefixes`] for a column of an event row. A time of day stays.
 pub(super) fn strip_column_prefixes(column: &str) -> &str {
     let mut rest = trim(column);
-    // No prefix begins so.
+    // No prefix starts like this.
     if let [b'0'..=b'9', b':', ..] | [b'0'..=b'9', b'0'..=b'9', b':', ..] = rest.as_bytes()
         && !rest.contains('\t')
     {
@@ -148,7 +153,7 @@ pub(super) fn strip_column_prefixes(column: &str) -> &str {
     rest
 }
 
-/// [`strip_prefixes`], for lines that are not event rows: also without the name that compose puts in front.
+/// [`strip_prefixes`] for lines that are not event rows: also removes the prefix of Docker Compose.
 pub(super) fn strip_all_prefixes(line: &str) -> &str {
     let mut rest = strip_prefixes(line);
     for _ in 0..2 {
@@ -166,7 +171,7 @@ fn strip_one(line: &str) -> Option<&str> {
     }
     let found = BARE_TIME.find(line)?;
     let rest = line.get(found.end()..).map(trim)?;
-    // `9:15:02 AM | CREATE_FAILED | …` is the time column of a row.
+    // `9:15:02 AM | CREATE_FAILED | …`: the time is a column of a row.
     let is_column = found.as_str().contains('|')
         || ["AM ", "PM ", "am ", "pm ", "a.m", "p.m", "|"]
             .iter()
@@ -184,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_end_in_three_ways() {
+    fn lines_end_with_lf_crlf_or_cr() {
         let split = |text| split_lines(text).collect::<Vec<_>>();
         assert_eq!(split("a\nb\r\nc\rd"), ["a", "b", "c", "d"]);
         assert_eq!(split("a\n\nb\n"), ["a", "", "b"]);
@@ -256,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_and_counters_are_no_prefixes() {
+    fn columns_and_counters_are_not_removed_as_prefixes() {
         for line in [
             "9:15:02 AM | CREATE_FAILED | AWS::SQS::Queue | Jobs",
             "14:15:02 | CREATE_FAILED | AWS::SQS::Queue | Jobs",

@@ -1,4 +1,4 @@
-//! What one line says: plain data, which the parsers of all formats give and the fold takes.
+//! Observations: plain data that the parsers of all formats produce and the fold consumes.
 
 use crate::model::TaskStatus;
 
@@ -10,15 +10,15 @@ pub struct Counter {
     /// Steps done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<u64>,
-    /// Steps in all.
+    /// The total number of steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// The percentage, where one is printed (0 to 100).
+    /// The percentage, if one is printed (0 to 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percentage: Option<u8>,
 }
 
-/// What one line says.
+/// What the parser read from one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
     /// A line of the CDK command line.
@@ -27,13 +27,14 @@ pub enum Observation {
     Agent(AgentObservation),
 }
 
-/// What a run does to a stack, from the least special to the most.
+/// The operation of a run on a stack. A later variant is more specific and wins over an earlier
+/// one.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// `X: building assets...`, `X: start: Building …`: before anything is done to the stack.
+    /// `X: building assets...`, `X: start: Building …`: before the stack itself changes.
     BuildAssets,
     /// `cdk deploy`.
     Deploy,
@@ -49,28 +50,30 @@ pub enum Operation {
     Hotswap,
 }
 
-/// What a line says of its stack as a whole: an own row, by CloudFormation's status.
+/// The state of a stack as a whole, from the CloudFormation status in the row of the stack itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StackState {
     /// `REVIEW_IN_PROGRESS`, `CREATE_IN_PROGRESS`, `UPDATE_IN_PROGRESS`, `IMPORT_IN_PROGRESS`.
     InProgress,
     /// `DELETE_IN_PROGRESS`.
     Deleting,
-    /// `UPDATE_COMPLETE_CLEANUP_IN_PROGRESS`: updated, old resources being removed.
+    /// `UPDATE_COMPLETE_CLEANUP_IN_PROGRESS`: updated, and old resources are being removed.
     CleaningUp,
     /// `CREATE_COMPLETE`, `UPDATE_COMPLETE`, `IMPORT_COMPLETE`.
     Complete,
     /// `DELETE_COMPLETE`.
     Deleted,
-    /// `ROLLBACK_IN_PROGRESS`, `UPDATE_ROLLBACK_IN_PROGRESS`, `IMPORT_ROLLBACK_IN_PROGRESS`, whole or cut.
+    /// `ROLLBACK_IN_PROGRESS`, `UPDATE_ROLLBACK_IN_PROGRESS`, `IMPORT_ROLLBACK_IN_PROGRESS`, also
+    /// shortened.
     RollingBack,
-    /// `ROLLBACK_COMPLETE`, `UPDATE_ROLLBACK_COMPLETE…`, `IMPORT_ROLLBACK_COMPLETE`, whole or cut.
+    /// `ROLLBACK_COMPLETE`, `UPDATE_ROLLBACK_COMPLETE…`, `IMPORT_ROLLBACK_COMPLETE`, also
+    /// shortened.
     RolledBack,
     /// `…_FAILED`.
     Failed,
 }
 
-/// How a stack-level line says a stack has ended.
+/// The outcome of a stack, from a line about the stack as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// `✅`.
@@ -79,55 +82,57 @@ pub enum Outcome {
     Unchanged,
     /// `✅  X: destroyed`.
     Destroyed,
-    /// `❌`, without a rollback status in the message.
+    /// `❌` without a rollback status in the message.
     Failed,
-    /// `❌`, with `ROLLBACK_COMPLETE` (of any kind) in the message.
+    /// `❌` with `ROLLBACK_COMPLETE` (of any kind) in the message.
     RolledBack,
 }
 
-/// Where a stack stands in a run of CDK: `[i/k]`.
+/// The place of a stack among the stacks of a CDK run: `[i/k]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InRun {
-    /// `i`, from 1 on.
+    /// `i`, from 1.
     pub index: u32,
-    /// `k`: how many stacks the run has.
+    /// `k`: the number of stacks in the run.
     pub stacks: u32,
 }
 
-/// What one line of the CDK command line says. Names are as printed: the fold finds out which belong
-/// together.
+/// What the parser read from one line of the CDK command line.
+///
+/// Names are as printed. The fold finds out which names are the same stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CdkObservation {
-    /// An operation on a stack begins: `X: deploying... [i/k]`, `X: creating CloudFormation changeset...`,
-    /// `X: destroying...`, `X: importing resources into stack...`, `Rolling back X`,
+    /// An operation on a stack starts: `X: deploying... [i/k]`, `X: creating CloudFormation
+    /// changeset...`, `X: destroying...`, `X: importing resources into stack...`, `Rolling back X`,
     /// `X: building assets...`.
     Start {
         /// The stack: its CloudFormation name or its display name.
         stack: String,
-        /// What begins.
+        /// The operation.
         operation: Operation,
-        /// Which stack of its run it is, where that is said.
+        /// The place of the stack in its run, if printed.
         in_run: Option<InRun>,
     },
-    /// An event row, or `n/m Currently in progress: …`.
+    /// An event row.
     Row {
-        /// The stack column; `None` where there is none.
+        /// The stack column; `None` if the row has none.
         stack: Option<String>,
         /// The counter; `None` in the recap and in the errors-only printer.
         counter: Option<Counter>,
-        /// The state of the stack as a whole, if the row is the stack's own: always of the named stack
-        /// where there is a stack column; otherwise of `own_name`.
+        /// The state of the stack as a whole, if the row is about the stack itself. The stack is
+        /// `stack` if the row has a stack column, else `own_name`.
         own: Option<StackState>,
-        /// For a row without a stack column whose type is `AWS::CloudFormation::Stack` and whose name may be a
-        /// stack's: that name.
+        /// The name in a row without a stack column, if the type is `AWS::CloudFormation::Stack`
+        /// and the name can be a stack name.
         own_name: Option<String>,
-        /// Why a resource failed (`<logical id or name>: <reason>`); `None` unless the row's status is
-        /// `…_FAILED`. Reasons that only echo another failure (`Resource creation cancelled`) are `None`.
+        /// Why a resource failed: `<logical id or name>: <reason>`. `None` if the status is not
+        /// `…_FAILED`, or if the reason only repeats another failure (`Resource creation
+        /// cancelled`).
         failure: Option<String>,
-        /// What the row says, for people: `CREATE_IN_PROGRESS AWS::SQS::Queue Jobs`.
+        /// The row as a message to show: `CREATE_IN_PROGRESS AWS::SQS::Queue Jobs`.
         message: String,
     },
-    /// A frame of the bar printer.
+    /// A frame of CDK's progress bar.
     Bar {
         /// The `(n/m)` after the bar.
         counter: Counter,
@@ -136,29 +141,30 @@ pub enum CdkObservation {
     CurrentlyInProgress {
         /// The counter.
         counter: Counter,
-        /// The first id listed, which may be a stack or a resource.
+        /// The first id listed: a stack or a resource.
         first_id: String,
     },
     /// A stack has ended.
     End {
         /// The stack: its CloudFormation name or its display name.
         stack: String,
-        /// How.
+        /// The outcome.
         outcome: Outcome,
-        /// The message, for failures.
+        /// The error message of a failure.
         message: Option<String>,
     },
-    /// A tick or a cross before what may be a stack's name and may as well be another program's word: it is an end
-    /// only of a stack that other lines know.
-    PossibleEnd {
-        /// What may be a stack: its CloudFormation name or its display name.
+    /// A tick or a cross before a word that may be a stack name or text of another program.
+    ///
+    /// It counts as an end only if other lines name the stack.
+    UnconfirmedEnd {
+        /// The possible stack: its CloudFormation name or its display name.
         stack: String,
-        /// How it has ended.
+        /// The outcome.
         outcome: Outcome,
-        /// The message, for failures.
+        /// The error message of a failure.
         message: Option<String>,
     },
-    /// `⏳  Bootstrapping environment aws://…`. The stack is named by the lines that follow, or else is
+    /// `⏳  Bootstrapping environment aws://…`. Later lines name the stack; the default is
     /// `CDKToolkit`.
     BootstrapStart {
         /// `aws://account/region`.
@@ -168,36 +174,37 @@ pub enum CdkObservation {
     BootstrapEnd {
         /// `aws://account/region`.
         environment: String,
-        /// How.
+        /// The outcome.
         outcome: Outcome,
-        /// The message, for failures.
+        /// The error message of a failure.
         message: Option<String>,
     },
-    /// An ARN of a stack: settles which CloudFormation name a display name has.
+    /// The ARN of a stack. It tells which CloudFormation name belongs to a display name.
     StackArn {
-        /// The CloudFormation name in it.
+        /// The CloudFormation name in the ARN.
         name: String,
     },
-    /// `✨ hotswapping resources:`, `✨ … hotswapped!`: belongs to the stack that ends next.
+    /// `✨ hotswapping resources:`, `✨ … hotswapped!`: for the stack that ends next.
     Hotswap,
-    /// `❌ Deployment failed: …`: the run, not a stack.
+    /// `❌ Deployment failed: …`: the whole run failed.
     RunFailed {
         /// The message.
         message: String,
     },
 }
 
-/// Which of several counters in one log is the outer one: the greater kind.
+/// The kind of a counter. Of several counters in one log, the one with the greatest kind is the
+/// outer one.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum CounterKind {
-    /// A percentage without a counter: `45%`.
+    /// A percentage without a count: `45%`.
     Percent,
-    /// A bar with a count that restarts inside each step, as of one epoch: `178/178 [=====]`.
+    /// A bar that restarts in each step, such as the bar of one epoch: `178/178 [=====]`.
     InnerBar,
-    /// A bar with a count: tqdm, git's phases, Spark's stages.
+    /// A bar with a count: tqdm, phases of git, stages of Spark.
     Bar,
     /// A named counter of small things: `item 3/10`, `batch 1/3`, `file 2 of 7`.
     Item,
@@ -207,49 +214,52 @@ pub enum CounterKind {
     Step,
     /// A named large step: `Epoch 1/250`, `Task 3/5`, `Phase 2/3`, `Stage 1/4`.
     Phase,
-    /// The agent's own report in JSON.
+    /// A JSON report of an agent.
     Report,
 }
 
-/// What has ended.
+/// What ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum EndOf {
-    /// The run, as the agent itself says.
+    /// The run, as reported by the agent itself.
     #[default]
     Run,
-    /// A tool that the agent runs: the run as well, unless the agent counts steps and has some left.
+    /// A tool that the agent ran. It also ends the run, unless the agent counts steps and some are
+    /// left.
     Tool,
-    /// A part of what a tool does, one host of several or those tests that passed: as [`Self::Tool`], but it
-    /// contradicts no other end.
+    /// A part of a tool's work, such as one of several hosts. As [`Self::Tool`], but it never
+    /// overrides another end.
     Part,
 }
 
-/// What one line of an agent says. Every field may be absent; a line without any is no observation.
+/// What the parser read from one line of an agent. Every field is optional; a line with none is not
+/// an observation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentObservation {
-    /// The task the line is of, where it says so.
+    /// The task that the line names.
     pub task_id: Option<String>,
-    /// The project the line names.
+    /// The project that the line names.
     pub project_id: Option<String>,
-    /// How far the agent is: at most one counter a kind, the last on the line.
+    /// The counters: at most one of each kind, the last on the line.
     pub counters: Vec<(CounterKind, Counter)>,
-    /// Where the agent says it stands. In plain text only ends are taken.
+    /// The status. Plain text gives only terminal statuses.
     pub status: Option<TaskStatus>,
-    /// Whether the line plainly begins a run: a first step (0 or 1 of n, 0 %), or a JSON status such as
+    /// Whether the line starts a run: a first step (0 or 1 of n, 0 %), or a JSON status such as
     /// `started`.
     pub is_start: bool,
-    /// What has ended, where `status` is an end.
+    /// What ended, if `status` is terminal.
     pub end_of: EndOf,
-    /// What is being done.
+    /// The current activity.
     pub phase: Option<String>,
-    /// The step it is at, in words.
+    /// The current step, in words.
     pub current_step: Option<String>,
-    /// The line, for people.
+    /// The line as a message to show.
     pub message: Option<String>,
 }
 
-/// A line that is ours but broken: cut off, or in contradiction with itself. It is counted, and never
-/// hides the next line.
+/// The error for a line that is of the format but is broken: cut off, or contradictory.
+///
+/// Callers count it and go on with the next line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ParseError(pub &'static str);

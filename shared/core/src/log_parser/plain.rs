@@ -1,9 +1,10 @@
-//! Counters and ends in the plain text of build tools, trainers, test runners and scripts.
+//! Finds counters and ends in the plain text of build tools, trainers, test runners and scripts.
 //!
-//! A number pair or a percentage is progress only where its surroundings say so: a word before it (`Step 3/10`),
-//! brackets at the start of the line (`[3/10]`), a bar beside it, and so on. Everything else, from dates to disk
-//! usage, is not. Likewise a line is an end only if it speaks of the whole run.
+//! A number pair or a percentage is progress only in a known context: after a word (`Step 3/10`),
+//! in brackets at the start of the line (`[3/10]`), beside a bar, and so on. Dates, disk usage and
+//! the like are not progress. A line is an end only if it is about the whole run.
 
+mod candidate;
 mod end;
 mod pair;
 mod percent;
@@ -17,7 +18,7 @@ use regex::Regex;
 use super::observation::{AgentObservation, Counter, CounterKind};
 use super::text::clip_some;
 
-/// What every line of ours holds one of.
+/// Every line that this module reads matches this pattern.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!(
         r"[0-9] ?%|[0-9] ?/ ?[0-9]|[0-9] (?:out )?of [0-9]|[0-9]\) ?/ ?[0-9]|{}",
@@ -26,12 +27,13 @@ static HINT: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is a constant")
 });
 
-/// Whether `line` can be one of ours: a cheap test that lets some others pass.
+/// The pre-filter: whether this module may read something from `line`. It lets some other lines
+/// pass.
 pub(super) fn may_match(line: &str) -> bool {
     HINT.is_match(line)
 }
 
-/// Whether a counter is the first of a run.
+/// Whether a counter is the first one of a run.
 pub(super) fn is_first(counter: &Counter) -> bool {
     match (counter.current, counter.total) {
         (Some(0 | 1), Some(total)) => total > 1,
@@ -40,26 +42,26 @@ pub(super) fn is_first(counter: &Counter) -> bool {
     }
 }
 
-/// The counters of one line: the last of each kind.
-#[derive(Debug, Default)]
-struct Found(Vec<(CounterKind, Counter)>);
-
-impl Found {
-    fn put(&mut self, kind: CounterKind, counter: Counter) {
-        match self.0.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, known)) => *known = counter,
-            None => self.0.push((kind, counter)),
-        }
-    }
-}
-
 /// Parses a line without prefixes.
 pub(super) fn parse(line: &str) -> Option<AgentObservation> {
-    if !may_match(line) || is_cdk(line) {
+    if !may_match(line) {
+        return None;
+    }
+    observe(line, end::parse(line))
+}
+
+/// Parses a line without prefixes and without the pre-filters.
+#[cfg(test)]
+pub(super) fn parse_unfiltered(line: &str) -> Option<AgentObservation> {
+    observe(line, end::parse_unfiltered(line))
+}
+
+/// Returns what `line` reports, given the `end` found in it.
+fn observe(line: &str, end: Option<end::End>) -> Option<AgentObservation> {
+    if is_cdk(line) {
         return None;
     }
     let counters = scan::counters(line).0;
-    let end = end::parse(line);
     let status = end.map(|end| end.status);
     if counters.is_empty() && status.is_none() {
         return None;
@@ -67,7 +69,7 @@ pub(super) fn parse(line: &str) -> Option<AgentObservation> {
     let outer = counters.iter().max_by_key(|(kind, _)| *kind);
     let is_start = status.is_none()
         && outer.is_some_and(|(kind, counter)| {
-            // An inner bar begins again with each step.
+            // An inner bar restarts in each step.
             *kind != CounterKind::InnerBar && is_first(counter)
         });
     Some(AgentObservation {
@@ -80,12 +82,12 @@ pub(super) fn parse(line: &str) -> Option<AgentObservation> {
     })
 }
 
-/// Lines of CDK count stacks and assets, not the steps of an agent.
+/// Whether `line` is of CDK, which counts stacks and assets, not the steps of an agent.
 fn is_cdk(line: &str) -> bool {
     line.contains(": deploying... [") || line.contains(": destroying... [") || is_asset(line)
 }
 
-/// `[33%] success: Published …`
+/// Whether `line` is about an asset of CDK: `[33%] success: Published …`.
 fn is_asset(line: &str) -> bool {
     const EVENTS: [&str; 9] = [
         "start:", "success:", "check:", "cached:", "found:", "build:", "upload:", "fail:", "debug:",

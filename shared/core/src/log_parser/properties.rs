@@ -1,19 +1,19 @@
-//! What holds of the observations of any message, for tests and for fuzzing.
+//! Invariants of the observations of any message, for tests and fuzzing.
 
 use super::observation::{CdkObservation, Observation};
 use super::{LineCounts, LogFormat, line::split_lines, parse_message};
 use crate::model::MAX_MESSAGE_BYTES;
 
-/// The longest name of a stack that may be taken from a line, in bytes: a display name with a CloudFormation
-/// name in parentheses.
+/// The longest stack name that a line can have, in bytes: a display name with a CloudFormation name
+/// in parentheses.
 const MAX_NAME_BYTES: usize = 1_024;
 
-/// Checks that `message`, as either kind of log, is read without a panic, as the sum of its lines, the same way each
-/// time, into texts that are fit for people.
+/// Checks, for each format, that parsing `message` does not panic, is deterministic, gives the same
+/// result as parsing its lines one by one, and gives texts that are safe to show.
 ///
 /// # Panics
 ///
-/// If one of that does not hold.
+/// Panics if a check fails.
 pub fn check(message: &[u8]) {
     let message = String::from_utf8_lossy(message);
     for format in [LogFormat::CDK, LogFormat::AGENT] {
@@ -21,22 +21,25 @@ pub fn check(message: &[u8]) {
         assert_eq!(
             parse(format, &message),
             (counts, observations.clone()),
-            "the same message was read in two ways"
+            "parsing the same message twice gave different results"
         );
         assert!(counts.parsed <= counts.lines && counts.failures <= counts.lines);
-        let said: Vec<_> = observations.iter().map(|(_, said)| said.clone()).collect();
-        assert_fit_for_people(&said);
+        let all: Vec<_> = observations.iter().map(|(_, one)| one.clone()).collect();
+        assert_safe_to_show(&all);
 
         let mut sum = LineCounts::default();
         let mut of_lines = Vec::new();
         for (number, line) in (0..).zip(split_lines(&message)) {
-            let (alone, said) = parse(format, line);
-            sum.lines += alone.lines.max(1); // an empty line is no message
+            let (alone, found) = parse(format, line);
+            sum.lines += alone.lines.max(1); // an empty message has no lines
             sum.parsed += alone.parsed;
             sum.failures += alone.failures;
-            of_lines.extend(said.into_iter().map(|(_, said)| (number, said)));
+            of_lines.extend(found.into_iter().map(|(_, one)| (number, one)));
         }
-        assert_eq!(sum, counts, "a message is not the sum of its lines");
+        assert_eq!(
+            sum, counts,
+            "the counts of a message differ from those of its lines"
+        );
         assert_eq!(of_lines, observations);
     }
 }
@@ -49,12 +52,12 @@ fn parse(format: LogFormat, message: &str) -> (LineCounts, Vec<(u32, Observation
     (counts, observations)
 }
 
-/// No text of an observation is longer than what it becomes may be, or has control characters.
+/// Checks that no text of an observation is too long or has control characters.
 ///
 /// # Panics
 ///
-/// If one is or has.
-pub fn assert_fit_for_people(observations: &[Observation]) {
+/// Panics if a check fails.
+pub fn assert_safe_to_show(observations: &[Observation]) {
     for observation in observations {
         let (names, texts) = texts_of(observation);
         for text in &texts {
@@ -69,17 +72,17 @@ pub fn assert_fit_for_people(observations: &[Observation]) {
     }
 }
 
-/// The names and the other texts of an observation.
+/// Returns the names and the other texts of an observation.
 fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
     use CdkObservation as Cdk;
     let observation = match observation {
         Observation::Cdk(observation) => observation,
-        Observation::Agent(said) => {
-            for (_, counter) in &said.counters {
+        Observation::Agent(agent) => {
+            for (_, counter) in &agent.counters {
                 assert!(counter.percentage.is_none_or(|share| share <= 100));
             }
-            let names = [&said.task_id, &said.project_id];
-            let texts = [&said.message, &said.phase, &said.current_step];
+            let names = [&agent.task_id, &agent.project_id];
+            let texts = [&agent.message, &agent.phase, &agent.current_step];
             return (present(names), present(texts));
         }
     };
@@ -96,7 +99,7 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
             failure.iter().chain([message]).collect(),
         ),
         Cdk::CurrentlyInProgress { first_id, .. } => (vec![first_id], vec![]),
-        Cdk::End { stack, message, .. } | Cdk::PossibleEnd { stack, message, .. } => {
+        Cdk::End { stack, message, .. } | Cdk::UnconfirmedEnd { stack, message, .. } => {
             (vec![stack], message.iter().collect())
         }
         Cdk::BootstrapStart { environment } => (vec![], vec![environment]),

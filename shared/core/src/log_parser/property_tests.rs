@@ -1,12 +1,12 @@
-//! What holds for every text.
+//! Property tests: invariants of every text.
 
 use proptest::prelude::*;
 
 use super::corpus_tests::parse_all;
-use super::properties::assert_fit_for_people;
+use super::properties::assert_safe_to_show;
 use super::*;
 
-/// Lines of ours, of which each says something.
+/// Lines with one observation each.
 const CDK: [&str; 12] = [
     "Prod-Api | 3/7 | 9:15:02 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D) ",
     "Prod-Api |   4 | 14:15:02 | DELETE_FAILED        | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D) no",
@@ -54,11 +54,11 @@ fn any_line() -> impl Strategy<Value = (LogFormat, &'static str)> {
     ]
 }
 
-fn any_kind() -> impl Strategy<Value = LogFormat> {
+fn any_format() -> impl Strategy<Value = LogFormat> {
     prop::sample::select(&[LogFormat::CDK, LogFormat::AGENT][..])
 }
 
-/// What lines of ours are made of, in any order.
+/// Pieces of lines that the parsers read, in any order.
 fn any_pieces() -> impl Strategy<Value = String> {
     let pieces = [
         "Prod-Api",
@@ -129,29 +129,29 @@ fn count_lines(format: LogFormat, message: &str) -> LineCounts {
 
 proptest! {
     #[test]
-    fn no_text_is_a_panic(format in any_kind(), text in any::<String>()) {
-        assert_fit_for_people(&parse_all(format, &text));
+    fn no_text_makes_the_parser_panic(format in any_format(), text in any::<String>()) {
+        assert_safe_to_show(&parse_all(format, &text));
     }
 
     #[test]
-    fn no_bytes_are_a_panic(format in any_kind(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        assert_fit_for_people(&parse_all(format, &String::from_utf8_lossy(&bytes)));
+    fn no_bytes_make_the_parser_panic(format in any_format(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        assert_safe_to_show(&parse_all(format, &String::from_utf8_lossy(&bytes)));
     }
 
     #[test]
-    fn no_mixture_of_our_own_pieces_is_a_panic(format in any_kind(), text in any_pieces()) {
-        assert_fit_for_people(&parse_all(format, &text));
+    fn no_mix_of_pieces_makes_the_parser_panic(format in any_format(), text in any_pieces()) {
+        assert_safe_to_show(&parse_all(format, &text));
         let counts = count_lines(format, &text);
         prop_assert!(counts.parsed + counts.failures <= 2 * counts.lines);
     }
 
     #[test]
-    fn a_cut_line_is_no_panic((format, line) in any_line(), end in 0_usize..200) {
-        assert_fit_for_people(&parse_all(format, text::head(line, end)));
+    fn no_cut_line_makes_the_parser_panic((format, line) in any_line(), end in 0_usize..200) {
+        assert_safe_to_show(&parse_all(format, text::head(line, end)));
     }
 
     #[test]
-    fn what_is_around_a_line_changes_nothing(
+    fn prefixes_colours_and_line_ends_change_nothing(
         (format, line) in any_line(),
         prefix in prop::sample::select(&PREFIXES[..]),
         colour in any::<bool>(),
@@ -159,7 +159,6 @@ proptest! {
     ) {
         let bare = parse_all(format, line);
         prop_assert_eq!(bare.len(), 1);
-        // A row without a stack may follow its prefix only where its columns still do.
         let line = if colour { format!("\u{1b}[1m{line}\u{1b}[22m") } else { line.to_owned() };
         prop_assert_eq!(parse_all(format, &format!("{prefix}{line}{line_end}")), bare);
     }
@@ -193,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn hostile_lines_of_a_megabyte_are_read_in_linear_time() {
+fn hostile_lines_of_a_megabyte_are_parsed_in_linear_time() {
     for piece in [
         "(",
         "[",
@@ -230,8 +229,8 @@ fn hostile_lines_of_a_megabyte_are_read_in_linear_time() {
     ] {
         let line = piece.repeat(1_000_000 / piece.len());
         for format in [LogFormat::CDK, LogFormat::AGENT] {
-            assert_fit_for_people(&parse_all(format, &line));
-            assert_fit_for_people(&parse_all(format, &format!("{{\"log\":\"{line}")));
+            assert_safe_to_show(&parse_all(format, &line));
+            assert_safe_to_show(&parse_all(format, &format!("{{\"log\":\"{line}")));
         }
     }
 }

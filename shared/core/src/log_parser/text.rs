@@ -1,13 +1,13 @@
-//! Text for people: cut to what a record may hold, without what a terminal or a browser could act on.
+//! Cleans text to show: limits its length and removes control characters.
 
 use crate::model::MAX_MESSAGE_BYTES;
 
-/// `text` without control characters and outer white space, at most [`MAX_MESSAGE_BYTES`] long. Reads no more
-/// of `text` than it keeps.
+/// Removes control characters and outer white space, and cuts the text to [`MAX_MESSAGE_BYTES`].
+/// The time does not depend on the length of `text` beyond a small multiple of that limit.
 pub(super) fn clip(text: &str) -> String {
     let text = text.trim();
     if text.len() <= MAX_MESSAGE_BYTES && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return text.to_owned(); // as most are
+        return text.to_owned(); // the common case
     }
     let mut clipped = String::with_capacity(text.len().min(MAX_MESSAGE_BYTES));
     for character in text.chars().take(4 * MAX_MESSAGE_BYTES) {
@@ -25,18 +25,18 @@ pub(super) fn clip(text: &str) -> String {
     clipped
 }
 
-/// [`clip`], or `None` if nothing is left.
+/// [`clip`]; `None` if the result is empty.
 pub(super) fn clip_some(text: &str) -> Option<String> {
     Some(clip(text)).filter(|text| !text.is_empty())
 }
 
-/// The last `bytes` bytes of `text`, or a little less, so that no character is cut.
+/// The last `bytes` bytes of `text`, or up to 3 less, so that no character is split.
 pub(super) fn tail(text: &str, bytes: usize) -> &str {
     text.get(text.ceil_char_boundary(text.len().saturating_sub(bytes))..)
         .unwrap_or_default()
 }
 
-/// The first `bytes` bytes of `text`, or a little less, so that no character is cut.
+/// The first `bytes` bytes of `text`, or up to 3 less, so that no character is split.
 pub(super) fn head(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes))
         .unwrap_or_default()
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_cut_between_characters_and_loses_its_controls() {
+    fn a_message_is_cut_between_characters_and_has_no_control_characters() {
         assert_eq!(clip(" a\u{0}b\tc\u{7}\n"), "ab c");
         let long = "é".repeat(MAX_MESSAGE_BYTES);
         assert_eq!(clip(&long).len(), MAX_MESSAGE_BYTES);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_a_text_are_taken_between_characters() {
+    fn head_and_tail_never_split_a_character() {
         assert_eq!(tail("aéb", 2), "b");
         assert_eq!(tail("aéb", 3), "éb");
         assert_eq!(head("aéb", 2), "a");

@@ -1,4 +1,4 @@
-//! Identities, checked once where they enter the system.
+//! Ids of tasks and projects. Parsing validates them, so every id in memory is valid.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The longest id, in characters (all of which are ASCII).
 const MAX_ID_LENGTH: usize = 128;
 
-/// Why a text is no id.
+/// The error for a text that is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', ':' and '-'")]
 pub struct InvalidId;
@@ -31,12 +31,12 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// A new id that nothing else has: a random UUID.
+            /// Creates a new, unique id: a random UUID.
             pub fn random() -> Self {
                 Self(uuid::Uuid::new_v4().to_string())
             }
 
-            /// The id as text.
+            /// Returns the id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -73,16 +73,16 @@ macro_rules! id {
 }
 
 id! {
-    /// The identity of a task: 1 to 128 characters of `[A-Za-z0-9._:-]`.
+    /// The id of a task: 1 to 128 characters of `[A-Za-z0-9._:-]`.
     TaskId
 }
 
 id! {
-    /// The identity of a project, of the same form as a [`TaskId`].
+    /// The id of a project. It has the same form as a [`TaskId`].
     ProjectId
 }
 
-/// How often a task was written. Every write is conditional on the revision that was read.
+/// The number of writes of a record. Every write is conditional on the revision that was read.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_short_and_plain() {
+    fn an_id_has_1_to_128_allowed_characters() {
         for good in ["a", "task-1", "cdk:main.log_2", &"x".repeat(128)] {
             assert!(good.parse::<TaskId>().is_ok(), "{good}");
         }

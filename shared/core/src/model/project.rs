@@ -1,4 +1,4 @@
-//! The project: tasks that belong together, and how they fare.
+//! The project: a group of tasks with metrics.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,76 +9,77 @@ use super::task::{UnknownValue, named};
 use super::{ProjectId, Revision, Task, TaskStatus, Timestamp};
 
 named! {
-    /// Whether work on a project goes on.
+    /// The status of a project.
     ProjectStatus {
-        /// Under way.
+        /// In progress.
         Active = "active",
-        /// Resting.
+        /// Paused.
         Paused = "paused",
-        /// Done.
+        /// Finished.
         Completed = "completed",
-        /// Put away.
+        /// Archived.
         Archived = "archived",
     }
 }
 
-/// Tasks that belong together.
+/// A group of tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Project {
-    /// The identity.
+    /// The id.
     pub project_id: ProjectId,
-    /// The name for people, at most 256 characters.
+    /// The display name, at most 256 characters.
     pub project_name: String,
-    /// What it is about, at most 1,024 bytes.
+    /// A description, at most 1,024 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Whether work goes on.
+    /// The status.
     pub status: ProjectStatus,
-    /// Who answers for it, at most 256 characters.
+    /// The person or team in charge, at most 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Prefixes of stack names and log streams that make a task belong to it.
+    /// A task whose stack name or log stream starts with one of these belongs to the project.
     #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
     pub match_prefixes: Vec<String>,
-    /// How often the project was written; metrics do not count.
+    /// The number of writes. Updates of the metrics do not count.
     #[serde(default)]
     pub revision: Revision,
-    /// How its tasks fare; exact.
+    /// Counts of its tasks by status. They are exact.
     pub metrics: Metrics,
-    /// When it was made.
+    /// When the project was created.
     pub created_at: Timestamp,
-    /// When it was last changed; metrics do not count.
+    /// When the project was last changed. Updates of the metrics do not count.
     pub updated_at: Timestamp,
 }
 
-/// How the tasks of a project fare.
+/// Counts and averages over the tasks of a project.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// Tasks in all.
+    /// The number of tasks.
     pub total_tasks: u64,
-    /// Of these, by status.
+    /// The number of pending tasks.
     pub pending: u64,
-    /// Of these, by status.
+    /// The number of running tasks.
     pub running: u64,
-    /// Of these, by status.
+    /// The number of blocked tasks.
     pub blocked: u64,
-    /// Of these, by status.
+    /// The number of completed tasks.
     pub completed: u64,
-    /// Of these, by status.
+    /// The number of failed tasks.
     pub failed: u64,
-    /// Of these, by status.
+    /// The number of cancelled tasks.
     pub cancelled: u64,
-    /// Completed of completed and failed, 0 to 1; `null` before the first has ended.
+    /// completed / (completed + failed), 0 to 1; `null` until a task has completed or failed.
     pub success_rate: Option<f64>,
-    /// The mean duration of completed tasks in milliseconds; `null` before the first.
+    /// The mean duration of completed tasks in milliseconds; `null` until one has completed.
     pub avg_duration_ms: Option<u64>,
 }
 
 impl Metrics {
-    /// The metrics that these counters make. Counters below 0 (never seen, but storable) count as 0.
+    /// Computes metrics from stored counters.
     ///
-    /// `count` gives the number of tasks with a status, `duration_sum_ms` the summed duration of the
-    /// completed ones.
+    /// `count` returns the number of tasks with a status. `duration_sum_ms` is the total duration
+    /// of all completed tasks. Negative counters, which the store could hold but never should,
+    /// count as 0.
     pub fn from_counts(count: impl Fn(TaskStatus) -> i64, duration_sum_ms: i64) -> Self {
         let count = |status| u64::try_from(count(status)).unwrap_or(0);
         let completed = count(TaskStatus::Completed);
@@ -105,21 +106,22 @@ impl Metrics {
     }
 }
 
-/// What one write of a task changes in the metrics of one project: to be added in the same
-/// transaction, so that metrics are exact.
+/// The change that one write of a task makes to the metrics of one project.
+///
+/// The store adds it in the transaction that writes the task, so that metrics are exact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsDelta {
     /// The project.
     pub project_id: ProjectId,
-    /// What to add to the number of tasks, by status; no zeros.
+    /// The change in the number of tasks, by status. Zeros are left out.
     pub counts: Vec<(TaskStatus, i64)>,
-    /// What to add to the summed duration of completed tasks, in milliseconds.
+    /// The change in the total duration of completed tasks, in milliseconds.
     pub duration_sum_ms: i64,
 }
 
 impl MetricsDelta {
-    /// The deltas of a write that replaces `previous` by `next`: none, one, or, when the task moves
-    /// between projects, two.
+    /// Computes the deltas of a write that replaces `previous` with `next`: none, one, or two if
+    /// the task moves to another project.
     pub fn of_change(previous: Option<&Task>, next: Option<&Task>) -> Vec<Self> {
         let mut deltas: Vec<Self> = Vec::new();
         for (task, sign) in [(previous, -1), (next, 1)] {

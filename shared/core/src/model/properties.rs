@@ -1,12 +1,12 @@
-//! What holds of any task, whoever has made it, for tests and for fuzzing.
+//! Invariants of every task, for tests and fuzzing.
 
 use super::{MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Task, TaskId, TaskStatus};
 
-/// Checks that a task is within its limits, and fit to be stored and shown.
+/// Checks that a task is within its limits and can be stored and shown.
 ///
 /// # Panics
 ///
-/// If it is not.
+/// Panics if the check fails.
 pub fn check(task: &Task) {
     let id: Result<TaskId, _> = task.task_id.as_str().parse();
     assert_eq!(id.as_ref(), Ok(&task.task_id));
@@ -34,9 +34,9 @@ pub fn check(task: &Task) {
         assert!(progress.percentage.is_none_or(|share| share <= most));
     }
     assert_eq!(task.completed_at.is_some(), task.status.is_terminal());
-    let metadata = serde_json::to_vec(&task.metadata).expect("JSON is written as JSON");
+    let metadata = serde_json::to_vec(&task.metadata).expect("a JSON value can be serialized");
     assert!(metadata.len() <= MAX_METADATA_BYTES);
-    let json = serde_json::to_vec(task).expect("a task is written as JSON");
-    let stored: Task = serde_json::from_slice(&json).expect("it is read as it was written");
+    let json = serde_json::to_vec(task).expect("a task can be serialized");
+    let stored: Task = serde_json::from_slice(&json).expect("a serialized task can be read");
     assert_eq!(stored, *task);
 }

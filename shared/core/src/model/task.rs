@@ -1,4 +1,4 @@
-//! The task: one run of a deploy or of an agent, and how far it is.
+//! The task: one deploy or one agent with its progress.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,15 +16,15 @@ pub const MAX_MESSAGE_BYTES: usize = 1024;
 /// The largest `metadata`, in bytes of JSON.
 pub const MAX_METADATA_BYTES: usize = 4096;
 
-/// A word that is none of the values a field may have.
+/// The error for a text that is not one of the allowed values of a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of {expected}")]
 pub struct UnknownValue {
-    /// The values the field may have, separated by commas.
+    /// The allowed values, separated by commas.
     pub expected: &'static str,
 }
 
-/// An enum whose variants have one name each, in JSON, in the database and in a query.
+/// Defines an enum with one name for each variant: in JSON, in the database and in queries.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
@@ -37,7 +37,7 @@ macro_rules! named {
             /// All values, in the order of their declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The name of this value on the wire.
+            /// The name of this value in JSON.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+
@@ -72,7 +72,7 @@ macro_rules! join {
 pub(crate) use {join, named};
 
 named! {
-    /// What kind of work a task is.
+    /// The kind of work of a task.
     TaskType {
         /// A run of the CDK command line: deploy, destroy, import, bootstrap and the like.
         CdkDeploy = "cdk_deploy",
@@ -86,31 +86,36 @@ named! {
 }
 
 named! {
-    /// Where a task, or a part of one, stands.
+    /// The status of a task or of a part.
     TaskStatus {
-        /// Made, not begun.
+        /// Created, not started.
         Pending = "pending",
-        /// Under way.
+        /// In progress.
         Running = "running",
-        /// Waiting for something or someone.
+        /// Waiting for a person or for another system.
         Blocked = "blocked",
-        /// Ended well.
+        /// Ended successfully.
         Completed = "completed",
-        /// Ended badly.
+        /// Ended with an error.
         Failed = "failed",
-        /// Ended by decision.
+        /// Stopped on purpose.
         Cancelled = "cancelled",
     }
 }
 
 impl TaskStatus {
-    /// Whether only a new run leaves this status.
+    /// Whether the status is final: only a new run changes it.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether a task of this status may become one of status `next` within its run: what has ended stays
-    /// so, and what has begun is not pending again, unless it was blocked.
+    /// Whether a task with this status may change to `next` within the same run.
+    ///
+    /// | from | may become |
+    /// | --- | --- |
+    /// | `pending`, `blocked` | any status |
+    /// | `running` | any status except `pending` |
+    /// | `completed`, `failed`, `cancelled` | only itself: terminal states are final |
     pub fn may_become(self, next: Self) -> bool {
         match self {
             _ if self == next => true,
@@ -122,36 +127,39 @@ impl TaskStatus {
 }
 
 named! {
-    /// How urgent a task is, `P0` first.
+    /// The priority of a task. `P0` is the most urgent.
     Priority {
-        /// Before all else.
+        /// Most urgent.
         P0 = "P0",
         /// High.
         P1 = "P1",
         /// Normal.
         P2 = "P2",
-        /// When there is time.
+        /// Low.
         P3 = "P3",
     }
 }
 
-/// How far something is. What is not known is `null` on the wire.
+/// The progress of a task or of a part. Unknown fields are `null` in JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// Steps done, as last printed. May exceed `total`: CloudFormation's total is an estimate.
+    /// Steps done, as last printed. May exceed `total`, because CloudFormation only estimates the
+    /// total.
     #[serde(default)]
     pub current: Option<u64>,
-    /// Steps in all.
+    /// The total number of steps.
     #[serde(default)]
     pub total: Option<u64>,
-    /// 0 to 100, rounded down; 100 only once completed, and never falling while a run goes forward.
+    /// 0 to 100, rounded down; 100 only when completed. It does not fall within a run, except
+    /// during a rollback.
     #[serde(default)]
     pub percentage: Option<u8>,
 }
 
 impl Progress {
-    /// How much is done, in thousandths, below 1000; `None` while it is unknown or nothing is left.
+    /// The share that is done, in thousandths, below 1000; `None` if it is unknown or nothing is
+    /// left.
     fn done_per_mille(&self) -> Option<u64> {
         let exact = match (self.current, self.total) {
             (Some(current), Some(total)) if total > 0 => {
@@ -167,99 +175,100 @@ impl Progress {
 /// One stack of a CDK run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// How far the stack is.
+    /// The progress of the stack.
     #[serde(flatten)]
     pub progress: Progress,
-    /// Where the stack stands.
+    /// The status of the stack.
     pub status: TaskStatus,
-    /// What is being done: `deploying`, `rolling_back`, `rolled_back`, `destroying`, …
+    /// The current activity: `deploying`, `rolling_back`, `rolled_back`, `destroying`, …
     #[serde(default)]
     pub phase: Option<String>,
-    /// The last line that mattered; the reason, when failed.
+    /// The last relevant log line; the reason, if the stack failed.
     #[serde(default)]
     pub message: Option<String>,
-    /// When its latest run began, by the log; `None` in tasks stored before this was kept.
+    /// When its latest run started; `None` in tasks stored by versions that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When that run ended; `None` while it goes on.
+    /// When that run ended; `None` while it is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
 }
 
-/// A task's present state. Fields that are absent are left out on the wire, but for `progress`.
+/// The current state of a task. JSON leaves absent fields out, except those inside `progress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
-    /// The identity, given by the caller, the log, or a UUID.
+    /// The id: given by the caller, named in the log, derived from the log stream, or a UUID.
     pub task_id: TaskId,
-    /// The name for people, at most [`MAX_NAME_CHARS`] characters.
+    /// The display name, at most [`MAX_NAME_CHARS`] characters.
     pub task_name: String,
-    /// What kind of work it is.
+    /// The kind of work.
     pub task_type: TaskType,
-    /// Where it stands.
+    /// The status.
     pub status: TaskStatus,
-    /// How urgent it is.
+    /// The priority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// How far it is.
+    /// The progress.
     pub progress: Progress,
     /// The stacks of a CDK run, by name; empty for an agent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, Part>,
-    /// Which run this is: the moment it started, as RFC 3339. Later runs sort after earlier ones.
+    /// The current run: its start time in RFC 3339. Later runs sort after earlier ones.
     pub run: String,
-    /// How often the task was written.
+    /// The number of writes.
     pub revision: Revision,
     /// The project it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
-    /// The last line that mattered; the reason, when failed. At most [`MAX_MESSAGE_BYTES`] bytes.
+    /// The last relevant log line; the reason, if the task failed. At most [`MAX_MESSAGE_BYTES`]
+    /// bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What is being done, in the words of the design or of the agent.
+    /// The current activity: a fixed word such as `deploying` for a deploy, any text for an agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// The step an agent says it is at.
+    /// The current step, as the agent names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_step: Option<String>,
-    /// The log group it came from.
+    /// The log group of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_group: Option<String>,
-    /// The log stream it came from.
+    /// The log stream of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_stream: Option<String>,
-    /// When it was first heard of.
+    /// When the task was created, or the time of its first log line.
     pub created_at: Timestamp,
-    /// When its present run started.
+    /// When the current run started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// The time of the last event that changed it.
+    /// The time of the last log event or edit that changed the task.
     pub updated_at: Timestamp,
-    /// When its present run ended.
+    /// When the current run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
     /// Milliseconds from the start to the end, or to the last event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// How long runs like this one usually take, in milliseconds: known when it began, from earlier runs of the
-    /// same type and name.
+    /// How long earlier runs with the same type and name took, in milliseconds. Set when the run
+    /// starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual_duration_ms: Option<u64>,
-    /// The caller's own object, at most [`MAX_METADATA_BYTES`] bytes of JSON.
+    /// A JSON object for the caller's own use, at most [`MAX_METADATA_BYTES`] bytes of JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Task {
-    /// Whether the task is running and has been silent for longer than `stale_after_ms`.
+    /// Whether the task is running and has not changed for longer than `stale_after_ms`.
     pub fn is_stale(&self, now: Timestamp, stale_after_ms: u64) -> bool {
         self.status == TaskStatus::Running && now.millis_since(self.updated_at) > stale_after_ms
     }
 
-    /// When the run will end if it goes on as it did up to its last event, and as earlier runs have; `None`
-    /// while that can't be told.
+    /// Estimates when the run will end; `None` if there is too little data.
     ///
-    /// Its own pace counts by how much of it is done, and earlier runs count for the rest: at the beginning a
-    /// run tells little of itself. Without earlier runs it must have come some way first.
+    /// Two estimates are combined: one from the speed of this run, one from the duration of earlier
+    /// runs. The weight of the first is the share that is done, because an early estimate of a run
+    /// is unreliable. Without earlier runs, the run must be 10 % done and have taken 5 seconds.
     pub fn eta(&self) -> Option<Timestamp> {
         if self.status != TaskStatus::Running {
             return None;
@@ -269,7 +278,7 @@ impl Task {
             let rest = u128::from(spent_ms) * u128::from(1000 - done);
             rest.checked_div(u128::from(done))
         });
-        // What takes longer than usual tells nothing of how much longer.
+        // If the run takes longer than usual, earlier runs no longer help to estimate its end.
         let usual_ms = self
             .usual_duration_ms
             .and_then(|usual_ms| usual_ms.checked_sub(spent_ms))
@@ -281,8 +290,8 @@ impl Task {
                 (own_ms.saturating_mul(done) + usual_ms.saturating_mul(1000 - done)) / 1000
             }
             (Some(own_ms), None) => {
-                let tells = done >= LEAST_DONE_PER_MILLE && spent_ms >= LEAST_SPENT_MS;
-                tells.then_some(own_ms)?
+                let is_reliable = done >= LEAST_DONE_PER_MILLE && spent_ms >= LEAST_SPENT_MS;
+                is_reliable.then_some(own_ms)?
             }
             (None, usual_ms) => usual_ms?,
         };
@@ -293,37 +302,37 @@ impl Task {
     }
 }
 
-/// How much must be done, in thousandths, before a run's own pace tells when it ends.
+/// The smallest share done, in thousandths, from which the speed of a run alone gives an estimate.
 const LEAST_DONE_PER_MILLE: u64 = 100;
-/// How long a run must have taken before that, in milliseconds.
+/// The shortest time spent, in milliseconds, from which the speed of a run alone gives an estimate.
 const LEAST_SPENT_MS: u64 = 5_000;
-/// An end that is further away than this, in milliseconds, is a guess: 7 days.
+/// Estimates further ahead than this are not shown, in milliseconds: 7 days.
 const MOST_LEFT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// One change of a task's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
-    /// When it changed.
+    /// When the progress changed.
     pub timestamp: Timestamp,
-    /// The run it belongs to.
+    /// The run of the task.
     pub run: String,
-    /// The revision that made the change.
+    /// The revision of the task after the change.
     pub revision: Revision,
-    /// Where the task stood from then on.
+    /// The status after the change.
     pub status: TaskStatus,
-    /// How far it was.
+    /// The progress after the change.
     pub progress: Progress,
-    /// What was being done.
+    /// The activity after the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// The line that mattered.
+    /// The last relevant log line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
 impl HistoryEntry {
-    /// The entry that a write of `next` adds to its history, or `None` if no progress was made since
-    /// `previous`.
+    /// Returns the history entry for a write that replaces `previous` with `next`; `None` if run,
+    /// status, progress and phase are unchanged.
     pub fn of_change(previous: Option<&Task>, next: &Task) -> Option<Self> {
         let shown = |task: &Task| {
             (

@@ -1,4 +1,4 @@
-//! Moments, to the millisecond.
+//! Points in time, in milliseconds.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +7,17 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-/// 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write.
+/// 9999-12-31T23:59:59.999Z, the last time that RFC 3339 can express.
 const LATEST_MS: i64 = 253_402_300_799_999;
 
-/// A text that is not an RFC 3339 date and time.
+/// The error for a text that is not an RFC 3339 date and time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be an RFC 3339 date and time, such as 2026-11-21T09:30:00.000Z")]
 pub struct InvalidTimestamp;
 
-/// A moment in UTC, in whole milliseconds since 1970; written as RFC 3339 with three decimals, so that
-/// texts sort as moments do.
+/// A point in time in UTC, in whole milliseconds since 1970.
+///
+/// Its text form is RFC 3339 with three decimals, so that texts sort in the order of time.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -24,30 +25,30 @@ pub struct InvalidTimestamp;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment `ms` milliseconds after 1970 began; what lies outside 1970 to 9999 becomes the nearest
-    /// moment inside.
+    /// The time `ms` milliseconds after the start of 1970, clamped to the years 1970 to 9999.
     pub fn from_millis(ms: i64) -> Self {
         Self(ms.clamp(0, LATEST_MS))
     }
 
-    /// Milliseconds since 1970 began.
+    /// Milliseconds since the start of 1970.
     pub fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// This moment by the system's clock. Only entry points call it; everything below takes a moment.
+    /// Reads the system clock. Only entry points call this; all other code takes the time as a
+    /// parameter.
     pub fn now() -> Self {
         Self::from(Utc::now())
     }
 
-    /// The moment `duration` later.
+    /// The time `duration` later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self::from_millis(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `earlier` to this moment; 0 if `earlier` is later.
+    /// Milliseconds from `earlier` to this time; 0 if `earlier` is later.
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0 - earlier.0).unwrap_or(0)
     }
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_moments_agree() {
+    fn a_time_survives_formatting_and_parsing() {
         let text = "2026-11-21T09:30:00.007Z";
         let moment: Timestamp = text.parse().unwrap();
         assert_eq!(moment.to_string(), text);
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_is_a_moment_that_can_be_written() {
+    fn every_number_becomes_a_valid_time() {
         for ms in [i64::MIN, -1, 0, 1, i64::MAX] {
             let moment = Timestamp::from_millis(ms);
             assert_eq!(moment.to_string().parse(), Ok(moment));

@@ -1,30 +1,31 @@
-//! The changes of a task that others want to hear of.
+//! Changes of a task that are published as events.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Task, TaskStatus};
 
-/// What the write of a task may bring about that others want to hear of: an end, or the end of a wait.
+/// A change of status that is published as an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transition {
-    /// The task has ended well.
+    /// The task completed.
     Completed,
-    /// The task has ended badly.
+    /// The task failed.
     Failed,
-    /// The task was ended by decision.
+    /// The task was cancelled.
     Cancelled,
-    /// The task is no longer blocked, and has not ended.
+    /// The task is no longer blocked and has not ended.
     Unblocked,
 }
 
 impl Transition {
-    /// What the write that made `next` of `previous` (`None`: there was no task) has brought about.
+    /// Returns the transition of a write that replaces `previous` (`None`: a new task) with `next`.
     ///
-    /// A run ends once: what is written of it after its end is no further transition, even if its status is then
-    /// another, or its beginning turns out to have been earlier. Only a later run ends anew.
+    /// Each run ends once. Later writes of an ended run are no transition, even if they change its
+    /// status or find an earlier start. Only a later run can end again.
     pub fn of(previous: Option<&Task>, next: &Task) -> Option<Self> {
-        // Revisions of one task only grow: this is another task, made where one of its id had expired.
+        // Revisions of one task only grow. A lower revision means that the old task expired and
+        // that this is a new task with the same id.
         let previous = previous.filter(|previous| previous.revision < next.revision);
         let ended = match next.status {
             TaskStatus::Completed => Some(Self::Completed),
@@ -84,7 +85,7 @@ mod tests {
         Transition::of(Some(&previous), &next)
     }
 
-    /// The transition of a write that begins another run, `ms` after the present one began.
+    /// The transition of a write that starts another run, `ms` after the start of the current one.
     fn to_run(from: TaskStatus, to: TaskStatus, ms: i64) -> Option<Transition> {
         let previous = task(from);
         let next = next_of(&previous, |task| {
@@ -94,14 +95,14 @@ mod tests {
         Transition::of(Some(&previous), &next)
     }
 
-    /// What `to` ends as, if it is an end.
+    /// The transition to `to`, if it is terminal.
     fn end(to: TaskStatus) -> Option<Transition> {
         let end = ENDS.iter().find(|(status, _)| *status == to);
         end.map(|(_, transition)| *transition)
     }
 
     #[test]
-    fn every_pair_of_statuses_is_the_transition_that_its_names_tell() {
+    fn every_pair_of_statuses_has_the_expected_transition() {
         use TaskStatus::{Blocked, Pending, Running};
         for from in TaskStatus::ALL.iter().copied() {
             for to in TaskStatus::ALL.iter().copied() {
@@ -116,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_made_ended_has_ended_and_no_new_task_is_unblocked() {
+    fn a_new_task_may_end_but_is_never_unblocked() {
         for to in TaskStatus::ALL.iter().copied() {
             assert_eq!(Transition::of(None, &task(to)), end(to), "{to}");
         }
     }
 
     #[test]
-    fn a_later_run_ends_anew_even_if_it_is_first_heard_of_at_its_end() {
+    fn a_later_run_ends_again_even_if_its_first_write_is_its_end() {
         for (from, _) in ENDS {
             for (to, expected) in ENDS {
                 assert_eq!(to_run(from, to, 1), Some(expected), "{from} to {to}");
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_turns_out_to_have_begun_earlier_has_not_ended_again() {
+    fn a_run_with_an_earlier_start_than_known_does_not_end_again() {
         for (from, _) in ENDS {
             for (to, _) in ENDS {
                 assert_eq!(to_run(from, to, -1), None, "{from} to {to}");
@@ -144,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_only_counts_up_is_no_transition() {
+    fn a_write_without_a_new_status_is_no_transition() {
         for status in TaskStatus::ALL.iter().copied() {
             assert_eq!(within_a_run(status, status), None, "{status}");
         }
     }
 
     #[test]
-    fn a_task_made_anew_where_one_had_expired_has_no_past() {
+    fn a_task_that_replaces_an_expired_one_has_no_previous_state() {
         for from in TaskStatus::ALL.iter().copied() {
             let expired = Task {
                 revision: Revision(9),

@@ -1,4 +1,4 @@
-//! What callers decide, among what logs say.
+//! Property tests of edits by callers, mixed with log lines.
 
 use progress_core::fold::{CallerEdit, Ledger, TaskOrigin, fold_into_task};
 use progress_core::log_parser::LogFormat;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::runs::{Line, any_log};
 use crate::{config, fold};
 
-/// The task of a stream as `ledger` has it.
+/// The task of the log stream, derived from `ledger`.
 fn task_of(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
     let origin = TaskOrigin {
         format: LogFormat::CDK,
@@ -40,7 +40,7 @@ fn any_edit() -> impl Strategy<Value = CallerEdit> {
     )
 }
 
-/// The time of the last line of a log, and somewhat later.
+/// `ms` milliseconds after the last change of `task`.
 fn later(task: &Task, ms: i64) -> Timestamp {
     Timestamp::from_millis(task.updated_at.as_millis() + ms)
 }
@@ -48,9 +48,10 @@ fn later(task: &Task, ms: i64) -> Timestamp {
 proptest! {
     #![proptest_config(config())]
 
-    /// A caller is answered what the next look at the log shows, whatever the caller's clock.
+    /// The response to an edit is the same task that the next fold gives, for any clock of the
+    /// caller.
     #[test]
-    fn an_edit_is_what_the_fold_makes_of_it(
+    fn the_fold_gives_the_same_task_as_the_edit(
         log in any_log(), edits in proptest::collection::vec(any_edit(), 1..4), ms in -5_000..5_000_i64,
     ) {
         let mut ledger = fold(&log);
@@ -61,7 +62,7 @@ proptest! {
             ledger.edit(&task, edit, now);
             let mut folded = task_of(Some(&task), &ledger).unwrap();
             folded.revision = edited.revision;
-            // An edit that repeats what is so changes nothing, and is not noted by the API.
+            // The API does not store an edit that changes nothing.
             if edited == task {
                 edited.updated_at = folded.updated_at;
                 edited.duration_ms = folded.duration_ms;
@@ -71,9 +72,8 @@ proptest! {
         }
     }
 
-    /// Lines and edits may be joined in any order.
     #[test]
-    fn the_order_in_which_lines_and_edits_are_learnt_does_not_matter(
+    fn the_order_of_lines_and_edits_does_not_matter(
         log in any_log(), edits in proptest::collection::vec(any_edit(), 1..4), cut in any::<prop::sample::Index>(),
     ) {
         let cut = cut.index(log.len());
@@ -99,9 +99,9 @@ proptest! {
         prop_assert_eq!(twice, expected);
     }
 
-    /// An end that a caller set is left by a later run alone, and so is a deletion.
+    /// Only a later run replaces a deleted task, or a terminal status that a caller set.
     #[test]
-    fn what_a_caller_ended_stays_so_until_a_later_run(
+    fn a_task_that_a_caller_ended_stays_ended_until_a_later_run(
         log in any_log(), cut in any::<prop::sample::Index>(), deletes: bool,
     ) {
         let cut = cut.index(log.len());
@@ -120,7 +120,7 @@ proptest! {
         }
         let ended_at = CallerEdit::time(&task, now).to_string();
         for line in after {
-            ledger.observe(line.position, &line.observation);
+            ledger.observe(line.key, &line.observation);
             let shown = task_of((!deletes).then_some(&task), &ledger);
             match shown {
                 None => prop_assert!(deletes),
@@ -138,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn what_was_made_of_a_task_holds_against_older_lines_when_logs_begin_to_report_it() {
+fn an_edit_of_a_task_wins_over_older_lines_when_logs_start_to_report_it() {
     let log = {
         let mut runner = proptest::test_runner::TestRunner::deterministic();
         use proptest::strategy::ValueTree as _;

@@ -1,5 +1,5 @@
-//! The fold's promises, on generated runs: what lines say is a matter of the lines alone, not of how, when, in
-//! which portions or how often they arrive.
+//! Property tests of the fold on generated logs. The state of a task depends only on the lines, not
+//! on their order, batches or repetition.
 //!
 //! `PROPTEST_CASES=100000 cargo test -p progress-core --test fold` runs many more cases.
 
@@ -11,7 +11,7 @@ use progress_core::model::TaskStatus;
 use proptest::prelude::*;
 use runs::{Line, any_log, sensible_log};
 
-/// The cases of each property, unless `PROPTEST_CASES` says otherwise.
+/// The number of cases of each property, unless `PROPTEST_CASES` is set.
 const CASES: u32 = 1_000;
 
 fn config() -> ProptestConfig {
@@ -27,12 +27,12 @@ fn config() -> ProptestConfig {
 fn fold<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Ledger {
     let mut ledger = Ledger::default();
     for line in lines {
-        ledger.observe(line.position, &line.observation);
+        ledger.observe(line.key, &line.observation);
     }
     ledger
 }
 
-/// A log, and the same lines again in another order, some of them twice, with places to cut them.
+/// A log, the same lines in another order and some of them twice, and where to split them.
 fn log_and_deliveries() -> impl Strategy<Value = (Vec<Line>, Vec<Line>, Vec<usize>)> {
     any_log().prop_flat_map(|log| {
         let repeated = proptest::collection::vec(any::<bool>(), log.len());
@@ -47,7 +47,7 @@ fn log_and_deliveries() -> impl Strategy<Value = (Vec<Line>, Vec<Line>, Vec<usiz
     })
 }
 
-fn portions<'a>(lines: &'a [Line], cuts: &[usize]) -> Vec<&'a [Line]> {
+fn batches<'a>(lines: &'a [Line], cuts: &[usize]) -> Vec<&'a [Line]> {
     let mut cuts: Vec<_> = cuts
         .iter()
         .copied()
@@ -63,7 +63,7 @@ fn portions<'a>(lines: &'a [Line], cuts: &[usize]) -> Vec<&'a [Line]> {
 proptest! {
     #![proptest_config(config())]
 
-    /// Once is the same as many.
+    /// Folding is idempotent.
     #[test]
     fn folding_the_same_lines_again_changes_nothing((log, _, _) in log_and_deliveries()) {
         let once = fold(&log);
@@ -73,12 +73,12 @@ proptest! {
         prop_assert_eq!(joined, once);
     }
 
-    /// Any split, any overlap: also two collectors whose ledgers are joined, in either order.
+    /// Ledgers may be split, overlap, and be merged in any order.
     #[test]
-    fn the_order_and_the_portions_do_not_matter((log, delivered, cuts) in log_and_deliveries()) {
+    fn the_order_and_the_batches_of_lines_do_not_matter((log, delivered, cuts) in log_and_deliveries()) {
         let whole = fold(&log);
         let ledgers: Vec<_> =
-            portions(&delivered, &cuts).into_iter().map(fold).collect();
+            batches(&delivered, &cuts).into_iter().map(fold).collect();
         let join = |ledgers: &mut dyn Iterator<Item = &Ledger>| {
             ledgers.fold(Ledger::default(), |mut all, ledger| {
                 all.merge(ledger);
@@ -91,13 +91,13 @@ proptest! {
         prop_assert_eq!(Report::of(&forward), Report::of(&whole));
     }
 
-    /// Never backward, as lines arrive in their order.
+    /// A run does not go backwards while lines arrive in order.
     #[test]
-    fn a_run_only_goes_forward(log in sensible_log()) {
+    fn a_run_never_goes_backwards(log in sensible_log()) {
         let mut ledger = Ledger::default();
         let mut before: Option<Report> = None;
         for line in &log {
-            ledger.observe(line.position, &line.observation);
+            ledger.observe(line.key, &line.observation);
             let Some(report) = Report::of(&ledger) else { continue };
             if let Some(before) = &before {
                 check_step(before, &report)?;
@@ -106,22 +106,21 @@ proptest! {
         }
     }
 
-    /// A part has a beginning, an end once it is over, and lies within what was heard.
+    /// A part has a start, an end once it is terminal, and both are within the log.
     #[test]
-    fn a_part_says_when_it_ran((log, _, _) in log_and_deliveries()) {
+    fn a_part_has_a_start_and_an_end((log, _, _) in log_and_deliveries()) {
         let Some(report) = Report::of(&fold(&log)) else { return Ok(()) };
         for (name, part) in &report.parts {
             let start = part.started_at.unwrap();
             prop_assert_eq!(part.completed_at.is_some(), part.status.is_terminal(), "{}", name);
             let end = part.completed_at.unwrap_or(report.last.time());
             prop_assert!(report.first.time() <= start && start <= end, "{name}: {start} {end}");
-            prop_assert!(end <= report.last.time(), "{name} ended after all was said");
+            prop_assert!(end <= report.last.time(), "{name} ended after the last line");
         }
     }
 
-    /// A ledger survives being stored.
     #[test]
-    fn a_ledger_is_what_its_json_says((log, _, _) in log_and_deliveries()) {
+    fn a_ledger_survives_serialization((log, _, _) in log_and_deliveries()) {
         let ledger = fold(&log);
         let json = serde_json::to_string(&ledger).unwrap();
         prop_assert_eq!(serde_json::from_str::<Ledger>(&json).unwrap(), ledger);
@@ -156,7 +155,7 @@ fn check_step(before: &Report, after: &Report) -> Result<(), TestCaseError> {
         );
     }
     for (name, part) in &before.parts {
-        // A display name gives way to the name that rows have, once that is known.
+        // The CloudFormation name replaces the display name once it is known.
         let now = after
             .parts
             .get(name)
@@ -165,14 +164,14 @@ fn check_step(before: &Report, after: &Report) -> Result<(), TestCaseError> {
         let stays = now.is_some_and(|now| now.status == part.status);
         prop_assert!(
             !part.status.is_terminal() || stays || is_new_run,
-            "{name} left its end"
+            "{name} left a terminal status"
         );
     }
     Ok(())
 }
 
 #[test]
-fn positions_of_one_line_are_equal_wherever_it_is_read() {
+fn a_line_has_the_same_key_each_time_it_is_read() {
     let event = progress_core::log_event::LogEvent {
         log_stream: "main".to_owned(),
         timestamp: progress_core::model::Timestamp::from_millis(5),

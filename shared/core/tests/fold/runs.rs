@@ -1,4 +1,4 @@
-//! Generated logs: what CDK and agents may print, sense and nonsense.
+//! Generates logs of CDK and agents, plausible and random ones.
 
 use progress_core::fold::LineKey;
 use progress_core::log_event::LogEvent;
@@ -9,28 +9,29 @@ use progress_core::log_parser::{
 use progress_core::model::{TaskStatus, Timestamp};
 use proptest::prelude::*;
 
-/// What one line says, and where it stands.
+/// An observation and the key of its line.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    pub(crate) position: LineKey,
+    pub(crate) key: LineKey,
     pub(crate) observation: Observation,
 }
 
-/// A log of one stream, in the order of its lines, whether or not they make sense together.
+/// A log of one stream in order. Its lines need not make sense together.
 pub(crate) fn any_log() -> impl Strategy<Value = Vec<Line>> {
     let nonsense = proptest::collection::vec(any_cdk().prop_map(Observation::Cdk), 1..40);
     let agent = proptest::collection::vec(any_agent().prop_map(Observation::Agent), 1..40);
-    prop_oneof![placed(nonsense), placed(agent), sensible_log()]
+    prop_oneof![with_keys(nonsense), with_keys(agent), sensible_log()]
 }
 
-/// A log of one stream that CDK, one run after the other or several at once, or an agent may have written.
+/// A plausible log of one stream: of CDK, with runs one after another or at once, or of an agent.
 pub(crate) fn sensible_log() -> impl Strategy<Value = Vec<Line>> {
     let one_by_one = proptest::collection::vec(
         proptest::sample::select(STACKS.to_vec())
             .prop_flat_map(|stack| plain_run(stack, any::<bool>())),
         1..5,
     );
-    // CloudFormation does one thing at a time to a stack: runs at once are of different stacks.
+    // CloudFormation runs one operation on a stack at a time, so runs at once are of different
+    // stacks.
     let each = STACKS.map(|stack| plain_run(stack, Just(true)));
     let at_once = (each, 1..=STACKS.len()).prop_flat_map(|(runs, count)| {
         let runs: Vec<_> = runs.into_iter().take(count).collect();
@@ -48,26 +49,31 @@ pub(crate) fn sensible_log() -> impl Strategy<Value = Vec<Line>> {
                 .collect()
         })
     });
-    // An agent that shows one bar: where another one is shown, progress is counted anew.
-    let agent = proptest::collection::vec(any_agent(), 1..40).prop_map(|mut said| {
-        for (kind, counter) in said.iter_mut().flat_map(|said| &mut said.counters) {
+    // The agent has only one counter, because progress restarts with another counter.
+    let agent = proptest::collection::vec(any_agent(), 1..40).prop_map(|mut observations| {
+        for (kind, counter) in observations
+            .iter_mut()
+            .flat_map(|observation| &mut observation.counters)
+        {
             *kind = CounterKind::Step;
             counter.total = Some(8);
         }
-        said.into_iter().map(Observation::Agent).collect()
+        observations.into_iter().map(Observation::Agent).collect()
     });
     prop_oneof![
-        placed(one_by_one.prop_map(|runs| runs.concat())),
-        placed(at_once),
-        placed(agent)
+        with_keys(one_by_one.prop_map(|runs| runs.concat())),
+        with_keys(at_once),
+        with_keys(agent)
     ]
 }
 
-/// Gives lines a time, several of them the same, and an id.
-fn placed(said: impl Strategy<Value = Vec<Observation>>) -> impl Strategy<Value = Vec<Line>> {
-    (said, proptest::collection::vec(0..3i64, 150)).prop_map(|(said, pauses)| {
+/// Gives lines a key. Several lines may have the same time.
+fn with_keys(
+    observations: impl Strategy<Value = Vec<Observation>>,
+) -> impl Strategy<Value = Vec<Line>> {
+    (observations, proptest::collection::vec(0..3i64, 150)).prop_map(|(observations, pauses)| {
         let mut time = 1_000;
-        let place = |(index, (observation, pause)): (usize, (Observation, i64))| {
+        let with_key = |(index, (observation, pause)): (usize, (Observation, i64))| {
             time += pause;
             let event = LogEvent {
                 log_stream: "main".to_owned(),
@@ -76,14 +82,15 @@ fn placed(said: impl Strategy<Value = Vec<Observation>>) -> impl Strategy<Value 
                 message: String::new(),
             };
             Line {
-                position: LineKey::of(&event, 0),
+                key: LineKey::of(&event, 0),
                 observation,
             }
         };
-        said.into_iter()
+        observations
+            .into_iter()
             .zip(pauses)
             .enumerate()
-            .map(place)
+            .map(with_key)
             .collect()
     })
 }
@@ -154,14 +161,14 @@ fn row(
     }
 }
 
-/// Any line of CDK, with no regard to what came before.
+/// Any line of CDK.
 fn any_cdk() -> impl Strategy<Value = CdkObservation> {
     prop_oneof![
         3 => (stack(), operation(), proptest::option::of((1..4u32, 0..3u32))).prop_map(
-            |(stack, operation, place)| CdkObservation::Start {
+            |(stack, operation, in_run)| CdkObservation::Start {
                 stack,
                 operation,
-                in_run: place.map(|(index, more)| InRun { index, stacks: index + more }),
+                in_run: in_run.map(|(index, more)| InRun { index, stacks: index + more }),
             }
         ),
         6 => (stack(), counter(), proptest::option::weighted(0.3, state()))
@@ -179,7 +186,7 @@ fn any_cdk() -> impl Strategy<Value = CdkObservation> {
             |(stack, outcome)| CdkObservation::End { stack, outcome, message: None }
         ),
         1 => (stack(), outcome()).prop_map(
-            |(stack, outcome)| CdkObservation::PossibleEnd { stack, outcome, message: None }
+            |(stack, outcome)| CdkObservation::UnconfirmedEnd { stack, outcome, message: None }
         ),
         1 => Just(CdkObservation::BootstrapStart { environment: "aws://1/eu-west-1".to_owned() }),
         1 => outcome().prop_map(|outcome| CdkObservation::BootstrapEnd {
@@ -190,7 +197,7 @@ fn any_cdk() -> impl Strategy<Value = CdkObservation> {
     ]
 }
 
-/// Stacks: the name that stack-level lines have, and the one that rows have.
+/// Stacks: the name in lines about the stack, and the name in rows.
 const STACKS: [(&str, &str); 4] = [
     ("Api", "Api"),
     ("Web", "Web"),
@@ -198,7 +205,7 @@ const STACKS: [(&str, &str); 4] = [
     ("Prod/Job (job)", "job"),
 ];
 
-/// A run as CDK prints it: announced, counted up, perhaps rolled back, ended.
+/// A run as CDK prints it: a start, rows, perhaps a rollback, and an end.
 fn plain_run(
     stack: (&'static str, &'static str),
     named: impl Strategy<Value = bool>,

@@ -1,8 +1,8 @@
-//! Which names are one stack, and whose the rows without a name are.
+//! Finds which names are the same stack, and the stack of rows without a name.
 //!
-//! A stack is printed under its CloudFormation name (`Prod-Api`) and under its display name (`Prod/Api`, or
-//! `Prod/Api (my-api)` where the name was set); rows of CDK v1 have no name at all; an environment that
-//! is bootstrapped is a stack too.
+//! CDK prints a stack with its CloudFormation name (`Prod-Api`) or with its display name
+//! (`Prod/Api`, or `Prod/Api (my-api)` if the name was set explicitly). Rows of CDK v1 have no
+//! stack name. A bootstrapped environment is a stack, too.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ use super::super::LineKey;
 use super::super::ledger::{Ledger, Unnamed};
 use super::super::track::Track;
 
-/// The stack of a bootstrap that names none.
+/// The stack of a bootstrap that names no stack.
 const BOOTSTRAP_STACK: &str = "CDKToolkit";
-/// The stack of rows that are preceded by no name at all.
+/// The stack of rows if no line names a stack.
 const UNNAMED_STACK: &str = "unnamed";
 
-/// A stack, with all that was said of it under any name.
+/// A stack with its lines under all its names.
 pub(super) struct Stack {
     pub(super) name: String,
     pub(super) track: Track,
 }
 
-/// The stacks that a ledger tells of, in no order.
+/// Returns the stacks of a ledger, in no particular order.
 pub(super) fn resolve(ledger: &Ledger) -> Vec<Stack> {
     let mut stacks = named(ledger);
     fold_nested(&mut stacks);
     for environment in ledger.environments.values() {
-        let name = bootstrapped(environment, &stacks, &ledger.unnamed.own_rows);
+        let name = bootstrapped(environment, &stacks, &ledger.unnamed.stack_rows);
         stack_named(&mut stacks, &name, environment).merge(environment);
     }
     if ledger.unnamed.seen.is_some() {
@@ -42,8 +42,8 @@ pub(super) fn resolve(ledger: &Ledger) -> Vec<Stack> {
     stacks
 }
 
-/// Stacks by name. Display names are taken as the CloudFormation name that they have, unless two of them
-/// have the same: two stacks in two regions.
+/// Groups stacks by CloudFormation name. If two display names have the same CloudFormation name,
+/// they are two stacks in two regions and stay separate.
 fn named(ledger: &Ledger) -> Vec<Stack> {
     let mut by_name: BTreeMap<String, Vec<(&str, Track)>> = BTreeMap::new();
     for (label, track) in &ledger.stacks {
@@ -55,7 +55,7 @@ fn named(ledger: &Ledger) -> Vec<Stack> {
     for (label, track) in &ledger.possible_ends {
         let name = stack_name(label, ledger);
         let is_known =
-            ledger.unnamed.own_rows.contains_key(&name) || ledger.arn_names.contains(&name);
+            ledger.unnamed.stack_rows.contains_key(&name) || ledger.arn_names.contains(&name);
         if let Some(labels) = by_name.get_mut(&name) {
             let known = labels.iter().position(|(known, _)| known == label);
             labels[known.unwrap_or(0)].1.merge(track);
@@ -64,7 +64,7 @@ fn named(ledger: &Ledger) -> Vec<Stack> {
         }
     }
     if by_name.is_empty() {
-        // Nothing else is known of any stack: a tick is believed, a cross needs more.
+        // No other line is about a stack. Then a tick counts as an end, but a cross does not.
         let has_failed = |track: &Track| {
             let end = track.marks.latest_run().end;
             end.is_some_and(|(_, ending)| ending.is_failure())
@@ -94,7 +94,7 @@ fn named(ledger: &Ledger) -> Vec<Stack> {
             })
             .collect();
         for (_, track) in plain {
-            // Rows tell only the name they share: each is of the twin that was announced last before it.
+            // Rows have only the shared name. Each belongs to the twin that started last before it.
             let twin_at = |at| {
                 let announced = twins
                     .iter()
@@ -126,7 +126,7 @@ fn joined(mut one: Track, other: Track) -> Track {
     one
 }
 
-/// The CloudFormation name that a printed name stands for, as far as the log tells.
+/// The CloudFormation name of a printed name, as far as the log shows it.
 fn stack_name(label: &str, ledger: &Ledger) -> String {
     let in_parentheses = label
         .strip_suffix(')')
@@ -138,7 +138,7 @@ fn stack_name(label: &str, ledger: &Ledger) -> String {
         let usual = label.replace('/', "-");
         let is_known = ledger.stacks.contains_key(&usual)
             || ledger.arn_names.contains(&usual)
-            || ledger.unnamed.own_rows.contains_key(&usual);
+            || ledger.unnamed.stack_rows.contains_key(&usual);
         if is_known {
             return usual;
         }
@@ -149,8 +149,8 @@ fn stack_name(label: &str, ledger: &Ledger) -> String {
     label.to_owned()
 }
 
-/// The name that CDK makes of a path outside of a stage, if the log has it: the constructs' names without all that a
-/// stack's name can't have, and a hash.
+/// The stack name that CDK derives from a path outside of a stage, if the log contains it: the
+/// names of the constructs without disallowed characters, and a hash.
 fn joined_name<'a>(path: &str, ledger: &'a Ledger) -> Option<&'a String> {
     let joined: String = path.chars().filter(char::is_ascii_alphanumeric).collect();
     let is_hash = |text: &str| {
@@ -158,11 +158,11 @@ fn joined_name<'a>(path: &str, ledger: &'a Ledger) -> Option<&'a String> {
         text.len() == 8 && text.bytes().all(is_digit)
     };
     let known = ledger.stacks.keys().chain(&ledger.arn_names);
-    let mut known = known.chain(ledger.unnamed.own_rows.keys());
+    let mut known = known.chain(ledger.unnamed.stack_rows.keys());
     known.find(|name| name.strip_prefix(&joined).is_some_and(is_hash))
 }
 
-/// Gives the counters of nested stacks to their roots.
+/// Merges the counters of nested stacks into their root stacks.
 fn fold_nested(stacks: &mut Vec<Stack>) {
     stacks.sort_by_key(|stack| stack.name.len());
     let mut roots: Vec<Stack> = Vec::new();
@@ -176,8 +176,8 @@ fn fold_nested(stacks: &mut Vec<Stack>) {
     *stacks = roots;
 }
 
-/// Whether `stack` is nested in `root`: named `<root>-<logical id>-<random>`, never announced itself, and
-/// heard of only after its root.
+/// Whether `stack` is nested in `root`: it is named `<root>-<logical id>-<random>`, has no start of
+/// its own, and its first line is after the start of its root.
 fn is_nested(stack: &Stack, root: &Stack) -> bool {
     let Some(rest) = stack
         .name
@@ -203,11 +203,11 @@ fn is_nested(stack: &Stack, root: &Stack) -> bool {
     !stack.track.marks.has_line() && (has_random || announced)
 }
 
-/// The stack that an environment's bootstrap made.
+/// The stack that the bootstrap of an environment created.
 fn bootstrapped(
     environment: &Track,
     stacks: &[Stack],
-    own_rows: &BTreeMap<String, Track>,
+    stack_rows: &BTreeMap<String, Track>,
 ) -> String {
     let has_start = environment.marks.starts().next().is_some();
     let run = environment.marks.latest_run();
@@ -218,7 +218,9 @@ fn bootstrapped(
     let named = stacks
         .iter()
         .map(|stack| (stack.name.as_str(), &stack.track));
-    let rows = own_rows.iter().map(|(name, track)| (name.as_str(), track));
+    let rows = stack_rows
+        .iter()
+        .map(|(name, track)| (name.as_str(), track));
     let candidates: Vec<_> = named
         .chain(rows)
         .filter(|(_, track)| heard_in_time(track))
@@ -236,7 +238,7 @@ fn bootstrapped(
     chosen.map_or(BOOTSTRAP_STACK, |(name, _)| name).to_owned()
 }
 
-/// The track of the stack `name`, made if need be as one that was heard of when `like` was.
+/// The track of the stack `name`. If it is missing, it is created with the first line of `like`.
 fn stack_named<'a>(stacks: &'a mut Vec<Stack>, name: &str, like: &Track) -> &'a mut Track {
     let index = stacks
         .iter()
@@ -251,16 +253,16 @@ fn stack_named<'a>(stacks: &'a mut Vec<Stack>, name: &str, like: &Track) -> &'a 
     &mut stacks[index].track
 }
 
-/// Gives rows without a stack name to the stack that was announced last before them.
+/// Assigns rows without a stack name to the stack that started last before them.
 fn attribute_unnamed(unnamed: &Unnamed, stacks: &mut Vec<Stack>) {
     let is_announced_before = |stacks: &[Stack], at| {
         stacks
             .iter()
             .any(|stack| stack.track.marks.starts().any(|start| start <= at))
     };
-    for (name, track) in &unnamed.own_rows {
+    for (name, track) in &unnamed.stack_rows {
         let is_known = stacks.iter().any(|stack| stack.name == *name);
-        // Where a stack is announced, a row of another name is of a nested stack.
+        // After the start of a stack, a row with another name is of a nested stack.
         if is_known || !is_announced_before(stacks, track.first) {
             stack_named(stacks, name, track).merge(track);
         }
@@ -293,28 +295,28 @@ fn attribute_unnamed(unnamed: &Unnamed, stacks: &mut Vec<Stack>) {
             stacks[owner].track.see(at);
         }
     }
-    let Some(said) = &unnamed.messages else {
+    let Some(messages) = &unnamed.messages else {
         return;
     };
-    if let Some(message) = &said.message
+    if let Some(message) = &messages.message
         && let Some(owner) = owners.at(message.at)
     {
         stacks[owner].track.say(message.at, &message.value);
     }
-    for (&at, reason) in &said.failures {
+    for (&at, reason) in &messages.failures {
         if let Some(owner) = owners.at(at) {
             stacks[owner].track.fail(at, reason);
         }
     }
 }
 
-/// Which stack was under way when.
+/// Finds the stack of a row by its key.
 struct Owners {
-    /// Starts, in order, each with its stack.
+    /// Starts in order, each with its stack.
     starts: Vec<(LineKey, usize)>,
-    /// Where each stack was said to have ended, by a line of its own.
+    /// The end of each stack, as reported by a line about the stack.
     ends: Vec<Option<LineKey>>,
-    /// The stack that rows before all starts belong to.
+    /// The stack of rows before all starts.
     before: usize,
 }
 
@@ -344,8 +346,8 @@ impl Owners {
         }
     }
 
-    /// The stack that a row at `at` belongs to. A row that follows the end of the stack announced last is of
-    /// one whose announcement is no longer kept.
+    /// The stack of a row at `at`. A row after the end of the stack that started last belongs to a
+    /// stack whose start is no longer kept.
     fn at(&self, at: LineKey) -> Option<usize> {
         let later = self.starts.partition_point(|(start, _)| *start <= at);
         let Some((_, owner)) = later.checked_sub(1).map(|index| self.starts[index]) else {

@@ -9,7 +9,7 @@ fn parse_json(line: &str) -> (Vec<AgentObservation>, LineCounts) {
         line,
         &mut |_, observation| match observation {
             Observation::Agent(agent) => found.push(agent),
-            Observation::Cdk(_) => panic!("a line of CDK in an agent's log"),
+            Observation::Cdk(_) => panic!("an observation of CDK in an agent log"),
         },
     );
     (found, counts)
@@ -31,7 +31,7 @@ fn counter(current: u64, total: u64, percentage: Option<u8>) -> Counter {
 }
 
 #[test]
-fn a_whole_report() {
+fn all_fields_of_a_report_are_read() {
     let report = one(concat!(
         r#"2025-11-15T10:00:00Z {"timestamp":"2025-11-15T10:00:00Z","level":"INFO","task_id":"t-1","message":"linking","#,
         r#""phase":"build","current_step":"link","progress":{"current":3,"total":10,"percentage":30.9},"#,
@@ -54,7 +54,7 @@ fn a_whole_report() {
 }
 
 #[test]
-fn progress_in_many_forms() {
+fn progress_may_have_many_forms() {
     let percent = |percentage| Counter {
         current: None,
         total: None,
@@ -86,7 +86,7 @@ fn progress_in_many_forms() {
 }
 
 #[test]
-fn a_report_without_numbers_may_have_them_in_its_message() {
+fn a_report_without_progress_may_have_a_counter_in_its_message() {
     let report = one(r#"{"task_id":"t-1","message":"\u001b[1mStep 1/10\u001b[0m: fetch"}"#);
     assert_eq!(report.counters, [(CounterKind::Step, counter(1, 10, None))]);
     assert!(report.is_start);
@@ -94,7 +94,7 @@ fn a_report_without_numbers_may_have_them_in_its_message() {
 }
 
 #[test]
-fn a_wrapper_is_read_as_plain_text() {
+fn the_message_of_another_object_is_read_as_plain_text() {
     for line in [
         r#"{"log":"[3/10] Linking\n","stream":"stderr"}"#,
         r#"{"level":"INFO","msg":"[3/10] Linking"}"#,
@@ -193,7 +193,7 @@ fn other_objects_are_not_reports() {
 }
 
 #[test]
-fn an_end_is_no_start() {
+fn a_terminal_report_does_not_start_a_run() {
     let found = one(r#"{"task_id":"t-1","status":"failed","progress":{"current":0,"total":10}}"#);
     assert!(!found.is_start);
 }

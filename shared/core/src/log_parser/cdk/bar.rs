@@ -1,14 +1,14 @@
-//! The bar printer's `[████▌·······] (4/7)`.
+//! Parses CDK's progress bar: `[████▌·······] (4/7)`.
 
 use crate::log_parser::observation::Counter;
 
-/// A bar is about fifty glyphs wide; shorter ones are something else.
+/// The shortest bar that is recognized. CDK's bars are about fifty glyphs wide.
 const MIN_GLYPHS: usize = 4;
 
-/// The counter of the last frame on the line.
+/// Parses the counter of the last frame on the line.
 pub(super) fn parse(line: &str) -> Option<Counter> {
     let mut rest = line;
-    // From the end, so that the last frame is found first; each step leaves a shorter text.
+    // The search goes backwards to find the last frame first. Each step leaves a shorter text.
     while let Some((before, after)) = rest.rsplit_once("] (") {
         if ends_with_bar(before)
             && let Some((counter, _)) = after.split_once(')')

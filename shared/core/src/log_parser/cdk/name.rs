@@ -1,11 +1,11 @@
-//! Names of stacks, and how to tell them from other words.
+//! Recognizes names of stacks.
 
 use std::ops::RangeInclusive;
 
 const CFN_NAME_LENGTHS: RangeInclusive<usize> = 1..=128;
 const MAX_DISPLAY_NAME: usize = 512;
 
-/// Words that scripts put after a tick or a cross where CDK has a stack's name.
+/// Words that scripts print after a tick or a cross, where CDK prints a stack name.
 const WORDS: [&str; 22] = [
     "all",
     "bootstrap",
@@ -31,7 +31,7 @@ const WORDS: [&str; 22] = [
     "tests",
 ];
 
-/// Whether `text` is a CloudFormation name. Public logs mask parts of names with `*`, `<…>` or the like.
+/// Whether `text` is a CloudFormation name. Parts of names may be masked with `*` or `<…>`.
 pub(super) fn is_cfn_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-*<>".contains(&byte);
     CFN_NAME_LENGTHS.contains(&text.len())
@@ -39,13 +39,13 @@ pub(super) fn is_cfn_name(text: &str) -> bool {
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*' || c == '<')
 }
 
-/// The CloudFormation name at the end of a column that may hold junk in front of it.
+/// The CloudFormation name at the end of a column. Other text may precede it.
 pub(super) fn last_cfn_name(column: &str) -> Option<&str> {
     let name = column.split_whitespace().next_back()?;
     is_cfn_name(name).then_some(name)
 }
 
-/// Whether `text` is a construct path, without white space: `Prod/Api`.
+/// Whether `text` is a construct path without white space: `Prod/Api`.
 fn is_path(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/*<>".contains(&byte);
     (1..=MAX_DISPLAY_NAME).contains(&text.len())
@@ -56,14 +56,15 @@ fn is_path(text: &str) -> bool {
             .any(|byte| byte.is_ascii_alphabetic() || byte == b'*')
 }
 
-/// `Prod/Api (Prod-Api)` as path and CloudFormation name.
+/// Splits `Prod/Api (Prod-Api)` into path and CloudFormation name.
 fn split_parentheses(text: &str) -> Option<(&str, &str)> {
     let (path, name) = text.strip_suffix(')')?.rsplit_once(" (")?;
     is_cfn_name(name).then_some((path, name))
 }
 
-/// Whether the whole of `text` is a display name. White space is in one only if a CloudFormation name in
-/// parentheses follows: CDK then can't have used the path as name.
+/// Whether all of `text` is a display name.
+///
+/// A display name contains white space only if a CloudFormation name in parentheses follows.
 pub(super) fn is_display_name(text: &str) -> bool {
     match split_parentheses(text) {
         Some((path, _)) => {
@@ -75,10 +76,10 @@ pub(super) fn is_display_name(text: &str) -> bool {
     }
 }
 
-/// Whether `text` is a path of constructs whose names have white space, `My Group/Api Stack`: CDK makes the stack's
-/// name of such a path without it. The names of stages and of stacks at the top have none.
+/// Whether `text` is a construct path with white space: `My Group/Api Stack`.
 ///
-/// Other texts may look like that, so that each word must begin as names in programs do.
+/// CDK removes the white space from the stack name. Names of stages and of top-level stacks have
+/// none. Other texts may look similar, so each word must start with a capital letter or a digit.
 pub(super) fn is_spaced_path(text: &str) -> bool {
     let is_word = |word: &str| {
         is_path(word) && word.starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit())
@@ -91,7 +92,8 @@ pub(super) fn is_spaced_path(text: &str) -> bool {
             .all(|construct| !construct.is_empty() && construct.split(' ').all(is_word))
 }
 
-/// Whether `text` names a stack by its own look, where the line alone does not say that it does.
+/// Whether `text` alone is clearly a stack name: it has a CloudFormation name in parentheses, or
+/// contains "stack".
 pub(super) fn is_plainly_stack(text: &str) -> bool {
     is_display_name(text)
         && (split_parentheses(text).is_some()
@@ -102,8 +104,8 @@ pub(super) fn is_plainly_stack(text: &str) -> bool {
                     .any(|word| word.eq_ignore_ascii_case(b"stack")))
 }
 
-/// The display name at the end of `text`, which may begin with the prompt that the line is glued to, or with
-/// the prefix of a program that is not known.
+/// The display name at the end of `text`. A prompt without a line end, or the prefix of an unknown
+/// program, may precede it.
 pub(super) fn last_display_name(text: &str) -> Option<&str> {
     let text = text.trim();
     let text = text

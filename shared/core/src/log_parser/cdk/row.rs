@@ -1,4 +1,4 @@
-//! Event rows: a stack, a counter, the time, and what happened to which resource.
+//! Parses event rows: a stack, a counter, the time, and what happened to which resource.
 
 use std::sync::LazyLock;
 
@@ -13,13 +13,14 @@ use crate::log_parser::text::{clip, clip_some, head};
 const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
 static WAITING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Currently in progress:"));
 
-/// Enough for a row with the columns of two more programs in front; a reason may hold any number of bars.
+/// The most columns that are split: those of a row, and those of two other programs in front. A
+/// reason may contain any number of bars.
 const MAX_COLUMNS: usize = 8;
 
 /// The first columns of a line.
 struct Columns<'a> {
     cells: [&'a str; MAX_COLUMNS],
-    /// For each column the text after it.
+    /// The text after each column.
     tails: [&'a str; MAX_COLUMNS],
     count: usize,
 }
@@ -89,7 +90,7 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
     } else if is_time(strip_column_prefixes(time)) {
         columns.before(status_at, 2).and_then(last_cfn_name)
     } else {
-        // Without time and counter the stack is all there is.
+        // Without time and counter, the row must have a stack.
         let Some(stack) = last_cfn_name(time) else {
             return Ok(None);
         };
@@ -136,7 +137,7 @@ pub(super) fn parse_waiting(line: &str) -> Result<Option<CdkObservation>, ParseE
     }))
 }
 
-/// A row that ends in its time column still has a counter to give.
+/// Parses a row that was cut off after its time column: it still has a counter.
 fn parse_cut(columns: &Columns<'_>, line: &str) -> Result<Option<CdkObservation>, ParseError> {
     if !(3..=4).contains(&columns.count) || line.len() < 60 {
         return Ok(None);
@@ -158,9 +159,10 @@ fn parse_cut(columns: &Columns<'_>, line: &str) -> Result<Option<CdkObservation>
     }))
 }
 
-/// What a row says of a stack as a whole, and of which, where there is no stack column.
+/// Returns the state of the stack as a whole, and the name of that stack if the row has no stack
+/// column.
 ///
-/// A row with a stack but without a counter repeats what was printed before, and so says nothing.
+/// A row with a stack but without a counter only repeats an earlier row, so it has no state.
 fn own<'a>(
     stack: Option<&str>,
     has_counter: bool,
@@ -191,7 +193,8 @@ struct Resource<'a> {
 
 impl<'a> Resource<'a> {
     fn of(rest: &'a str) -> Self {
-        // A name may hold spaces, but then a logical id follows it. Names are not longer than this window.
+        // If the name contains spaces, a logical id follows it. Names are not longer than this
+        // window.
         let window = head(rest, 1024);
         let opens = memchr::memchr_iter(b'(', window.as_bytes());
         for at in opens
@@ -219,7 +222,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// Why the resource failed, unless that is only the failure of another.
+    /// The reason of the failure; `None` if it only repeats the failure of another resource.
     fn failure(&self) -> Option<String> {
         let is_echo = self.reason.is_empty()
             || self.reason.ends_with("cancelled") && self.reason.starts_with("Resource ")
@@ -240,7 +243,7 @@ impl<'a> Resource<'a> {
     }
 }
 
-/// Splits `(Jobs1A2B3C4D) reason` after its logical id.
+/// Splits `(Jobs1A2B3C4D) reason` into logical id and reason.
 fn logical_id(text: &str) -> Option<(&str, &str)> {
     let (id, after) = text.strip_prefix('(')?.split_once(')')?;
     let ends = after.is_empty() || after.starts_with(' ');
@@ -249,7 +252,8 @@ fn logical_id(text: &str) -> Option<(&str, &str)> {
     (ends && is_id).then_some((id, after))
 }
 
-/// The stack column, unless it is compose's, which fills its column with spaces.
+/// The stack in a column; `None` if the column is the prefix of Docker Compose, which is padded
+/// with spaces.
 fn stack_column(cell: &str, is_first: bool) -> Option<&str> {
     if is_first && cell.ends_with("  ") && strip_prefixes(cell) == cell.trim() {
         return None;
@@ -257,7 +261,7 @@ fn stack_column(cell: &str, is_first: bool) -> Option<&str> {
     last_cfn_name(cell)
 }
 
-/// Parses the counter at the end of a column that may hold junk in front of it.
+/// Parses the counter at the end of a column. Other text may precede it.
 fn parse_counter(cell: &str) -> Result<Option<Counter>, ParseError> {
     const OUT_OF_RANGE: ParseError = ParseError("the counter of a row is out of range");
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -279,7 +283,7 @@ fn parse_counter(cell: &str) -> Result<Option<Counter>, ParseError> {
     }))
 }
 
-/// Whether a column holds a time of day in some locale: digits, a separator, digits.
+/// Whether a column contains a time of day in some locale: digits, a separator, digits.
 fn is_time(cell: &str) -> bool {
     cell.len() <= 64
         && cell.as_bytes().windows(3).any(|window| {
@@ -287,8 +291,8 @@ fn is_time(cell: &str) -> bool {
         })
 }
 
-/// Whether a column holds a resource type: `AWS::SQS::Queue`, `Custom::Thing`, or the start of one where the
-/// line ends.
+/// Whether a column is a resource type: `AWS::SQS::Queue`, `Custom::Thing`, or the start of one if
+/// the line ends there.
 fn is_resource_type(cell: &str, is_last: bool) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":_@-".contains(&byte);
     cell.bytes().all(allowed) && (is_last || cell.contains("::"))

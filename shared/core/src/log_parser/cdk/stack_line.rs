@@ -1,4 +1,4 @@
-//! Lines about a stack as a whole, from its announcement to its tick or cross.
+//! Parses lines about a stack as a whole, from the start of its deployment to its tick or cross.
 
 use super::name::{
     is_cfn_name, is_display_name, is_plainly_stack, is_spaced_path, last_display_name,
@@ -6,7 +6,7 @@ use super::name::{
 use crate::log_parser::observation::{CdkObservation, InRun, Operation, Outcome};
 use crate::log_parser::text::{clip, clip_some};
 
-/// Parses a stack-level line that begins where its writer began it.
+/// Parses a line without prefixes.
 pub(super) fn parse(line: &str) -> Option<CdkObservation> {
     if let Some(rest) = strip_any(line, &["✅", "âœ…", "âœ\u{85}"]) {
         return tick(rest);
@@ -34,8 +34,9 @@ fn strip_any<'a>(line: &'a str, marks: &[&str]) -> Option<&'a str> {
     Some(rest.trim_start_matches('\u{fe0f}'))
 }
 
-/// What follows a mark that some program has put its own name in front of. The two spaces that CDK writes
-/// after a mark tell it from the marks of others; they are left.
+/// The text after a mark that follows an unknown prefix.
+///
+/// Only CDK prints two spaces after a mark. They are part of the result.
 fn after_unknown_prefix<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
     let (prefix, _) = line.split_once(mark)?;
     let rest = line.get(prefix.len()..)?;
@@ -43,7 +44,7 @@ fn after_unknown_prefix<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
     prefix.ends_with(' ').then_some(rest)
 }
 
-/// A line in which the shell or the CI server says that the command as a whole has failed.
+/// Parses a line of a shell or a CI server that reports the failure of the whole command.
 fn run_failure(line: &str) -> Option<CdkObservation> {
     let is_failure = ["Subprocess exited with error ", "Job failed: exit code "]
         .iter()
@@ -56,8 +57,9 @@ fn run_failure(line: &str) -> Option<CdkObservation> {
     })
 }
 
-/// Whether a name after a mark can be a stack's. CDK puts two spaces between them; where there is one, other
-/// programs print such lines as well.
+/// Whether a name after a mark can be a stack name.
+///
+/// CDK prints two spaces between them. Other programs print such lines with one space.
 fn is_marked_name(spaced: &str, name: &str) -> bool {
     let is_wide = spaced.starts_with("  ");
     is_display_name(name) && (is_wide || is_plainly_stack(name))
@@ -81,7 +83,7 @@ fn tick(rest: &str) -> Option<CdkObservation> {
     let ended = [
         (" (no changes)", Outcome::Unchanged),
         (": destroyed", Outcome::Destroyed),
-        // A deploy that removes an empty stack says so.
+        // Printed by a deploy that removes an empty stack.
         (": deployed", Outcome::Destroyed),
     ];
     for (suffix, outcome) in ended {
@@ -93,11 +95,11 @@ fn tick(rest: &str) -> Option<CdkObservation> {
     if !is_spaced_path(text) && !is_marked_name(rest, text) {
         return None;
     }
-    // Other programs put ticks before words as well.
+    // Other programs print ticks before words, too.
     Some(if is_plainly_stack(text) {
         end(text, Outcome::Completed, None)
     } else {
-        possible_end(text, Outcome::Completed, None)
+        unconfirmed_end(text, Outcome::Completed, None)
     })
 }
 
@@ -131,12 +133,12 @@ fn cross(rest: &str) -> Option<CdkObservation> {
     if is_evident && (is_spaced || is_marked_name(rest, stack)) {
         return Some(failed(stack, reason));
     }
-    // Other programs' tests, checks and builds fail as well.
+    // Other programs report failed tests, checks and builds in the same form.
     let is_name = is_spaced || is_display_name(stack);
-    is_name.then(|| possible_end(stack, failure_outcome(reason), reason_of(reason)))
+    is_name.then(|| unconfirmed_end(stack, failure_outcome(reason), reason_of(reason)))
 }
 
-/// Whether a reason is what CDK gives: an error with its kind, or a status of CloudFormation.
+/// Whether a reason looks like one of CDK: an error with its type, or a CloudFormation status.
 fn is_error(reason: &str) -> bool {
     const STATUSES: [&str; 4] = ["ROLLBACK_", "_FAILED", "_COMPLETE", "_IN_PROGRESS"];
     let kind = reason.trim_start().split(':').next().unwrap_or_default();
@@ -149,8 +151,8 @@ fn reason_of(reason: &str) -> Option<String> {
     clip_some(reason.trim_start_matches([':', ' ']))
 }
 
-fn possible_end(stack: &str, outcome: Outcome, message: Option<String>) -> CdkObservation {
-    CdkObservation::PossibleEnd {
+fn unconfirmed_end(stack: &str, outcome: Outcome, message: Option<String>) -> CdkObservation {
+    CdkObservation::UnconfirmedEnd {
         stack: stack.to_owned(),
         outcome,
         message,
@@ -191,7 +193,8 @@ fn start(line: &str) -> Option<CdkObservation> {
     ];
     for (text, operation) in STARTS {
         if let Some((before, after)) = line.split_once(text) {
-            // The line of an announcement ends with it; an output or prose goes on, or came before.
+            // A line of CDK ends here. If text follows, or ` = ` precedes, it is an output or
+            // prose.
             let goes_on = text.ends_with("...") && !after.trim().is_empty();
             if (goes_on && in_run(after).is_none()) || before.contains(" = ") {
                 return None;
@@ -204,7 +207,7 @@ fn start(line: &str) -> Option<CdkObservation> {
         }
     }
     if let Some(stack) = line.strip_prefix("Rolling back ") {
-        // Other programs roll back other things; those are written in small letters.
+        // Other programs roll back other things, in lower case.
         let looks_like_name = stack.starts_with(|c: char| c.is_ascii_uppercase())
             || stack.contains(['-', '/'])
             || is_plainly_stack(stack);
@@ -232,10 +235,10 @@ fn started(stack: &str, operation: Operation) -> CdkObservation {
     }
 }
 
-/// What ` [i/k]` says.
+/// Parses ` [i/k]`.
 fn in_run(after: &str) -> Option<InRun> {
-    let (position, _) = after.trim_start().strip_prefix('[')?.split_once(']')?;
-    let (index, stacks) = position.split_once('/')?;
+    let (counter, _) = after.trim_start().strip_prefix('[')?.split_once(']')?;
+    let (index, stacks) = counter.split_once('/')?;
     let (index, stacks) = (index.parse().ok()?, stacks.parse().ok()?);
     let in_run = InRun { index, stacks };
     (1..=stacks).contains(&index).then_some(in_run)
@@ -265,12 +268,13 @@ fn hotswap(line: &str) -> Option<CdkObservation> {
     is_ours.then_some(CdkObservation::Hotswap)
 }
 
-/// `arn:aws:cloudformation:region:account:stack/name/id`, alone or after its heading.
+/// Parses `arn:aws:cloudformation:region:account:stack/name/id`, alone or after its heading.
 fn stack_arn(line: &str) -> Option<CdkObservation> {
     let arn = line.strip_prefix("Stack ARN:").unwrap_or(line).trim();
     let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":cloudformation:")?;
-    let (place, name) = rest.split_once(":stack/")?;
-    let is_alone = !partition.contains(' ') && !place.contains(' ') && !name.contains(' ');
+    let (region_and_account, name) = rest.split_once(":stack/")?;
+    let is_alone =
+        !partition.contains(' ') && !region_and_account.contains(' ') && !name.contains(' ');
     let name = name.split('/').next()?;
     (is_alone && is_cfn_name(name)).then(|| CdkObservation::StackArn {
         name: name.to_owned(),

@@ -1,18 +1,18 @@
-//! CloudFormation's statuses, as rows print them: whole, or cut to the width of their column.
+//! The CloudFormation statuses in rows: complete, or cut to the width of their column.
 
 use crate::log_parser::observation::StackState;
 
 /// A status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status {
-    /// CloudFormation's name of it.
+    /// The name in CloudFormation.
     pub(super) name: &'static str,
-    /// What it says of a stack, if it is a stack's.
+    /// The state of a stack with this status; `None` for statuses that only resources have.
     pub(super) stack_state: Option<StackState>,
 }
 
 impl Status {
-    /// Whether something failed.
+    /// Whether it is the status of a failure.
     pub(super) fn is_failure(self) -> bool {
         self.name.ends_with("_FAILED")
     }
@@ -25,7 +25,7 @@ const fn status(name: &'static str, stack_state: StackState) -> Status {
     }
 }
 
-/// All statuses; of those with a common start, the one that a cut stands for comes first.
+/// All statuses. A cut status stands for the first one here that starts with it.
 const ALL: [Status; 26] = [
     status("CREATE_IN_PROGRESS", StackState::InProgress),
     status("CREATE_COMPLETE", StackState::Complete),
@@ -40,7 +40,7 @@ const ALL: [Status; 26] = [
     status("DELETE_IN_PROGRESS", StackState::Deleting),
     status("DELETE_COMPLETE", StackState::Deleted),
     status("DELETE_FAILED", StackState::Failed),
-    // Of resources alone: left behind on purpose.
+    // Only for resources: kept on purpose.
     Status {
         name: "DELETE_SKIPPED",
         stack_state: None,
@@ -62,20 +62,20 @@ const ALL: [Status; 26] = [
     status("IMPORT_ROLLBACK_IN_PROGRESS", StackState::RollingBack),
     status("IMPORT_ROLLBACK_COMPLETE", StackState::RolledBack),
     status("IMPORT_ROLLBACK_FAILED", StackState::Failed),
-    // A delete that CloudFormation gives up during an update, which goes on.
+    // Only for resources: CloudFormation skips the delete and goes on with the update.
     Status {
         name: "DELETE_FAILED (skipped)",
         stack_state: None,
     },
 ];
 
-/// The widths of the status column: of all releases before 2.1126, and since.
+/// The widths of the status column: before release 2.1126, and since.
 const WIDTHS: [usize; 2] = [20, 23];
 
-/// Shorter starts of a status are a word of something else.
+/// The shortest cut status. Shorter texts may be other words.
 const MIN_CUT: usize = 6;
 
-/// The status that `text` is, or is the start of. `is_last` says that the line ends here, and may have been cut
+/// Parses a complete or cut status. If `is_last`, the line ends here and may have been cut
 /// anywhere.
 pub(super) fn parse(text: &str, is_last: bool) -> Option<Status> {
     if let Some(whole) = ALL.iter().find(|status| status.name == text) {

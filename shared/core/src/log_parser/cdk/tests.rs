@@ -1,7 +1,7 @@
 use super::*;
 use crate::log_parser::observation::Counter;
 
-/// Checks what a line says, in short: see [`brief`]. `-` is nothing.
+/// Compares the observation of a line in the short form of [`brief`]. `-` means none.
 #[track_caller]
 fn check(line: &str, expected: &str) {
     let line = crate::log_parser::line::clean(line);
@@ -59,12 +59,12 @@ fn brief(observation: &CdkObservation) -> String {
         } => {
             format!("{outcome:?} {stack} [{}]", text(message))
         }
-        CdkObservation::PossibleEnd {
+        CdkObservation::UnconfirmedEnd {
             stack,
             outcome,
             message,
         } => {
-            format!("perhaps {outcome:?} {stack} [{}]", text(message))
+            format!("unconfirmed {outcome:?} {stack} [{}]", text(message))
         }
         CdkObservation::BootstrapStart { environment } => format!("bootstrap {environment}"),
         CdkObservation::BootstrapEnd {
@@ -81,7 +81,7 @@ fn brief(observation: &CdkObservation) -> String {
 }
 
 #[test]
-fn rows_of_all_generations() {
+fn rows_of_all_releases_are_read() {
     const JOBS: &str = "own=-:- failure=- [CREATE_COMPLETE AWS::SQS::Queue Jobs]";
     for (line, start) in [
         (
@@ -141,7 +141,7 @@ fn rows_of_all_generations() {
             "Prod-Api | 3/7 | 14.15.02 | CREATE_COMPLETE      | AWS::SQS::Queue | Jobs",
             "Prod-Api 3/7",
         ),
-        // other programs' prefixes
+        // prefixes of other programs
         (
             "2021-12-07T10:49:15+11:00 ✘  Prod-Api | 3/7 | 9:15:02 am | CREATE_COMPLETE      | AWS::SQS::Queue | Jobs",
             "Prod-Api 3/7",
@@ -189,7 +189,7 @@ fn rows_of_all_generations() {
 }
 
 #[test]
-fn own_rows_by_status() {
+fn the_row_of_a_stack_gives_its_state() {
     for (status, state) in [
         ("REVIEW_IN_PROGRESS  ", "InProgress"),
         ("CREATE_IN_PROGRESS  ", "InProgress"),
@@ -233,7 +233,7 @@ fn own_rows_by_status() {
 }
 
 #[test]
-fn rows_of_nested_stacks_are_not_own_rows() {
+fn the_row_of_a_nested_stack_gives_no_state() {
     for name in [
         "Data.NestedStack/Data.NestedStackResource (Data1A2B3C4D)",
         "Data (Data1A2B3C4D) Resource creation Initiated",
@@ -253,7 +253,7 @@ fn rows_of_nested_stacks_are_not_own_rows() {
 }
 
 #[test]
-fn a_recap_says_nothing_of_the_stack() {
+fn a_repeated_row_gives_no_state() {
     check(
         "Prod | 9:15:02 AM | DELETE_FAILED        | AWS::CloudFormation::Stack | Prod it is stuck",
         "Prod - own=-:- failure=Prod: it is stuck [DELETE_FAILED AWS::CloudFormation::Stack Prod]",
@@ -269,7 +269,7 @@ fn a_recap_says_nothing_of_the_stack() {
 }
 
 #[test]
-fn reasons_of_failures() {
+fn the_reason_of_a_failed_resource_is_read() {
     for (rest, failure) in [
         (
             "Jobs (Jobs1A2B3C4D) it | is 3/7 50% (Service: Sqs)",
@@ -308,7 +308,7 @@ fn reasons_of_failures() {
 }
 
 #[test]
-fn cut_rows_give_what_is_left() {
+fn cut_rows_are_read_as_far_as_possible() {
     check(
         "Prod | 3/7 | 9:15:02 AM | CREATE_IN_PR",
         "Prod 3/7 own=-:- failure=- [CREATE_IN_PROGRESS]",
@@ -329,7 +329,7 @@ fn cut_rows_give_what_is_left() {
 }
 
 #[test]
-fn waiting_lines_and_bars() {
+fn waiting_lines_and_bars_have_counters() {
     check(
         "3/7 Currently in progress: Prod-Api, Jobs1A2B3C4D",
         "waiting 3/7 Prod-Api",
@@ -350,7 +350,7 @@ fn waiting_lines_and_bars() {
 }
 
 #[test]
-fn starts() {
+fn the_start_of_a_stack_is_read() {
     for (line, expected) in [
         ("Prod-Api: deploying...", "Deploy Prod-Api"),
         ("Prod-Api: deploying... [2/3]", "Deploy Prod-Api 2 of 3"),
@@ -417,11 +417,11 @@ fn starts() {
 }
 
 #[test]
-fn ends() {
+fn the_end_of_a_stack_is_read() {
     for (line, expected) in [
-        ("✅  Prod-Api", "perhaps Completed Prod-Api [-]"),
-        (" ✅  Prod-Api", "perhaps Completed Prod-Api [-]"),
-        ("âœ…  Prod-Api", "perhaps Completed Prod-Api [-]"),
+        ("✅  Prod-Api", "unconfirmed Completed Prod-Api [-]"),
+        (" ✅  Prod-Api", "unconfirmed Completed Prod-Api [-]"),
+        ("âœ…  Prod-Api", "unconfirmed Completed Prod-Api [-]"),
         (
             "✅  Prod/Api (Prod-Api)",
             "Completed Prod/Api (Prod-Api) [-]",
@@ -436,7 +436,7 @@ fn ends() {
         ("✅  Prod-Api: deployed", "Destroyed Prod-Api [-]"),
         (
             "2025-11-15 10:00:00 INFO  ✅  Prod-Api",
-            "perhaps Completed Prod-Api [-]",
+            "unconfirmed Completed Prod-Api [-]",
         ),
         (
             "Prod-Api: stack has no resources, skipping deployment.",
@@ -450,23 +450,23 @@ fn ends() {
             "❌  Prod/Api (Prod-Api) failed: Error: UPDATE_ROLLBACK_COMPLETE",
             "RolledBack Prod/Api (Prod-Api) [Error: UPDATE_ROLLBACK_COMPLETE]",
         ),
-        ("❌  Prod-Api failed", "perhaps Failed Prod-Api [-]"),
+        ("❌  Prod-Api failed", "unconfirmed Failed Prod-Api [-]"),
         (
             "❌  lint failed: 3 problems",
-            "perhaps Failed lint [3 problems]",
+            "unconfirmed Failed lint [3 problems]",
         ),
-        ("❌ e2e failed: 3", "perhaps Failed e2e [3]"),
+        ("❌ e2e failed: 3", "unconfirmed Failed e2e [3]"),
         (
             "❌  Prod-Api failed: _ToolkitError: no",
             "Failed Prod-Api [_ToolkitError: no]",
         ),
         (
             "❌ Prod-Api failed: the stack is in UPDATE_ROLLBACK_FAILED",
-            "perhaps Failed Prod-Api [the stack is in UPDATE_ROLLBACK_FAILED]",
+            "unconfirmed Failed Prod-Api [the stack is in UPDATE_ROLLBACK_FAILED]",
         ),
         (
             "✅  My Group/Api Stack",
-            "perhaps Completed My Group/Api Stack [-]",
+            "unconfirmed Completed My Group/Api Stack [-]",
         ),
         (
             "✅  My Group/Api Stack (no changes)",
@@ -503,7 +503,7 @@ fn ends() {
 }
 
 #[test]
-fn lines_of_others_are_not_ours() {
+fn lines_of_other_programs_are_not_read() {
     for line in [
         "✅ Generated AI script: 245 characters",
         "✅ Audio generated: output/story_audio.wav",
@@ -548,7 +548,7 @@ fn lines_of_others_are_not_ours() {
 }
 
 #[test]
-fn a_counter_out_of_range_is_a_failure() {
+fn a_counter_out_of_range_is_an_error() {
     let line =
         "Prod | 99999999999999999999999/7 | 9:15:02 AM | CREATE_COMPLETE | AWS::SQS::Queue | Jobs";
     assert!(parse(line).is_err());

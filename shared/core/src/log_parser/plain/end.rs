@@ -1,4 +1,4 @@
-//! Lines that say that a whole run has ended.
+//! Recognizes lines that report the end of a run.
 
 use std::sync::LazyLock;
 
@@ -7,10 +7,14 @@ use regex::{Regex, RegexSet};
 use crate::log_parser::observation::EndOf;
 use crate::model::TaskStatus;
 
-/// What every such line holds one of, as part of a pattern.
+/// Every end matches this pattern, which is also a part of the pre-filter of [`plain`](super).
+///
+/// The pre-filter sees lines with colours, so that a word is not always followed by the end of the
+/// line.
 pub(super) const HINT: &str = concat!(
-    r"(?i-u:pass(?:ed|ing)|fail(?:ed|ing|ure|$)|succe|complete|all done|done in|returned a non-zero|exited|finished",
-    r"|rolled out|, done\.|Error [0-9]|not exit|timed out after|panicked at|could not compile)",
+    r"(?i-u:pass(?:ed|ing)|fail(?:ed|ing|ure|[\s\x1b]|$)|succe|complete| done|done in|finished|exited",
+    r"|terminated with|returned a non-zero|rolled out|Error [0-9]|[0-9] error|not exit|timed out after",
+    r"|panicked at|could not compile|\*\*\* |build stopped: )",
 );
 
 struct Ends {
@@ -22,7 +26,7 @@ struct Ends {
 }
 
 const COMPLETED: [&str; 5] = [
-    // scripts and trainers
+    // Scripts and trainers
     r"^\W*(?i:all done)\W*$",
     concat!(
         r"^\W*(?i:(?:training|pipeline|workflow|execution|migration|deployment|simulation",
@@ -36,7 +40,7 @@ const COMPLETED: [&str; 5] = [
     r"^(?:Finished: SUCCESS|Job succeeded)$",
 ];
 
-/// What tools say that agents run.
+/// Lines of tools that agents run.
 const COMPLETED_BY_TOOLS: [&str; 16] = [
     // pytest, with or without its rulers
     r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
@@ -65,12 +69,12 @@ const COMPLETED_BY_TOOLS: [&str; 16] = [
     r"^test result: ok\. [0-9]+ passed; 0 failed;",
 ];
 
-/// What a tool says of a part: more of it may have failed, which it says elsewhere.
+/// Lines of tools about a part of their work. Other lines may report that the rest failed.
 const PARTLY_COMPLETED: [&str; 3] = [
-    // Playwright says first how many tests have failed; mocha says so afterwards
+    // Playwright prints the number of failed tests before this line; mocha prints it after
     r"^[0-9]+ passed \([0-9.]+(?:ms|s|m|h)\)$",
     r"^[0-9]+ passing \([0-9.]+(?:ms|s|m|h)\)$",
-    // Ansible's recap, a line a host
+    // Ansible's recap, one line for each host
     r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +unreachable=0 +failed=0(?: |$)",
 ];
 
@@ -91,7 +95,7 @@ const FAILED: [&str; 27] = [
     // CodeBuild
     r"^Command did not exit successfully ",
     r"^Phase complete: [A-Z_]+ State: FAILED",
-    // ends of processes, of any tool; answers of servers have a status code without `exit`
+    // exit codes of processes; responses of servers have a status code without `exit`
     r"(?i:\b(?:exited|completed|terminated|finished) with (?:error |exit |non-zero exit )?code:? (?:exit status )?-?[1-9][0-9]{0,9})\b",
     r"(?i:\b(?:exited|completed|terminated|finished|failed) with (?:non-zero )?exit (?:code|status):? -?[1-9][0-9]{0,9})\b",
     // ctest, jest, cargo
@@ -127,25 +131,37 @@ static ENDS: LazyLock<Ends> = LazyLock::new(|| {
     }
 });
 
+/// The pre-filter of ends.
 static MAY_END: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(HINT).expect("the pattern is a constant"));
 
-/// An end.
+/// The longest line that can be an end, in bytes. Longer lines with such words are prose or data.
+const LONGEST: usize = 2048;
+
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
-    /// What the run has ended with.
+    /// The terminal status.
     pub(super) status: TaskStatus,
-    /// What has ended.
+    /// What ended.
     pub(super) of: EndOf,
 }
 
-/// The end of the run, if `line` speaks of it.
+/// Returns the end of the run, if `line` reports it.
 pub(super) fn parse(line: &str) -> Option<End> {
-    /// Ends are short; a long line that holds one of our words is prose or data.
-    const LONGEST: usize = 2048;
     if line.len() > LONGEST || !MAY_END.is_match(line) {
         return None;
     }
+    parse_short(line)
+}
+
+/// [`parse`] without its pre-filter.
+#[cfg(test)]
+pub(super) fn parse_unfiltered(line: &str) -> Option<End> {
+    (line.len() <= LONGEST).then(|| parse_short(line)).flatten()
+}
+
+fn parse_short(line: &str) -> Option<End> {
     let line = line.trim_end();
     let (status, of) = if ENDS.failed.is_match(line) && !line.ends_with("(ignored)") {
         (TaskStatus::Failed, EndOf::Run)
@@ -161,4 +177,42 @@ pub(super) fn parse(line: &str) -> Option<End> {
         return None;
     };
     Some(End { status, of })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
+    /// Lines that any of the rules matches, except for lines with letters that are not ASCII but
+    /// equal ASCII letters when case is ignored.
+    fn any_end() -> impl Strategy<Value = String> {
+        let rules = [
+            &COMPLETED[..],
+            &COMPLETED_BY_TOOLS,
+            &PARTLY_COMPLETED,
+            &FAILED,
+            &CANCELLED,
+        ];
+        let lines = rules.concat().into_iter().map(|rule| {
+            // A generator of strings knows no anchors.
+            let rule = rule.strip_prefix('^').unwrap_or(rule);
+            let rule = rule.replace('$', "").replace(r"\b", "");
+            string_regex(&rule).expect("the rule has no other anchors")
+        });
+        proptest::strategy::Union::new(lines).prop_filter("long s and the Kelvin sign", |line| {
+            !line.contains(['\u{17f}', '\u{212a}'])
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_line_that_a_rule_matches_passes_the_pre_filters(line in any_end()) {
+            prop_assert!(MAY_END.is_match(&line), "{line:?}");
+            prop_assert!(super::super::may_match(&line), "{line:?}");
+        }
+    }
 }

@@ -1,13 +1,12 @@
-//! What a pair of numbers counts, told from its surroundings.
+//! Classifies a number pair by its context.
 
-use super::Found;
-use super::scan::Candidate;
+use super::candidate::{Candidate, Found};
 use super::words::{
     counted, ends_with_bar, has_measure, has_work, is_done, is_unit, is_work, starts_with_bar,
 };
 use crate::log_parser::observation::{Counter, CounterKind};
 
-/// Adds `current` of `total` to `found`, if it is progress.
+/// Adds the counter `current` of `total` to `found`, if it is progress.
 pub(super) fn classify(candidate: Candidate<'_>, current: u64, total: u64, found: &mut Found) {
     if let Some((kind, percentage)) = kind(candidate, total) {
         let counter = Counter {
@@ -19,7 +18,7 @@ pub(super) fn classify(candidate: Candidate<'_>, current: u64, total: u64, found
     }
 }
 
-/// Adds Spark's `(current + running) / total]`.
+/// Adds the counter of a Spark stage: `(current + running) / total]`.
 pub(super) fn put_stage(current: u64, total: u64, found: &mut Found) {
     let counter = Counter {
         current: Some(current),
@@ -62,7 +61,7 @@ fn kind(candidate: Candidate<'_>, total: u64) -> Kind {
         .or_else(|| at_end(candidate))
 }
 
-/// The last word of `text`, if nothing but separators follows it.
+/// The last word of `text`, if only separators follow it.
 fn last_word(text: &str) -> &str {
     let text = text.trim_end_matches([' ', '\t', ':', '#', '=', '[', '(', '\u{a0}']);
     let start = text
@@ -75,14 +74,15 @@ fn last_word(text: &str) -> &str {
 fn word_before(before: &str) -> Option<CounterKind> {
     let word = last_word(before);
     let kind = counted(word)?;
-    // A path or an identifier may end in any word, and `Finished task 3` says which, not how many.
+    // A path or an identifier may end with any word.
     let text = before.trim_end_matches([' ', '\t', ':', '#', '=', '[', '(', '\u{a0}']);
     let head = text.get(..text.len().checked_sub(word.len())?)?;
     let is_whole = !head.ends_with(|c: char| c.is_ascii_digit() || "_/\\.@".contains(c));
     is_whole.then_some(kind)
 }
 
-/// Docker's ` : COPY …`, which buildkit writes in brackets: steps of a build, not of who builds.
+/// Whether a Docker instruction follows: ` : COPY …`. It is a step of an image build, not of the
+/// agent.
 fn is_instruction(after: &str) -> bool {
     let Some(instruction) = after.strip_prefix(" : ") else {
         return false;
@@ -103,14 +103,14 @@ fn rate_after(before: &str, after: &str) -> Kind {
     is_time.then(|| (CounterKind::Bar, bar_percentage(before)))
 }
 
-/// Whether tqdm says after a pair that bytes are counted: `1234567/2700000 [00:10<00:12, 120kB/s]`.
+/// Whether a byte rate of tqdm follows: `1234567/2700000 [00:10<00:12, 120kB/s]`.
 fn is_of_bytes(after: &str) -> bool {
     let rate = after.trim_start().strip_prefix('[');
     rate.and_then(|rate| rate.split_once(']'))
         .is_some_and(|(rate, _)| rate.contains('<') && rate.trim_end().ends_with("B/s"))
 }
 
-/// The percentage before a bar that ends `before`: `67%|██████▋   | `.
+/// The percentage before a bar at the end of `before`: `67%|██████▋   | `.
 fn bar_percentage(before: &str) -> Option<u8> {
     let (before, _) = before.trim_end().strip_suffix('|')?.rsplit_once("%|")?;
     let start = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
@@ -118,7 +118,7 @@ fn bar_percentage(before: &str) -> Option<u8> {
     (percentage <= 100).then_some(percentage)
 }
 
-/// Keras' `178/178 [=====]`, which is the bar of one epoch, and `[####    ] 45/120`.
+/// `178/178 [=====]` of Keras, the bar of one epoch; and `[####    ] 45/120`.
 fn bar_beside(before: &str, after: &str) -> Kind {
     if starts_with_bar(after) {
         return Some((CounterKind::InnerBar, None));
@@ -128,7 +128,7 @@ fn bar_beside(before: &str, after: &str) -> Kind {
         .then(|| (CounterKind::Bar, bar_percentage(before)))
 }
 
-/// PHPUnit's `.......... 63 / 189 ( 33%)`
+/// PHPUnit: `.......... 63 / 189 ( 33%)`
 fn dots_before(before: &str, after: &str) -> Kind {
     let share = after.trim_start().strip_prefix('(')?;
     let (percentage, rest) = share.split_once("%)")?;
@@ -147,7 +147,7 @@ fn dots_before(before: &str, after: &str) -> Kind {
     is_ours.then_some((CounterKind::Item, Some(percentage)))
 }
 
-/// dbt's `3 of 10 START sql table model …` and `3 of 10 OK created …`
+/// dbt: `3 of 10 START sql table model …` and `3 of 10 OK created …`
 fn model_of_dbt(candidate: Candidate<'_>) -> Kind {
     let first = candidate.after.split_whitespace().next()?;
     let is_state = matches!(
@@ -175,7 +175,7 @@ fn bracketed(candidate: Candidate<'_>, total: u64) -> Kind {
             .is_empty()
             .then_some((CounterKind::Bar, Some(percentage)));
     }
-    // Unity's builds print the seconds as well: `[ 12/345  3s] …`.
+    // Unity also prints the seconds: `[ 12/345  3s] …`.
     let elapsed = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
     let elapsed = elapsed
         .strip_prefix("s]")
@@ -185,7 +185,7 @@ fn bracketed(candidate: Candidate<'_>, total: u64) -> Kind {
         None => after.trim_start().strip_prefix(']')?,
     };
     if !inner.trim().is_empty() {
-        // Buildkit names the stage in the brackets.
+        // BuildKit prints the stage inside the brackets.
         let is_stage = inner.ends_with(' ')
             && inner
                 .bytes()
@@ -194,12 +194,12 @@ fn bracketed(candidate: Candidate<'_>, total: u64) -> Kind {
             .then_some((CounterKind::Bracket, None));
     }
     if lead.ends_with(']') {
-        // The inner of two: `Epoch [1][50/7330]`.
+        // The inner of two counters: `Epoch [1][50/7330]`.
         return Some((CounterKind::InnerBar, None));
     }
     if is_near_start && is_line_start(lead) {
         let rest = after.trim_start();
-        // Nextflow writes hashes of this look.
+        // Nextflow prints hashes that look like pairs.
         let is_hash = total >= 100_000
             && (rest.starts_with("process >") || rest.starts_with("Submitted process"));
         return (!is_hash && !is_retry(rest)).then_some((CounterKind::Bracket, None));
@@ -312,7 +312,8 @@ fn at_end(candidate: Candidate<'_>) -> Kind {
         .then_some((CounterKind::Item, None))
 }
 
-/// Whether `lead`, which stands before a bracket, leaves it at the start of the line.
+/// Whether a bracket after `lead` is at the start of the line. Symbols and BuildKit's prefixes may
+/// precede it.
 fn is_line_start(lead: &str) -> bool {
     let lead = lead.trim();
     let is_buildkit = lead.strip_prefix('#').is_some_and(|number| {
@@ -323,14 +324,14 @@ fn is_line_start(lead: &str) -> bool {
     lead.is_empty() || is_buildkit || is_symbol || matches!(lead, "=> CACHED" | "=> ERROR" | "=>")
 }
 
-/// Attempts are not steps.
+/// Whether `text` is about retries. Attempts are not steps.
 fn is_retry(text: &str) -> bool {
     ["retry", "Retry", "retries", "attempt", "Attempt"]
         .iter()
         .any(|word| text.contains(word))
 }
 
-/// Whether nothing that says more follows.
+/// Whether `text` has neither letters nor digits.
 fn is_blank(text: &str) -> bool {
     text.chars().all(|c| !c.is_alphanumeric())
 }

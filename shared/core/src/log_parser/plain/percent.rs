@@ -1,20 +1,19 @@
-//! Whether a percentage is progress, told from its surroundings.
+//! Classifies a percentage by its context.
 
-use super::Found;
-use super::scan::Candidate;
+use super::candidate::{Candidate, Found};
 use super::words::{ends_with_bar, has_measure, has_work, is_bundling, is_done, starts_with_bar};
 use crate::log_parser::observation::{Counter, CounterKind};
 
-/// How much of the line a percentage explains.
+/// The part of the line that a percentage accounts for.
 #[derive(Debug, Default)]
 pub(super) struct Used {
-    /// Bytes after the percent sign that belong to it.
+    /// The number of bytes after the percent sign that belong to the percentage.
     pub(super) bytes: usize,
-    /// Whether nothing else on the line counts.
+    /// Whether the rest of the line is to be ignored.
     pub(super) is_whole_line: bool,
 }
 
-/// Adds `percentage` to `found`, if it is progress.
+/// Adds a counter with `percentage` to `found`, if it is progress.
 pub(super) fn classify(candidate: Candidate<'_>, percentage: u64, found: &mut Found) -> Used {
     let Ok(percentage) = u8::try_from(percentage) else {
         return Used::default();
@@ -40,7 +39,7 @@ pub(super) fn classify(candidate: Candidate<'_>, percentage: u64, found: &mut Fo
         };
     }
     if candidate.after.starts_with('|') {
-        // A count after the bar says more, and finds this percentage again.
+        // A count after the bar is more precise, and includes this percentage.
         put(None, None);
         return Used::default();
     }
@@ -57,7 +56,9 @@ pub(super) fn classify(candidate: Candidate<'_>, percentage: u64, found: &mut Fo
     Used::default()
 }
 
-/// git's `Receiving objects: 100% (10851/10851)` and Nextflow's `[ 45%] 3 of 7`, with their lengths.
+/// Parses the count after a percentage, and returns its length in bytes.
+///
+/// git: `Receiving objects: 100% (10851/10851)`. Nextflow: `[ 45%] 3 of 7`.
 fn count_after(candidate: Candidate<'_>) -> Option<(u64, u64, usize)> {
     let Candidate { before, after, .. } = candidate;
     let (text, separator, close) = if let Some(text) = after.strip_prefix(" (") {
@@ -78,7 +79,7 @@ fn count_after(candidate: Candidate<'_>) -> Option<(u64, u64, usize)> {
         .then(|| (current, total, after.len() - rest.len()))
 }
 
-/// Whether the first word of a label, after another program's name, is what something is doing.
+/// Whether one of the first two words of a label is a verb form in `-ing`.
 fn has_gerund(label: &str) -> bool {
     label
         .split_whitespace()
@@ -90,8 +91,8 @@ fn is_opened(before: &str) -> bool {
     before.trim_end_matches(' ').ends_with('[')
 }
 
-/// Bundlers' `41% building …` and gradle's `<====> 96% EXECUTING`: whatever else counts on such a line counts
-/// something smaller.
+/// Whether the line is the status line of a bundler (`41% building …`) or of Gradle (`<====> 96%
+/// EXECUTING`). Other counters on such a line count smaller things.
 fn is_tool_status(candidate: Candidate<'_>) -> bool {
     let Candidate {
         before,
@@ -120,7 +121,8 @@ fn is_tool_status(candidate: Candidate<'_>) -> bool {
     is_bundling(first) && !is_share
 }
 
-/// pytest's `PASSED  [ 75%]` at the end, and make's `[ 25%] Building …` at the start.
+/// Whether a percentage in brackets is progress: `PASSED  [ 75%]` of pytest, `[ 25%] Building …` of
+/// CMake.
 fn is_bracketed(candidate: Candidate<'_>) -> bool {
     let Candidate {
         before,
@@ -138,12 +140,12 @@ fn is_bracketed(candidate: Candidate<'_>) -> bool {
         .strip_prefix("[gw")
         .is_some_and(|rest| rest.ends_with(']'));
     let is_leading = is_near_start && (lead.is_empty() || is_worker);
-    // k6's `default   [  45% ] 10 VUs`
+    // k6: `default   [  45% ] 10 VUs`
     let is_trailing = !has_measure(lead) && (after.trim().is_empty() || after.contains(" VUs"));
     is_leading || is_trailing
 }
 
-/// All other ways of saying how much is done.
+/// Whether any other context makes the percentage progress.
 fn is_progress(candidate: Candidate<'_>) -> bool {
     let Candidate {
         before,
@@ -159,9 +161,9 @@ fn is_progress(candidate: Candidate<'_>) -> bool {
         || ends_with_bar(before)
         || starts_with_bar(after)
         || has_rate(after)
-        // youtube-dl's `45% of 12.3MiB at 1.2MiB/s`
+        // youtube-dl: `45% of 12.3MiB at 1.2MiB/s`
         || is_leading && after.starts_with(" of ") && after.contains("B at ")
-        // apt's `45% [Working]`
+        // apt: `45% [Working]`
         || is_leading && after.starts_with(" [")
         // `Reading package lists... 45%`, `(Reading database ... 45%`
         || before.trim_end().ends_with("...") && is_end(after)
@@ -179,7 +181,7 @@ fn has_progress_word(before: &str) -> bool {
         .len();
     let word = label.get(start..).unwrap_or_default();
     !has_long_gap && WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
-        // `over 3. 45%` is a new sentence, digits another number.
+        // A digit in the gap means another number; a comma or semicolon, another clause.
         && before.get(label.len()..).is_some_and(|gap| !gap.contains(|c: char| c.is_ascii_digit() || c == ',' || c == ';'))
 }
 
@@ -196,7 +198,7 @@ fn is_done_after(after: &str) -> bool {
     is_done(word) && !rest.starts_with(|c: char| c.is_alphanumeric())
 }
 
-/// rsync's and wget's `45%  12.34MB/s`, scp's `45% 12MB 1.2MB/s`
+/// rsync and wget: `45%  12.34MB/s`. scp: `45% 12MB 1.2MB/s`.
 fn has_rate(after: &str) -> bool {
     let is_rate = |word: &str| {
         ["B/s", "MB/s", "KB/s", "kB/s", "GB/s", "MiB/s", "KiB/s"]
@@ -209,11 +211,10 @@ fn has_rate(after: &str) -> bool {
                     .is_ok()
             })
     };
-    // wget's dots are followed by a bare `1.2M 3s`.
     after.starts_with(' ') && after.split_whitespace().take(3).any(is_rate)
 }
 
-/// Whether the line, or what it says of this, ends here.
+/// Whether nothing follows, or only a text in brackets or the next column.
 fn is_end(after: &str) -> bool {
     let after = after.trim_start_matches([' ', '.']);
     after.is_empty() || after.starts_with(['(', '[', '|'])

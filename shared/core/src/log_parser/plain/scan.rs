@@ -1,27 +1,18 @@
-//! Finds the number pairs and percentages of a line, from left to right.
+//! Finds number pairs and percentages in a line, from left to right.
 
-use super::{Found, pair, percent};
+use super::candidate::{Candidate, Found};
+use super::{pair, percent};
 use crate::log_parser::text::{head, tail};
 
-/// How far around a number its meaning is looked for, in bytes.
+/// The size of the context that is examined before a number, in bytes. After a number it is twice
+/// as much.
 const WINDOW: usize = 128;
 
-/// How much of a long line is read at its start and at its end: enough for what a tool writes on one line, and
-/// for the last of many frames of a bar.
+/// How much of a long line is read at its start and at its end, in bytes. This is enough for one
+/// line of a tool, and for the last of many frames of a bar.
 const ENDS: usize = 16 * 1024;
 
-/// Numbers with what stands around them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate<'a> {
-    /// The text before the first digit, as far as it matters.
-    pub(super) before: &'a str,
-    /// The text after the last digit or the percent sign, as far as it matters.
-    pub(super) after: &'a str,
-    /// Whether `before` is all that stands before.
-    pub(super) is_near_start: bool,
-}
-
-/// All counters of a line.
+/// Finds all counters of a line.
 pub(super) fn counters(line: &str) -> Found {
     let bytes = line.as_bytes();
     let mut found = Found::default();
@@ -37,7 +28,7 @@ pub(super) fn counters(line: &str) -> Found {
             continue;
         }
         let Some(number) = number(bytes, start) else {
-            // Out of range: skip its digits.
+            // The number is out of range: skip its digits.
             at = skip_digits(bytes, start);
             continue;
         };
@@ -82,13 +73,13 @@ fn around(line: &str, start: usize, end: usize) -> Candidate<'_> {
     }
 }
 
-/// A number with its end.
+/// A number and the position after it.
 pub(super) struct Number {
     pub(super) value: u64,
     pub(super) end: usize,
 }
 
-/// The number at `start`, with commas between groups of three digits or without.
+/// Parses the number at `start`, with or without commas between groups of three digits.
 pub(super) fn number(bytes: &[u8], start: usize) -> Option<Number> {
     let digit = |at: usize| bytes.get(at).filter(|byte| byte.is_ascii_digit());
     digit(start)?;
@@ -116,7 +107,7 @@ fn skip_digits(bytes: &[u8], start: usize) -> usize {
     start + digits.unwrap_or(rest.len())
 }
 
-/// At most two spaces.
+/// Skips at most two spaces.
 fn skip_spaces(bytes: &[u8], mut at: usize) -> usize {
     for _ in 0..2 {
         if bytes.get(at) == Some(&b' ') {
@@ -126,7 +117,8 @@ fn skip_spaces(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The second number of `3/10`, `3 of 10` or `3 out of 10`, and its end.
+/// Parses the rest of `3/10`, `3 of 10` or `3 out of 10`: the second number and the position after
+/// it.
 fn pair_end(bytes: &[u8], end: usize) -> Option<(u64, usize)> {
     let rest = bytes.get(end..)?;
     let separator = [&b" of "[..], b" out of "]
@@ -146,7 +138,7 @@ fn pair_end(bytes: &[u8], end: usize) -> Option<(u64, usize)> {
     Some((total.value, total.end))
 }
 
-/// The last number of Spark's `(17 + 11) / 108]`.
+/// Parses the rest of Spark's `(17 + 11) / 108]`: the last number and the position after it.
 fn spark_end(bytes: &[u8], end: usize) -> Option<(u64, usize)> {
     let running = number(
         bytes,
@@ -158,7 +150,7 @@ fn spark_end(bytes: &[u8], end: usize) -> Option<(u64, usize)> {
     (bytes.get(total.end) == Some(&b']')).then_some((total.value, total.end))
 }
 
-/// The end of a percentage, after its fraction and its sign.
+/// The position after a percentage with its fraction and its percent sign.
 fn percent_end(bytes: &[u8], end: usize) -> Option<usize> {
     let mut at = end;
     if let Some(fraction) = bytes.get(end..)?.strip_prefix(b".") {
@@ -174,7 +166,8 @@ fn percent_end(bytes: &[u8], end: usize) -> Option<usize> {
     (bytes.get(at) == Some(&b'%')).then_some(at + 1)
 }
 
-/// Whether a number may begin at `start`: not inside a word, a path, a version, a date or an address.
+/// Whether a counter may start at `start`: not inside a word, a path, a version, a date or an
+/// address.
 fn is_free_before(bytes: &[u8], start: usize) -> bool {
     let back = |count: usize| {
         start
@@ -189,7 +182,7 @@ fn is_free_before(bytes: &[u8], start: usize) -> bool {
     }
 }
 
-/// Whether a pair may end at `end`.
+/// Whether a number pair may end at `end`.
 fn is_free_after(bytes: &[u8], end: usize) -> bool {
     let next = bytes.get(end).copied();
     let digit_follows = bytes.get(end + 1).is_some_and(u8::is_ascii_digit);

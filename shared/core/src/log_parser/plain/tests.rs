@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::TaskStatus;
 
-/// Checks the counters of a line, in the order of their kinds: `Step 3/10, Percent 45%`. `-` is none.
+/// Checks the counters of a line, ordered by kind: `Step 3/10, Percent 45%`. `-` means none.
 #[track_caller]
 fn check(line: &str, expected: &str) {
     let mut counters = parse(line).map(|found| found.counters).unwrap_or_default();
@@ -26,7 +26,7 @@ fn check(line: &str, expected: &str) {
 }
 
 #[test]
-fn counters_with_words() {
+fn a_word_beside_a_pair_makes_it_a_counter() {
     for (line, expected) in [
         ("Epoch 3/250", "Phase 3/250"),
         (
@@ -94,7 +94,7 @@ fn counters_with_words() {
 }
 
 #[test]
-fn counters_in_brackets() {
+fn a_pair_in_brackets_is_a_counter() {
     for (line, expected) in [
         ("[3/10] Linking", "Bracket 3/10"),
         (
@@ -144,7 +144,7 @@ fn counters_in_brackets() {
 }
 
 #[test]
-fn bars() {
+fn a_pair_beside_a_bar_is_a_counter() {
     for (line, expected) in [
         (
             " 67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]",
@@ -206,7 +206,7 @@ fn bars() {
 }
 
 #[test]
-fn percentages() {
+fn a_percentage_of_progress_is_a_counter() {
     for (line, expected) in [
         ("Progress: 45%", "Percent 45%"),
         ("Overall progress: 45.7 %", "Percent 45%"),
@@ -267,7 +267,7 @@ fn percentages() {
 }
 
 #[test]
-fn numbers_that_are_not_progress() {
+fn other_numbers_are_not_progress() {
     for line in [
         "2025/11/15 10:00:00 started",
         "17/01/21 23:41:50 ERROR YarnScheduler: Lost executor 7",
@@ -334,7 +334,7 @@ fn numbers_that_are_not_progress() {
 }
 
 #[test]
-fn ends_of_runs() {
+fn the_end_of_a_run_gives_its_status() {
     use TaskStatus::{Cancelled, Completed, Failed};
     for (line, expected) in [
         ("===== 4 passed in 0.04s =====", Some(Completed)),
@@ -354,6 +354,15 @@ fn ends_of_runs() {
         ("FAILED: thread_pool_executor_test", Some(Failed)),
         ("FAILED: 2 stories", None),
         ("FAILED (failures=1)", Some(Failed)),
+        ("2 errors in 0.31s", Some(Failed)),
+        (
+            "make: *** No rule to make target 'all'.  Stop.",
+            Some(Failed),
+        ),
+        ("ninja: build stopped: subcommand failed.", Some(Failed)),
+        ("ninja: build stopped: error reading deps", Some(Failed)),
+        ("server terminated with code 3", Some(Failed)),
+        ("Training done", Some(Completed)),
         ("make: *** [Makefile:3: all] Error 2", Some(Failed)),
         ("make: [Makefile:3: all] Error 2 (ignored)", None),
         (
@@ -440,7 +449,7 @@ fn ends_of_runs() {
 }
 
 #[test]
-fn a_first_step_begins_a_run() {
+fn a_first_step_starts_a_run() {
     for (line, expected) in [
         ("Step 1/10", true),
         ("Step 0/10", true),

@@ -1,11 +1,11 @@
-//! The words that make a number progress, or keep it from being one.
+//! Words around a number that tell whether it is progress.
 
 use crate::log_parser::observation::CounterKind;
 
-/// Longer words are none of ours.
+/// The longest known word, in bytes.
 const MAX_WORD: usize = 16;
 
-/// What a counter after `word` counts: `Epoch 3/250`, `Step 3/10`, `batch 1/3`.
+/// The kind of a counter after `word`: `Epoch 3/250`, `Step 3/10`, `batch 1/3`.
 pub(super) fn counted(word: &str) -> Option<CounterKind> {
     let mut buffer = [0; MAX_WORD];
     let word = lower(word, &mut buffer)?;
@@ -36,7 +36,7 @@ pub(super) fn counted(word: &str) -> Option<CounterKind> {
     })
 }
 
-/// Whether `word` says that something is being worked off: `Processing`, `Downloaded`.
+/// Whether `word` is a verb of work: `Processing`, `Downloaded`.
 pub(super) fn is_work(word: &str) -> bool {
     const WORK: [&str; 47] = [
         "process", "download", "upload", "complet", "finish", "runn", "build", "built", "compil",
@@ -60,12 +60,12 @@ pub(super) fn is_work(word: &str) -> bool {
     })
 }
 
-/// Whether `text` has a word that says that something is being worked off.
+/// Whether `text` contains a verb of work.
 pub(super) fn has_work(text: &str) -> bool {
     words(text).any(is_work)
 }
 
-/// Whether `text` has a word that makes its percentages a measure: `CPU usage: 45%`.
+/// Whether `text` contains a word that makes a percentage a measurement: `CPU usage: 45%`.
 pub(super) fn has_measure(text: &str) -> bool {
     const MEASURES: [&str; 32] = [
         "cpu",
@@ -101,7 +101,7 @@ pub(super) fn has_measure(text: &str) -> bool {
         "precision",
         "recall",
     ];
-    // A name of a file or of a test may hold any word.
+    // The name of a file or of a test may contain any word.
     let is_name =
         |token: &&str| token.contains('/') || token.contains("::") || token.ends_with(".py");
     let tokens = text.split_whitespace().filter(|token| !is_name(token));
@@ -111,7 +111,7 @@ pub(super) fn has_measure(text: &str) -> bool {
     })
 }
 
-/// Whether `word` says that a share of something is done: `45% complete`.
+/// Whether `word` means done: `45% complete`.
 pub(super) fn is_done(word: &str) -> bool {
     const DONE: [&str; 14] = [
         "complete",
@@ -132,7 +132,7 @@ pub(super) fn is_done(word: &str) -> bool {
     DONE.iter().any(|done| word.eq_ignore_ascii_case(done))
 }
 
-/// Whether `word` makes the pair before it a size or a state of health: `12/45 MB`, `3/3 replicas`.
+/// Whether `word` makes the pair before it a size or a health status: `12/45 MB`, `3/3 replicas`.
 pub(super) fn is_unit(word: &str) -> bool {
     const UNITS: [&str; 24] = [
         "b",
@@ -164,7 +164,8 @@ pub(super) fn is_unit(word: &str) -> bool {
     lower(word, &mut buffer).is_some_and(|word| UNITS.contains(&word))
 }
 
-/// Whether a percentage before `word` at the start of a line is a bundler's or a loader's: `41% building`.
+/// Whether `word` follows the percentage of a bundler or loader at the start of a line: `41%
+/// building`.
 pub(super) fn is_bundling(word: &str) -> bool {
     const BUNDLING: [&str; 38] = [
         "additional",
@@ -209,7 +210,7 @@ pub(super) fn is_bundling(word: &str) -> bool {
     BUNDLING.contains(&word)
 }
 
-/// Whether a dash of bars ends `text`: `[#####....`, `|████  |`, `━━━━╸`.
+/// Whether `text` ends with a progress bar: `[#####....`, `|████  |`, `━━━━╸`.
 pub(super) fn ends_with_bar(text: &str) -> bool {
     let text = text.trim_end();
     if let Some(inner) = text.strip_suffix([']', '|', '>']) {
@@ -228,7 +229,7 @@ pub(super) fn ends_with_bar(text: &str) -> bool {
     text.chars().rev().take(3).filter(|&c| is_block(c)).count() == 3
 }
 
-/// Whether a bar begins `text`.
+/// Whether `text` starts with a progress bar.
 pub(super) fn starts_with_bar(text: &str) -> bool {
     let text = text.trim_start();
     let (inner, is_enclosed) = match text.strip_prefix(['[', '|']) {
@@ -248,12 +249,12 @@ pub(super) fn starts_with_bar(text: &str) -> bool {
     }
 }
 
-/// What bars are drawn with.
+/// Whether progress bars are drawn with `c`.
 fn is_bar(c: char) -> bool {
     matches!(c, '=' | '>' | '#' | '-' | '.' | '·' | '*' | '+' | '~' | '_') || is_block(c)
 }
 
-/// What nothing but bars is drawn with.
+/// Whether only progress bars are drawn with `c`.
 fn is_block(c: char) -> bool {
     matches!(
         c,
@@ -266,7 +267,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// `word` in small letters, or `None` if it is longer than all of ours.
+/// Converts `word` to lower case; `None` if it is longer than [`MAX_WORD`].
 fn lower<'a>(word: &str, buffer: &'a mut [u8; MAX_WORD]) -> Option<&'a str> {
     let buffer = buffer.get_mut(..word.len())?;
     buffer.copy_from_slice(word.as_bytes());

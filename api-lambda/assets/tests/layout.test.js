@@ -1,26 +1,26 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { checkAccess, close, open, until } from "./support/page.js";
+import { checkAccessibility, close, open, waitUntil } from "./support/page.js";
 import { Program } from "./support/program.js";
 
 after(close);
 
 const WIDTHS = [360, 768, 1440, 3840];
-const LONG = "A task with a name that goes on and on, over more than any screen is wide, as names from machines do ".repeat(2).trim();
+const LONG = "A task with a name that is longer than any screen is wide, as names from machines can be ".repeat(2).trim();
 
-/** A system with tasks of every kind, with long names. */
-async function full(t) {
+/** `local` with the sample runs, and a task with a long name in each status. */
+async function startWithLongNames(t) {
     const program = await Program.start(t);
     await program.call("POST", "api/projects", { project_id: "long", project_name: LONG, description: "Long names" });
     const statuses = ["running", "blocked", "pending", "completed", "failed", "cancelled"];
     for (const status of statuses) {
-        await program.make({ task_id: status, task_name: `${LONG} ${status}`.slice(-250), status, project_id: "long", message: LONG, phase: LONG.slice(0, 200), metadata: { [LONG]: LONG.replaceAll(" ", "") } });
+        await program.createTask({ task_id: status, task_name: `${LONG} ${status}`.slice(-250), status, project_id: "long", message: LONG, phase: LONG.slice(0, 200), metadata: { [LONG]: LONG.replaceAll(" ", "") } });
     }
     return program;
 }
 
-test("everything fits, from a phone to a wall, in light and dark, and is accessible", { timeout: 120_000 }, async (t) => {
-    const program = await full(t);
+test("every page fits and is accessible, from 360 to 3840 px wide, in light and dark", { timeout: 120_000 }, async (t) => {
+    const program = await startWithLongNames(t);
     for (const colorScheme of ["light", "dark"]) {
         const page = await open(t, program.url, { colorScheme });
         for (const path of ["/", "/?task=running", "/?task=failed"]) {
@@ -30,33 +30,33 @@ test("everything fits, from a phone to a wall, in light and dark, and is accessi
             for (const width of WIDTHS) {
                 await page.setViewportSize({ width, height: Math.round(width * 0.6) + 300 });
                 const what = `${path} at ${width} px, ${colorScheme}`;
-                const wide = () => page.evaluate(overflowing);
-                await until(async () => (await wide()).length === 0, `nothing sticks out of ${what}: ${await wide()}`, 2000).catch(async () => assert.fail(`${what}: ${await wide()}`));
-                await checkAccess(page, what);
+                const overflow = () => page.evaluate(findOverflow);
+                await waitUntil(async () => (await overflow()).length === 0, `no overflow at ${what}`, 2000).catch(async () => assert.fail(`${what}: ${await overflow()}`));
+                await checkAccessibility(page, what);
             }
         }
     }
 });
 
-/** What is wider than the window, or than the box that holds it. */
-function overflowing() {
+/** The elements that are wider than the window, or than the box parent them. */
+function findOverflow() {
     const wide = document.documentElement.scrollWidth > innerWidth ? ["page"] : [];
     for (const box of document.querySelectorAll(".card, .row, .tile, .hero, .timeline, .facts")) {
         const edge = box.getBoundingClientRect().right + 0.5;
         for (const part of box.querySelectorAll("*")) {
             const { right, width } = part.getBoundingClientRect();
-            let around = part.parentElement;
-            while (around !== box && getComputedStyle(around).overflowX === "visible") around = around.parentElement;
-            // What is cut off by what is around it does not stick out; fills of bars are wider than what they show.
-            const isCut = around !== box && around.getBoundingClientRect().right <= edge;
-            if (right > edge && width > 0 && !isCut && !part.closest(".bar, .shares, svg")) wide.push(part.outerHTML.slice(0, 120));
+            let parent = part.parentElement;
+            while (parent !== box && getComputedStyle(parent).overflowX === "visible") parent = parent.parentElement;
+            // An element does not overflow if its parent clips it. The fill of a bar is wider than the bar by design.
+            const isClipped = parent !== box && parent.getBoundingClientRect().right <= edge;
+            if (right > edge && width > 0 && !isClipped && !part.closest(".bar, .shares, svg")) wide.push(part.outerHTML.slice(0, 120));
         }
     }
     return wide;
 }
 
-test("dark is dark and light is light, as the system has it, at once", async (t) => {
-    const program = await full(t);
+test("the page follows the system's colour scheme at once", async (t) => {
+    const program = await startWithLongNames(t);
     const page = await open(t, program.url, { colorScheme: "dark" });
     await page.locator(".card").first().waitFor();
     const brightness = (selector, name) =>
@@ -71,16 +71,16 @@ test("dark is dark and light is light, as the system has it, at once", async (t)
     assert.ok((await brightness(".card h3", "color")) < 60);
 });
 
-test("nothing moves for those who want it so", async (t) => {
-    const program = await full(t);
+test("nothing is animated if the user prefers reduced motion", async (t) => {
+    const program = await startWithLongNames(t);
     const page = await open(t, program.url, { reducedMotion: "reduce" });
     await page.locator(".card").first().waitFor();
     await page.waitForTimeout(1500);
     assert.deepEqual(await page.evaluate(() => document.getAnimations().length), 0);
 });
 
-test("nothing jumps while the page fills", async (t) => {
-    const program = await full(t);
+test("the layout does not shift while the page loads", async (t) => {
+    const program = await startWithLongNames(t);
     const page = await open(t, "about:blank");
     await page.addInitScript(() => {
         globalThis.shifts = [];
@@ -92,29 +92,29 @@ test("nothing jumps while the page fills", async (t) => {
     assert.ok(shift < 0.02, `cumulative layout shift ${shift}`);
 });
 
-test("everything can be reached with the keyboard, in the order it is read, and is seen to have the focus", async (t) => {
-    const program = await full(t);
+test("Tab reaches every control in reading order, and the focus is visible", async (t) => {
+    const program = await startWithLongNames(t);
     const page = await open(t, program.url);
     await page.locator(".row").first().waitFor();
     await page.keyboard.press("Tab");
-    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the tasks");
-    const seen = [];
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to tasks");
+    const reached = [];
     for (let step = 0; step < 60; step++) {
         await page.keyboard.press("Tab");
-        const at = await page.evaluate(() => {
+        const focused = await page.evaluate(() => {
             const element = document.activeElement;
             const { outlineStyle, outlineWidth } = getComputedStyle(element);
             return { id: element.id, name: element.tagName + (element.dataset.task ?? element.dataset.status ?? element.id), outline: outlineStyle !== "none" && outlineWidth !== "0px" };
         });
-        if (at.name.startsWith("BODY")) break;
-        assert.ok(at.outline, `${at.name} is outlined`);
-        seen.push(at.name);
+        if (focused.name.startsWith("BODY")) break;
+        assert.ok(focused.outline, `${focused.name} has an outline`);
+        reached.push(focused.name);
     }
     const order = ["Ahome", "BUTTON", "BUTTONrunning", "SELECTtype-filter", "INPUTname-filter", "Arunning", "Ablocked", "Apending", "Acancelled", "Afailed", "Acompleted"];
     let from = 0;
     for (const name of order) {
-        const place = seen.indexOf(name, from);
-        assert.ok(place >= 0, `${name} after ${order[order.indexOf(name) - 1]}: ${seen}`);
-        from = place;
+        const index = reached.indexOf(name, from);
+        assert.ok(index >= 0, `${name} after ${order[order.indexOf(name) - 1]}: ${reached}`);
+        from = index;
     }
 });

@@ -1,4 +1,4 @@
-//! What a file has held since it was made or last emptied, and where in it which lines are.
+//! One version of a file: its content since it was created or last emptied, and the times of its lines.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,48 +7,48 @@ use shared::log_event::LogEvent;
 use shared::log_file::{Encoding, FileStream, Lines, stable_hash};
 use shared::model::Timestamp;
 
-/// How much is read at a time, in bytes: as much as a page of CloudWatch Logs holds.
+/// The number of bytes of one read: the size of a page of CloudWatch Logs.
 pub(super) const SEGMENT_BYTES: usize = 1024 * 1024;
-/// The most lines of a segment: as many as a page of CloudWatch Logs holds.
+/// The maximum number of lines of a segment: the length of a page of CloudWatch Logs.
 const SEGMENT_LINES: usize = 10_000;
 
-/// Lines that were read at one time. The next segment begins where this one ends.
+/// Lines that were read at one time. The next segment begins where this segment ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Where its first line begins.
+    /// The offset of its first line, in bytes.
     pub(super) start: u64,
-    /// Where its last line ends.
+    /// The offset of the end of its last line, in bytes.
     pub(super) end: u64,
-    /// The time of its lines before the first that has its own.
+    /// The time of its lines before the first line with a time stamp.
     pub(super) time: Timestamp,
-    /// The earliest time of a line.
+    /// The earliest time of its lines.
     pub(super) earliest: Timestamp,
-    /// The latest time of a line.
+    /// The latest time of its lines.
     pub(super) latest: Timestamp,
-    /// A hash of its bytes, which tells whether a file still is what it was.
+    /// A hash of its bytes. It shows whether the file was changed between two runs.
     pub(super) hash: u64,
 }
 
 impl Segment {
-    /// Its length in bytes.
+    /// The length in bytes.
     fn length(&self) -> usize {
         usize::try_from(self.end - self.start).unwrap_or(SEGMENT_BYTES)
     }
 }
 
-/// What a file has held since it was made or last emptied.
+/// The content of a file since it was created or last emptied.
 #[derive(Debug)]
-pub(super) struct Generation {
-    /// When it began, in milliseconds since 1970; 0 for what was there first.
+pub(super) struct FileVersion {
+    /// When the file was created or emptied, in milliseconds since 1970; 0 for the first version.
     pub(super) epoch_ms: u64,
-    /// The file, open: its content can be read even after it was renamed.
+    /// The open file. It can be read even after it was renamed.
     pub(super) file: File,
-    /// Its lines, from its beginning on, without gaps.
+    /// The segments found so far, from the beginning of the file and without gaps.
     pub(super) segments: Vec<Segment>,
     encoding: Encoding,
 }
 
-impl Generation {
+impl FileVersion {
     pub(super) fn new(epoch_ms: u64, file: File) -> Self {
         Self {
             epoch_ms,
@@ -58,19 +58,17 @@ impl Generation {
         }
     }
 
-    /// Up to where lines were found.
+    /// The offset up to which lines were found.
     pub(super) fn end(&self) -> u64 {
         self.segments.last().map_or(0, |segment| segment.end)
     }
 
-    /// Finds the lines that are new. Those before the first that has its own time are of `time`. A last
-    /// line without an end is one only if `takes_rest`.
-    ///
-    /// Calls `found` with each new segment.
+    /// Finds new lines and calls `found` with each new segment. `time` is the time of lines before the first line
+    /// with a time stamp. A last line without a line end counts only if `takes_partial_line`.
     pub(super) fn scan(
         &mut self,
         mut time: Timestamp,
-        takes_rest: bool,
+        takes_partial_line: bool,
         mut found: impl FnMut(&Segment),
     ) -> io::Result<()> {
         let mut buffer = Vec::new();
@@ -83,10 +81,14 @@ impl Generation {
             let is_end = buffer.len() < SEGMENT_BYTES;
             let found_before = self.segments.len();
             let mut bytes = buffer.as_slice();
-            // What was read may be more lines than a segment takes.
-            while let Some((segment, next_time)) =
-                first_segment(bytes, self.encoding, self.end(), time, takes_rest && is_end)
-            {
+            // The bytes may have more lines than a segment may have.
+            while let Some((segment, next_time)) = first_segment(
+                bytes,
+                self.encoding,
+                self.end(),
+                time,
+                takes_partial_line && is_end,
+            ) {
                 bytes = bytes.get(segment.length()..).unwrap_or_default();
                 time = next_time;
                 found(&segment);
@@ -98,27 +100,27 @@ impl Generation {
         }
     }
 
-    /// Takes over a segment that was found at another time, if the file still has it.
-    pub(super) fn restore(&mut self, known: &Known) -> io::Result<bool> {
-        let Ok(length) = usize::try_from(known.end.saturating_sub(known.start)) else {
+    /// Adds a segment that an earlier run found. Returns `false` if the file no longer has it.
+    pub(super) fn restore(&mut self, saved: &SavedSegment) -> io::Result<bool> {
+        let Ok(length) = usize::try_from(saved.end.saturating_sub(saved.start)) else {
             return Ok(false);
         };
-        if known.start != self.end() || length > SEGMENT_BYTES {
+        if saved.start != self.end() || length > SEGMENT_BYTES {
             return Ok(false);
         }
         let mut buffer = Vec::new();
-        read_at(&mut self.file, known.start, length, &mut buffer)?;
-        if known.start == 0 {
+        read_at(&mut self.file, saved.start, length, &mut buffer)?;
+        if saved.start == 0 {
             self.encoding = Encoding::of(&buffer);
         }
-        let restored = first_segment(&buffer, self.encoding, known.start, known.time, true)
+        let restored = first_segment(&buffer, self.encoding, saved.start, saved.time, true)
             .map(|(segment, _)| segment)
-            .filter(|segment| segment.end == known.end && segment.hash == known.hash);
+            .filter(|segment| segment.end == saved.end && segment.hash == saved.hash);
         self.segments.extend(restored);
         Ok(restored.is_some())
     }
 
-    /// Adds the lines of a segment that are of a time from `start` to `end`.
+    /// Adds the events of a segment whose times are from `start` to `end`.
     pub(super) fn read_events(
         &mut self,
         log_stream: &str,
@@ -143,25 +145,25 @@ impl Generation {
     }
 }
 
-/// A segment as it is remembered beyond the process.
+/// A segment as it is kept on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct SavedSegment {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) time: Timestamp,
     pub(super) hash: u64,
 }
 
-/// The lines that `bytes`, which begin at `offset` of a file, begin with, and the time of the line after
-/// them, unless it has its own; `None` if there is no whole line.
+/// The first segment of `bytes`, which begin at `offset` of the file, and the time of the next line if that line has
+/// no time stamp. `None` if there is no whole line.
 fn first_segment(
     bytes: &[u8],
     encoding: Encoding,
     offset: u64,
     time: Timestamp,
-    takes_rest: bool,
+    takes_partial_line: bool,
 ) -> Option<(Segment, Timestamp)> {
-    let mut lines = Lines::new(bytes, encoding, time, takes_rest);
+    let mut lines = Lines::new(bytes, encoding, time, takes_partial_line);
     let times = lines.by_ref().take(SEGMENT_LINES).map(|line| line.time);
     let (earliest, latest) = times.fold(None, |bounds, time| {
         let (earliest, latest) = bounds.unwrap_or((time, time));
@@ -179,7 +181,7 @@ fn first_segment(
     Some((found, lines.time()))
 }
 
-/// Reads up to `length` bytes; less at the end of the file.
+/// Reads up to `length` bytes, fewer at the end of the file.
 fn read_at(file: &mut File, offset: u64, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
     file.seek(SeekFrom::Start(offset))?;

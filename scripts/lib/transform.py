@@ -1,13 +1,13 @@
-"""What CloudFormation gets of template.yaml, made by the translator that AWS itself runs."""
+"""template.yaml as CloudFormation sees it, transformed by the translator that AWS itself runs."""
 
 import logging
 import os
-import pathlib
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from common import ROOT
+
 REGION = "us-east-1"
 
-# boto3 wants a region and credentials, even for what never leaves this machine.
+# boto3 needs a region and credentials, even for requests that never leave this machine.
 for name, value in {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_REGION": REGION,
@@ -16,7 +16,7 @@ for name, value in {
 }.items():
     os.environ[name] = value
 
-logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it says which of AWS's own switches it has not
+logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of switches that only AWS has
 
 from samcli.yamlhelper import yaml_parse  # noqa: E402
 from samtranslator.parser.parser import Parser  # noqa: E402
@@ -24,7 +24,7 @@ from samtranslator.translator.translator import Translator  # noqa: E402
 
 
 def transformed(path=ROOT / "template.yaml"):
-    """The template without SAM. Code that is not uploaded yet gets an address that does not exist."""
+    """The template without SAM. Code that is not uploaded gets an address that does not exist."""
     template = yaml_parse(path.read_text())
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})

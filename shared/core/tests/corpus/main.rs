@@ -1,4 +1,4 @@
-//! The inputs of the fuzz targets, each through the same checks. What fuzzing finds is put into `fuzz/corpus`, and is
+//! The inputs of the fuzz targets, each through the same checks. What fuzzing finds is put into `dev/fuzz/corpus`, and is
 //! tried here ever after.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
@@ -6,11 +6,11 @@
 use std::fs;
 use std::path::Path;
 
-use shared::{fold, log_parser};
+use progress_core::{fold, log_parser};
 
 fn each_input_of(target: &str, check: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fuzz/corpus")
+        .join("../../dev/fuzz/corpus")
         .join(target);
     let mut inputs = 0;
     for input in fs::read_dir(&directory).unwrap() {

@@ -1,9 +1,12 @@
-//! When the lines of a file were first seen, kept beyond the process.
+//! When the lines of a file were first seen, kept on disk.
 //!
-//! A line without a time of its own is of the moment it was first seen. That moment must be the same after a
-//! restart, or an old run would look like a new one. A journal is a text file: `begin <epoch>` where the
-//! followed file began anew, then `lines <start> <end> <time> <hash>` for each segment. What can't be read
-//! in it ends it: the lines after that count as new.
+//! The time of a line without a time stamp is the time it was first seen. It must be the same after a restart, or an
+//! old run would look like a new one. So each followed file has a text file with these lines:
+//!
+//! - `begin <epoch>` when the followed file was created or emptied,
+//! - `lines <start> <end> <time> <hash>` for each segment since then.
+//!
+//! Reading stops at the first invalid line. The lines of the followed file after that count as new.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,25 +15,25 @@ use std::path::{Path, PathBuf};
 use shared::log_file::stable_hash;
 use shared::model::Timestamp;
 
-use super::generation::{Known, Segment};
+use super::file_version::{SavedSegment, Segment};
 
-/// The journal of one file.
+/// The file that says when the lines of one log stream were first seen.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct FirstSeenFile {
     path: PathBuf,
 }
 
-/// What a journal tells of a file.
+/// The content of a [`FirstSeenFile`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Remembered {
-    /// When the file last began anew.
+pub(super) struct FirstSeen {
+    /// When the followed file was created or last emptied.
     pub(super) epoch_ms: u64,
-    /// Its lines since then.
-    pub(super) segments: Vec<Known>,
+    /// The segments since then.
+    pub(super) segments: Vec<SavedSegment>,
 }
 
-impl Journal {
-    /// The journal in `directory` of the file that is the log stream `log_stream` of `log_group`.
+impl FirstSeenFile {
+    /// The file in `directory` for the log stream `log_stream` of `log_group`.
     pub(super) fn new(directory: &Path, log_group: &str, log_stream: &str) -> Self {
         let name = format!("{log_group}/{log_stream}");
         let is_plain = |char: &char| char.is_ascii_alphanumeric() || *char == '-';
@@ -43,16 +46,16 @@ impl Journal {
         }
     }
 
-    /// What it tells; nothing if there is none.
-    pub(super) fn load(&self) -> io::Result<Remembered> {
+    /// Reads the file. A missing file is empty.
+    pub(super) fn load(&self) -> io::Result<FirstSeen> {
         match fs::read(&self.path) {
             Ok(text) => Ok(parse(&String::from_utf8_lossy(&text))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Remembered::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FirstSeen::default()),
             Err(error) => Err(error),
         }
     }
 
-    /// Begins anew.
+    /// Empties the file: the followed file was created or emptied at `epoch_ms`.
     pub(super) fn begin(&self, epoch_ms: u64) -> io::Result<()> {
         if let Some(directory) = self.path.parent() {
             fs::create_dir_all(directory)?;
@@ -67,35 +70,37 @@ impl Journal {
         let Segment {
             start, end, hash, ..
         } = segment;
-        // One write, so that a journal is cut between lines at worst.
+        // One write, so that a crash does not leave half a line.
         file.write_all(format!("lines {start} {end} {time_ms} {hash:x}\n").as_bytes())
     }
 }
 
-fn parse(text: &str) -> Remembered {
-    let mut remembered = Remembered::default();
+fn parse(text: &str) -> FirstSeen {
+    let mut first_seen = FirstSeen::default();
     for line in text.split_inclusive('\n') {
         let Some(line) = line.strip_suffix('\n') else {
-            break; // cut off: perhaps in the middle of a number
+            break; // incomplete: even a number may be cut off
         };
         let fields: Vec<_> = line.split(' ').collect();
         match fields.as_slice() {
             ["begin", epoch_ms] => match epoch_ms.parse() {
-                Ok(epoch_ms) => remembered.epoch_ms = epoch_ms,
+                Ok(epoch_ms) => first_seen.epoch_ms = epoch_ms,
                 Err(_) => break,
             },
-            ["lines", start, end, time_ms, hash] => match parse_known(start, end, time_ms, hash) {
-                Some(known) => remembered.segments.push(known),
-                None => break,
-            },
+            ["lines", start, end, time_ms, hash] => {
+                match parse_segment(start, end, time_ms, hash) {
+                    Some(segment) => first_seen.segments.push(segment),
+                    None => break,
+                }
+            }
             _ => break,
         }
     }
-    remembered
+    first_seen
 }
 
-fn parse_known(start: &str, end: &str, time_ms: &str, hash: &str) -> Option<Known> {
-    Some(Known {
+fn parse_segment(start: &str, end: &str, time_ms: &str, hash: &str) -> Option<SavedSegment> {
+    Some(SavedSegment {
         start: start.parse().ok()?,
         end: end.parse().ok()?,
         time: Timestamp::from_millis(time_ms.parse().ok()?),
@@ -108,11 +113,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_remembered_and_rubbish_ends_it() {
+    fn segments_are_read_back_up_to_the_first_invalid_line() {
         let directory = tempfile::tempdir().unwrap();
-        let journal = Journal::new(&directory.path().join("new"), "/cdk", "a/../b");
-        assert_eq!(journal.load().unwrap(), Remembered::default());
-        journal.begin(7).unwrap();
+        let file = FirstSeenFile::new(&directory.path().join("new"), "/cdk", "a/../b");
+        assert_eq!(file.load().unwrap(), FirstSeen::default());
+        file.begin(7).unwrap();
         let time = Timestamp::from_millis(5);
         let segment = Segment {
             start: 0,
@@ -122,20 +127,20 @@ mod tests {
             latest: time,
             hash: 255,
         };
-        journal.add(&segment).unwrap();
-        let expected = Remembered {
+        file.add(&segment).unwrap();
+        let expected = FirstSeen {
             epoch_ms: 7,
-            segments: vec![Known {
+            segments: vec![SavedSegment {
                 start: 0,
                 end: 10,
                 time,
                 hash: 255,
             }],
         };
-        assert_eq!(journal.load().unwrap(), expected);
-        for rubbish in ["lines 10 2", "\u{0}\u{0}\n", "lines 10 20 5 zz\n"] {
-            let text = format!("begin 7\nlines 0 10 5 ff\n{rubbish}");
-            assert_eq!(parse(&text), expected, "{rubbish:?}");
+        assert_eq!(file.load().unwrap(), expected);
+        for invalid in ["lines 10 2", "\u{0}\u{0}\n", "lines 10 20 5 zz\n"] {
+            let text = format!("begin 7\nlines 0 10 5 ff\n{invalid}");
+            assert_eq!(parse(&text), expected, "{invalid:?}");
         }
     }
 }

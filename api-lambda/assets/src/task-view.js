@@ -1,0 +1,275 @@
+// The page of one task: its progress, its history, its parts, and all its fields.
+
+import { Chart } from "./chart.js";
+import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText } from "./dom.js";
+import { History } from "./history.js";
+import { announce, showTask } from "./shell.js";
+import { clean, counter, humanize, number, oneLine, percent, toneOf, typeName } from "./text.js";
+import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
+
+/** How long the result of "Copy link" is shown. */
+const COPIED_MS = 3000;
+
+export class TaskView {
+    /** `refreshNow()` makes the poller refresh at once. */
+    constructor(api, refreshNow) {
+        this.api = api;
+        this.chart = new Chart();
+        this.historyRows = new KeyedList(byId("history-rows"), () => new HistoryRow());
+        this.partRows = new KeyedList(byId("part-rows"), () => new PartRow());
+        this.details = new KeyedList(byId("details"), () => new Detail());
+        this.metadata = new KeyedList(byId("metadata"), () => new Detail());
+        const showRuns = (all) => () => {
+            this.showsAllRuns = all;
+            this.history = null;
+            refreshNow();
+        };
+        byId("this-run").addEventListener("click", showRuns(false));
+        byId("all-runs").addEventListener("click", showRuns(true));
+        byId("history-more").addEventListener("click", () => {
+            this.history?.loadMore();
+            refreshNow();
+        });
+        byId("history-details").addEventListener("toggle", () => this.showTable());
+        byId("copy-link").addEventListener("click", () => this.copyLink());
+    }
+
+    open(id) {
+        this.id = id;
+        this.task = null;
+        this.history = null;
+        this.showsAllRuns = false;
+        setText(byId("task-title"), id);
+        byId("task-body").hidden = true;
+        byId("task-problem").hidden = true;
+        setText(byId("copy-link"), "Copy link");
+    }
+
+    /** Loads and shows the task. Resolves to true if it is running. */
+    async refresh(signal) {
+        const { id } = this;
+        const before = this.task;
+        const { value: task } = await this.api.get(`api/tasks/${encodeURIComponent(id)}`, {}, signal);
+        if (!this.history || (this.history.run !== task.run && !this.showsAllRuns)) {
+            this.history = new History(this.api, id, this.showsAllRuns ? null : task.run);
+            this.history.run = task.run;
+        }
+        const { history } = this;
+        await history.refresh(task.revision, signal);
+        if (id !== this.id || history !== this.history) return true;
+        this.task = task;
+        this.show();
+        if (before && before.status !== task.status) announce(`${humanize(task.status)}.`);
+        return task.status === "running";
+    }
+
+    /** Shows what is loaded. */
+    show() {
+        const { task } = this;
+        if (!task) return;
+        const tone = toneOf(task);
+        const name = oneLine(task.task_name) || task.task_id;
+        byId("task-problem").hidden = true;
+        byId("task-body").hidden = false;
+        setText(byId("task-title"), name);
+        setAttribute(byId("task-body"), "data-tone", tone);
+        setIcon(document.querySelector("#task-hero use"), tone);
+        const silence = duration(now() - Date.parse(task.updated_at));
+        setText(byId("task-state"), tone === "stale" ? `Stale: no update for ${silence}` : humanize(task.status));
+        const step = humanize(task.current_step || task.phase || "");
+        setText(byId("task-phase"), step === task.status ? "" : step);
+        setText(byId("task-eta"), task.status === "running" && !task.stale ? eta(task) : "");
+        const counted = counter(task.progress);
+        const percentage = percent(task.progress);
+        setText(byId("task-percentage"), percentage || counted || "–");
+        setText(byId("task-counter"), percentage ? counted : "");
+        setBar(byId("task-bar"), task.progress, tone, counted);
+        const message = clean(task.message ?? "").trim();
+        setText(byId("task-message"), message);
+        this.showHistory(tone);
+        this.showParts();
+        this.showDetails();
+        const raw = byId("raw");
+        if (this.rawTask !== task) setText(raw, clean(JSON.stringify(task, null, 2)));
+        this.rawTask = task;
+    }
+
+    /** Shows this task in the title and the icon. */
+    showSummary() {
+        const { task } = this;
+        if (task) showTask(oneLine(task.task_name), task.progress.percentage, task.status);
+    }
+
+    showHistory(tone) {
+        const { hasMore } = this.history;
+        const entries = this.entries();
+        byId("chart-section").hidden = entries.length === 0;
+        byId("history-more").hidden = !hasMore;
+        setAttribute(byId("this-run"), "aria-pressed", !this.showsAllRuns);
+        setAttribute(byId("all-runs"), "aria-pressed", this.showsAllRuns);
+        if (entries.length === 0) return;
+        const isOpen = this.task.status === "running" && !hasMore;
+        this.chart.show(entries, tone, isOpen);
+        this.showTable();
+    }
+
+    showTable() {
+        if (byId("history-details").open) {
+            this.historyRows.show(this.entries().reverse(), (entry) => entry.timestamp);
+        }
+    }
+
+    /** The history entries of the selected runs. */
+    entries() {
+        const entries = this.history?.entries ?? [];
+        return entries.filter((entry) => this.showsAllRuns || entry.run === this.task.run);
+    }
+
+    showParts() {
+        const { task } = this;
+        const parts = Object.entries(task.parts ?? {}).map(([name, part]) => {
+            const start = Date.parse(part.started_at);
+            const end = part.status === "running" ? Math.max(now(), start) : Date.parse(part.completed_at);
+            return { name, part, start, end };
+        });
+        byId("parts-section").hidden = parts.length === 0;
+        const runStart = Date.parse(task.started_at);
+        // Parts of earlier runs are listed, but are not on the timeline: they would stretch it over days.
+        const inRun = parts.filter(({ start }) => start >= runStart);
+        const from = Math.min(...inRun.map(({ start }) => start));
+        const to = Math.max(...inRun.map(({ end }) => end).filter(Number.isFinite));
+        const isScaled = Number.isFinite(from) && Number.isFinite(to);
+        setText(byId("lane-start"), isScaled ? shortTime(from) : "");
+        setText(byId("lane-end"), isScaled ? (task.status === "running" ? "now" : shortTime(to)) : "");
+        const rank = ({ start }) => (start >= runStart ? start : Infinity);
+        parts.sort((one, other) => rank(one) - rank(other) || one.name.localeCompare(other.name));
+        const rows = parts.map((row) => ({ ...row, from, to: Math.max(to, from + 1), isInRun: isScaled && row.start >= runStart }));
+        this.partRows.show(rows, ({ name }) => name);
+    }
+
+    showDetails() {
+        const { task } = this;
+        const time = (text) => (text ? `${shortTime(Date.parse(text))} (${ago(Date.parse(text))})` : "");
+        const hint = (text) => (text ? fullTime(Date.parse(text)) : "");
+        const took = task.status === "running" ? now() - Date.parse(task.started_at) : task.duration_ms;
+        const details = [
+            ["Task ID", task.task_id],
+            ["Type", typeName(task.task_type)],
+            ["Priority", task.priority],
+            ["Project", task.project_id],
+            ["Phase", humanize(task.phase ?? "")],
+            ["Current step", oneLine(task.current_step ?? "")],
+            ["Last update", time(task.updated_at), hint(task.updated_at)],
+            ["Started", time(task.started_at), hint(task.started_at)],
+            ["Finished", time(task.completed_at), hint(task.completed_at)],
+            ["Duration", Number.isFinite(took) ? duration(took) : ""],
+            ["Expected end", task.eta ? time(task.eta).replace(/ \(.*/, "") : "", hint(task.eta)],
+            ["Created", time(task.created_at), hint(task.created_at)],
+            ["Log group", task.log_group],
+            ["Log stream", task.log_stream],
+            ["Revision", number(task.revision)],
+        ];
+        this.details.show(
+            details.filter(([, value]) => value).map(([label, value, hint]) => ({ label, value: oneLine(value), hint })),
+            ({ label }) => label,
+        );
+        const metadata = Object.entries(task.metadata ?? {});
+        byId("metadata-section").hidden = metadata.length === 0;
+        const shown = ([label, value]) => ({ label: oneLine(label), value: typeof value === "string" ? clean(value) : JSON.stringify(value), isMetadata: true });
+        this.metadata.show(metadata.map(shown), ({ label }) => label);
+    }
+
+    /** Shows `text` in place of the task. */
+    showProblem(text) {
+        byId("task-body").hidden = true;
+        const problem = byId("task-problem");
+        problem.hidden = false;
+        setText(problem, text);
+    }
+
+    async copyLink() {
+        const button = byId("copy-link");
+        try {
+            await navigator.clipboard.writeText(location.href);
+            setText(button, "Copied");
+            announce("Link copied.");
+        } catch {
+            // Browsers allow the clipboard only over HTTPS and on localhost.
+            setText(button, "Can't copy: use the address bar");
+        }
+        clearTimeout(this.copyTimer);
+        this.copyTimer = setTimeout(() => setText(button, "Copy link"), COPIED_MS);
+    }
+}
+
+/** An entry of the history. */
+class HistoryRow {
+    constructor() {
+        Object.assign(this, cloneTemplate("history-row"));
+    }
+
+    update(entry) {
+        if (entry === this.entry) return;
+        this.entry = entry;
+        const { refs } = this;
+        const time = Date.parse(entry.timestamp);
+        setText(refs.time, shortTime(time));
+        setAttribute(refs.time, "datetime", entry.timestamp);
+        setAttribute(refs.time, "title", fullTime(time));
+        setText(refs.progress, [percent(entry.progress), counter(entry.progress)].filter(Boolean).join(", "));
+        setText(refs.status, humanize(entry.status));
+        setText(refs.phase, humanize(entry.phase ?? ""));
+        setText(refs.message, oneLine(entry.message ?? ""));
+    }
+}
+
+/** A part, and its place on the timeline of the run. */
+class PartRow {
+    constructor() {
+        Object.assign(this, cloneTemplate("part-row"));
+    }
+
+    update({ name, part, start, end, from, to, isInRun }) {
+        const { node, refs } = this;
+        const tone = toneOf(part);
+        setAttribute(node, "data-tone", tone);
+        setIcon(refs.icon, tone);
+        setText(refs.name, oneLine(name));
+        const progress = part.status === "running" ? percent(part) || counter(part) : "";
+        setText(refs.outcome, [humanize(part.phase || part.status), progress].filter(Boolean).join(" "));
+        setText(refs.start, Number.isFinite(start) ? shortTime(start) : "–");
+        setText(refs.took, Number.isFinite(end - start) ? duration(end - start) : "–");
+        refs.span.hidden = !isInRun || !Number.isFinite(end);
+        if (!refs.span.hidden) {
+            const share = (time) => Math.min(Math.max((time - from) / (to - from), 0), 1) * 100;
+            refs.span.style.left = `${share(start)}%`;
+            refs.span.style.width = `${share(end) - share(start)}%`;
+        }
+        setText(refs.message, part.status === "failed" ? oneLine(part.message ?? "") : "");
+    }
+}
+
+/** A label and a value. */
+class Detail {
+    constructor() {
+        this.node = document.createElement("div");
+        this.term = this.node.appendChild(document.createElement("dt"));
+        this.value = this.node.appendChild(document.createElement("dd"));
+    }
+
+    update({ label, value, hint, isMetadata }) {
+        setText(this.term, label);
+        setAttribute(this.value, "title", hint || null);
+        // Metadata comes from callers: only http and https URLs become links.
+        if (isMetadata && /^https?:\/\/[^\s]+$/i.test(value)) {
+            if (this.link?.textContent === value) return;
+            this.link = document.createElement("a");
+            Object.assign(this.link, { href: value, rel: "noopener noreferrer", target: "_blank" });
+            this.link.textContent = value;
+            this.value.replaceChildren(this.link);
+        } else {
+            this.link = null;
+            setText(this.value, value);
+        }
+    }
+}
