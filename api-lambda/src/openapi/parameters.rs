@@ -102,7 +102,7 @@ pub(crate) struct IdempotencyKeyHeader {
     /// A key of the client's choice. For 24 hours, a repeated request with this key gets the first
     /// answer again.
     #[param(
-        rename = "IdempotencyKeyHeader-Key",
+        rename = "Idempotency-Key",
         min_length = 1,
         max_length = 255,
         pattern = "^[!-~]([\\t -~]*[!-~])?$",

@@ -31,8 +31,7 @@ text_schema! {
     Timestamp = date_time().pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"));
     /// The kind of work.
     TaskType = words(&["cdk_deploy", "agent_execution", "build", "other"]);
-    /// The status of a task or of a part. The last three are terminal: only a later run changes
-    /// them.
+    /// The status of a task or a part. The last three are terminal: only a new run changes them.
     TaskStatus = words(&["pending", "running", "blocked", "completed", "failed", "cancelled"]);
     /// The priority, `P0` highest.
     Priority = words(&["P0", "P1", "P2", "P3"]);

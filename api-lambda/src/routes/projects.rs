@@ -147,7 +147,7 @@ async fn create(
     }
     state.write_through.project_saved().await;
     let path = format!("/api/projects/{}", project.project_id);
-    // Tasks can name a project before it exists. ConditionalRead the project gives its present metrics. If
+    // Tasks can name a project before it exists. Reading the project gives its present metrics. If
     // that fails, the project exists nevertheless.
     let stored = for_store(state.projects.fetch(&project.project_id)).await;
     let project = stored.ok().flatten().unwrap_or(project);

@@ -154,7 +154,7 @@ async fn show(
     params(IdempotencyKeyHeader),
     request_body(content((NewTask = "application/json"))),
     responses((status = 201, description = "The new task", body = schemas::Task,
-        headers(("IdempotencyKeyHeader-Replayed" = String, description = "`true` if an earlier request with this key got the same answer")))),
+        headers(("Idempotency-Replayed" = String, description = "`true` if an earlier request with this key got the same answer")))),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-exists", "idempotency-key-reused", "unavailable"])))
 ))]
