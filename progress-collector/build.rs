@@ -1,9 +1,10 @@
-//! Says how the program is linked.
+//! Sets how the program is linked.
 
 use std::env;
 
-/// A program that may be anywhere in memory has its 20,000 addresses corrected at each start, and the pages that they
-/// are on copied. Heap, stack and libraries are somewhere else each time all the same.
+/// Links for a fixed address. A position-independent program corrects its 20,000 addresses, and
+/// copies their memory pages, at each start. The heap, the stack and the libraries are still at
+/// random addresses.
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is_gnu = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu");

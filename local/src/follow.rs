@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use progress_collector::{Collector, Trigger};
+use progress_collector::{Backfill, Collector};
 use shared::error::error_chain;
 use shared::model::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
@@ -42,12 +42,12 @@ pub(crate) async fn follow(collector: &Collector, source: FileLogSource) {
 
 /// Collects a window. Returns whether all of it was collected.
 async fn collect(collector: &Collector, window: &NewEvents) -> bool {
-    let backfill = Trigger::Backfill {
+    let backfill = Backfill {
         log_group: window.log_group.clone(),
         start: window.earliest,
         end: window.latest,
     };
-    match collector.handle(backfill, Timestamp::now(), None).await {
+    match collector.handle(&backfill, Timestamp::now(), None).await {
         Ok(summary) => summary.groups.iter().all(|group| match &group.error {
             None => group.complete,
             Some(reason) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use progress_collector::{Collector, PushedEvents, Trigger};
+use progress_collector::{Collector, Push};
 use shared::error::error_chain;
 use shared::log_event::LogEvent;
 use shared::model::{Project, ProjectId, ProjectStatus, Revision, Timestamp};
@@ -109,11 +109,11 @@ async fn push(collector: &Collector, line: &TimedLine, number: u64) {
         event_id: format!("{number:038}"),
         message: line.text.to_owned(),
     };
-    let pushed = PushedEvents {
+    let push = Push {
         log_group: log_group.to_owned(),
-        events: vec![event],
+        log_events: vec![event],
     };
-    if let Err(failure) = collector.handle(Trigger::Push(pushed), now, None).await {
+    if let Err(failure) = collector.handle(&push, now, None).await {
         error!(error = error_chain(&failure), "can't collect a sample line");
     }
 }

@@ -3,12 +3,12 @@
 use std::{env, io};
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use progress_collector::{Answer, invoke, wiring};
+use progress_collector::{FunctionResponse, invoke, wiring};
 use serde_json::Value;
 use shared::config::Settings;
 use shared::telemetry;
 
-// What there is to wait for is the network: more threads would only cost their start.
+// One thread: the function only waits for the network, and further threads would slow its start.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let lookup = |name: &str| env::var(name).ok();
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     run(service_fn(async move |event: LambdaEvent<Value>| {
         let (event, context) = event.into_parts();
         let summary = invoke(collector, &event, context.deadline, &mut io::stdout()).await;
-        summary.map(Answer::of)
+        summary.map(FunctionResponse::from)
     }))
     .await
 }

@@ -1,4 +1,4 @@
-//! What an invocation has done, as metrics: CloudWatch makes them of log lines in its Embedded Metric Format
+//! The metrics of an invocation, as log lines in CloudWatch's Embedded Metric Format
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use std::io::{self, Write};
@@ -6,45 +6,44 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 use shared::model::Timestamp;
 
-use crate::summary::{EventsSummary, GroupSummary, Summary};
+use crate::summary::{GroupSummary, PublishSummary, Summary};
 
 /// The namespace of the metrics.
 const NAMESPACE: &str = "MiyabiProgress";
 /// The value of the dimension `Service`.
 const SERVICE: &str = "progress-collector";
 
-/// Writes the metrics of an invocation that was asked for at `at`: a line for each log group, as a line has one
-/// value of each metric, or one for the records of a stream. Those of the service as a whole are the sums over its
-/// lines.
+/// Writes the metrics of an invocation that started at `at`.
+///
+/// A line can hold one value of each metric, so each log group has a line of its own, and so has
+/// publishing. CloudWatch adds the lines up to the metrics of the service.
 ///
 /// # Errors
 ///
-/// What `output` says.
+/// An [`io::Error`] of `output`.
 pub fn write_metrics(summary: &Summary, at: Timestamp, output: &mut impl Write) -> io::Result<()> {
     let mut lines = String::new();
     for group in &summary.groups {
         let log_group = Some(group.log_group.as_str());
-        lines.push_str(&document(&values(group), log_group, at).to_string());
+        lines.push_str(&document(&group_metrics(group), log_group, at).to_string());
         lines.push('\n');
     }
-    if let Some(events) = &summary.events {
-        lines.push_str(&document(&event_values(events), None, at).to_string());
+    if let Some(published) = &summary.published {
+        lines.push_str(&document(&publish_metrics(published), None, at).to_string());
         lines.push('\n');
     }
-    // At once, so that no other line comes between.
+    // One write, so that no other log line comes between.
     output.write_all(lines.as_bytes())?;
     output.flush()
 }
 
-/// Name, unit and value of a metric.
+/// The name, unit and value of a metric.
 type Metric = (&'static str, &'static str, u64);
 
-/// The document of some metrics, which are the service's and, if they are of one, a log group's.
-fn document(values: &[Metric], log_group: Option<&str>, at: Timestamp) -> Value {
-    let metrics: Vec<Value> = values
-        .iter()
-        .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}))
-        .collect();
+/// The JSON document of `metrics`, for the service and, if given, the log group.
+fn document(metrics: &[Metric], log_group: Option<&str>, at: Timestamp) -> Value {
+    let declare = |(name, unit, _): &Metric| json!({"Name": name, "Unit": unit});
+    let declarations: Vec<Value> = metrics.iter().map(declare).collect();
     let mut document = Map::new();
     let dimensions = match log_group {
         Some(_) => json!([["Service"], ["Service", "LogGroup"]]),
@@ -53,7 +52,7 @@ fn document(values: &[Metric], log_group: Option<&str>, at: Timestamp) -> Value 
     let directive = json!({
         "Namespace": NAMESPACE,
         "Dimensions": dimensions,
-        "Metrics": metrics,
+        "Metrics": declarations,
     });
     let header = json!({"Timestamp": at.as_millis(), "CloudWatchMetrics": [directive]});
     document.insert("_aws".to_owned(), header);
@@ -61,36 +60,36 @@ fn document(values: &[Metric], log_group: Option<&str>, at: Timestamp) -> Value 
     if let Some(log_group) = log_group {
         document.insert("LogGroup".to_owned(), log_group.into());
     }
-    for (name, _, value) in values {
+    for (name, _, value) in metrics {
         document.insert((*name).to_owned(), (*value).into());
     }
     Value::Object(document)
 }
 
-/// The metrics of a log group. How far the logs are behind is unknown where no event was read.
-fn values(group: &GroupSummary) -> Vec<Metric> {
-    let mut values = vec![
-        ("EventsRead", "Count", group.events),
+/// The metrics of a log group. The lag is absent if no log event was read.
+fn group_metrics(group: &GroupSummary) -> Vec<Metric> {
+    let mut metrics = vec![
+        ("EventsRead", "Count", group.log_events),
         ("LinesParsed", "Count", group.lines_parsed),
         ("ParseFailures", "Count", group.parse_failures),
         ("TasksUpdated", "Count", group.tasks_changed),
         ("RetryAttempts", "Count", group.retries),
         ("CacheErrors", "Count", group.cache_errors),
-        // The cache was refreshed from the store because this log group could not be read.
         ("FallbackUsed", "Count", group.fallback_used.into()),
     ];
     if let Some(lag_ms) = group.lag_ms {
-        values.push(("CollectorLagMs", "Milliseconds", lag_ms));
+        metrics.push(("CollectorLagMs", "Milliseconds", lag_ms));
     }
-    values
+    metrics
 }
 
-/// The metrics of the records of a stream.
-fn event_values(events: &EventsSummary) -> Vec<Metric> {
+/// The metrics of publishing.
+fn publish_metrics(published: &PublishSummary) -> Vec<Metric> {
+    let failed = published.failed + published.rejected;
     vec![
-        ("EventsSent", "Count", events.sent),
-        ("EventsFailed", "Count", events.failed + events.rejected),
-        ("RecordsUnreadable", "Count", events.unreadable),
+        ("EventsSent", "Count", published.sent),
+        ("EventsFailed", "Count", failed),
+        ("RecordsUnreadable", "Count", published.unreadable),
     ]
 }
 
@@ -98,11 +97,11 @@ fn event_values(events: &EventsSummary) -> Vec<Metric> {
 mod tests {
     use super::*;
 
-    fn written(groups: Vec<GroupSummary>) -> Vec<Value> {
-        written_of(&Summary::new("sweep", groups))
+    fn documents_of_groups(groups: Vec<GroupSummary>) -> Vec<Value> {
+        documents_of(&Summary::new("sweep", groups))
     }
 
-    fn written_of(summary: &Summary) -> Vec<Value> {
+    fn documents_of(summary: &Summary) -> Vec<Value> {
         let mut output = Vec::new();
         write_metrics(
             summary,
@@ -119,7 +118,7 @@ mod tests {
     #[test]
     fn a_log_group_is_a_document_of_the_embedded_metric_format() {
         let group = GroupSummary {
-            events: 10,
+            log_events: 10,
             lines: 12,
             lines_parsed: 9,
             parse_failures: 1,
@@ -160,19 +159,20 @@ mod tests {
             "FallbackUsed": 1,
             "CollectorLagMs": 1_500,
         });
-        assert_eq!(written(vec![group]), [expected]);
+        assert_eq!(documents_of_groups(vec![group]), [expected]);
     }
 
     #[test]
-    fn records_of_a_stream_are_one_document_of_the_service() {
-        let summary = Summary::of_events(EventsSummary {
+    fn publishing_is_one_document_of_the_service() {
+        let published = PublishSummary {
             records: 9,
             unreadable: 1,
             sent: 5,
             failed: 2,
             rejected: 1,
-            ..EventsSummary::default()
-        });
+            ..PublishSummary::default()
+        };
+        let summary = Summary::of_publishing("stream", published);
         let count = |name: &str| json!({"Name": name, "Unit": "Count"});
         let expected = json!({
             "_aws": {
@@ -192,16 +192,16 @@ mod tests {
             "EventsFailed": 3,
             "RecordsUnreadable": 1,
         });
-        assert_eq!(written_of(&summary), [expected]);
+        assert_eq!(documents_of(&summary), [expected]);
     }
 
     #[test]
-    fn every_metric_and_dimension_that_is_declared_has_a_value_and_no_unknown_lag_is_zero() {
+    fn every_declared_metric_has_a_value_and_an_unknown_lag_is_absent() {
         let groups = vec![
             GroupSummary::of("/miyabi/cdk"),
             GroupSummary::of("/miyabi/agents"),
         ];
-        let documents = written(groups);
+        let documents = documents_of_groups(groups);
         assert_eq!(documents.len(), 2);
         for document in documents {
             let directive = &document["_aws"]["CloudWatchMetrics"][0];

@@ -1,87 +1,90 @@
-//! What an invocation has done, as it answers.
+//! What an invocation did, in numbers.
 
 use serde::Serialize;
+use serde_json::Value;
 use shared::ingest::IngestCounts;
 use shared::log_parser::LineCounts;
 use shared::model::Timestamp;
+use tracing::info;
 
-/// What an invocation has done.
+/// What an invocation did. Its JSON is the function's response; the names in it are documented in
+/// `docs/metrics.md`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// `sweep`, `backfill`, `push` or `stream`.
+    /// The trigger: `sweep`, `backfill`, `push` or `stream`.
     pub trigger: &'static str,
-    /// What was done for each log group; none for a stream.
+    /// One entry per log group; empty for `stream`.
     pub groups: Vec<GroupSummary>,
-    /// What was done for the records of a stream.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub events: Option<EventsSummary>,
-    /// Whether some log group could not be read, so that the cache was refreshed from the store instead.
+    /// The events published; only set for `stream`, whose response has another form.
+    #[serde(skip)]
+    pub published: Option<PublishSummary>,
+    /// Whether a log group could not be read, so the cache was refreshed from the store instead.
     pub fallback_used: bool,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
 }
 
-/// What was done for one log group.
+/// What an invocation did for one log group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct GroupSummary {
     /// The log group.
     pub log_group: String,
-    /// Pages read; none of what is pushed.
+    /// Pages read; 0 for a push.
     pub pages: u64,
     /// Log events read.
-    pub events: u64,
-    /// Lines in them.
+    #[serde(rename = "events")]
+    pub log_events: u64,
+    /// Lines in the log events.
     pub lines: u64,
-    /// Lines that said something of progress.
+    /// Lines that report progress.
     pub lines_parsed: u64,
-    /// Lines that were ours but broken.
+    /// Lines that look like progress but could not be parsed.
     pub parse_failures: u64,
     /// Tasks written.
     pub tasks_changed: u64,
-    /// Tasks that could not be saved and never will be, as their stored items are damaged or the store
-    /// refuses them. The log says which.
+    /// Tasks that can never be saved: their stored items are damaged, or the store refuses them.
+    /// The log names them.
     pub tasks_refused: u64,
-    /// Requests that were repeated.
+    /// Requests to CloudWatch Logs that were repeated.
     pub retries: u64,
-    /// Writes that the cache did not take.
+    /// Writes that the cache failed.
     pub cache_errors: u64,
-    /// Whether the log group could not be read, so that the cache was refreshed from the store instead.
+    /// Whether this log group could not be read, so the cache was refreshed from the store instead.
     pub fallback_used: bool,
-    /// Whether all that was asked for was read and saved; otherwise it was cut short, and the next run goes on.
+    /// Whether everything was read and saved. If not, the next run continues.
     pub complete: bool,
-    /// How far the log group has been read; absent where checkpoints are not touched.
+    /// How far the log group has been read; absent if the trigger does not use checkpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Timestamp>,
-    /// Milliseconds between the last event read and now.
+    /// Milliseconds from the last log event read to now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_ms: Option<u64>,
-    /// Why reading has ended early.
+    /// Why reading ended early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What was done for the records of a stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct EventsSummary {
-    /// Records that were handed over.
+/// What an invocation did with the records of the tasks table's stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishSummary {
+    /// Records that Lambda passed.
     pub records: u64,
-    /// Records that can't be read, now or later. The log says why.
+    /// Records that can never be read. The log has the reason.
     pub unreadable: u64,
-    /// Events that were taken.
+    /// Events that the sink accepted.
     pub sent: u64,
-    /// Events that were not taken now, those after them included: they will be sent again.
+    /// Events that the sink did not accept now, and all events after them. They will be sent again.
     pub failed: u64,
-    /// Events that will never be taken. The log says which.
+    /// Events that the sink will never accept. The log names them.
     pub rejected: u64,
-    /// Requests that were made.
+    /// Requests to the sink.
     pub requests: u64,
-    /// The sequence number from which on Lambda has to hand records over again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub again_from: Option<String>,
+    /// The sequence number of the first record that Lambda must pass again.
+    pub retry_from: Option<String>,
 }
 
 impl GroupSummary {
-    /// The summary of a log group with which nothing was done yet.
+    /// The summary of a log group at the start of an invocation.
     pub(crate) fn of(log_group: &str) -> Self {
         Self {
             log_group: log_group.to_owned(),
@@ -89,15 +92,15 @@ impl GroupSummary {
         }
     }
 
-    /// Counts the lines of one more event.
+    /// Counts one log event and its lines.
     pub(crate) fn count_event(&mut self, counts: LineCounts) {
-        self.events += 1;
+        self.log_events += 1;
         self.lines += counts.lines;
         self.lines_parsed += counts.parsed;
         self.parse_failures += counts.failures;
     }
 
-    /// Counts what became of a saved batch.
+    /// Adds the counts of a saved batch.
     pub(crate) fn count_saved(&mut self, counts: IngestCounts) {
         self.tasks_changed += counts.tasks_changed;
         self.tasks_refused += counts.tasks_refused;
@@ -105,7 +108,18 @@ impl GroupSummary {
     }
 }
 
+impl PublishSummary {
+    /// The summary of these records before anything is published.
+    pub(crate) fn of(records: &[Value]) -> Self {
+        Self {
+            records: count(records.len()),
+            ..Self::default()
+        }
+    }
+}
+
 impl Summary {
+    /// The summary of an invocation that read log groups.
     pub(crate) fn new(trigger: &'static str, groups: Vec<GroupSummary>) -> Self {
         Self {
             trigger,
@@ -114,15 +128,16 @@ impl Summary {
         }
     }
 
-    pub(crate) fn of_events(events: EventsSummary) -> Self {
+    /// The summary of an invocation that published events.
+    pub(crate) fn of_publishing(trigger: &'static str, published: PublishSummary) -> Self {
         Self {
-            trigger: "stream",
-            events: Some(events),
+            trigger,
+            published: Some(published),
             ..Self::default()
         }
     }
 
-    /// The sums over all log groups, and the longest lag; complete if each is.
+    /// The sums over all log groups, and the longest lag. Complete if every group is complete.
     pub fn totals(&self) -> GroupSummary {
         let mut totals = GroupSummary {
             complete: true,
@@ -130,7 +145,7 @@ impl Summary {
         };
         for group in &self.groups {
             totals.pages += group.pages;
-            totals.events += group.events;
+            totals.log_events += group.log_events;
             totals.lines += group.lines;
             totals.lines_parsed += group.lines_parsed;
             totals.parse_failures += group.parse_failures;
@@ -143,4 +158,43 @@ impl Summary {
         }
         totals
     }
+
+    /// Writes the log line of the invocation.
+    pub(crate) fn log(&self) {
+        if let Some(published) = &self.published {
+            info!(
+                trigger = self.trigger,
+                records = published.records,
+                unreadable = published.unreadable,
+                events_sent = published.sent,
+                events_failed = published.failed,
+                events_rejected = published.rejected,
+                requests = published.requests,
+                duration_ms = self.duration_ms,
+                "published"
+            );
+            return;
+        }
+        let totals = self.totals();
+        info!(
+            trigger = self.trigger,
+            pages = totals.pages,
+            events = totals.log_events,
+            lines = totals.lines,
+            parse_failures = totals.parse_failures,
+            tasks_changed = totals.tasks_changed,
+            retries = totals.retries,
+            cache_errors = totals.cache_errors,
+            lag_ms = totals.lag_ms,
+            complete = totals.complete,
+            fallback_used = self.fallback_used,
+            duration_ms = self.duration_ms,
+            "collected"
+        );
+    }
+}
+
+/// A length as a count.
+pub(crate) fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,7 @@
-//! Reading one window of a log group: page by page, saved as it goes, within the deadline.
+//! Reads one window of a log group, page by page.
+//!
+//! Tasks are saved at the end, when the batch is full, and every ten seconds. After each save the
+//! checkpoint can point at the next page, so that a later sweep continues there.
 
 use std::time::Duration;
 
@@ -13,13 +16,15 @@ use shared::store::StoreError;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::collector::{Collector, LogGroup};
+use crate::collector::Collector;
+use crate::config::LogGroup;
+use crate::invocation::Invocation;
 use crate::summary::GroupSummary;
 
-/// What is left of an invocation's time for saving what was read.
+/// The time before the deadline that is reserved for saving.
 const TIME_TO_SAVE: Duration = Duration::from_secs(3);
-/// How often what was read is saved, and said to be, while reading takes long: whoever kills the collector costs it
-/// no more than this.
+/// How often tasks and the resume point are saved during a long read. A killed collector loses at
+/// most this much work.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A window of one log group.
@@ -31,191 +36,137 @@ pub(crate) struct Window<'a> {
     pub(crate) start: Timestamp,
     /// The last moment, included.
     pub(crate) end: Timestamp,
-    /// Where reading begins and how far the log group was read before; `None` where checkpoints stay as they are,
-    /// and reading begins with the window.
-    pub(crate) place: Option<Place>,
+    /// The token of the page to start with; `None` for the first page of the window.
+    pub(crate) page_token: Option<String>,
+    /// How far the log group was read before this window. `None` if no checkpoint is to be saved.
+    pub(crate) read_up_to: Option<Timestamp>,
 }
 
-/// Where the reading of a window begins.
-#[derive(Debug)]
-pub(crate) struct Place {
-    /// How far the log group is read while the window is not.
-    pub(crate) read_up_to: Timestamp,
-    /// The token to go on from; `None` at the beginning of the window.
-    pub(crate) next_token: Option<String>,
-}
-
-/// How the reading of a window has ended. What was read is saved, however it has.
+/// How the reading of a window ended. In each case the tasks are saved that the pages reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WindowEnd {
-    /// All of it was read.
+    /// All pages were read.
     Complete,
-    /// Time was over or the log group can't be read. The next run goes on from here.
+    /// The time was over, or the log group can't be read. The next sweep continues at the resume
+    /// point.
     CutShort,
-    /// The token that it was to go on from was refused: it must be read from its beginning.
-    TokenRefused,
+    /// CloudWatch Logs refused the window's page token: the window must be read from its start.
+    PageTokenRefused,
 }
 
-/// Why there is no next page.
+/// Why no further page was read.
 enum Stopped {
-    /// The invocation's time is over.
+    /// The time was over.
     OutOfTime,
     /// The log group can't be read.
     Unreadable(LogSourceError),
 }
 
-impl Collector {
-    /// Reads a window page by page and saves what it says, now and then also where it is.
-    pub(crate) async fn read_window(
+impl Window<'_> {
+    /// Reads the window and saves the tasks that its lines report.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreError`] if tasks or the checkpoint could not be saved.
+    pub(crate) async fn read(
         &self,
-        window: &Window<'_>,
-        now: Timestamp,
-        deadline: Option<Instant>,
+        collector: &Collector,
+        invocation: Invocation,
         summary: &mut GroupSummary,
     ) -> Result<WindowEnd, StoreError> {
-        let mut batch = Batch::default();
-        let resumed = window.place.as_ref();
-        let resumed = resumed.and_then(|place| place.next_token.as_deref());
-        let mut next_token = resumed.map(str::to_owned);
-        let mut is_first_page = true;
-        // Whether pages were read since the place was kept.
-        let mut has_moved = false;
+        let reader = WindowReader {
+            window: self,
+            collector,
+            invocation,
+            summary,
+            batch: Batch::default(),
+        };
+        reader.read().await
+    }
+}
+
+/// The reading of one window.
+struct WindowReader<'a> {
+    window: &'a Window<'a>,
+    collector: &'a Collector,
+    invocation: Invocation,
+    summary: &'a mut GroupSummary,
+    /// What was read and is not saved yet.
+    batch: Batch,
+}
+
+impl WindowReader<'_> {
+    async fn read(mut self) -> Result<WindowEnd, StoreError> {
+        let mut page_token = self.window.page_token.clone();
+        let mut may_refuse_token = page_token.is_some();
+        // Whether pages were read after the last resume point was saved.
+        let mut has_advanced = false;
         let mut saved_at = Instant::now();
         let stopped = loop {
             FaultPoint::BeforePage.reach();
-            let page = match self
-                .fetch_page(window, next_token.as_deref(), deadline, summary)
-                .await
-            {
+            let page = match self.fetch_page(page_token.as_deref()).await {
                 Ok(page) => page,
-                Err(Stopped::Unreadable(LogSourceError::Refused { .. }))
-                    if resumed.is_some() && is_first_page =>
-                {
-                    return Ok(WindowEnd::TokenRefused); // nothing was read yet
+                Err(Stopped::Unreadable(LogSourceError::Refused { .. })) if may_refuse_token => {
+                    return Ok(WindowEnd::PageTokenRefused); // no page was read yet
                 }
                 Err(stopped) => break Some(stopped),
             };
             FaultPoint::AfterPage.reach();
-            is_first_page = false;
-            summary.pages += 1;
-            let is_gathered = self
-                .gather(window, &page, &mut batch, now, deadline, summary)
-                .await?;
-            if !is_gathered {
-                break Some(Stopped::OutOfTime); // the page is read again
+            may_refuse_token = false;
+            self.summary.pages += 1;
+            if !self.add_page(&page).await? {
+                break Some(Stopped::OutOfTime); // the next sweep reads the page again
             }
-            next_token = page.next_token;
-            if next_token.is_none() {
+            page_token = page.next_token;
+            if page_token.is_none() {
                 break None;
             }
-            has_moved = true;
+            has_advanced = true;
             if saved_at.elapsed() >= SAVE_EVERY {
-                self.save(&mut batch, now, summary).await?;
-                self.keep_place(window, next_token.as_deref(), now).await?;
-                has_moved = false;
+                self.save().await?;
+                self.save_resume_point(page_token.as_deref()).await?;
+                has_advanced = false;
                 saved_at = Instant::now();
-                info!(
-                    log_group = window.group.name,
-                    pages = summary.pages,
-                    events = summary.events,
-                    tasks_changed = summary.tasks_changed,
-                    lag_ms = summary.lag_ms,
-                    "still reading"
-                );
+                self.log_progress();
             }
         };
-        self.save(&mut batch, now, summary).await?;
+        self.save().await?;
         let Some(stopped) = stopped else {
             return Ok(WindowEnd::Complete);
         };
-        if has_moved {
-            self.keep_place(window, next_token.as_deref(), now).await?;
+        if has_advanced {
+            self.save_resume_point(page_token.as_deref()).await?;
         }
-        let log_group = window.group.name.as_str();
+        let log_group = self.window.group.name.as_str();
         match stopped {
             Stopped::Unreadable(error) => {
-                warn!(log_group, error = error_chain(&error), "can't read");
-                summary.error = Some(error.to_string());
+                warn!(
+                    log_group,
+                    error = error_chain(&error),
+                    "can't read the log group"
+                );
+                self.summary.error = Some(error.to_string());
             }
             Stopped::OutOfTime => {
-                info!(log_group, "out of time: the next run goes on from here");
+                info!(log_group, "out of time: the next run continues here");
             }
         }
         Ok(WindowEnd::CutShort)
     }
 
-    /// Adds a page to the batch, and saves that whenever it is full; `false` if time was over before all of the page
-    /// was added.
-    async fn gather(
-        &self,
-        window: &Window<'_>,
-        page: &LogPage,
-        batch: &mut Batch,
-        now: Timestamp,
-        deadline: Option<Instant>,
-        summary: &mut GroupSummary,
-    ) -> Result<bool, StoreError> {
-        for event in &page.events {
-            summary.count_event(batch.add(window.group.format, &window.group.name, event));
-            if batch.is_full() {
-                self.save(batch, now, summary).await?;
-                FaultPoint::AmidPage.reach();
-                if last_moment(deadline).is_some_and(|last_moment| Instant::now() > last_moment) {
-                    return Ok(false);
-                }
-            }
-        }
-        let newest = page.events.iter().map(|event| event.timestamp).max();
-        let lag_ms = newest.map(|newest| now.millis_since(newest));
-        summary.lag_ms = [summary.lag_ms, lag_ms].into_iter().flatten().min();
-        Ok(true)
-    }
-
-    /// Notes that the window goes on with `next_token`: all that comes before must be saved.
-    async fn keep_place(
-        &self,
-        window: &Window<'_>,
-        next_token: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (Some(place), Some(next_token)) = (&window.place, next_token) else {
-            return Ok(());
-        };
-        let checkpoint = Checkpoint {
-            read_up_to: place.read_up_to,
-            saved_at: now,
-            resume: Some(Resume {
-                start: window.start,
-                end: window.end,
-                next_token: next_token.to_owned(),
-            }),
-        };
-        let checkpoints = &self.parts.checkpoints;
-        FaultPoint::BeforePlace.reach();
-        checkpoints.save(&window.group.name, checkpoint).await?;
-        FaultPoint::AfterPlace.reach();
-        Ok(())
-    }
-
-    /// Reads a page, with retries, as long as there is time.
-    async fn fetch_page(
-        &self,
-        window: &Window<'_>,
-        next_token: Option<&str>,
-        deadline: Option<Instant>,
-        summary: &mut GroupSummary,
-    ) -> Result<LogPage, Stopped> {
-        let log_group = window.group.name.as_str();
+    /// Fetches a page, with retries while there is time.
+    async fn fetch_page(&mut self, page_token: Option<&str>) -> Result<LogPage, Stopped> {
         let request = PageRequest {
-            log_group,
-            start: window.start,
-            end: window.end,
-            next_token,
+            log_group: &self.window.group.name,
+            start: self.window.start,
+            end: self.window.end,
+            next_token: page_token,
         };
-        let attempt = async || self.parts.logs.fetch_page(request).await;
-        let last_moment = last_moment(deadline);
+        let logs = &self.collector.parts.logs;
+        let attempt = async || logs.fetch_page(request).await;
+        let last_moment = self.invocation.last_moment(TIME_TO_SAVE);
         let retried = with_retries(last_moment, attempt, LogSourceError::is_transient).await;
-        summary.retries += retried.attempts.saturating_sub(1);
+        self.summary.retries += retried.attempts.saturating_sub(1);
         match retried.outcome.ok_or(Stopped::OutOfTime)? {
             Ok(page) => Ok(page),
             Err(LogSourceError::GroupNotFound(log_group)) => {
@@ -225,9 +176,68 @@ impl Collector {
             Err(error) => Err(Stopped::Unreadable(error)),
         }
     }
-}
 
-/// When reading must end so that there is time to save.
-fn last_moment(deadline: Option<Instant>) -> Option<Instant> {
-    deadline.map(|deadline| deadline.checked_sub(TIME_TO_SAVE).unwrap_or(deadline))
+    /// Adds a page to the batch, and saves the batch whenever it is full. Returns `false` if the
+    /// time was over before the whole page was added.
+    async fn add_page(&mut self, page: &LogPage) -> Result<bool, StoreError> {
+        let group = self.window.group;
+        let last_moment = self.invocation.last_moment(TIME_TO_SAVE);
+        for event in &page.events {
+            let counts = self.batch.add(group.format, &group.name, event);
+            self.summary.count_event(counts);
+            if self.batch.is_full() {
+                self.save().await?;
+                FaultPoint::MidPage.reach();
+                if last_moment.is_some_and(|last_moment| Instant::now() > last_moment) {
+                    return Ok(false);
+                }
+            }
+        }
+        let newest = page.events.iter().map(|event| event.timestamp).max();
+        let lag_ms = newest.map(|newest| self.invocation.now.millis_since(newest));
+        self.summary.lag_ms = [self.summary.lag_ms, lag_ms].into_iter().flatten().min();
+        Ok(true)
+    }
+
+    async fn save(&mut self) -> Result<(), StoreError> {
+        let now = self.invocation.now;
+        self.collector
+            .save(&mut self.batch, now, self.summary)
+            .await
+    }
+
+    /// Saves in the checkpoint that the window continues at `page_token`. The tasks of all pages
+    /// before that must be saved.
+    async fn save_resume_point(&self, page_token: Option<&str>) -> Result<(), StoreError> {
+        let (Some(read_up_to), Some(page_token)) = (self.window.read_up_to, page_token) else {
+            return Ok(());
+        };
+        let checkpoint = Checkpoint {
+            read_up_to,
+            saved_at: self.invocation.now,
+            resume: Some(Resume {
+                start: self.window.start,
+                end: self.window.end,
+                next_token: page_token.to_owned(),
+            }),
+        };
+        let checkpoints = &self.collector.parts.checkpoints;
+        FaultPoint::BeforeResumePoint.reach();
+        checkpoints
+            .save(&self.window.group.name, checkpoint)
+            .await?;
+        FaultPoint::AfterResumePoint.reach();
+        Ok(())
+    }
+
+    fn log_progress(&self) {
+        info!(
+            log_group = self.window.group.name,
+            pages = self.summary.pages,
+            events = self.summary.log_events,
+            tasks_changed = self.summary.tasks_changed,
+            lag_ms = self.summary.lag_ms,
+            "still reading"
+        );
+    }
 }

@@ -1,5 +1,5 @@
-//! Clients, made once at cold start. Nothing is connected to before the first invocation, so that the function
-//! starts whatever is down.
+//! Creates the clients, once per cold start. They connect at the first invocation, so the function
+//! starts even while a service is down.
 
 use std::sync::Arc;
 
@@ -13,23 +13,20 @@ use shared::event_sink::eventbridge::EventBridgeSink;
 use shared::log_source::CloudWatchLogSource;
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
-use crate::collector::{Collector, CollectorConfig, Parts};
+use crate::collector::{Collector, Parts};
+use crate::config::CollectorConfig;
 
-/// The collector that `settings` ask for, on DynamoDB, Redis and CloudWatch Logs.
+/// Creates the collector that `settings` describe, on DynamoDB, Redis, CloudWatch Logs and
+/// EventBridge.
 ///
 /// # Errors
 ///
-/// A setting that is missing or makes no sense.
+/// [`ConfigError`] if a setting is missing or invalid.
 pub async fn connect(settings: &Settings<'_>) -> Result<Collector, ConfigError> {
     let config = CollectorConfig::from_settings(settings)?;
     let tables = StoreConfig::from_settings(settings)?;
     let checkpoints = settings.required("CHECKPOINTS_TABLE_NAME")?;
-    let cache: Option<Arc<dyn TaskCache>> = match CacheConfig::from_settings(settings)? {
-        Some(cache) => Some(Arc::new(CautiousTaskCache::new(RedisTaskCache::new(
-            &cache,
-        )?))),
-        None => None,
-    };
+    let cache = cache(settings)?;
 
     let aws = aws::load_config(settings).await;
     let dynamodb = aws::dynamodb(&aws);
@@ -41,12 +38,18 @@ pub async fn connect(settings: &Settings<'_>) -> Result<Collector, ConfigError> 
         logs: Arc::new(CloudWatchLogSource::new(aws::cloudwatch_logs(&aws))),
     };
     let collector = Collector::new(parts, config);
-    Ok(match settings.optional("EVENT_BUS_NAME") {
-        // Most cold starts are for something else: the client is made when there is an event.
-        Some(event_bus) => collector.with_event_sink(Arc::new(EventBridgeSink::new(
-            move || aws::eventbridge(&aws),
-            event_bus,
-        ))),
-        None => collector,
-    })
+    let Some(event_bus) = settings.optional("EVENT_BUS_NAME") else {
+        return Ok(collector);
+    };
+    // Most cold starts publish nothing, so the first event creates the client.
+    let sink = EventBridgeSink::new(move || aws::eventbridge(&aws), event_bus);
+    Ok(collector.with_event_sink(Arc::new(sink)))
+}
+
+fn cache(settings: &Settings<'_>) -> Result<Option<Arc<dyn TaskCache>>, ConfigError> {
+    let Some(config) = CacheConfig::from_settings(settings)? else {
+        return Ok(None);
+    };
+    let redis = RedisTaskCache::new(&config)?;
+    Ok(Some(Arc::new(CautiousTaskCache::new(redis))))
 }

@@ -1,48 +1,49 @@
-//! Named points of a run at which a test can stop the process, to kill it exactly there.
+//! Fault points: named places in the code where a test can stop the process, to kill it exactly
+//! there.
 //!
-//! Without the feature `fault-points`, which only the collector's own tests turn on, a point is nothing: no name and no
-//! code is in what is deployed.
+//! Only the collector's tests turn on the feature `fault-points`. Without it a fault point compiles
+//! to nothing, so the deployed binary has neither code nor names of them.
 
-/// A point between two steps of a run.
+/// A place between two steps of an invocation.
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "fault-points", derive(Debug, PartialEq, Eq))]
 pub enum FaultPoint {
-    /// It is known how far a log group was read.
+    /// The checkpoint of a log group was loaded.
     CheckpointLoaded,
-    /// A page is about to be read.
+    /// Before a page is fetched.
     BeforePage,
-    /// A page was read, and nothing of it is kept yet.
+    /// A page was fetched, and nothing of it is saved.
     AfterPage,
-    /// A part of a page was saved because the batch was full; more of the page is to come.
-    AmidPage,
-    /// What is stored of some tasks was read.
+    /// The batch was full and was saved; the rest of the page follows.
+    MidPage,
+    /// The stored records of the tasks were read.
     TasksRead,
-    /// A task is about to be written.
+    /// Before a task is written to the store.
     BeforeTask,
-    /// A task was written, its cache is not told.
+    /// A task was written to the store, and not yet to the cache.
     AfterTask,
-    /// Someone else was faster to write a task.
+    /// Another writer changed the task first.
     RaceLost,
-    /// Some tasks were written, their cache is about to be told.
+    /// Before written tasks are written to the cache.
     BeforeCache,
-    /// The cache was told of them.
+    /// Written tasks were written to the cache.
     AfterCache,
-    /// The place in an unfinished window is about to be kept.
-    BeforePlace,
-    /// The place was kept.
-    AfterPlace,
-    /// A window was read and saved, its checkpoint is about to be.
+    /// Before the resume point of an unfinished window is saved.
+    BeforeResumePoint,
+    /// The resume point was saved.
+    AfterResumePoint,
+    /// A window was read and its tasks were saved; before its checkpoint is saved.
     BeforeCheckpoint,
     /// The checkpoint was saved.
     AfterCheckpoint,
-    /// Logs can't be read: open tasks were read to refresh the cache.
-    BeforeRefresh,
-    /// The cache was refreshed.
-    AfterRefresh,
+    /// A log group can't be read: before open tasks are written to the cache.
+    BeforeCacheRefresh,
+    /// Open tasks were written to the cache.
+    AfterCacheRefresh,
 }
 
 impl FaultPoint {
-    /// The run has come to this point.
+    /// Marks that the code reached this point.
     #[inline]
     pub fn reach(self) {
         #[cfg(feature = "fault-points")]
@@ -60,41 +61,43 @@ mod armed {
     use super::FaultPoint;
 
     impl FaultPoint {
-        /// All points.
+        /// All fault points.
         pub const ALL: [Self; 16] = [
             Self::CheckpointLoaded,
             Self::BeforePage,
             Self::AfterPage,
-            Self::AmidPage,
+            Self::MidPage,
             Self::TasksRead,
             Self::BeforeTask,
             Self::AfterTask,
             Self::RaceLost,
             Self::BeforeCache,
             Self::AfterCache,
-            Self::BeforePlace,
-            Self::AfterPlace,
+            Self::BeforeResumePoint,
+            Self::AfterResumePoint,
             Self::BeforeCheckpoint,
             Self::AfterCheckpoint,
-            Self::BeforeRefresh,
-            Self::AfterRefresh,
+            Self::BeforeCacheRefresh,
+            Self::AfterCacheRefresh,
         ];
 
-        /// Its name, as it is asked for and told.
+        /// Its name, in plans and in messages.
         pub fn name(self) -> String {
             format!("fault-point-{self:?}")
         }
     }
 
-    /// Makes the process stop where `plan` says, as in `fault-point-AfterTask=2*off->return`: the third time that it
-    /// comes there (see the crate `fail`).
+    /// Sets where the process stops. `fault-point-AfterTask=2*off->return` stops it at the third
+    /// time that it reaches that point (the syntax is that of the crate `fail`).
     ///
     /// # Errors
     ///
-    /// What is wrong with the plan.
+    /// A message, if the plan can't be parsed.
     pub fn arm(plan: &str) -> Result<(), String> {
         for point in plan.split(';').filter(|point| !point.is_empty()) {
-            let (name, actions) = point.split_once('=').ok_or("a point without actions")?;
+            let (name, actions) = point
+                .split_once('=')
+                .ok_or("a fault point has no actions")?;
             fail::cfg(name, actions)?;
         }
         Ok(())
@@ -104,7 +107,7 @@ mod armed {
         fail::fail_point!(&point.name(), |_| stop_at(point));
     }
 
-    /// Says that the point was reached, and does no more until the standard input has another line or ends.
+    /// Prints that the point was reached, and waits until standard input has another line or ends.
     fn stop_at(point: FaultPoint) {
         eprintln!("stopped at {}", point.name());
         drop(io::stdin().read_line(&mut String::new()));

@@ -1,10 +1,11 @@
-//! More than one invocation can read: each goes on where the one before it had to stop, and none runs late.
+//! A backlog that is too large for one invocation: each invocation continues where the previous one
+//! stopped, and each ends before its deadline.
 //!
-//! `BACKLOG_EVENTS=1000000` sets how many events the big backlog has, 50,000 by default; where it is set, the test
-//! also holds that memory stays flat, so that nothing else may run in its process:
+//! `BACKLOG_EVENTS` sets the number of log events, 50,000 by default. If it is set, the test also
+//! checks that memory stays flat, so no other test may run in its process:
 //!
 //! ```console
-//! $ BACKLOG_EVENTS=1000000 cargo test -p progress-collector --test collect -- a_backlog_is --nocapture
+//! $ BACKLOG_EVENTS=1000000 cargo test -p progress-collector --test collect -- several_invocations --nocapture
 //! ```
 
 use std::ops::Range;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use progress_collector::{Collector, Summary, Trigger};
+use progress_collector::{Backfill, Collector, Summary, Sweep};
 use proptest::prelude::*;
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::log_event::LogEvent;
@@ -21,41 +22,42 @@ use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
 use tokio::time::{Instant, timeout};
 
+use crate::harness::{AGENTS, Harness, START_MS, now};
 use crate::races::{block_on, config};
-use crate::world::{AGENTS, START_MS, World, now};
 
-/// How long an invocation has.
+/// The time limit of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a page takes, so that an invocation reads 17 and has three seconds left.
-const PAGE_TAKES: Duration = Duration::from_millis(400);
-/// All events are that much older than [`now`] at least, which is more than the overlap of sweeps.
-const LATEST_MS: i64 = 200_000;
-/// The most that reading may add to what the process holds when it is idle.
-const MOST_MEMORY_KIB: u64 = 64 * 1024;
+/// The time per page: an invocation reads 17 pages and has three seconds left.
+const TIME_PER_PAGE: Duration = Duration::from_millis(400);
+/// The last log event, in milliseconds after the first. Sweeps do not reach it by their overlap
+/// alone.
+const LAST_EVENT_MS: i64 = 200_000;
+/// The most memory that reading may add to that of the idle process.
+const MAX_ADDED_MEMORY_KIB: u64 = 64 * 1024;
 
-/// Agents that each report so many steps, all at once: events that are made when they are asked for.
-struct Agents {
+/// The log of agents that each report many steps. It creates its events when they are read.
+struct AgentLog {
     events: u64,
     streams: u64,
     page_size: u64,
-    tokens_are_forgotten: AtomicBool,
-    /// Events given.
-    given: AtomicU64,
+    page_tokens_expired: AtomicBool,
+    /// Log events that were read, repeated ones included.
+    events_read: AtomicU64,
 }
 
-impl Agents {
+impl AgentLog {
     fn new(events: u64, streams: u64, page_size: u64) -> Arc<Self> {
         Arc::new(Self {
             events,
             streams,
             page_size,
-            tokens_are_forgotten: AtomicBool::new(false),
-            given: AtomicU64::new(0),
+            page_tokens_expired: AtomicBool::new(false),
+            events_read: AtomicU64::new(0),
         })
     }
 
     fn time_of(&self, index: u64) -> Timestamp {
-        let after = index * u64::try_from(LATEST_MS).unwrap() / self.events.max(1);
+        let after = index * u64::try_from(LAST_EVENT_MS).unwrap() / self.events.max(1);
         Timestamp::from_millis(START_MS + i64::try_from(after).unwrap())
     }
 
@@ -77,7 +79,7 @@ impl Agents {
         }
     }
 
-    /// The events of a window, by number.
+    /// The indexes of the events in a window.
     fn in_window(&self, request: &PageRequest<'_>) -> Range<u64> {
         let first_after = |is_before: &dyn Fn(Timestamp) -> bool| {
             let (mut low, mut high) = (0, self.events);
@@ -95,25 +97,26 @@ impl Agents {
 }
 
 #[async_trait]
-impl LogSource for Agents {
+impl LogSource for AgentLog {
     async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
-        tokio::time::sleep(PAGE_TAKES).await;
+        tokio::time::sleep(TIME_PER_PAGE).await;
         if request.log_group != AGENTS {
             return Ok(LogPage::default());
         }
         let mut window = self.in_window(&request);
-        if let Some(token) = request.next_token {
-            if self.tokens_are_forgotten.load(Ordering::Relaxed) {
+        if let Some(page_token) = request.next_token {
+            if self.page_tokens_expired.load(Ordering::Relaxed) {
                 return Err(LogSourceError::Refused {
                     log_group: AGENTS.to_owned(),
-                    source: "the token has expired".into(),
+                    source: "the page token has expired".into(),
                 });
             }
-            window.start = token.parse().unwrap();
+            window.start = page_token.parse().unwrap();
         }
         let end = window.end.min(window.start + self.page_size);
         let events: Vec<_> = (window.start..end).map(|index| self.event(index)).collect();
-        self.given.fetch_add(end - window.start, Ordering::Relaxed);
+        self.events_read
+            .fetch_add(end - window.start, Ordering::Relaxed);
         Ok(LogPage {
             events,
             next_token: (end < window.end).then(|| end.to_string()),
@@ -121,35 +124,35 @@ impl LogSource for Agents {
     }
 }
 
-/// A minute after each other, as the schedule has it.
+/// The time of a sweep, one a minute.
 fn minute(run: u32) -> Timestamp {
     Timestamp::from_millis(now().as_millis() + 60_000 * i64::from(run))
 }
 
-/// One invocation, which must end in time.
+/// Runs one invocation, which must end before its deadline.
 async fn run(collector: &Collector, at: Timestamp) -> Summary {
     let deadline = Instant::now() + TIMEOUT;
-    let summary = collector.handle(Trigger::Sweep, at, Some(deadline)).await;
+    let summary = collector.handle(&Sweep, at, Some(deadline)).await;
     assert!(Instant::now() < deadline, "an invocation ran late");
     summary.unwrap()
 }
 
-/// Invocations until all was read: how many.
+/// Runs invocations until everything is read, and returns how many that took.
 async fn run_until_complete(collector: &Collector) -> u32 {
     for number in 1.. {
         if run(collector, minute(number)).await.totals().complete {
             return number;
         }
-        assert!(number < 1_000, "it never ends");
+        assert!(number < 1_000, "the backlog was never read to its end");
     }
     unreachable!("the loop has no end")
 }
 
-async fn checkpoint(world: &World) -> Checkpoint {
-    world.checkpoints.load(AGENTS).await.unwrap().unwrap()
+async fn checkpoint(harness: &Harness) -> Checkpoint {
+    harness.checkpoints.load(AGENTS).await.unwrap().unwrap()
 }
 
-/// The most that this process has held at once, where the system tells.
+/// The peak memory of this process, on Linux.
 fn peak_memory_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -159,20 +162,20 @@ fn peak_memory_kib() -> Option<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backlog_is_worked_off_by_several_invocations() {
+async fn several_invocations_read_a_backlog() {
     let asked = std::env::var("BACKLOG_EVENTS").ok();
     let asked = asked.map(|events| events.parse::<u64>().unwrap());
     let events = asked.unwrap_or(50_000);
-    let agents = || Agents::new(events, 200, events / 100);
+    let agents = || AgentLog::new(events, 200, events / 100);
 
     let idle = peak_memory_kib();
-    let (interrupted, source) = (World::new(1), agents());
+    let (interrupted, source) = (Harness::new(1), agents());
     let runs = run_until_complete(&interrupted.collector_reading(source.clone())).await;
     assert_eq!(runs, 6, "100 pages, 17 at a time");
     assert_eq!(
-        source.given.load(Ordering::Relaxed),
+        source.events_read.load(Ordering::Relaxed),
         events,
-        "none is read twice"
+        "no event is read twice"
     );
     let checkpoint = checkpoint(&interrupted).await;
     assert_eq!(
@@ -181,15 +184,12 @@ async fn a_backlog_is_worked_off_by_several_invocations() {
     );
     if let (Some(_), Some(idle), Some(peak)) = (asked, idle, peak_memory_kib()) {
         println!("{events} events: {idle} KiB idle, {peak} KiB at most");
-        assert!(peak - idle < MOST_MEMORY_KIB);
+        assert!(peak - idle < MAX_ADDED_MEMORY_KIB);
     }
 
-    let undisturbed = World::new(1);
+    let undisturbed = Harness::new(1);
     let collector = undisturbed.collector_reading(agents());
-    let summary = collector
-        .handle(Trigger::Sweep, minute(runs), None)
-        .await
-        .unwrap();
+    let summary = collector.handle(&Sweep, minute(runs), None).await.unwrap();
     assert_eq!(
         (summary.totals().events, summary.totals().pages),
         (events, 101)
@@ -205,92 +205,93 @@ async fn a_backlog_is_worked_off_by_several_invocations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_refused_or_old_makes_the_window_begin_again() {
+async fn a_refused_or_old_page_token_restarts_the_window() {
     let hours = |hours: i64| Timestamp::from_millis(now().as_millis() + hours * 3_600_000);
-    for (refused, later, given) in [
+    for (refused, later, events_read) in [
         (false, hours(22), 1_000),
         (false, hours(24), 1_000 + 17 * 40),
         (true, hours(1), 1_000 + 17 * 40),
     ] {
-        let (world, source) = (World::new(1), Agents::new(1_000, 7, 40));
-        let collector = world.collector_reading(source.clone());
+        let (harness, source) = (Harness::new(1), AgentLog::new(1_000, 7, 40));
+        let collector = harness.collector_reading(source.clone());
         assert!(!run(&collector, now()).await.totals().complete);
-        let held = checkpoint(&world).await;
-        let resume = held.resume.unwrap();
+        let checkpoint_before = checkpoint(&harness).await;
+        let resume = checkpoint_before.resume.unwrap();
         assert_eq!((resume.end, resume.next_token.as_str()), (now(), "680"));
-        assert_eq!(held.read_up_to, resume.start, "nothing is read to its end");
+        assert_eq!(
+            checkpoint_before.read_up_to, resume.start,
+            "no window is complete"
+        );
 
-        source
-            .tokens_are_forgotten
-            .store(refused, Ordering::Relaxed);
-        let summary = collector_after(&world, &source, refused, later).await;
+        source.page_tokens_expired.store(refused, Ordering::Relaxed);
+        let summary = sweep_later(&harness, &source, refused, later).await;
         assert!(summary.totals().complete);
         assert_eq!(summary.groups[1].error, None);
         assert_eq!(
-            source.given.load(Ordering::Relaxed),
-            given,
+            source.events_read.load(Ordering::Relaxed),
+            events_read,
             "{refused} {later}"
         );
-        assert_eq!(checkpoint(&world).await.resume, None);
-        let tasks = world.tasks().await;
+        assert_eq!(checkpoint(&harness).await.resume, None);
+        let tasks = harness.tasks().await;
         assert!(tasks.len() == 7 && tasks.iter().all(|task| task.status.is_terminal()));
     }
 }
 
-/// Reads all that is left `later`, by a source that knows the tokens it gives from then on.
-async fn collector_after(
-    world: &World,
-    source: &Arc<Agents>,
+/// Sweeps at the time `later`. The source accepts the page tokens that it returns from then on.
+async fn sweep_later(
+    harness: &Harness,
+    source: &Arc<AgentLog>,
     refused: bool,
     later: Timestamp,
 ) -> Summary {
-    struct OnceRefused(Arc<Agents>);
+    struct OnceRefused(Arc<AgentLog>);
     #[async_trait]
     impl LogSource for OnceRefused {
         async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
             let page = self.0.fetch_page(request).await;
             if request.log_group == AGENTS {
-                self.0.tokens_are_forgotten.store(false, Ordering::Relaxed);
+                self.0.page_tokens_expired.store(false, Ordering::Relaxed);
             }
             page
         }
     }
-    assert_eq!(source.tokens_are_forgotten.load(Ordering::Relaxed), refused);
-    let collector = world.collector_reading(Arc::new(OnceRefused(source.clone())));
-    collector.handle(Trigger::Sweep, later, None).await.unwrap()
+    assert_eq!(source.page_tokens_expired.load(Ordering::Relaxed), refused);
+    let collector = harness.collector_reading(Arc::new(OnceRefused(source.clone())));
+    collector.handle(&Sweep, later, None).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backfill_that_is_cut_short_leaves_no_trace_in_checkpoints() {
-    let (world, source) = (World::new(1), Agents::new(1_000, 7, 10));
-    let collector = world.collector_reading(source);
-    let trigger = Trigger::Backfill {
+async fn an_unfinished_backfill_saves_no_checkpoint() {
+    let (harness, source) = (Harness::new(1), AgentLog::new(1_000, 7, 10));
+    let collector = harness.collector_reading(source);
+    let trigger = Backfill {
         log_group: AGENTS.to_owned(),
         start: Timestamp::from_millis(START_MS),
         end: now(),
     };
     let deadline = Some(Instant::now() + Duration::from_secs(25));
-    let summary = collector.handle(trigger, now(), deadline).await.unwrap();
+    let summary = collector.handle(&trigger, now(), deadline).await.unwrap();
     assert!(!summary.totals().complete && summary.totals().tasks_changed > 7);
-    assert_eq!(world.checkpoints.load(AGENTS).await.unwrap(), None);
+    assert_eq!(harness.checkpoints.load(AGENTS).await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_invocation_that_is_killed_costs_the_last_seconds_alone() {
-    let (world, source) = (World::new(1), Agents::new(1_000, 7, 10));
-    let collector = world.collector_reading(source.clone());
-    // Nobody told it of a deadline.
+async fn a_killed_invocation_loses_only_its_last_seconds() {
+    let (harness, source) = (Harness::new(1), AgentLog::new(1_000, 7, 10));
+    let collector = harness.collector_reading(source.clone());
+    // The collector knows no deadline.
     let killed = timeout(
         Duration::from_secs(25),
-        collector.handle(Trigger::Sweep, now(), None),
+        collector.handle(&Sweep, now(), None),
     );
     assert!(killed.await.is_err());
-    let resume = checkpoint(&world).await.resume.unwrap();
+    let resume = checkpoint(&harness).await.resume.unwrap();
     assert_eq!(resume.next_token, "500", "saved after 20 seconds");
-    assert_eq!(world.tasks().await.len(), 7);
+    assert_eq!(harness.tasks().await.len(), 7);
 }
 
-/// These cases are long ones.
+/// These cases take long.
 fn fewer_cases() -> ProptestConfig {
     let config = config();
     ProptestConfig {
@@ -302,22 +303,22 @@ fn fewer_cases() -> ProptestConfig {
 proptest! {
     #![proptest_config(fewer_cases())]
 
-    /// Killed, out of time, and side by side: the end is that of one run that nothing disturbs.
+    /// Kills, deadlines and concurrent runs: the end state is that of one undisturbed run.
     #[test]
-    fn whatever_disturbs_a_backlog_it_ends_the_same(
+    fn disturbances_do_not_change_the_end_state(
         disturbances in proptest::collection::vec((1..300u64, 0..300u64, any::<bool>()), 0..6),
         page_size in 5..60u64,
     ) {
-        let sources = || Agents::new(300, 5, page_size);
+        let sources = || AgentLog::new(300, 5, page_size);
         block_on(async {
-            let (busy, calm) = (World::new(1), World::new(1));
+            let (busy, calm) = (Harness::new(1), Harness::new(1));
             let (one, other) = (busy.collector_reading(sources()), busy.collector_reading(sources()));
             let mut last = 0;
             for (number, (deadline, killed, together)) in (1..).zip(disturbances) {
                 let deadline = Instant::now() + Duration::from_millis(3_000 + 100 * deadline);
                 let killed = Duration::from_millis(100 * killed);
                 let sweep = async |collector: &Collector| {
-                    let swept = collector.handle(Trigger::Sweep, minute(number), Some(deadline));
+                    let swept = collector.handle(&Sweep, minute(number), Some(deadline));
                     if let Ok(swept) = timeout(killed, swept).await {
                         assert!(Instant::now() < deadline);
                         swept.unwrap();
@@ -336,7 +337,7 @@ proptest! {
                 }
             }
             let collector = calm.collector_reading(sources());
-            collector.handle(Trigger::Sweep, minute(1), None).await.unwrap();
+            collector.handle(&Sweep, minute(1), None).await.unwrap();
             prop_assert_eq!(busy.tasks().await, calm.tasks().await);
             prop_assert_eq!(checkpoint(&busy).await.resume, None);
             Ok(())

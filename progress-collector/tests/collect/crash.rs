@@ -1,11 +1,11 @@
-//! A collector that dies between any two of its steps: after the next run all is as if it had never died.
+//! A collector that is killed between any two steps: the next run repairs everything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use progress_collector::{Collector, Parts, Trigger};
+use progress_collector::{Collector, Parts, Sweep};
 use proptest::prelude::*;
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::fold::Ledger;
@@ -17,10 +17,11 @@ use shared::store::{
 };
 use tokio::time::{Instant, timeout};
 
+use crate::harness::{self, AGENTS, CDK, Harness, completed, events, now, rolled_back};
 use crate::races::{block_on, config};
-use crate::world::{self, AGENTS, CDK, World, completed, events, now, rolled_back};
 
-/// Lets a number of steps pass, then never answers again: what a killed process looks like from outside.
+/// Lets a number of steps pass, then never answers again: what a killed process looks like from
+/// outside.
 struct Fuse {
     steps: AtomicUsize,
     /// How long a step takes.
@@ -140,24 +141,24 @@ impl LogSource for Mortal<dyn LogSource> {
     }
 }
 
-fn filled(page_size: usize) -> World {
-    let world = World::new(page_size);
-    world.logs.put(CDK, events("deploy-7", &completed()));
-    world.logs.put(CDK, events("deploy-8", &rolled_back()));
-    let said = [
+fn filled(page_size: usize) -> Harness {
+    let harness = Harness::new(page_size);
+    harness.logs.put(CDK, events("deploy-7", &completed()));
+    harness.logs.put(CDK, events("deploy-8", &rolled_back()));
+    let reports = [
         r#"{"task_id":"review-7","status":"started","progress":{"current":1,"total":4}}"#,
         "[3/10] cloning",
         r#"{"task_id":"review-7","status":"completed","progress":{"current":4,"total":4}}"#,
     ];
-    world.logs.put(AGENTS, events("agent-1", &said));
-    world
+    harness.logs.put(AGENTS, events("agent-1", &reports));
+    harness
 }
 
 /// A collector that dies after `steps` steps.
-fn mortal(world: &World, steps: usize, takes: Duration) -> Collector {
+fn mortal(harness: &Harness, steps: usize, takes: Duration) -> Collector {
     let steps = AtomicUsize::new(steps);
     let fuse = Arc::new(Fuse { steps, takes });
-    let parts = world.parts();
+    let parts = harness.parts();
     let mortal = Parts {
         tasks: Arc::new(Mortal {
             fuse: fuse.clone(),
@@ -174,32 +175,32 @@ fn mortal(world: &World, steps: usize, takes: Duration) -> Collector {
         projects: parts.projects,
         cache: parts.cache,
     };
-    Collector::new(mortal, world::config())
+    Collector::new(mortal, harness::config())
 }
 
 /// Sweeps until the fuse has burnt down `steps` steps, time is over, or the sweep is done.
-async fn sweep_and_die(world: &World, steps: usize, takes: Duration) {
-    let collector = mortal(world, steps, takes);
+async fn sweep_and_die(harness: &Harness, steps: usize, takes: Duration) {
+    let collector = mortal(harness, steps, takes);
     let deadline = Instant::now() + Duration::from_secs(20);
-    let sweep = collector.handle(Trigger::Sweep, now(), Some(deadline));
+    let sweep = collector.handle(&Sweep, now(), Some(deadline));
     // A fuse that has burnt down never wakes: all other parts answer at once.
     let died = timeout(Duration::from_secs(600), sweep).await;
     drop(died);
 }
 
-/// Long enough to save, and keep the place, while reading and when time is over: at each step of that.
+/// The run is long enough to save resume points, both on the way and at its deadline.
 #[tokio::test(start_paused = true)]
-async fn a_long_run_may_die_at_every_step() {
+async fn a_long_run_killed_at_any_step_is_repaired() {
     for (page_size, takes_ms) in [(1, 800), (1, 1_300), (2, 1_700), (3, 2_500)] {
         let undisturbed = filled(page_size);
         undisturbed.sweep().await;
         let expected = undisturbed.tasks().await;
         for steps in 0..70 {
-            let world = filled(page_size);
-            sweep_and_die(&world, steps, Duration::from_millis(takes_ms)).await;
-            world.sweep().await;
+            let harness = filled(page_size);
+            sweep_and_die(&harness, steps, Duration::from_millis(takes_ms)).await;
+            harness.sweep().await;
             assert_eq!(
-                world.tasks().await,
+                harness.tasks().await,
                 expected,
                 "{page_size} {takes_ms} {steps}"
             );
@@ -208,22 +209,22 @@ async fn a_long_run_may_die_at_every_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_takes_longer_to_save_than_there_is_time_is_saved_bit_by_bit() {
+async fn a_page_that_one_run_can_not_save_is_saved_by_several_runs() {
     let line =
         |task: usize| format!(r#"{{"task_id":"t{task:04}","progress":{{"current":1,"total":4}}}}"#);
     let lines: Vec<String> = (0..4_000).map(line).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let world = World::new(10_000);
+    let harness = Harness::new(10_000);
     let at_once = events("agent-1", &lines).into_iter().map(|event| LogEvent {
-        timestamp: Timestamp::from_millis(world::START_MS),
+        timestamp: Timestamp::from_millis(harness::START_MS),
         ..event
     });
-    world.logs.put(AGENTS, at_once);
+    harness.logs.put(AGENTS, at_once);
     let mut runs = Vec::new();
     for _ in 0..4 {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let slow = mortal(&world, usize::MAX, Duration::from_millis(10));
-        let summary = slow.handle(Trigger::Sweep, now(), Some(deadline)).await;
+        let slow = mortal(&harness, usize::MAX, Duration::from_millis(10));
+        let summary = slow.handle(&Sweep, now(), Some(deadline)).await;
         assert!(Instant::now() < deadline, "it ran late");
         runs.push(summary.unwrap().groups[1].complete);
         if runs.ends_with(&[true]) {
@@ -231,14 +232,14 @@ async fn a_page_that_takes_longer_to_save_than_there_is_time_is_saved_bit_by_bit
         }
     }
     assert!(runs.len() > 1 && runs.ends_with(&[true]), "{runs:?}");
-    assert!(world.task("t0000").await.is_some() && world.task("t3999").await.is_some());
+    assert!(harness.task("t0000").await.is_some() && harness.task("t3999").await.is_some());
 }
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn after_the_next_run_it_is_as_if_it_had_never_died(
+    fn the_next_run_repairs_every_kill(
         deaths in proptest::collection::vec((0..80usize, 0..800u64), 1..5),
         page_size in 1..20usize,
     ) {

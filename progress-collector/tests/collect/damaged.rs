@@ -1,16 +1,16 @@
-//! Tasks that can't be read or saved, whatever is tried: they keep nobody else from being saved.
+//! Tasks that can never be read or saved. Other tasks are saved all the same.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use progress_collector::{Collector, Parts, Trigger};
+use progress_collector::{Collector, Parts, Sweep};
 use shared::fold::Ledger;
 use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
 use shared::store::{
     IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
 };
 
-use crate::world::{CDK, RUNNING, World, config, events, now};
+use crate::harness::{CDK, Harness, RUNNING, config, events, now};
 
 const REFUSED: &str = "cdk:refused";
 const DAMAGED: &str = "cdk:damaged";
@@ -92,21 +92,21 @@ impl TaskStore for DamagedStore {
 
 #[tokio::test]
 async fn a_damaged_task_does_not_stop_its_log_group() {
-    let world = World::new(100);
+    let harness = Harness::new(100);
     for stream in ["a", "damaged", "refused", "z"] {
-        world.logs.put(CDK, events(stream, &RUNNING));
+        harness.logs.put(CDK, events(stream, &RUNNING));
     }
-    let parts = world.parts();
+    let parts = harness.parts();
     let damaged = Parts {
         tasks: Arc::new(DamagedStore(parts.tasks.clone())),
         ..parts
     };
     let collector = Collector::new(damaged, config());
-    let summary = collector.handle(Trigger::Sweep, now(), None).await.unwrap();
+    let summary = collector.handle(&Sweep, now(), None).await.unwrap();
     let group = &summary.groups[0];
     assert_eq!((group.tasks_changed, group.tasks_refused), (2, 2));
     assert_eq!((group.complete, group.checkpoint), (true, Some(now())));
     for saved in ["cdk:a", "cdk:z"] {
-        assert!(world.task(saved).await.is_some(), "{saved}");
+        assert!(harness.task(saved).await.is_some(), "{saved}");
     }
 }

@@ -1,4 +1,5 @@
-//! The collector on in-memory parts: what it reads, what it saves, and what faults can't do to it.
+//! The collector on in-memory stores: what it reads, what it saves, and how it recovers from
+//! faults.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -6,9 +7,9 @@ mod backlog;
 mod crash;
 mod damaged;
 mod events;
-mod notify;
+mod harness;
+mod publish;
 mod races;
 mod reading;
 mod stream;
 mod tasks;
-mod world;

@@ -1,17 +1,17 @@
-//! Sweeps, pushes and other collectors at once, in any order.
+//! Sweeps, pushes and several collectors, in any order and concurrently.
 
-use progress_collector::{Collector, Parts, PushedEvents, Trigger};
+use progress_collector::{Collector, Parts, Push, Sweep};
 use proptest::prelude::*;
 use shared::log_event::LogEvent;
 use shared::model::{Metrics, Project, ProjectStatus, Task, TaskStatus, Timestamp};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
-use crate::world::{self, CDK, RUNNING, START_MS, World, completed, events, now, rolled_back};
+use crate::harness::{self, CDK, Harness, RUNNING, START_MS, completed, events, now, rolled_back};
 
-/// The cases of each property, unless `PROPTEST_CASES` says otherwise.
+/// The number of cases of each property, unless `PROPTEST_CASES` sets another.
 const CASES: u32 = 1_000;
-/// Of so many cases one is run on the embedded DynamoDB.
-const CASES_A_SAMPLE: u32 = 40;
+/// Divides the number of cases, because each case starts an embedded DynamoDB.
+const CASES_DIVISOR: u32 = 40;
 
 pub(crate) fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES")
@@ -23,7 +23,7 @@ pub(crate) fn config() -> ProptestConfig {
     }
 }
 
-/// Runs a future to its end, with time that passes at once.
+/// Runs a future to its end, with paused time.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -32,7 +32,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(future)
 }
 
-/// What a schedule consists of.
+/// A step of a schedule.
 #[derive(Debug, Clone)]
 enum Step {
     /// A subscription pushes events `from..to` of a stream.
@@ -41,9 +41,9 @@ enum Step {
         from: usize,
         to: usize,
     },
-    /// A sweep starts this many milliseconds after the logs began.
+    /// A sweep starts this many milliseconds after the first log event.
     Sweep { at_ms: i64 },
-    /// Two collectors sweep at once.
+    /// Two collectors sweep concurrently.
     Race,
 }
 
@@ -68,7 +68,7 @@ fn streams() -> [Vec<LogEvent>; 3] {
     ]
 }
 
-/// Projects that the streams belong to: one by its stacks, one by the stream's name.
+/// Creates two projects of the streams: one matches their stacks, the other a stream's name.
 async fn make_projects(parts: &Parts) {
     for (project_id, prefix) in [("api", "Api"), ("nine", "deploy-9")] {
         let project = Project {
@@ -87,8 +87,8 @@ async fn make_projects(parts: &Parts) {
     }
 }
 
-/// All tasks, without what depends on how often they were written; and whether the metrics of their projects
-/// are what counting them gives.
+/// All tasks, without the fields that depend on how often they were written. Also whether the
+/// projects' metrics equal the counts of these tasks.
 async fn end_state(parts: &Parts) -> (Vec<Task>, bool) {
     let mut tasks = parts
         .tasks
@@ -98,7 +98,7 @@ async fn end_state(parts: &Parts) -> (Vec<Task>, bool) {
         .tasks;
     for task in &mut tasks {
         task.revision = Default::default();
-        task.usual_duration_ms = None; // it depends on which runs were over when this one began
+        task.usual_duration_ms = None; // depends on which runs had ended when this one started
     }
     let projects = parts.projects.list().await.unwrap();
     let is_exact = |project: &Project| {
@@ -122,51 +122,48 @@ async fn end_state(parts: &Parts) -> (Vec<Task>, bool) {
 async fn run(parts: &Parts, steps: &[Step]) {
     make_projects(parts).await;
     let streams = streams();
-    let collector = Collector::new(parts.clone(), world::config());
+    let collector = Collector::new(parts.clone(), harness::config());
     for step in steps {
         match step {
             Step::Push { stream, from, to } => {
                 let events = &streams[*stream];
                 let events = events[(*from).min(events.len())..(*to).min(events.len())].to_vec();
-                let pushed = PushedEvents {
+                let push = Push {
                     log_group: CDK.to_owned(),
-                    events,
+                    log_events: events,
                 };
-                collector
-                    .handle(Trigger::Push(pushed), now(), None)
-                    .await
-                    .unwrap();
+                collector.handle(&push, now(), None).await.unwrap();
             }
             Step::Sweep { at_ms } => {
                 let at = Timestamp::from_millis(START_MS + at_ms);
-                collector.handle(Trigger::Sweep, at, None).await.unwrap();
+                collector.handle(&Sweep, at, None).await.unwrap();
             }
             Step::Race => {
-                let other = Collector::new(parts.clone(), world::config());
+                let other = Collector::new(parts.clone(), harness::config());
                 let (one, two) = tokio::join!(
-                    collector.handle(Trigger::Sweep, now(), None),
-                    other.handle(Trigger::Sweep, now(), None)
+                    collector.handle(&Sweep, now(), None),
+                    other.handle(&Sweep, now(), None)
                 );
                 assert!(one.is_ok() && two.is_ok());
             }
         }
     }
-    collector.handle(Trigger::Sweep, now(), None).await.unwrap();
+    collector.handle(&Sweep, now(), None).await.unwrap();
 }
 
 proptest! {
     #![proptest_config(config())]
 
-    /// Whatever is pushed, swept and raced before, and however pages are cut: the end is that of one sweep.
+    /// Any pushes, sweeps, races and page sizes end in the state of one sweep.
     #[test]
     fn every_schedule_ends_in_the_same_state(
         steps in proptest::collection::vec(step(), 0..8),
         page_size in 1..30usize,
     ) {
-        let (busy, calm) = (World::new(page_size), World::new(1_000));
-        for world in [&busy, &calm] {
+        let (busy, calm) = (Harness::new(page_size), Harness::new(1_000));
+        for harness in [&busy, &calm] {
             for events in streams() {
-                world.logs.put(CDK, events);
+                harness.logs.put(CDK, events);
             }
         }
         block_on(async {
@@ -175,8 +172,8 @@ proptest! {
             let (end, metrics_are_exact) = end_state(&busy.parts()).await;
             prop_assert_eq!(end, end_state(&calm.parts()).await.0);
             prop_assert!(metrics_are_exact);
-            let revision_of = |world: &World| {
-                let store = world.store.clone();
+            let revision_of = |harness: &Harness| {
+                let store = harness.store.clone();
                 async move {
                     use shared::store::TaskStore;
                     store.fetch(&"cdk:deploy-8".parse().unwrap()).await.unwrap().unwrap().revision
@@ -184,31 +181,31 @@ proptest! {
             };
             let before = revision_of(&busy).await;
             busy.sweep().await;
-            prop_assert_eq!(revision_of(&busy).await, before, "a sweep that read nothing new has written");
+            prop_assert_eq!(revision_of(&busy).await, before, "a sweep that read nothing new wrote a task");
             Ok(())
         })?;
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: (config().cases / CASES_A_SAMPLE).max(1), ..config() })]
+    #![proptest_config(ProptestConfig { cases: (config().cases / CASES_DIVISOR).max(1), ..config() })]
 
-    /// The same on DynamoDB, embedded: what memory promises, the real store keeps.
+    /// The same property on the embedded DynamoDB.
     #[test]
     fn every_schedule_ends_in_the_same_state_on_dynamodb(
         steps in proptest::collection::vec(step(), 0..8),
     ) {
-        let (busy, calm) = (World::new(7), World::new(1_000));
-        for world in [&busy, &calm] {
+        let (busy, calm) = (Harness::new(7), Harness::new(1_000));
+        for harness in [&busy, &calm] {
             for events in streams() {
-                world.logs.put(CDK, events);
+                harness.logs.put(CDK, events);
             }
         }
         let expected = block_on(async {
             run(&calm.parts(), &[]).await;
             end_state(&calm.parts()).await
         });
-        // Requests over loopback take time: this clock must go as clocks do.
+        // Requests over loopback take real time, so this clock is not paused.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let found = runtime.unwrap().block_on(async {
             let dynamodb = EmbeddedDynamoDb::start().await.unwrap();

@@ -1,21 +1,22 @@
-//! How log groups are read: pages, windows, deadlines, and groups that can't be read.
+//! Reading log groups: pages, windows, deadlines and failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use progress_collector::{Trigger, invoke};
+use progress_collector::{Backfill, Sweep, invoke};
 use serde_json::{Value, json};
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
 use tokio::time::Instant;
 
-use crate::world::{AGENTS, CDK, RUNNING, START_MS, World, completed, events, now};
+use crate::harness::{AGENTS, CDK, Harness, RUNNING, START_MS, completed, events, now};
 
-/// A source that fails for one log group, answers late, or gives an empty page before each full one.
-struct Trouble {
+/// A source that fails for one log group, responds late, or returns an empty page before each full
+/// one.
+struct FaultySource {
     inner: Arc<dyn LogSource>,
     failing_group: Option<&'static str>,
     transient: bool,
@@ -24,10 +25,10 @@ struct Trouble {
     requests: AtomicUsize,
 }
 
-impl Trouble {
-    fn of(world: &World) -> Self {
+impl FaultySource {
+    fn of(harness: &Harness) -> Self {
         Self {
-            inner: world.logs.clone(),
+            inner: harness.logs.clone(),
             failing_group: None,
             transient: true,
             delay: Duration::ZERO,
@@ -38,7 +39,7 @@ impl Trouble {
 }
 
 #[async_trait]
-impl LogSource for Trouble {
+impl LogSource for FaultySource {
     async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(self.delay).await;
@@ -51,15 +52,15 @@ impl LogSource for Trouble {
             });
         }
         if self.empty_pages {
-            let token = request.next_token.unwrap_or("first");
-            let Some(token) = token.strip_prefix("empty-") else {
-                let next_token = Some(format!("empty-{token}"));
+            let page_token = request.next_token.unwrap_or("first");
+            let Some(page_token) = page_token.strip_prefix("empty-") else {
+                let next_token = Some(format!("empty-{page_token}"));
                 return Ok(LogPage {
                     events: Vec::new(),
                     next_token,
                 });
             };
-            let next_token = (token != "first").then_some(token);
+            let next_token = (page_token != "first").then_some(page_token);
             return self
                 .inner
                 .fetch_page(PageRequest {
@@ -73,48 +74,48 @@ impl LogSource for Trouble {
 }
 
 #[tokio::test]
-async fn every_page_is_read_also_after_an_empty_one() {
-    let world = World::new(1);
-    world.logs.put(CDK, events("deploy-7", &completed()));
-    let trouble = Trouble {
+async fn pages_after_an_empty_page_are_read() {
+    let harness = Harness::new(1);
+    harness.logs.put(CDK, events("deploy-7", &completed()));
+    let source = FaultySource {
         empty_pages: true,
-        ..Trouble::of(&world)
+        ..FaultySource::of(&harness)
     };
-    let collector = world.collector_reading(Arc::new(trouble));
-    let summary = collector.handle(Trigger::Sweep, now(), None).await.unwrap();
+    let collector = harness.collector_reading(Arc::new(source));
+    let summary = collector.handle(&Sweep, now(), None).await.unwrap();
     assert!(summary.totals().complete);
     assert_eq!(
-        world.task("cdk:deploy-7").await.unwrap().status,
+        harness.task("cdk:deploy-7").await.unwrap().status,
         TaskStatus::Completed
     );
 }
 
 #[tokio::test]
-async fn a_window_is_read_without_touching_checkpoints() {
-    let world = World::new(100);
-    world.logs.put(CDK, events("deploy-7", &completed()));
+async fn a_backfill_leaves_checkpoints_unchanged() {
+    let harness = Harness::new(100);
+    harness.logs.put(CDK, events("deploy-7", &completed()));
     let start = Timestamp::from_millis(START_MS);
     let end = Timestamp::from_millis(START_MS + 4_000);
-    let trigger = Trigger::Backfill {
+    let trigger = Backfill {
         log_group: CDK.to_owned(),
         start,
         end,
     };
-    let summary = world
+    let summary = harness
         .collector()
-        .handle(trigger, now(), None)
+        .handle(&trigger, now(), None)
         .await
         .unwrap();
     assert_eq!(
-        (summary.groups[0].events, summary.groups[0].checkpoint),
+        (summary.groups[0].log_events, summary.groups[0].checkpoint),
         (5, None)
     );
-    let task = world.task("cdk:deploy-7").await.unwrap();
+    let task = harness.task("cdk:deploy-7").await.unwrap();
     assert_eq!(task.progress.percentage, Some(60));
 }
 
 #[tokio::test]
-async fn one_page_of_many_tasks_is_saved_in_portions() {
+async fn one_page_of_many_tasks_is_saved_in_batches() {
     let line =
         |task: usize| format!(r#"{{"task_id":"t{task}","progress":{{"current":1,"total":4}}}}"#);
     let lines: Vec<String> = (0..1_000).map(line).collect();
@@ -123,22 +124,22 @@ async fn one_page_of_many_tasks_is_saved_in_portions() {
         timestamp: Timestamp::from_millis(START_MS),
         ..event
     };
-    let world = World::new(10_000);
+    let harness = Harness::new(10_000);
     let log = events("agent-1", &lines);
-    world.logs.put(AGENTS, log.into_iter().map(late));
-    let summary = world.sweep().await;
+    harness.logs.put(AGENTS, log.into_iter().map(late));
+    let summary = harness.sweep().await;
     assert_eq!(
         (summary.groups[1].pages, summary.groups[1].tasks_changed),
         (1, 1_000)
     );
-    assert!(world.task("t0").await.is_some() && world.task("t999").await.is_some());
+    assert!(harness.task("t0").await.is_some() && harness.task("t999").await.is_some());
 }
 
 #[tokio::test]
 async fn an_invocation_writes_its_metrics_and_nothing_else() {
-    let world = World::new(2);
+    let harness = Harness::new(2);
     let mut written = Vec::new();
-    let collector = world.collector();
+    let collector = harness.collector();
     let summary = invoke(&collector, &json!({}), 0, &mut written)
         .await
         .unwrap();
@@ -161,60 +162,61 @@ async fn an_invocation_writes_its_metrics_and_nothing_else() {
 
 #[tokio::test]
 async fn a_late_event_within_the_overlap_is_found() {
-    let world = World::new(100);
+    let harness = Harness::new(100);
     let mut late = events("deploy-7", &completed());
     let on_time = [late.remove(1)];
-    world.logs.put(CDK, on_time);
-    world.sweep().await;
-    world.logs.put(CDK, late);
+    harness.logs.put(CDK, on_time);
+    harness.sweep().await;
+    harness.logs.put(CDK, late);
     let soon = Timestamp::from_millis(now().as_millis() + 1_000);
-    world
+    harness
         .collector()
-        .handle(Trigger::Sweep, soon, None)
+        .handle(&Sweep, soon, None)
         .await
         .unwrap();
-    assert!(world.task("cdk:deploy-7").await.is_some());
+    assert!(harness.task("cdk:deploy-7").await.is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_group_that_fails_does_not_lose_the_other() {
+async fn a_failing_log_group_does_not_stop_the_others() {
     for (transient, retries) in [(true, 4), (false, 0)] {
-        let world = World::new(100);
-        world.logs.put(CDK, events("deploy-7", &RUNNING));
-        world
+        let harness = Harness::new(100);
+        harness.logs.put(CDK, events("deploy-7", &RUNNING));
+        harness
             .logs
             .put(AGENTS, events("agent-1", &["[3/10] cloning"]));
-        let trouble = Trouble {
+        let source = FaultySource {
             failing_group: Some(CDK),
             transient,
-            ..Trouble::of(&world)
+            ..FaultySource::of(&harness)
         };
-        let collector = world.collector_reading(Arc::new(trouble));
-        let summary = collector.handle(Trigger::Sweep, now(), None).await.unwrap();
-        assert!(world.task("agent:agent-1").await.is_some());
+        let collector = harness.collector_reading(Arc::new(source));
+        let summary = collector.handle(&Sweep, now(), None).await.unwrap();
+        assert!(harness.task("agent:agent-1").await.is_some());
         assert_eq!(
             (summary.totals().retries, summary.fallback_used),
             (retries, true)
         );
         assert!(summary.groups[0].error.is_some() && summary.groups[1].error.is_none());
         // The next run catches up.
-        assert!(world.task("cdk:deploy-7").await.is_none());
-        world.sweep().await;
-        assert!(world.task("cdk:deploy-7").await.is_some());
+        assert!(harness.task("cdk:deploy-7").await.is_none());
+        harness.sweep().await;
+        assert!(harness.task("cdk:deploy-7").await.is_some());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_that_time_cuts_off_are_counted_too() {
-    let world = World::new(100);
-    let trouble = Trouble {
+async fn retries_before_the_deadline_are_counted() {
+    let harness = Harness::new(100);
+    let source = FaultySource {
         failing_group: Some(CDK),
-        ..Trouble::of(&world)
+        ..FaultySource::of(&harness)
     };
-    let collector = world.collector_reading(Arc::new(trouble));
-    // Of the 3.1 seconds for reading three attempts take 3 at most; the fourth comes after 3.5 at least.
+    let collector = harness.collector_reading(Arc::new(source));
+    // Reading has 3.1 seconds. Three attempts take at most 3 seconds, and a fourth starts after at
+    // least 3.5.
     let deadline = Some(Instant::now() + Duration::from_millis(6_100));
-    let summary = collector.handle(Trigger::Sweep, now(), deadline).await;
+    let summary = collector.handle(&Sweep, now(), deadline).await;
     let summary = summary.unwrap();
     assert_eq!(summary.totals().retries, 2);
     assert!(!summary.groups[0].complete);
@@ -222,33 +224,31 @@ async fn retries_that_time_cuts_off_are_counted_too() {
 }
 
 #[tokio::test]
-async fn a_group_that_does_not_exist_is_an_empty_one() {
-    let world = World {
+async fn a_missing_log_group_counts_as_empty() {
+    let harness = Harness {
         logs: Arc::new(testkit::log_source::InMemoryLogSource::new(10)),
-        ..World::new(1)
+        ..Harness::new(1)
     };
-    let summary = world.sweep().await;
+    let summary = harness.sweep().await;
     assert!(summary.totals().complete);
     assert_eq!(summary.groups[0].error, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_that_runs_out_ends_the_reading_not_the_saving() {
-    let world = World::new(1);
-    world.logs.put(CDK, events("deploy-7", &RUNNING));
-    let trouble = Trouble {
+async fn the_deadline_stops_reading_but_not_saving() {
+    let harness = Harness::new(1);
+    harness.logs.put(CDK, events("deploy-7", &RUNNING));
+    let source = FaultySource {
         delay: Duration::from_secs(2),
-        ..Trouble::of(&world)
+        ..FaultySource::of(&harness)
     };
-    let collector = world.collector_reading(Arc::new(trouble));
+    let collector = harness.collector_reading(Arc::new(source));
     let started = Instant::now();
     let deadline = Some(started + Duration::from_secs(10));
-    let summary = collector
-        .handle(Trigger::Sweep, now(), deadline)
-        .await
-        .unwrap();
+    let summary = collector.handle(&Sweep, now(), deadline).await.unwrap();
     assert!(!summary.groups[0].complete);
     assert!(started.elapsed() < Duration::from_secs(10));
-    assert!(summary.groups[0].events > 0, "what was read in time");
-    assert!(world.task("cdk:deploy-7").await.is_some(), "is saved");
+    assert!(summary.groups[0].log_events > 0, "no event was read");
+    let task = harness.task("cdk:deploy-7").await;
+    assert!(task.is_some(), "events were read, and no task was saved");
 }

@@ -8,7 +8,7 @@ use dynoxide::actions::list_streams::ListStreamsRequest;
 use serde_json::Value;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
-/// From now on the tasks table has a stream, as the template asks for.
+/// Turns on the stream of the tasks table, with the settings of the template.
 pub(crate) async fn enable_stream(dynamodb: &EmbeddedDynamoDb) {
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
@@ -19,7 +19,7 @@ pub(crate) async fn enable_stream(dynamodb: &EmbeddedDynamoDb) {
     call.stream_specification(stream).send().await.unwrap();
 }
 
-/// All records of the stream, as Lambda hands them over.
+/// All records of the stream, as Lambda passes them.
 pub(crate) fn stream_records(dynamodb: &EmbeddedDynamoDb) -> Vec<Value> {
     let database = dynamodb.database();
     let request = ListStreamsRequest {
@@ -48,7 +48,7 @@ pub(crate) fn stream_records(dynamodb: &EmbeddedDynamoDb) -> Vec<Value> {
         };
         let page = database.get_records(request).unwrap();
         if page.records.is_empty() {
-            break; // the shard is open: it has another page for ever
+            break; // an open shard always has a next page
         }
         iterator.shard_iterator = page.next_shard_iterator;
         let page = page.records.iter();

@@ -1,6 +1,6 @@
-//! Which tasks come of which logs.
+//! The tasks that log lines create.
 
-use progress_collector::{PushedEvents, Trigger};
+use progress_collector::Push;
 use shared::cache::TaskCache;
 use shared::fold::{Ledger, LineKey};
 use shared::log_event::LogEvent;
@@ -8,21 +8,24 @@ use shared::log_parser::{LogFormat, parse_message};
 use shared::model::{Project, ProjectStatus, Task, TaskStatus, TaskType, Timestamp};
 use shared::store::{ProjectStore, TaskStore};
 
-use crate::world::{
-    AGENTS, CDK, RUNNING, START_MS, World, completed, events, id, now, rolled_back,
+use crate::harness::{
+    AGENTS, CDK, Harness, RUNNING, START_MS, completed, events, id, now, rolled_back,
 };
 
 #[tokio::test]
 async fn a_deploy_becomes_a_task_with_its_stack_as_a_part() {
-    let world = World::new(100);
-    world.logs.put(CDK, events("deploy-7", &RUNNING));
-    let summary = world.sweep().await;
+    let harness = Harness::new(100);
+    harness.logs.put(CDK, events("deploy-7", &RUNNING));
+    let summary = harness.sweep().await;
     assert_eq!(
-        (summary.groups[0].events, summary.groups[0].tasks_changed),
+        (
+            summary.groups[0].log_events,
+            summary.groups[0].tasks_changed
+        ),
         (5, 1)
     );
 
-    let task = world.task("cdk:deploy-7").await.unwrap();
+    let task = harness.task("cdk:deploy-7").await.unwrap();
     assert_eq!(task.task_name, "CDK Deploy · Api");
     assert_eq!(
         (task.status, task.progress.percentage),
@@ -38,11 +41,11 @@ async fn a_deploy_becomes_a_task_with_its_stack_as_a_part() {
 }
 
 #[tokio::test]
-async fn a_deploy_that_rolls_back_says_why() {
-    let world = World::new(100);
-    world.logs.put(CDK, events("deploy-7", &rolled_back()));
-    world.sweep().await;
-    let task = world.task("cdk:deploy-7").await.unwrap();
+async fn a_rolled_back_deploy_has_its_reason() {
+    let harness = Harness::new(100);
+    harness.logs.put(CDK, events("deploy-7", &rolled_back()));
+    harness.sweep().await;
+    let task = harness.task("cdk:deploy-7").await.unwrap();
     assert_eq!(
         (task.status, task.phase.as_deref()),
         (TaskStatus::Failed, Some("rolled_back"))
@@ -53,27 +56,27 @@ async fn a_deploy_that_rolls_back_says_why() {
 }
 
 #[tokio::test]
-async fn a_second_deploy_in_the_stream_is_a_later_run() {
-    let world = World::new(100);
+async fn a_second_deploy_in_the_stream_is_a_new_run() {
+    let harness = Harness::new(100);
     let lines = [rolled_back(), completed()].concat();
-    world
+    harness
         .logs
         .put(CDK, events("deploy-7", &lines[..rolled_back().len() + 4]));
-    world
+    harness
         .sweep_at(Timestamp::from_millis(START_MS + 30_000))
         .await;
-    let running = world.task("cdk:deploy-7").await.unwrap();
+    let running = harness.task("cdk:deploy-7").await.unwrap();
     assert_eq!(
         (running.status, running.progress.percentage),
         (TaskStatus::Running, Some(20))
     );
 
-    world.logs.put(
+    harness.logs.put(
         CDK,
         events("deploy-7", &lines).split_off(rolled_back().len() + 4),
     );
-    world.sweep().await;
-    let task = world.task("cdk:deploy-7").await.unwrap();
+    harness.sweep().await;
+    let task = harness.task("cdk:deploy-7").await.unwrap();
     assert_eq!(
         (task.status, task.progress.percentage),
         (TaskStatus::Completed, Some(100))
@@ -83,8 +86,8 @@ async fn a_second_deploy_in_the_stream_is_a_later_run() {
 }
 
 #[tokio::test]
-async fn a_second_run_of_several_stacks_begins_with_its_first_one() {
-    let world = World::new(100);
+async fn a_second_run_of_several_stacks_starts_with_its_first_stack() {
+    let harness = Harness::new(100);
     let run = [
         "Data: deploying... [1/2]",
         "Data | 1/2 | 9:15:02 AM | CREATE_COMPLETE | AWS::SQS::Queue | Jobs",
@@ -101,10 +104,10 @@ async fn a_second_run_of_several_stacks_begins_with_its_first_one() {
             7 => events("deploy-7", &lines[..count]),
             _ => read,
         };
-        world.logs.put(CDK, read);
+        harness.logs.put(CDK, read);
         let at = START_MS + 30_000 + i64::try_from(count).unwrap();
-        world.sweep_at(Timestamp::from_millis(at)).await;
-        let task = world.task("cdk:deploy-7").await.unwrap();
+        harness.sweep_at(Timestamp::from_millis(at)).await;
+        let task = harness.task("cdk:deploy-7").await.unwrap();
         revisions.push((task.run.clone(), task.status, task.progress.percentage));
     }
     let second = Timestamp::from_millis(START_MS + 6_000).to_string();
@@ -123,33 +126,33 @@ async fn a_second_run_of_several_stacks_begins_with_its_first_one() {
 }
 
 #[tokio::test]
-async fn a_line_that_names_its_task_reports_to_that_task() {
-    let world = World::new(100);
+async fn a_line_that_names_a_task_updates_that_task() {
+    let harness = Harness::new(100);
     let lines = [
         r#"{"task_id":"review-7","status":"running","progress":{"current":1,"total":4}}"#,
         "[3/10] cloning",
     ];
-    world.logs.put(AGENTS, events("agent-1", &lines));
-    world.sweep().await;
-    let named = world.task("review-7").await.unwrap();
+    harness.logs.put(AGENTS, events("agent-1", &lines));
+    harness.sweep().await;
+    let named = harness.task("review-7").await.unwrap();
     assert_eq!(named.progress.percentage, Some(25));
-    let of_stream = world.task("agent:agent-1").await.unwrap();
+    let of_stream = harness.task("agent:agent-1").await.unwrap();
     assert_eq!(of_stream.progress.percentage, Some(30));
 }
 
 #[tokio::test]
-async fn a_stream_named_like_a_task_reports_to_it() {
-    let world = World::new(100);
-    world
+async fn a_stream_named_after_a_task_updates_it() {
+    let harness = Harness::new(100);
+    harness
         .store
         .save(None, &made_by_caller("42"), None)
         .await
         .unwrap();
-    world
+    harness
         .logs
         .put(AGENTS, events("task-42", &["[3/10] cloning"]));
-    world.sweep().await;
-    let task = world.task("42").await.unwrap();
+    harness.sweep().await;
+    let task = harness.task("42").await.unwrap();
     assert_eq!(
         (task.status, task.progress.percentage),
         (TaskStatus::Running, Some(30))
@@ -158,12 +161,12 @@ async fn a_stream_named_like_a_task_reports_to_it() {
         (task.task_name.as_str(), task.task_type),
         ("Fix the bug", TaskType::Build)
     );
-    assert!(world.task("agent:task-42").await.is_none());
+    assert!(harness.task("agent:task-42").await.is_none());
 }
 
 #[tokio::test]
 async fn a_task_belongs_to_the_project_with_the_longest_match() {
-    let world = World::new(100);
+    let harness = Harness::new(100);
     for (project_id, prefix) in [("all", "A"), ("api", "Api"), ("web", "Web")] {
         let project = Project {
             project_id: project_id.parse().unwrap(),
@@ -177,18 +180,20 @@ async fn a_task_belongs_to_the_project_with_the_longest_match() {
             created_at: now(),
             updated_at: now(),
         };
-        ProjectStore::create(&*world.store, &project).await.unwrap();
+        ProjectStore::create(&*harness.store, &project)
+            .await
+            .unwrap();
     }
-    world.logs.put(CDK, events("deploy-7", &completed()));
-    world.sweep().await;
-    let project_id = world
+    harness.logs.put(CDK, events("deploy-7", &completed()));
+    harness.sweep().await;
+    let project_id = harness
         .task("cdk:deploy-7")
         .await
         .unwrap()
         .project_id
         .unwrap();
     assert_eq!(project_id.as_str(), "api");
-    let project = ProjectStore::fetch(world.store.as_ref(), &project_id)
+    let project = ProjectStore::fetch(harness.store.as_ref(), &project_id)
         .await
         .unwrap()
         .unwrap();
@@ -200,56 +205,54 @@ async fn a_task_belongs_to_the_project_with_the_longest_match() {
 }
 
 #[tokio::test]
-async fn a_push_is_folded_at_once_and_the_sweep_after_it_changes_nothing() {
-    let world = World::new(100);
-    world.logs.put(CDK, events("deploy-7", &completed()));
-    let pushed = PushedEvents {
+async fn a_push_is_saved_and_the_next_sweep_changes_nothing() {
+    let harness = Harness::new(100);
+    harness.logs.put(CDK, events("deploy-7", &completed()));
+    let push = Push {
         log_group: CDK.to_owned(),
-        events: events("deploy-7", &RUNNING),
+        log_events: events("deploy-7", &RUNNING),
     };
-    let collector = world.collector();
+    let collector = harness.collector();
     for tasks_changed in [1, 0] {
-        let summary = collector
-            .handle(Trigger::Push(pushed.clone()), now(), None)
-            .await
-            .unwrap();
+        let summary = collector.handle(&push, now(), None).await.unwrap();
         assert_eq!(summary.groups[0].tasks_changed, tasks_changed);
     }
-    world.sweep().await;
-    let swept = world.task("cdk:deploy-7").await.unwrap();
+    harness.sweep().await;
+    let swept = harness.task("cdk:deploy-7").await.unwrap();
     assert_eq!(swept.status, TaskStatus::Completed);
-    // The push arrives once more, late.
-    collector
-        .handle(Trigger::Push(pushed), now(), None)
-        .await
-        .unwrap();
-    assert_eq!(world.task("cdk:deploy-7").await.unwrap(), swept);
+    // The same push arrives again.
+    collector.handle(&push, now(), None).await.unwrap();
+    assert_eq!(harness.task("cdk:deploy-7").await.unwrap(), swept);
 }
 
-/// A caller deletes the task between the second and the third line. By the third alone it would be another run.
+/// A caller deletes the task between the second and the third line. The third line alone would
+/// start a new run.
 #[tokio::test]
-async fn a_deletion_holds_in_whatever_order_lines_are_read() {
+async fn a_deletion_holds_for_every_order_of_lines() {
     let lines = ["[1/10] cloning", "[2/10] reading", "[3/10] testing"];
     for order in [[0, 1, 2], [2, 0, 1], [2, 1, 0], [1, 2, 0]] {
-        let world = World::new(100);
+        let harness = Harness::new(100);
         let made = made_by_caller("42");
-        world.store.save(None, &made, None).await.unwrap();
+        harness.store.save(None, &made, None).await.unwrap();
         let mut ledger = Ledger::default();
         ledger.delete(&made, Timestamp::from_millis(START_MS + 1_500));
-        world.store.delete(&made, &ledger).await.unwrap();
+        harness.store.delete(&made, &ledger).await.unwrap();
         for index in order {
-            let pushed = PushedEvents {
+            let push = Push {
                 log_group: AGENTS.to_owned(),
-                events: vec![events("task-42", &lines).swap_remove(index)],
+                log_events: vec![events("task-42", &lines).swap_remove(index)],
             };
-            let push = Trigger::Push(pushed);
-            world.collector().handle(push, now(), None).await.unwrap();
+            harness
+                .collector()
+                .handle(&push, now(), None)
+                .await
+                .unwrap();
         }
-        assert_eq!(world.task("42").await, None, "{order:?}");
-        assert_eq!(world.tasks().await, [], "{order:?}");
-        let cached = world.cache.fetch_task(&id("42")).await.unwrap();
+        assert_eq!(harness.task("42").await, None, "{order:?}");
+        assert_eq!(harness.tasks().await, [], "{order:?}");
+        let cached = harness.cache.fetch_task(&id("42")).await.unwrap();
         assert!(cached.is_none_or(|mark| mark.starts_with(br#"{"deleted""#)));
-        let left = world.store.fetch_records(&[id("42")]).await.unwrap();
+        let left = harness.store.fetch_records(&[id("42")]).await.unwrap();
         let mut all = left[0].ledger.clone();
         all.merge(&ledger_of(&events("task-42", &lines)));
         assert_eq!(all, left[0].ledger, "{order:?}: a line is lost");
@@ -271,11 +274,11 @@ fn ledger_of(events: &[LogEvent]) -> Ledger {
 }
 
 #[tokio::test]
-async fn what_is_saved_is_in_the_cache() {
-    let world = World::new(100);
-    world.logs.put(CDK, events("deploy-7", &RUNNING));
-    world.sweep().await;
-    let bytes = world
+async fn saved_tasks_are_in_the_cache() {
+    let harness = Harness::new(100);
+    harness.logs.put(CDK, events("deploy-7", &RUNNING));
+    harness.sweep().await;
+    let bytes = harness
         .cache
         .fetch_task(&id("cdk:deploy-7"))
         .await

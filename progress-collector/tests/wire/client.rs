@@ -1,4 +1,4 @@
-//! The clients that the tests use: the collector's own, pointed elsewhere.
+//! The AWS clients of the tests: those of the collector, with another endpoint.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudwatchlogs::Client;
@@ -11,12 +11,12 @@ use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsInput;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use shared::aws;
 
-/// The collector's client, asking through `http_client` whatever is at `endpoint_url`.
+/// The collector's client for CloudWatch Logs. It sends to `endpoint_url` through `http_client`.
 pub(crate) fn client_through(http_client: impl HttpClient + 'static, endpoint_url: &str) -> Client {
     aws::cloudwatch_logs(&config_through(http_client, endpoint_url))
 }
 
-/// What the collector makes its clients of, for asking through `http_client` whatever is at `endpoint_url`.
+/// The SDK configuration of such a client.
 pub(crate) fn config_through(
     http_client: impl HttpClient + 'static,
     endpoint_url: &str,
@@ -31,12 +31,13 @@ pub(crate) fn config_through(
         .build()
 }
 
-/// The collector's client, over a socket; what it is made of is the same, TLS included.
+/// The collector's client for CloudWatch Logs, over a socket. It is built as in production, TLS
+/// included.
 pub(crate) fn client(endpoint_url: &str) -> Client {
     aws::cloudwatch_logs(&config(endpoint_url))
 }
 
-/// What the collector makes its clients of, for asking over a socket.
+/// The SDK configuration of such a client over a socket.
 pub(crate) fn config(endpoint_url: &str) -> SdkConfig {
     let http_client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -44,13 +45,13 @@ pub(crate) fn config(endpoint_url: &str) -> SdkConfig {
     config_through(http_client, endpoint_url)
 }
 
-/// The same client, whose pages have at most `page_size` events, so that a few events are many pages.
+/// The same client, with at most `page_size` events per page, so a few events fill many pages.
 pub(crate) fn with_pages_of(page_size: i32, client: &Client) -> Client {
     let config = client.config().to_builder();
     Client::from_conf(config.interceptor(PageSize(page_size)).build())
 }
 
-/// Sets the limit of each request for events.
+/// Sets the limit of each `FilterLogEvents` request.
 #[derive(Debug)]
 struct PageSize(i32);
 

@@ -1,4 +1,4 @@
-//! The whole collector on an emulator.
+//! The collector on an emulator of CloudWatch Logs.
 
 use std::fs;
 use std::path::Path;
@@ -11,25 +11,25 @@ use shared::model::{TaskStatus, Timestamp};
 use testkit::log_source::InMemoryLogSource;
 
 use crate::client::with_pages_of;
+use crate::harness::Harness;
 use crate::log_group::LogGroup;
-use crate::parts::World;
 
-/// The lines of a sample run, as `local` replays it.
+/// The lines of a sample run of `local`.
 fn sample(name: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../local/samples/{name}.log"));
     let text = fs::read_to_string(path).unwrap();
-    let lines = text.lines().filter(|line| !line.is_empty()); // CloudWatch Logs takes no empty event
+    let lines = text.lines().filter(|line| !line.is_empty()); // CloudWatch Logs accepts no empty event
     lines.map(str::to_owned).collect()
 }
 
-/// Three lines a millisecond: what a program prints at once.
+/// Gives three lines each millisecond, as if a program printed them at once.
 fn timed(start: Timestamp, lines: &[String]) -> Vec<(Timestamp, String)> {
     let times = (0..).map(|index| Timestamp::from_millis(start.as_millis() + index / 3));
     times.zip(lines.iter().cloned()).collect()
 }
 
 #[tokio::test]
-async fn a_sweep_of_cloudwatch_logs_ends_as_one_of_logs_in_memory() {
+async fn a_sweep_of_cloudwatch_logs_saves_the_same_tasks_as_one_of_logs_in_memory() {
     let now = Timestamp::now();
     let start = Timestamp::from_millis(now.as_millis() - 600_000);
     let groups = [
@@ -45,7 +45,7 @@ async fn a_sweep_of_cloudwatch_logs_ends_as_one_of_logs_in_memory() {
         ),
     ];
     let in_memory = InMemoryLogSource::new(1_000);
-    let mut on_the_wire = Vec::new();
+    let mut on_emulator = Vec::new();
     for (name, _, streams) in groups {
         let group = LogGroup::create(name, streams).await;
         for stream in streams {
@@ -59,42 +59,46 @@ async fn a_sweep_of_cloudwatch_logs_ends_as_one_of_logs_in_memory() {
             in_memory.put(name, events.iter().enumerate().map(event));
             group.put(stream, events).await;
         }
-        on_the_wire.push(group);
+        on_emulator.push(group);
     }
 
     let formats = groups.map(|(name, format, _)| (name, format));
-    let expected = World::reading(Arc::new(in_memory), &formats);
+    let expected = Harness::reading(Arc::new(in_memory), &formats);
     let expected_summary = expected.sweep(now, None).await;
-    // Pages that begin and end amid the lines of a millisecond.
-    let client = with_pages_of(10, &on_the_wire[0].client);
-    let world = World::reading(Arc::new(CloudWatchLogSource::new(client)), &formats);
-    let summary = world.sweep(now, None).await;
+    // These pages split the lines of a millisecond.
+    let client = with_pages_of(10, &on_emulator[0].client);
+    let harness = Harness::reading(Arc::new(CloudWatchLogSource::new(client)), &formats);
+    let summary = harness.sweep(now, None).await;
 
-    let tasks = world.tasks().await;
+    let tasks = harness.tasks().await;
     assert_eq!(tasks.len(), 5);
     let ended = tasks
         .iter()
         .filter(|task| task.status == TaskStatus::Completed);
-    assert!(ended.count() >= 3, "the samples are of runs that end well");
+    assert!(ended.count() >= 3, "most sample runs complete");
     assert_eq!(tasks, expected.tasks().await);
     let (totals, expected_totals) = (summary.totals(), expected_summary.totals());
-    assert!(totals.complete && totals.events > 200);
+    assert!(totals.complete && totals.log_events > 200);
     assert_eq!(
-        (totals.events, totals.lines_parsed, totals.parse_failures),
         (
-            expected_totals.events,
+            totals.log_events,
+            totals.lines_parsed,
+            totals.parse_failures
+        ),
+        (
+            expected_totals.log_events,
             expected_totals.lines_parsed,
             expected_totals.parse_failures
         ),
     );
 
-    let again = world.sweep(now, None).await.totals();
-    assert_eq!(again.tasks_changed, 0, "once is the same as many");
-    assert_eq!(tasks, world.tasks().await);
+    let again = harness.sweep(now, None).await.totals();
+    assert_eq!(again.tasks_changed, 0, "a second sweep changes nothing");
+    assert_eq!(tasks, harness.tasks().await);
 }
 
 #[tokio::test]
-async fn a_log_group_that_is_missing_is_an_empty_one() {
+async fn a_missing_log_group_counts_as_empty() {
     let group = LogGroup::create("/collecting/present", &["nightly-digest"]).await;
     let now = Timestamp::now();
     let start = Timestamp::from_millis(now.as_millis() - 600_000);
@@ -105,13 +109,13 @@ async fn a_log_group_that_is_missing_is_an_empty_one() {
         ("/collecting/absent", LogFormat::CDK),
         ("/collecting/present", LogFormat::AGENT),
     ];
-    let world = World::reading(Arc::new(group.source()), &groups);
-    let summary = world.sweep(now, None).await;
+    let harness = Harness::reading(Arc::new(group.source()), &groups);
+    let summary = harness.sweep(now, None).await;
     let totals = summary.totals();
     assert!(totals.complete && !summary.fallback_used);
     assert_eq!(
         (summary.groups[0].error.as_deref(), totals.retries),
         (None, 0)
     );
-    assert_eq!(world.tasks().await.len(), 1);
+    assert_eq!(harness.tasks().await.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The binary killed at each step of its work: after the next run all is as if it had never died.
+//! The binary, killed at each fault point: the next run repairs everything.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,53 +17,51 @@ use shared::model::{Revision, TaskId, Timestamp};
 use shared::store::{TaskQuery, TaskRecord, TaskStore};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
-use tokio::time::timeout;
 
-use crate::function::Function;
-use crate::log_server::{LogServer, Manner};
+use crate::function::{Function, invoke, invoke_until, wait_until};
+use crate::log_server::{Behavior, LogServer};
 use crate::redis_server::RedisServer;
-use crate::runtime_api::{Answer, RuntimeApi};
+use crate::runtime_api::RuntimeApi;
 
 const CDK: &str = "/faults/cdk";
 const AGENTS: &str = "/faults/agents";
-/// Events a page: each log group has several pages.
+/// Events per page. Each log group has several pages.
 const PAGE_SIZE: usize = 3;
-/// Deaths that are died side by side.
-const SIDE_BY_SIDE: usize = 4;
-/// How long anything may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Longer than a third of the time after which a run that goes on keeps its place, and less than a request may take.
+/// Kills that run concurrently.
+const CONCURRENT_KILLS: usize = 4;
+/// The time per page. Three pages take longer than the interval between saves. One page takes
+/// less than a request's timeout.
 const SLOW_PAGE: Duration = Duration::from_millis(3_600);
 
-/// How a run is undertaken in which the collector dies.
+/// What the collector does when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Situation {
+enum Scenario {
     /// A sweep.
     Sweep,
-    /// A sweep of logs of which only the first page can be read.
+    /// A sweep in which only the first page of each log group can be read.
     Refused,
-    /// A sweep that takes so long that it keeps its place meanwhile.
+    /// A sweep so slow that it saves resume points on the way.
     Slow,
-    /// A sweep of reports that are as large as events can be.
+    /// A sweep of reports of the maximum size.
     Large,
-    /// Somebody else writes a task after it was read and before it is written.
+    /// A sweep in which another writer changes each task between the collector's read and write.
     Raced,
-    /// A push, which Lambda tries again when it has failed.
+    /// A push, which Lambda repeats after a failure.
     Push,
 }
 
-/// A death: the collector is killed where it comes to the point for the `nth` time.
+/// A kill when the collector reaches the fault point for the `nth` time.
 #[derive(Debug, Clone, Copy)]
-struct Death {
-    situation: Situation,
+struct Kill {
+    scenario: Scenario,
     point: FaultPoint,
     nth: usize,
 }
 
-/// All deaths that are died.
-fn deaths() -> Vec<Death> {
-    use Situation::{Large, Push, Raced, Refused, Slow, Sweep};
-    let places: [(Situation, &[FaultPoint], usize); 9] = [
+/// All kills of the test.
+fn kills() -> Vec<Kill> {
+    use Scenario::{Large, Push, Raced, Refused, Slow, Sweep};
+    let points: [(Scenario, &[FaultPoint], usize); 9] = [
         (
             Sweep,
             &[CheckpointLoaded, BeforeCheckpoint, AfterCheckpoint],
@@ -77,50 +75,50 @@ fn deaths() -> Vec<Death> {
             &[TasksRead, BeforeTask, AfterTask, BeforeCache, AfterCache],
             1,
         ),
-        (Refused, &[BeforePlace, AfterPlace], 2),
-        (Refused, &[BeforeRefresh, AfterRefresh], 1),
-        (Slow, &[BeforePlace, AfterPlace], 1),
-        (Large, &[AmidPage], 2),
+        (Refused, &[BeforeResumePoint, AfterResumePoint], 2),
+        (Refused, &[BeforeCacheRefresh, AfterCacheRefresh], 1),
+        (Slow, &[BeforeResumePoint, AfterResumePoint], 1),
+        (Large, &[MidPage], 2),
     ];
-    let places = places
+    let points = points
         .into_iter()
         .chain([(Raced, [RaceLost].as_slice(), 1)]);
-    let deaths = places.flat_map(|(situation, points, times)| {
+    let kills = points.flat_map(|(scenario, points, times)| {
         let points = points.iter();
         points.flat_map(move |&point| {
-            (1..=times).map(move |nth| Death {
-                situation,
+            (1..=times).map(move |nth| Kill {
+                scenario,
                 point,
                 nth,
             })
         })
     });
-    deaths.collect()
+    kills.collect()
 }
 
-/// A collector and all around it, real but for Amazon's side of the network.
-struct World {
-    situation: Situation,
+/// The real collector with its services. Only AWS is emulated.
+struct Harness {
+    scenario: Scenario,
     dynamodb: EmbeddedDynamoDb,
     redis: RedisServer,
     logs: LogServer,
     runtime: RuntimeApi,
 }
 
-/// What is there after a run, and what a run that was never disturbed leaves, too.
+/// The state after a run. It must be the same after an undisturbed run.
 #[derive(Debug, PartialEq)]
 struct EndState {
-    /// Tasks, without how often they were written, and all that their logs have said.
+    /// Tasks with their ledgers, without the fields that depend on how often they were written.
     records: Vec<TaskRecord>,
-    /// Log groups that are not read to their end.
+    /// Log groups with an unfinished window.
     unfinished: Vec<&'static str>,
-    /// Tasks of which the cache holds an older state.
+    /// Tasks with an older state in the cache.
     outdated: Vec<String>,
 }
 
-/// When the logs begin: the same in every world, so that their tasks can be compared.
+/// The time of the first log event. All harnesses share it, so that their tasks can be compared.
 static START_MS: LazyLock<i64> = LazyLock::new(|| Timestamp::now().as_millis() - 500_000);
-/// How much later what follows is logged: a sweep no longer reads what came before again.
+/// How much later the second part of the logs starts. It is longer than the overlap of sweeps.
 const LATER_MS: i64 = 400_000;
 
 fn events(log_stream: &str, start_ms: i64, lines: &[String]) -> Vec<LogEvent> {
@@ -133,7 +131,7 @@ fn events(log_stream: &str, start_ms: i64, lines: &[String]) -> Vec<LogEvent> {
     (0..).zip(lines).map(event).collect()
 }
 
-/// A deploy of some rows, which then goes on to its end.
+/// A deploy in two parts. The second part completes it.
 fn deploy(total: usize) -> (Vec<String>, Vec<String>) {
     let row = |done: usize| {
         format!(
@@ -146,7 +144,7 @@ fn deploy(total: usize) -> (Vec<String>, Vec<String>) {
     (first, (3..=total).map(row).chain([end]).collect())
 }
 
-/// Two agents' reports in one stream.
+/// Reports of two tasks in one log stream.
 fn reports(from: usize, to: usize, padding: usize) -> Vec<String> {
     let report = |done: usize| {
         let status = if done == 9 { "completed" } else { "running" };
@@ -159,17 +157,17 @@ fn reports(from: usize, to: usize, padding: usize) -> Vec<String> {
     (from..=to).map(report).collect()
 }
 
-impl World {
-    /// A world in which the first part of all logs was collected.
-    async fn new(situation: Situation) -> Self {
-        let mut world = Self {
-            situation,
+impl Harness {
+    /// Creates a harness that has collected the first part of all logs.
+    async fn new(scenario: Scenario) -> Self {
+        let mut harness = Self {
+            scenario,
             dynamodb: EmbeddedDynamoDb::start().await.unwrap(),
             redis: RedisServer::start().await,
             logs: LogServer::start(PAGE_SIZE).await,
             runtime: RuntimeApi::start().await,
         };
-        let padding = if situation == Situation::Large {
+        let padding = if scenario == Scenario::Large {
             900_000
         } else {
             0
@@ -177,24 +175,27 @@ impl World {
         let deploys = [("deploy-1", deploy(9)), ("deploy-2", deploy(12))];
         let start = *START_MS;
         for (stream, (first, _)) in &deploys {
-            world.logs.put(CDK, events(stream, start, first));
+            harness.logs.put(CDK, events(stream, start, first));
         }
-        world
+        harness
             .logs
             .put(AGENTS, events("agent", start, &reports(1, 3, 0)));
-        world.run(&json!({})).await;
-        world.fill_cache().await;
+        harness.run(&json!({})).await;
+        harness.fill_cache().await;
         for (stream, (_, then)) in &deploys {
-            world.logs.put(CDK, events(stream, start + LATER_MS, then));
+            harness
+                .logs
+                .put(CDK, events(stream, start + LATER_MS, then));
         }
         let then = [reports(4, 9, padding), reports(4, 9, padding)].concat();
-        world
+        harness
             .logs
             .put(AGENTS, events("agent", start + LATER_MS, &then));
-        world
+        harness
     }
 
-    /// Puts all tasks into the cache: on a busy machine the collector may have given up waiting for it.
+    /// Writes all tasks to the cache. On a busy machine the collector's own writes may have timed
+    /// out.
     async fn fill_cache(&self) {
         let renderer = Renderer::new(Duration::from_secs(900));
         let stored = self.records().await;
@@ -222,9 +223,9 @@ impl World {
         Function::start(&self.runtime, &self.dynamodb, endpoint, &settings)
     }
 
-    /// What the collector is invoked with.
-    fn trigger(&self) -> Value {
-        if self.situation != Situation::Push {
+    /// The event that invokes the collector.
+    fn lambda_event(&self) -> Value {
+        if self.scenario != Scenario::Push {
             return json!({});
         }
         let event = |event: LogEvent| {
@@ -243,15 +244,14 @@ impl World {
         json!({"awslogs": {"data": STANDARD.encode(packed.finish().unwrap())}})
     }
 
-    /// Runs the collector, undisturbed: until the cache has answered in time, if the machine is busy.
-    async fn run(&mut self, trigger: &Value) {
+    /// Runs the collector undisturbed. Repeats the run if cache writes timed out, as on a busy
+    /// machine.
+    async fn run(&mut self, lambda_event: &Value) {
         let _function = self.start("");
         loop {
-            self.runtime.offer(trigger.clone());
-            let answer = self.runtime.answer_within(PATIENCE).await;
-            let Some(Answer::Response(summary)) = answer else {
-                panic!("{answer:?}")
-            };
+            let summary = invoke(&mut self.runtime, lambda_event.clone())
+                .await
+                .unwrap();
             let groups = summary["groups"].as_array().unwrap();
             let is_complete = groups.iter().all(|group| group["complete"] == true);
             assert!(is_complete, "{summary}");
@@ -261,49 +261,44 @@ impl World {
         }
     }
 
-    /// Runs the collector until it comes to a point for the `nth` time, and kills it there.
-    async fn die(&mut self, death: Death) {
-        self.logs.behave(match self.situation {
-            Situation::Refused => Manner {
+    /// Runs the collector until it reaches the fault point, and kills it there.
+    async fn kill_at(&mut self, kill: Kill) {
+        self.logs.behave(match self.scenario {
+            Scenario::Refused => Behavior {
                 refuses_further_pages: true,
-                ..Manner::default()
+                ..Behavior::default()
             },
-            Situation::Slow => Manner {
-                takes: SLOW_PAGE,
-                ..Manner::default()
+            Scenario::Slow => Behavior {
+                delay: SLOW_PAGE,
+                ..Behavior::default()
             },
-            _ => Manner::default(),
+            _ => Behavior::default(),
         });
-        let name = death.point.name();
-        let mut plan = match death.nth {
+        let name = kill.point.name();
+        let mut plan = match kill.nth {
             1 => format!("{name}=return"),
             nth => format!("{name}={}*off->return", nth - 1),
         };
-        if self.situation == Situation::Raced {
+        if self.scenario == Scenario::Raced {
             plan.push_str(&format!(";{}=1*return", TasksRead.name()));
         }
         let mut function = self.start(&plan);
-        self.runtime.offer(self.trigger());
-        if self.situation == Situation::Raced {
-            self.stop(&mut function, TasksRead).await;
+        let lambda_event = self.lambda_event();
+        let stopped = function.stopped_at();
+        let mut stopped_at = invoke_until(&mut self.runtime, lambda_event, stopped).await;
+        if self.scenario == Scenario::Raced {
+            assert_eq!(stopped_at, Some(TasksRead.name()));
             self.write_all().await;
-            function.go_on();
+            function.resume();
+            stopped_at = wait_until(&mut self.runtime, function.stopped_at()).await;
         }
-        self.stop(&mut function, death.point).await;
+        assert_eq!(stopped_at, Some(kill.point.name()), "{kill:?}");
         function.kill();
-        self.logs.behave(Manner::default());
+        self.logs.behave(Behavior::default());
     }
 
-    /// Waits until the collector has stopped at a point.
-    async fn stop(&mut self, function: &mut Function, point: FaultPoint) {
-        let stopped_at = tokio::select! {
-            stopped_at = timeout(PATIENCE, function.stopped_at()) => stopped_at.unwrap(),
-            answer = self.runtime.answer_within(PATIENCE) => panic!("{point:?} was not reached: {answer:?}"),
-        };
-        assert_eq!(stopped_at, Some(point.name()));
-    }
-
-    /// Writes all tasks, as they are: whoever has read them loses the race.
+    /// Writes all tasks unchanged, with new revisions, so that the collector's next writes
+    /// conflict.
     async fn write_all(&self) {
         let store = self.dynamodb.tasks();
         for record in self.records().await {
@@ -327,8 +322,8 @@ impl World {
 
     async fn cached_revision(&self, task_id: &TaskId) -> Option<Revision> {
         let key = format!("task:{task_id}");
-        let held: Option<String> = self.redis.run(&["GET", &key]).await;
-        let task: Value = serde_json::from_str(&held?).unwrap();
+        let cached: Option<String> = self.redis.run(&["GET", &key]).await;
+        let task: Value = serde_json::from_str(&cached?).unwrap();
         task["revision"].as_u64().map(Revision)
     }
 
@@ -342,7 +337,7 @@ impl World {
                 outdated.push(task.task_id.to_string());
             }
             task.revision = Revision::default();
-            task.usual_duration_ms = None; // it depends on which runs were over when this one began
+            task.usual_duration_ms = None; // depends on which runs had ended when this one started
         }
         let checkpoints = self.dynamodb.stores().checkpoints;
         let mut unfinished = Vec::new();
@@ -360,18 +355,18 @@ impl World {
     }
 }
 
-/// What a world in this situation becomes when nobody disturbs it.
-async fn undisturbed(situation: Situation) -> EndState {
-    let mut world = World::new(situation).await;
-    world.run(&world.trigger()).await;
-    let end = world.end_state().await;
+/// The end state of a run that is not killed.
+async fn undisturbed(scenario: Scenario) -> EndState {
+    let mut harness = Harness::new(scenario).await;
+    harness.run(&harness.lambda_event()).await;
+    let end = harness.end_state().await;
     assert_eq!((&end.unfinished, &end.outdated), (&vec![], &vec![]));
     end
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_may_be_killed_at_every_step() {
-    let [swept, pushed, large] = [Situation::Sweep, Situation::Push, Situation::Large];
+async fn the_next_run_repairs_a_kill_at_any_fault_point() {
+    let [swept, pushed, large] = [Scenario::Sweep, Scenario::Push, Scenario::Large];
     let swept = undisturbed(swept).await;
     let statuses = swept
         .records
@@ -380,23 +375,23 @@ async fn it_may_be_killed_at_every_step() {
     assert!(statuses.filter(|status| status.is_terminal()).count() >= 3);
     let (pushed, large) = (undisturbed(pushed).await, undisturbed(large).await);
 
-    let deaths = deaths();
-    let died_at: BTreeSet<_> = deaths.iter().map(|death| death.point.name()).collect();
+    let kills = kills();
+    let killed_at: BTreeSet<_> = kills.iter().map(|kill| kill.point.name()).collect();
     let points: BTreeSet<_> = FaultPoint::ALL.iter().map(|point| point.name()).collect();
-    assert_eq!(died_at, points, "nobody dies at some point");
-    let died = deaths.into_iter().map(async |death| {
-        let mut world = World::new(death.situation).await;
-        world.die(death).await;
-        world.run(&world.trigger()).await;
-        (death, world.end_state().await)
+    assert_eq!(killed_at, points, "a fault point has no kill");
+    let ends = kills.into_iter().map(async |kill| {
+        let mut harness = Harness::new(kill.scenario).await;
+        harness.kill_at(kill).await;
+        harness.run(&harness.lambda_event()).await;
+        (kill, harness.end_state().await)
     });
-    let mut died = stream::iter(died).buffer_unordered(SIDE_BY_SIDE);
-    while let Some((death, end)) = died.next().await {
-        let expected = match death.situation {
-            Situation::Push => &pushed,
-            Situation::Large => &large,
+    let mut ends = stream::iter(ends).buffer_unordered(CONCURRENT_KILLS);
+    while let Some((kill, end)) = ends.next().await {
+        let expected = match kill.scenario {
+            Scenario::Push => &pushed,
+            Scenario::Large => &large,
             _ => &swept,
         };
-        assert_eq!(&end, expected, "{death:?}");
+        assert_eq!(&end, expected, "{kill:?}");
     }
 }

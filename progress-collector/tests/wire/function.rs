@@ -1,21 +1,76 @@
-//! The collector's binary, as Lambda runs it.
+//! The collector's binary, run as Lambda runs it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
+use serde_json::Value;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use tokio::sync::mpsc;
 
-use crate::runtime_api::RuntimeApi;
+use crate::runtime_api::{Answer, RuntimeApi};
 
-/// The number of SIGKILL, which no process survives or notices.
+/// The number of SIGKILL.
 const SIGKILL: i32 = 9;
+/// How long a response may take, on a busy machine.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A process of it; it is killed when this is dropped.
+/// Invokes the running function, and returns its response, or `Err` with its function error.
+///
+/// # Panics
+///
+/// If the function does not respond in time.
+pub(crate) async fn invoke(runtime: &mut RuntimeApi, lambda_event: Value) -> Result<Value, Value> {
+    runtime.offer(lambda_event);
+    match runtime.answer_within(RESPONSE_TIMEOUT).await {
+        Some(Answer::Response(response)) => Ok(response),
+        Some(Answer::Error(error)) => Err(error),
+        None => panic!("the function did not respond within {RESPONSE_TIMEOUT:?}"),
+    }
+}
+
+/// Offers an invocation, and returns whether the function responds within `timeout`.
+pub(crate) async fn responds_within(
+    runtime: &mut RuntimeApi,
+    lambda_event: Value,
+    timeout: Duration,
+) -> bool {
+    runtime.offer(lambda_event);
+    runtime.answer_within(timeout).await.is_some()
+}
+
+/// Invokes the function, and returns when `stopped` ends.
+///
+/// # Panics
+///
+/// If the function responds before that, or neither happens in time.
+pub(crate) async fn invoke_until<T>(
+    runtime: &mut RuntimeApi,
+    lambda_event: Value,
+    stopped: impl Future<Output = T>,
+) -> T {
+    runtime.offer(lambda_event);
+    wait_until(runtime, stopped).await
+}
+
+/// Waits until `stopped` ends while an invocation runs.
+///
+/// # Panics
+///
+/// If the function responds before that, or neither happens in time.
+pub(crate) async fn wait_until<T>(runtime: &mut RuntimeApi, stopped: impl Future<Output = T>) -> T {
+    tokio::select! {
+        stopped = stopped => stopped,
+        response = runtime.answer_within(RESPONSE_TIMEOUT) => panic!("unexpected response: {response:?}"),
+    }
+}
+
+/// A process of the function. It is killed when it is dropped.
 pub(crate) struct Function {
     child: Child,
+    /// The names of the fault points at which the process stopped.
     stops: mpsc::UnboundedReceiver<String>,
 }
 
@@ -27,7 +82,7 @@ impl Drop for Function {
 }
 
 impl Function {
-    /// Starts it, with settings that go beyond what every test needs.
+    /// Starts the function. `settings` are added to those that every test needs.
     pub(crate) fn start(
         runtime: &RuntimeApi,
         dynamodb: &EmbeddedDynamoDb,
@@ -53,36 +108,41 @@ impl Function {
             .envs(settings.iter().copied())
             .spawn();
         let mut child = child.unwrap();
-        let (says, stops) = mpsc::unbounded_channel();
+        let (sender, stops) = mpsc::unbounded_channel();
         let stderr = child.stderr.take().unwrap();
-        thread::spawn(move || listen(stderr, &says));
+        thread::spawn(move || forward_stops(stderr, &sender));
         Self { child, stops }
     }
 
-    /// The name of the next fault point at which it stops.
+    /// Waits for the next fault point at which the function stops, and returns its name.
     pub(crate) async fn stopped_at(&mut self) -> Option<String> {
         self.stops.recv().await
     }
 
-    /// Lets it go on from the fault point at which it has stopped.
-    pub(crate) fn go_on(&mut self) {
+    /// Lets the function continue from the fault point at which it stopped.
+    pub(crate) fn resume(&mut self) {
         let stdin = self.child.stdin.as_mut().unwrap();
         stdin.write_all(b"\n").unwrap();
     }
 
-    /// Kills it: nothing of it runs any more, whatever it was doing.
+    /// Kills the function by SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
-        assert_eq!(status.signal(), Some(SIGKILL), "it ended by itself");
+        assert_eq!(
+            status.signal(),
+            Some(SIGKILL),
+            "the function ended by itself"
+        );
     }
 }
 
-/// Hands on where the process says it has stopped; reads all that it says, or it would block.
-fn listen(stderr: ChildStderr, says: &mpsc::UnboundedSender<String>) {
+/// Forwards the names of fault points in the output. Reads all of it, because a full pipe would
+/// block the process.
+fn forward_stops(stderr: ChildStderr, sender: &mpsc::UnboundedSender<String>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         if let Some(point) = line.strip_prefix("stopped at ") {
-            drop(says.send(point.to_owned()));
+            drop(sender.send(point.to_owned()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A log group in the emulator, and reading all of one.
+//! Log groups in the emulator, and reading them.
 
 use std::sync::Arc;
 
@@ -10,19 +10,20 @@ use shared::model::Timestamp;
 use crate::client::client;
 use crate::moto::Moto;
 
-/// The most events that one `PutLogEvents` takes.
-const MOST_IN_CALL: usize = 10_000;
+/// The most events in one `PutLogEvents` request.
+const MAX_EVENTS_PER_CALL: usize = 10_000;
 
-/// A log group that one test has made.
+/// A log group of one test.
 pub(crate) struct LogGroup {
     pub(crate) name: String,
     pub(crate) client: Client,
-    /// Runs as long as someone has a log group in it.
+    /// Keeps the emulator running.
     moto: Arc<Moto>,
 }
 
 impl LogGroup {
-    /// A log group with these log streams. Tests share a server, so that the name must be the test's own.
+    /// Creates a log group with these log streams. Tests share an emulator, so each test needs a
+    /// name of its own.
     pub(crate) async fn create(name: &str, log_streams: &[&str]) -> Self {
         let moto = Moto::shared();
         let client = client(&moto.endpoint_url);
@@ -56,19 +57,19 @@ impl LogGroup {
                 .unwrap()
         };
         let events: Vec<_> = events.into_iter().map(event).collect();
-        for part in events.chunks(MOST_IN_CALL) {
+        for part in events.chunks(MAX_EVENTS_PER_CALL) {
             let call = self
                 .client
                 .put_log_events()
                 .log_group_name(&self.name)
                 .log_stream_name(log_stream)
                 .set_log_events(Some(part.to_vec()));
-            let answer = call.send().await.unwrap();
-            assert_eq!(answer.rejected_log_events_info, None);
+            let response = call.send().await.unwrap();
+            assert_eq!(response.rejected_log_events_info, None);
         }
     }
 
-    /// Where the emulator listens.
+    /// The emulator's address.
     pub(crate) fn endpoint_url(&self) -> &str {
         &self.moto.endpoint_url
     }

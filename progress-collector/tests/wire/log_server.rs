@@ -1,5 +1,5 @@
-//! `FilterLogEvents` on the loopback interface, with pages as small and as slow as a test wants them, and refusals
-//! when it wants them: neither can be had from the emulator.
+//! A server for `FilterLogEvents` on the loopback interface. It can return small pages, respond
+//! slowly and refuse requests, which the emulator can't.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,22 +17,22 @@ use testkit::log_source::InMemoryLogSource;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// How requests are answered.
+/// How the server responds.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Manner {
-    /// How long a page takes.
-    pub(crate) takes: Duration,
-    /// Whether every page but the first of a window is refused.
+pub(crate) struct Behavior {
+    /// The delay of each response.
+    pub(crate) delay: Duration,
+    /// Whether it refuses every page but the first of a window.
     pub(crate) refuses_further_pages: bool,
 }
 
 #[derive(Clone)]
 struct Logs {
     events: Arc<InMemoryLogSource>,
-    manner: Arc<Mutex<Manner>>,
+    behavior: Arc<Mutex<Behavior>>,
 }
 
-/// The server; it ends when it is dropped.
+/// The server. It stops when it is dropped.
 pub(crate) struct LogServer {
     pub(crate) endpoint_url: String,
     logs: Logs,
@@ -46,11 +46,11 @@ impl Drop for LogServer {
 }
 
 impl LogServer {
-    /// A server with pages of `page_size` events.
+    /// Starts a server with pages of `page_size` events.
     pub(crate) async fn start(page_size: usize) -> Self {
         let logs = Logs {
             events: Arc::new(InMemoryLogSource::new(page_size)),
-            manner: Arc::default(),
+            behavior: Arc::default(),
         };
         let router = Router::new()
             .route("/", post(filter_log_events))
@@ -70,25 +70,25 @@ impl LogServer {
         self.logs.events.put(log_group, events);
     }
 
-    /// Answers in this manner from now on.
-    pub(crate) fn behave(&self, manner: Manner) {
-        *self.logs.manner.lock().unwrap() = manner;
+    /// Sets how the server responds from now on.
+    pub(crate) fn behave(&self, behavior: Behavior) {
+        *self.logs.behavior.lock().unwrap() = behavior;
     }
 }
 
 async fn filter_log_events(State(logs): State<Logs>, body: String) -> impl IntoResponse {
-    let asked: Value = serde_json::from_str(&body).unwrap();
-    let time = |name: &str| asked[name].as_i64().map(Timestamp::from_millis).unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let time = |name: &str| body[name].as_i64().map(Timestamp::from_millis).unwrap();
     let request = PageRequest {
-        log_group: asked["logGroupName"].as_str().unwrap(),
+        log_group: body["logGroupName"].as_str().unwrap(),
         start: time("startTime"),
-        // The client asks for one millisecond more, as AWS leaves the end out.
+        // The end is exclusive on the wire.
         end: Timestamp::from_millis(time("endTime").as_millis() - 1),
-        next_token: asked["nextToken"].as_str(),
+        next_token: body["nextToken"].as_str(),
     };
-    let manner = *logs.manner.lock().unwrap();
-    tokio::time::sleep(manner.takes).await;
-    if manner.refuses_further_pages && request.next_token.is_some() {
+    let behavior = *logs.behavior.lock().unwrap();
+    tokio::time::sleep(behavior.delay).await;
+    if behavior.refuses_further_pages && request.next_token.is_some() {
         return error("AccessDeniedException");
     }
     let page = match logs.events.fetch_page(request).await {
@@ -110,6 +110,6 @@ async fn filter_log_events(State(logs): State<Logs>, body: String) -> impl IntoR
 const HEADERS: [(&str, &str); 1] = [("content-type", "application/x-amz-json-1.1")];
 
 fn error(code: &str) -> (StatusCode, [(&'static str, &'static str); 1], String) {
-    let body = json!({"__type": code, "message": "as the test asked for"});
+    let body = json!({"__type": code, "message": "injected by the test"});
     (StatusCode::BAD_REQUEST, HEADERS, body.to_string())
 }

@@ -1,5 +1,6 @@
-//! CloudWatch Logs and EventBridge on the wire: the production client against an emulator, and against answers and silences
-//! that no emulator gives; and the real binary, killed in the midst of its work, at any moment and at each step.
+//! CloudWatch Logs and EventBridge over HTTP: the production clients against an emulator and
+//! against scripted failures. Also the real binary, killed at random moments and at each fault
+//! point.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -9,12 +10,12 @@ mod event_faults;
 mod fault_points;
 mod faults;
 mod function;
+mod harness;
 mod killed;
 mod log_group;
 mod log_server;
 mod moto;
-mod notified;
-mod parts;
+mod published;
 mod reading;
 #[path = "../../../api-lambda/tests/binary/recorded.rs"]
 mod recorded;

@@ -1,6 +1,6 @@
-//! A CloudWatch Logs on the loopback interface: moto's server, which pages and keeps its event ids.
+//! moto's server: an emulator of CloudWatch Logs and EventBridge, with pages and stable event ids.
 //!
-//! It is a child of the tests and is ended through its own handle, never by a signal to a number.
+//! It is a child process of the tests, which end it by its handle.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -11,12 +11,12 @@ use std::thread;
 use std::time::Duration;
 
 /// How long the server may take to start, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The server that runs now, if one does.
+/// The running server, if any.
 static RUNNING: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
 
-/// A server that ends when it is dropped.
+/// The server. It stops when it is dropped.
 pub(crate) struct Moto {
     child: Child,
     pub(crate) endpoint_url: String,
@@ -30,7 +30,7 @@ impl Drop for Moto {
 }
 
 impl Moto {
-    /// The server that all tests share that run at this time, started if there is none.
+    /// The server that all running tests share. Starts it if none is running.
     pub(crate) fn shared() -> Arc<Self> {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         running.upgrade().unwrap_or_else(|| {
@@ -43,19 +43,19 @@ impl Moto {
     fn start() -> Self {
         let program = env::var("MOTO_SERVER").unwrap_or_else(|_| "moto_server".to_owned());
         let child = Command::new(&program)
-            // Port 0: a free one, which it names when it listens.
+            // Port 0 means any free port. The server prints its address when it listens.
             .args(["--host", "127.0.0.1", "--port", "0"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
         let mut child = child.unwrap_or_else(|error| not_installed(&program, &error.to_string()));
-        let (says, said) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
         let stderr = child.stderr.take().unwrap();
-        thread::spawn(move || listen(stderr, &says));
+        thread::spawn(move || forward_lines(stderr, &sender));
 
         let mut before = String::new();
         loop {
-            match said.recv_timeout(PATIENCE) {
+            match lines.recv_timeout(START_TIMEOUT) {
                 Ok(line) => {
                     if let Some(endpoint_url) = endpoint_url(&line) {
                         return Self {
@@ -69,7 +69,9 @@ impl Moto {
                 Err(RecvTimeoutError::Timeout) => {
                     drop(child.kill());
                     drop(child.wait());
-                    panic!("`{program}` does not listen after {PATIENCE:?}; it says:\n{before}");
+                    panic!(
+                        "`{program}` does not listen after {START_TIMEOUT:?}; its output:\n{before}"
+                    );
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     drop(child.wait());
@@ -80,10 +82,10 @@ impl Moto {
     }
 }
 
-/// Hands on what the server says, until nobody wants to know; reads all of it, or the server would block.
-fn listen(stderr: ChildStderr, says: &Sender<String>) {
+/// Forwards the server's output. Reads all of it, because a full pipe would block the server.
+fn forward_lines(stderr: ChildStderr, sender: &Sender<String>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        drop(says.send(line));
+        drop(sender.send(line));
     }
 }
 
@@ -96,8 +98,8 @@ fn endpoint_url(line: &str) -> Option<String> {
 
 fn not_installed(program: &str, reason: &str) -> ! {
     panic!(
-        "these tests run on moto's server, and `{program}` can't be started: {reason}\n\
-         run them by `scripts/test`, which installs it, or install it (`pip install 'moto[server]'`) so that \
-         `moto_server` is on PATH or named by MOTO_SERVER"
+        "these tests need moto's server, and `{program}` can't be started: {reason}\n\
+         run them with `scripts/test`, which installs it; or install it with `pip install 'moto[server]'`, \
+         and put `moto_server` on PATH or set MOTO_SERVER"
     )
 }

@@ -1,4 +1,4 @@
-//! What the source gives of what was put into an emulator.
+//! Log events, read from an emulator of CloudWatch Logs.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use shared::model::Timestamp;
 use crate::client::with_pages_of;
 use crate::log_group::{LogGroup, pages};
 
-/// A moment lately: events that are too old or too new are not taken.
+/// Ten minutes ago. CloudWatch Logs rejects events that are too old or too new.
 fn start() -> Timestamp {
     after(Timestamp::now(), -600_000)
 }
@@ -43,7 +43,7 @@ async fn every_page_is_read_to_the_end() {
 }
 
 #[tokio::test]
-async fn more_events_than_a_page_holds_by_itself_are_all_read() {
+async fn events_of_more_than_one_full_page_are_all_read() {
     const EVENTS: i64 = 20_001;
     let start = start();
     let group = LogGroup::create("/reading/large", &["main"]).await;
@@ -63,7 +63,7 @@ async fn more_events_than_a_page_holds_by_itself_are_all_read() {
 }
 
 #[tokio::test]
-async fn both_ends_of_a_window_are_in_it_and_nothing_beyond() {
+async fn a_window_includes_both_ends_and_nothing_else() {
     let start = start();
     let group = LogGroup::create("/reading/window", &["main"]).await;
     let events = [-1, 0, 3, 5, 6].map(|ms| (after(start, ms), format!("{ms} ms")));
@@ -84,7 +84,7 @@ async fn both_ends_of_a_window_are_in_it_and_nothing_beyond() {
 }
 
 #[tokio::test]
-async fn a_log_group_that_is_missing_is_not_found_and_one_without_streams_is_empty() {
+async fn a_missing_log_group_is_not_found_and_one_without_streams_is_empty() {
     let group = LogGroup::create("/reading/empty", &[]).await;
     let start = start();
     let request = |log_group| PageRequest {
@@ -103,32 +103,32 @@ async fn a_log_group_that_is_missing_is_not_found_and_one_without_streams_is_emp
 }
 
 #[tokio::test]
-async fn an_event_that_is_read_again_has_the_same_id_and_position() {
+async fn an_event_that_is_read_again_has_the_same_id_and_line_key() {
     let start = start();
     let group = LogGroup::create("/reading/again", &["main"]).await;
-    // Most events are of one millisecond: their ids alone order them.
+    // Most events have the same millisecond, so only their ids order them.
     let events = (0..30).map(|number| (after(start, number / 25), number.to_string()));
     group.put("main", events).await;
 
     let end = after(start, 60_000);
     let first = events_of(pages(&group.source(), &group.name, start, end).await);
-    // Other pages, and more events by then.
+    // The second read has other pages and one more event.
     group.put("main", [(after(start, 2), "later")]).await;
     let source = CloudWatchLogSource::new(with_pages_of(4, &group.client));
     let mut second = events_of(pages(&source, &group.name, start, end).await);
     assert_eq!(second.pop().unwrap().message, "later");
     assert_eq!(first, second);
 
-    let positions = |events: &[LogEvent]| -> Vec<LineKey> {
+    let line_keys = |events: &[LogEvent]| -> Vec<LineKey> {
         events.iter().map(|event| LineKey::of(event, 0)).collect()
     };
-    assert_eq!(positions(&first), positions(&second));
-    let in_order = positions(&first);
+    assert_eq!(line_keys(&first), line_keys(&second));
+    let in_order = line_keys(&first);
     assert!(in_order.is_sorted_by(|one, other| one < other));
 }
 
 #[tokio::test]
-async fn several_log_streams_are_read_each_in_its_order() {
+async fn each_log_stream_is_read_in_order() {
     let start = start();
     let streams = ["deploy-1", "deploy-2", "task-7"];
     let group = LogGroup::create("/reading/streams", &streams).await;
@@ -154,7 +154,7 @@ async fn several_log_streams_are_read_each_in_its_order() {
 }
 
 #[tokio::test]
-async fn a_message_arrives_as_it_was_written() {
+async fn a_message_is_read_as_it_was_written() {
     let start = start();
     let group = LogGroup::create("/reading/messages", &["main"]).await;
     let long = "x".repeat(200_000);

@@ -1,4 +1,5 @@
-//! Answers by a script, in place of the network: all above it is the production client, and time can be paused.
+//! An HTTP client that returns scripted responses. Everything above it is the production client,
+//! and time can be paused.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,10 +22,10 @@ use tokio::time::Instant;
 
 use crate::client::{client_through, config_through};
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    /// It is answered so.
+pub(crate) enum Response {
+    /// The client receives this response.
     Http {
         /// The status.
         status: u16,
@@ -33,24 +34,24 @@ pub(crate) enum Answer {
     },
     /// The connection breaks.
     Broken,
-    /// It is never answered.
-    Silence,
+    /// No response comes.
+    Never,
 }
 
-impl Answer {
-    /// An answer that any program in between might give.
+impl Response {
+    /// A response with this status and body.
     pub(crate) fn http(status: u16, body: &str) -> Self {
         let body = body.to_owned();
         Self::Http { status, body }
     }
 
-    /// An error as AWS tells it.
+    /// An error in the format of AWS.
     pub(crate) fn error(status: u16, code: &str) -> Self {
-        let body = json!({"__type": code, "message": "as the test asked for"});
+        let body = json!({"__type": code, "message": "injected by the test"});
         Self::http(status, &body.to_string())
     }
 
-    /// A page of a log stream `main`, a line an event.
+    /// A page of the log stream `main`, with one event per line.
     pub(crate) fn page(start: Timestamp, lines: &[&str], next_token: Option<&str>) -> Self {
         let event = |(index, line): (i64, &&str)| {
             json!({
@@ -64,27 +65,28 @@ impl Answer {
     }
 }
 
-/// A request that was made.
+/// A request that the client sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) at: Instant,
     pub(crate) body: Value,
 }
 
-/// An HTTP client that answers by a script, and remembers what it was asked. Clones are the same client.
+/// An HTTP client that returns scripted responses and records the requests. Clones share their
+/// state.
 #[derive(Debug, Clone)]
 pub(crate) struct Script(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    first: VecDeque<Answer>,
-    then: Answer,
+    first: VecDeque<Response>,
+    then: Response,
     requests: Vec<Request>,
 }
 
 impl Script {
-    /// Answers the first requests by `first`, one each, and all that follow by `then`.
-    pub(crate) fn new(first: impl IntoIterator<Item = Answer>, then: Answer) -> Self {
+    /// Answers the first requests with `first`, one each, and all later requests with `then`.
+    pub(crate) fn new(first: impl IntoIterator<Item = Response>, then: Response) -> Self {
         Self(Arc::new(Mutex::new(State {
             first: first.into_iter().collect(),
             then,
@@ -92,24 +94,24 @@ impl Script {
         })))
     }
 
-    /// Answers by `then` from now on.
-    pub(crate) fn change(&self, then: Answer) {
+    /// Answers with `then` from now on.
+    pub(crate) fn change(&self, then: Response) {
         self.lock().then = then;
     }
 
-    /// The collector's source, asking here.
+    /// The collector's log source with this client.
     pub(crate) fn source(&self) -> CloudWatchLogSource {
         let client = client_through(self.clone(), "http://logs.test");
         CloudWatchLogSource::new(client)
     }
 
-    /// The collector's sink of events, sending here.
+    /// The collector's event sink with this client.
     pub(crate) fn event_sink(&self) -> EventBridgeSink {
         let config = config_through(self.clone(), "http://events.test");
         EventBridgeSink::new(move || aws::eventbridge(&config), "transitions")
     }
 
-    /// The requests since this was asked last.
+    /// The requests since the last call.
     pub(crate) fn take_requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.lock().requests)
     }
@@ -140,23 +142,23 @@ impl HttpConnector for Script {
             at: Instant::now(),
             body: serde_json::from_slice(body).unwrap(),
         });
-        let answer = match state.first.pop_front() {
-            Some(answer) => answer,
+        let response = match state.first.pop_front() {
+            Some(response) => response,
             None => state.then.clone(),
         };
-        match answer {
-            Answer::Http { status, body } => {
+        match response {
+            Response::Http { status, body } => {
                 let status = StatusCode::try_from(status).unwrap();
                 let mut response = HttpResponse::new(status, SdkBody::from(body));
                 let headers = response.headers_mut();
                 headers.insert("content-type", "application/x-amz-json-1.1");
                 HttpConnectorFuture::ready(Ok(response))
             }
-            Answer::Broken => {
+            Response::Broken => {
                 let reset = io::Error::from(io::ErrorKind::ConnectionReset);
                 HttpConnectorFuture::ready(Err(ConnectorError::io(reset.into())))
             }
-            Answer::Silence => HttpConnectorFuture::new(future::pending()),
+            Response::Never => HttpConnectorFuture::new(future::pending()),
         }
     }
 }

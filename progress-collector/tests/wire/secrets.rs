@@ -1,6 +1,4 @@
-//! Nothing secret is written, whatever is logged and refused.
-
-use std::time::Duration;
+//! The collector writes no secret to its log or its responses, even at the lowest log level.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -8,17 +6,16 @@ use serde_json::Value;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use tokio::net::TcpListener;
 
+use crate::function::invoke;
 use crate::recorded::Recorded;
 use crate::redis_server::RedisServer;
-use crate::runtime_api::{Answer, RuntimeApi};
+use crate::runtime_api::RuntimeApi;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_progress-collector");
 const REDIS_PASSWORD: &str = "the-password-of-redis";
 const URL_PASSWORD: &str = "the-password-in-the-url";
 const AWS_SECRET: &str = "the-secret-of-the-account";
 const AWS_SESSION: &str = "the-session-of-the-account";
-/// How long an answer may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn settings<'a>(runtime: &'a str, redis: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut settings = vec![
@@ -46,8 +43,8 @@ fn assert_clean(text: &str) {
     }
 }
 
-/// The URL of a CloudWatch Logs that refuses all that is asked.
-async fn refusing() -> String {
+/// Starts a CloudWatch Logs that denies every request, and returns its URL.
+async fn start_denying_logs() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let denied = (
@@ -60,12 +57,12 @@ async fn refusing() -> String {
 }
 
 #[tokio::test]
-async fn of_what_is_pushed_and_swept_nothing_secret_is_written() {
+async fn pushes_and_sweeps_write_no_secret() {
     let database = EmbeddedDynamoDb::start().await.unwrap();
     let redis = RedisServer::start().await;
     let password = ["CONFIG", "SET", "requirepass", REDIS_PASSWORD];
     redis.run::<()>(&password).await;
-    let logs = refusing().await;
+    let logs = start_denying_logs().await;
     let at = format!("127.0.0.1:{}", redis.port);
     let urls = ["redis", "rediss"].map(|scheme| format!("{scheme}://:{URL_PASSWORD}@{at}"));
     let push = include_str!("../../../events/collector/push-cdk.json");
@@ -89,24 +86,20 @@ async fn of_what_is_pushed_and_swept_nothing_secret_is_written() {
             ],
         );
         let collector = Recorded::start(BINARY, &settings);
-        let mut answers = String::new();
+        let mut responses = String::new();
         for event in [push, sweep] {
             let event: Value = serde_json::from_str(event).unwrap();
-            runtime.offer(event);
-            let answer = runtime.answer_within(PATIENCE).await;
-            let Some(Answer::Response(answer) | Answer::Error(answer)) = answer else {
-                panic!("no answer: {}", collector.output());
-            };
-            answers.push_str(&answer.to_string());
+            let (Ok(response) | Err(response)) = invoke(&mut runtime, event).await;
+            responses.push_str(&response.to_string());
         }
-        let text = collector.output() + &answers;
+        let text = collector.output() + &responses;
         assert!(text.contains("TRACE"), "{text}");
         assert_clean(&text);
     }
 }
 
 #[test]
-fn of_a_setting_that_is_refused_nothing_is_written_but_its_name() {
+fn an_invalid_setting_is_reported_by_its_name_alone() {
     let url = format!("redis://:{URL_PASSWORD}@cache:port");
     for (name, value) in [
         ("REDIS_ENDPOINT", url.as_str()),

@@ -1,4 +1,4 @@
-//! Faults of real connections, each met by one request.
+//! Failures of real connections. Each test sends one request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,23 +11,24 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::client;
 
-/// Answers each connection's first request by the same bytes and hangs up; counts connections.
+/// Answers the first request of each connection with the same bytes, and closes the connection.
+/// Counts connections.
 struct Responder {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
 }
 
 impl Responder {
-    async fn start(answer: &'static [u8]) -> Self {
+    async fn start(response: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
-        // Ends with the runtime of the test.
+        // The task ends with the runtime of the test.
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                respond(connection, answer).await;
+                respond(connection, response).await;
             }
         });
         Self {
@@ -37,18 +38,18 @@ impl Responder {
     }
 }
 
-/// Reads a request to its end, answers it, and hangs up.
-async fn respond(mut connection: TcpStream, answer: &[u8]) {
+/// Reads a whole request, sends the response, and closes the connection.
+async fn respond(mut connection: TcpStream, response: &[u8]) {
     let mut request = Vec::new();
-    // The body of each request is a JSON object, and the headers have no brace.
+    // The body of each request is a JSON object, and its headers have no brace.
     while !request.ends_with(b"}") {
         match connection.read_buf(&mut request).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
     }
-    // The client may have hung up first.
-    drop(connection.write_all(answer).await);
+    // The client may have closed the connection.
+    drop(connection.write_all(response).await);
     drop(connection.shutdown().await);
 }
 
@@ -64,7 +65,7 @@ async fn error_at(address: SocketAddr) -> LogSourceError {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_unavailable() {
+async fn a_refused_connection_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -73,19 +74,19 @@ async fn a_port_where_nobody_listens_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_unavailable_after_one_request() {
-    for answer in [
+async fn a_broken_connection_is_unavailable_after_one_request() {
+    for response in [
         b"".as_slice(),
         b"HTTP/1.1 200 OK\r\ncontent-le",
         b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"events\":[",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"eve",
         b"SSH-2.0-OpenSSH_9.2\r\n",
     ] {
-        let responder = Responder::start(answer).await;
+        let responder = Responder::start(response).await;
         let error = error_at(responder.address).await;
-        let answer = answer.escape_ascii();
-        assert!(error.is_transient(), "{answer}: {error:?}");
+        let response = response.escape_ascii();
+        assert!(error.is_transient(), "{response}: {error:?}");
         let connections = responder.connections.load(Ordering::SeqCst);
-        assert_eq!(connections, 1, "{answer}");
+        assert_eq!(connections, 1, "{response}");
     }
 }

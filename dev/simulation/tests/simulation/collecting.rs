@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use progress_collector::{Collector, PushedEvents, Trigger};
+use progress_collector::{Collector, Push, Sweep, Trigger};
 use tokio::time::{Instant, timeout};
 
 use crate::logs::Stream;
@@ -22,19 +22,15 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Runs one invocation, which may be killed at any moment.
-    pub(crate) async fn invoke(&self, world: &World, trigger: Trigger, deadline: Option<Duration>) {
+    pub(crate) async fn invoke(
+        &self,
+        world: &World,
+        name: &str,
+        trigger: &dyn Trigger,
+        deadline: Option<Duration>,
+    ) {
         let World { dice, weather, .. } = world;
         let now = world.clock(self.skew_ms)();
-        let name = match &trigger {
-            Trigger::Push(pushed) => {
-                let at = pushed
-                    .events
-                    .iter()
-                    .map(|event| event.timestamp.as_millis() % 1_000_000);
-                format!("push {:?}", at.collect::<Vec<_>>())
-            }
-            _ => "sweep".to_owned(),
-        };
         trace::step(world.elapsed(), &self.name, || format!("{name} begins"));
         let deadline = deadline.map(|left| Instant::now() + left);
         let invocation = self.collector.handle(trigger, now, deadline);
@@ -70,7 +66,7 @@ impl Instance {
             }
             let has_deadline = dice.chance(40);
             let deadline = has_deadline.then(|| dice.millis(3_000..9_000));
-            self.invoke(world, Trigger::Sweep, deadline).await;
+            self.invoke(world, "sweep", &Sweep, deadline).await;
         }
     }
 }
@@ -96,12 +92,16 @@ pub(crate) async fn push(world: &World, stream: &Stream, instances: &[Instance])
         sleep_until(world, portion).await;
         for percent in [world.weather.pushed, world.weather.pushed / 5] {
             if dice.chance(percent) {
-                let pushed = PushedEvents {
+                let push = Push {
                     log_group: stream.log_group.to_owned(),
-                    events: events.clone(),
+                    log_events: events.clone(),
                 };
+                let at = events
+                    .iter()
+                    .map(|event| event.timestamp.as_millis() % 1_000_000);
+                let name = format!("push {:?}", at.collect::<Vec<_>>());
                 let instance = dice.pick(instances);
-                instance.invoke(world, Trigger::Push(pushed), None).await;
+                instance.invoke(world, &name, &push, None).await;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
-use progress_collector::Trigger;
+use progress_collector::Backfill;
 use shared::fold::Ledger;
 use shared::model::{Metrics, ProjectId, Task, TaskId, TaskStatus, Timestamp};
 use shared::store::{ProjectStore, TaskQuery, TaskStore};
@@ -111,12 +111,12 @@ async fn assert_reading_again_writes_nothing(world: &World) {
     let collector = world.collector();
     let now = world.clock(0)();
     for log_group in [CDK, AGENTS] {
-        let all = Trigger::Backfill {
+        let all = Backfill {
             log_group: log_group.to_owned(),
             start: Timestamp::from_millis(START_MS),
             end: now,
         };
-        let summary = collector.handle(all, now, None).await.unwrap();
+        let summary = collector.handle(&all, now, None).await.unwrap();
         assert_eq!(summary.totals().tasks_changed, 0);
     }
     assert_eq!(stored_revisions(world.store()).await, before);

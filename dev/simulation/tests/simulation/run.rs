@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use progress_collector::Trigger;
+use progress_collector::Sweep;
 use serde_json::json;
 use shared::model::TaskId;
 
@@ -119,7 +119,7 @@ async fn begin(api: &Router, history: &History) {
 
 async fn sweep(world: &World) {
     let sweep = world.collector();
-    let sweep = sweep.handle(Trigger::Sweep, world.clock(0)(), None);
+    let sweep = sweep.handle(&Sweep, world.clock(0)(), None);
     let summary = sweep.await.unwrap();
     assert!(summary.totals().complete, "{summary:?}");
 }

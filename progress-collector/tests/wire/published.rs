@@ -1,5 +1,5 @@
-//! From a log line to a delivered event: the real binary on DynamoDB's stream, and a rule on an event bus whose target
-//! is a log group, so that what arrives can be read.
+//! From a log line to a delivered event, with the real binary and DynamoDB's stream. A rule of the
+//! event bus sends the events to a log group, where the test reads them.
 
 use std::collections::BTreeMap;
 
@@ -13,50 +13,51 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::config;
-use crate::function::Function;
-use crate::killed::{PATIENCE, backlog};
+use crate::function::{Function, invoke};
+use crate::killed::backlog;
 use crate::log_group::LogGroup;
-use crate::runtime_api::{Answer, RuntimeApi};
+use crate::runtime_api::RuntimeApi;
 use crate::stream::{enable_stream, stream_records};
 
-/// An event bus with a rule, and the log group where its events arrive.
+/// An event bus with a rule, and the log group that receives its events.
 struct Bus {
     name: String,
-    arrivals: LogGroup,
+    target: LogGroup,
 }
 
 impl Bus {
     async fn create(name: &str) -> Self {
-        let arrivals = LogGroup::create(&format!("/aws/events/{name}"), &[]).await;
-        let client = aws::eventbridge(&config(arrivals.endpoint_url()));
+        let log_group = LogGroup::create(&format!("/aws/events/{name}"), &[]).await;
+        let client = aws::eventbridge(&config(log_group.endpoint_url()));
         client.create_event_bus().name(name).send().await.unwrap();
         let pattern = json!({"source": ["miyabi-progress"]}).to_string();
         let rule = client.put_rule().name("all").event_bus_name(name);
         rule.event_pattern(pattern).send().await.unwrap();
         let arn = format!(
             "arn:aws:logs:us-east-1:123456789012:log-group:{}",
-            arrivals.name
+            log_group.name
         );
         let target = Target::builder().id("log").arn(arn).build().unwrap();
         let targets = client.put_targets().rule("all").event_bus_name(name);
         targets.targets(target).send().await.unwrap();
         Self {
             name: name.to_owned(),
-            arrivals,
+            target: log_group,
         }
     }
 
-    /// The events that have arrived, each as often as it has.
+    /// The events that the bus delivered, repetitions included.
     ///
-    /// Read without the SDK: the emulator gives what its rules log a time with a fraction, which the SDK refuses.
-    async fn arrived(&self) -> Vec<Value> {
-        let address = self.arrivals.endpoint_url().trim_start_matches("http://");
-        let body = json!({"logGroupName": self.arrivals.name}).to_string();
-        // The emulator finds the service by this alone.
-        let who = "AWS4-HMAC-SHA256 Credential=test/20261124/us-east-1/logs/aws4_request, \
+    /// Reads them without the SDK, because the emulator's timestamps of them have fractions, which
+    /// the SDK rejects.
+    async fn delivered_events(&self) -> Vec<Value> {
+        let address = self.target.endpoint_url().trim_start_matches("http://");
+        let body = json!({"logGroupName": self.target.name}).to_string();
+        // The emulator finds the service by this header alone.
+        let authorization = "AWS4-HMAC-SHA256 Credential=test/20261124/us-east-1/logs/aws4_request, \
                    SignedHeaders=host, Signature=0";
         let request = format!(
-            "POST / HTTP/1.0\r\nhost: {address}\r\nx-amz-target: Logs_20140328.FilterLogEvents\r\nauthorization: {who}\r\n\
+            "POST / HTTP/1.0\r\nhost: {address}\r\nx-amz-target: Logs_20140328.FilterLogEvents\r\nauthorization: {authorization}\r\n\
              content-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -74,18 +75,10 @@ impl Bus {
     }
 }
 
-async fn answer_to(runtime: &mut RuntimeApi, event: Value) -> Value {
-    runtime.offer(event);
-    match runtime.answer_within(PATIENCE).await {
-        Some(Answer::Response(answer)) => answer,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[tokio::test]
-async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is_handed_over() {
-    let group = backlog("/binary/notified", 4).await;
-    let bus = Bus::create("notified").await;
+async fn each_run_that_ends_is_delivered_as_one_event_even_if_records_come_twice() {
+    let group = backlog("/binary/published", 4).await;
+    let bus = Bus::create("published").await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
     enable_stream(&dynamodb).await;
     let mut runtime = RuntimeApi::start().await;
@@ -96,16 +89,16 @@ async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", logs),
     ];
     let _function = Function::start(&runtime, &dynamodb, logs, &more);
-    let summary = answer_to(&mut runtime, json!({})).await;
+    let summary = invoke(&mut runtime, json!({})).await.unwrap();
     assert_eq!(summary["groups"][0]["complete"], true, "{summary}");
 
     let records = json!({"Records": stream_records(&dynamodb)});
     for times in 1..=2 {
-        let answer = answer_to(&mut runtime, records.clone()).await;
-        assert_eq!(answer, json!({"batchItemFailures": []}));
-        let arrived = bus.arrived().await;
+        let response = invoke(&mut runtime, records.clone()).await.unwrap();
+        assert_eq!(response, json!({"batchItemFailures": []}));
+        let bus_events = bus.delivered_events().await;
         let mut by_id: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
-        for event in &arrived {
+        for event in &bus_events {
             let id = event["detail"]["event_id"].as_str().unwrap().to_owned();
             by_id.entry(id).or_default().push(&event["detail"]);
         }
@@ -118,14 +111,14 @@ async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is
         assert_eq!(completed.len(), 2);
         assert_eq!(by_id.len(), completed.len());
         for copies in by_id.values() {
-            // At least: an emulator that is slow to answer is asked again.
+            // There may be more: the collector repeats a request if the emulator is slow.
             assert!(copies.len() >= times);
             assert!(copies.iter().all(|copy| *copy == copies[0]));
         }
         for task in completed {
             let is_of_task =
                 |event: &&Value| event["detail"]["task"]["task_id"] == task.task_id.as_str();
-            let event = arrived.iter().find(is_of_task).unwrap();
+            let event = bus_events.iter().find(is_of_task).unwrap();
             assert_eq!(event["detail-type"], "Task Completed");
             assert_eq!(event["source"], "miyabi-progress");
             let mut shown = event["detail"]["task"].clone();
@@ -137,7 +130,7 @@ async fn each_run_that_ends_in_the_logs_arrives_as_one_event_however_often_it_is
 }
 
 #[tokio::test]
-async fn a_bus_that_is_missing_keeps_the_records_and_no_bus_lets_them_go() {
+async fn a_missing_bus_fails_the_records_and_no_configured_bus_drops_them() {
     let group = LogGroup::create("/binary/no-bus", &[]).await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
     let mut runtime = RuntimeApi::start().await;
@@ -151,17 +144,17 @@ async fn a_bus_that_is_missing_keeps_the_records_and_no_bus_lets_them_go() {
             ("AWS_ENDPOINT_URL_EVENTBRIDGE", logs),
         ];
         let _function = Function::start(&runtime, &dynamodb, logs, &more);
-        let answer = answer_to(&mut runtime, sample.clone()).await;
+        let response = invoke(&mut runtime, sample.clone()).await.unwrap();
         let first = json!([{"itemIdentifier": "100000000000000000000001"}]);
-        assert_eq!(answer, json!({"batchItemFailures": first}));
+        assert_eq!(response, json!({"batchItemFailures": first}));
     }
-    // EventBridge is nowhere: whoever asked it would wait for an answer, and say so.
+    // EventBridge has no endpoint here. A request to it would fail, and the response would say so.
     let _function = Function::start(
         &runtime,
         &dynamodb,
         logs,
         &[("CDK_LOG_GROUP_NAME", group.name.as_str())],
     );
-    let answer = answer_to(&mut runtime, sample).await;
-    assert_eq!(answer, json!({"batchItemFailures": []}));
+    let response = invoke(&mut runtime, sample).await.unwrap();
+    assert_eq!(response, json!({"batchItemFailures": []}));
 }

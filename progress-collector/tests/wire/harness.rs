@@ -1,9 +1,9 @@
-//! A collector whose stores are in memory, and whose logs are from where a test says.
+//! A collector with in-memory stores and a log source of the test's choice.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use progress_collector::{Collector, CollectorConfig, LogGroup, Parts, Summary, Trigger};
+use progress_collector::{Collector, CollectorConfig, LogGroup, Parts, Summary, Sweep};
 use shared::log_parser::LogFormat;
 use shared::log_source::LogSource;
 use shared::model::{Revision, Task, Timestamp};
@@ -13,14 +13,14 @@ use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::store::memory::InMemoryStore;
 use tokio::time::Instant;
 
-/// The collector, and what it has stored.
-pub(crate) struct World {
+/// A collector and its task store.
+pub(crate) struct Harness {
     collector: Collector,
     store: Arc<InMemoryStore>,
 }
 
-impl World {
-    /// A collector that reads these log groups.
+impl Harness {
+    /// Creates a collector that reads these log groups.
     pub(crate) fn reading(logs: Arc<dyn LogSource>, groups: &[(&str, LogFormat)]) -> Self {
         let store = Arc::new(InMemoryStore::default());
         let parts = Parts {
@@ -36,7 +36,7 @@ impl World {
         };
         let config = CollectorConfig {
             groups: groups.iter().map(group).collect(),
-            // One request, if there is one page.
+            // Short enough that a window of one page is one request.
             first_sweep: Duration::from_secs(1_800),
             ..CollectorConfig::default()
         };
@@ -46,23 +46,23 @@ impl World {
         }
     }
 
-    /// The collector alone.
+    /// The collector without its store.
     pub(crate) fn into_collector(self) -> Collector {
         self.collector
     }
 
     pub(crate) async fn sweep(&self, now: Timestamp, deadline: Option<Instant>) -> Summary {
-        let sweep = self.collector.handle(Trigger::Sweep, now, deadline);
+        let sweep = self.collector.handle(&Sweep, now, deadline);
         sweep.await.unwrap()
     }
 
-    /// All tasks, without what depends on how often they were written.
+    /// All tasks, without the fields that depend on how often they were written.
     pub(crate) async fn tasks(&self) -> Vec<Task> {
         let query = Default::default();
         let mut tasks = self.store.list(&query, None, 200).await.unwrap().tasks;
         for task in &mut tasks {
             task.revision = Revision::default();
-            task.usual_duration_ms = None; // it depends on which runs were over when this one began
+            task.usual_duration_ms = None; // depends on which runs had ended when this one started
         }
         tasks
     }

@@ -1,9 +1,9 @@
-//! A collector with everything in memory.
+//! A collector with all its services in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use progress_collector::{Collector, CollectorConfig, LogGroup, Parts, Summary, Trigger};
+use progress_collector::{Collector, CollectorConfig, LogGroup, Parts, Summary, Sweep};
 use shared::log_event::LogEvent;
 use shared::log_parser::LogFormat;
 use shared::log_source::LogSource;
@@ -16,19 +16,19 @@ use testkit::store::memory::InMemoryStore;
 
 pub(crate) const CDK: &str = "/miyabi/cdk";
 pub(crate) const AGENTS: &str = "/miyabi/agents";
-/// The moment at which the tests' logs begin.
+/// The time of the first log event.
 pub(crate) const START_MS: i64 = 1_795_255_200_000;
 
-/// The collector and all around it.
-pub(crate) struct World {
+/// A collector and its services.
+pub(crate) struct Harness {
     pub(crate) store: Arc<InMemoryStore>,
     pub(crate) checkpoints: Arc<InMemoryCheckpointStore>,
     pub(crate) cache: Arc<InMemoryTaskCache>,
     pub(crate) logs: Arc<InMemoryLogSource>,
 }
 
-impl World {
-    /// Log groups that are there and empty, read in pages of `page_size` events.
+impl Harness {
+    /// Creates two empty log groups with pages of `page_size` events.
     pub(crate) fn new(page_size: usize) -> Self {
         let logs = Arc::new(InMemoryLogSource::new(page_size));
         logs.put(CDK, []);
@@ -55,7 +55,7 @@ impl World {
         Collector::new(self.parts(), config())
     }
 
-    /// A collector that reads from elsewhere.
+    /// A collector that reads from `logs`.
     pub(crate) fn collector_reading(&self, logs: Arc<dyn LogSource>) -> Collector {
         Collector::new(
             Parts {
@@ -72,17 +72,14 @@ impl World {
 
     pub(crate) async fn sweep_at(&self, moment: Timestamp) -> Summary {
         let collector = self.collector();
-        collector
-            .handle(Trigger::Sweep, moment, None)
-            .await
-            .unwrap()
+        collector.handle(&Sweep, moment, None).await.unwrap()
     }
 
     pub(crate) async fn task(&self, task_id: &str) -> Option<Task> {
         self.store.fetch(&id(task_id)).await.unwrap()
     }
 
-    /// All tasks, without what depends on how often they were written.
+    /// All tasks, without the fields that depend on how often they were written.
     pub(crate) async fn tasks(&self) -> Vec<Task> {
         let mut tasks = self
             .store
@@ -92,7 +89,7 @@ impl World {
             .tasks;
         for task in &mut tasks {
             task.revision = Default::default();
-            task.usual_duration_ms = None; // it depends on which runs were over when this one began
+            task.usual_duration_ms = None; // depends on which runs had ended when this one started
         }
         tasks
     }
@@ -111,7 +108,7 @@ pub(crate) fn config() -> CollectorConfig {
     }
 }
 
-/// A while after the logs were written.
+/// Ten minutes after the first log event.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(START_MS + 600_000)
 }
@@ -120,7 +117,7 @@ pub(crate) fn id(text: &str) -> TaskId {
     text.parse().unwrap()
 }
 
-/// Log events of one stream, one a line, a second apart.
+/// Log events of one stream, one per line and second.
 pub(crate) fn events(stream: &str, lines: &[&str]) -> Vec<LogEvent> {
     let event = |(index, line): (usize, &&str)| LogEvent {
         log_stream: stream.to_owned(),
@@ -131,7 +128,7 @@ pub(crate) fn events(stream: &str, lines: &[&str]) -> Vec<LogEvent> {
     lines.iter().enumerate().map(event).collect()
 }
 
-/// A deploy of one stack, 3 of 5 resources done.
+/// A deploy of one stack, with 3 of 5 resources done.
 pub(crate) const RUNNING: [&str; 5] = [
     "Api: deploying... [1/1]",
     "Api: creating CloudFormation changeset...",
@@ -140,7 +137,7 @@ pub(crate) const RUNNING: [&str; 5] = [
     "Api | 3/5 | 10:00:04 AM | CREATE_COMPLETE      | AWS::SNS::Topic | News (News1A2B3C4D) ",
 ];
 
-/// The same deploy, to its end.
+/// The same deploy, completed.
 pub(crate) fn completed() -> Vec<&'static str> {
     let end = [
         "Api | 5/5 | 10:00:05 AM | CREATE_COMPLETE      | AWS::CloudFormation::Stack | Api ",

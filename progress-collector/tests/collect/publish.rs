@@ -1,5 +1,5 @@
-//! What is told to others, from the writes of real stores to the events: each transition once, whatever is handed over
-//! twice, cut in two or fails on the way.
+//! Publishing, from writes to an embedded DynamoDB to the events: each transition is published
+//! once, although records come twice, batches are split and requests fail.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use progress_collector::{Collector, EventsSummary, Trigger, parse_trigger};
+use progress_collector::{Collector, PublishSummary, StreamRecords, Trigger as _};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVENTS, TaskEvent};
@@ -19,12 +19,12 @@ use testkit::event_sink::InMemoryEventSink;
 use testkit::store::conformance::{moment, new_task, next_of};
 use tokio::time::Instant;
 
+use crate::harness::{Harness, now};
 use crate::races::{block_on, config};
 use crate::stream::{enable_stream, stream_records};
-use crate::world::{World, now};
 
-/// Of so many cases of the other properties one is run: each is on an embedded DynamoDB.
-const CASES_A_SAMPLE: u32 = 40;
+/// Divides the number of cases, because each case starts an embedded DynamoDB.
+const CASES_DIVISOR: u32 = 40;
 const TASKS: usize = 4;
 
 /// A write of one of a few tasks.
@@ -32,7 +32,7 @@ const TASKS: usize = 4;
 struct Write {
     task: usize,
     status: TaskStatus,
-    /// Whether it begins a run, as a write to a task that has ended always does.
+    /// Whether it starts a run. A write to a task that has ended always does.
     is_new_run: bool,
 }
 
@@ -51,45 +51,46 @@ fn write() -> impl Strategy<Value = Write> {
 
 /// What a sink does with a request.
 #[derive(Debug, Clone)]
-enum Fate {
-    Taken,
-    /// As a whole, for now.
+enum Fault {
+    None,
+    /// The sink is unavailable.
     Unavailable,
-    /// As a whole, for good.
+    /// The sink refuses the request.
     Refused,
-    /// It is taken, and the answer is lost.
-    AnswerLost,
-    /// It is taken, and the answer never comes.
-    Silence,
-    /// The events whose bit is not set are taken; the others are not, for now or for good.
-    InPart {
+    /// The sink accepts the events, and the response is lost.
+    ResponseLost,
+    /// The sink accepts the events, and never responds.
+    NoResponse,
+    /// The sink fails the events whose bit in `failed` is set, and accepts the others.
+    Partial {
         failed: u16,
-        may_pass: bool,
+        is_transient: bool,
     },
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
+fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
-        2 => Just(Fate::Taken),
-        1 => Just(Fate::Unavailable),
-        1 => Just(Fate::Refused),
-        1 => Just(Fate::AnswerLost),
-        1 => Just(Fate::Silence),
-        3 => (any::<u16>(), any::<bool>()).prop_map(|(failed, may_pass)| Fate::InPart { failed, may_pass }),
+        2 => Just(Fault::None),
+        1 => Just(Fault::Unavailable),
+        1 => Just(Fault::Refused),
+        1 => Just(Fault::ResponseLost),
+        1 => Just(Fault::NoResponse),
+        3 => (any::<u16>(), any::<bool>())
+            .prop_map(|(failed, is_transient)| Fault::Partial { failed, is_transient }),
     ]
 }
 
-/// A sink that has its days, and takes everything once they are over.
-struct FatefulSink {
-    fates: Mutex<VecDeque<Fate>>,
-    taken: InMemoryEventSink,
+/// A sink with one fault per request. After the last fault it accepts everything.
+struct FaultySink {
+    faults: Mutex<VecDeque<Fault>>,
+    accepted: InMemoryEventSink,
 }
 
-impl FatefulSink {
-    fn new(fates: impl IntoIterator<Item = Fate>) -> Arc<Self> {
+impl FaultySink {
+    fn new(faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
         Arc::new(Self {
-            fates: Mutex::new(fates.into_iter().collect()),
-            taken: InMemoryEventSink::default(),
+            faults: Mutex::new(faults.into_iter().collect()),
+            accepted: InMemoryEventSink::default(),
         })
     }
 }
@@ -110,25 +111,28 @@ impl EventSink for FatefulSink {
     ) -> Result<Vec<Result<(), EventSinkError>>, EventSinkError> {
         let bytes = events.iter().map(|event| event.detail.len()).sum::<usize>();
         assert!(!events.is_empty() && events.len() <= MOST_EVENTS && bytes <= MOST_DETAIL_BYTES);
-        let fate = self.fates.lock().unwrap().pop_front();
-        match fate.unwrap_or(Fate::Taken) {
-            Fate::Taken => self.taken.send(events).await,
-            Fate::Unavailable => Err(unavailable()),
-            Fate::Refused => Err(refused()),
-            Fate::AnswerLost => {
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault.unwrap_or(Fault::None) {
+            Fault::None => self.taken.send(events).await,
+            Fault::Unavailable => Err(unavailable()),
+            Fault::Refused => Err(refused()),
+            Fault::ResponseLost => {
                 self.taken.send(events).await?;
                 Err(unavailable())
             }
-            Fate::Silence => {
+            Fault::NoResponse => {
                 self.taken.send(events).await?;
                 std::future::pending().await
             }
-            Fate::InPart { failed, may_pass } => {
+            Fault::Partial {
+                failed,
+                is_transient,
+            } => {
                 let mut outcomes = Vec::new();
                 for (index, event) in events.iter().enumerate() {
                     if failed & (1 << index) == 0 {
                         outcomes.append(&mut self.taken.send(&[event]).await?);
-                    } else if may_pass {
+                    } else if is_transient {
                         outcomes.push(Err(unavailable()));
                     } else {
                         outcomes.push(Err(refused()));
@@ -140,41 +144,43 @@ impl EventSink for FatefulSink {
     }
 }
 
-/// How Lambda hands over some of the next records.
+/// How Lambda passes the next records.
 #[derive(Debug, Clone)]
-struct Batch {
+struct RecordBatch {
     size: usize,
-    /// How many that were handed over already come again.
+    /// How many earlier records are passed again.
     overlap: usize,
-    /// Whether the function dies before Lambda has its answer.
-    dies: bool,
+    /// Whether the function is killed before Lambda receives the response.
+    is_killed: bool,
 }
 
-fn batch() -> impl Strategy<Value = Batch> {
+fn batch() -> impl Strategy<Value = RecordBatch> {
     let parts = (1..12_usize, 0..4_usize, prop::bool::weighted(0.2));
-    parts.prop_map(|(size, overlap, dies)| Batch {
+    parts.prop_map(|(size, overlap, is_killed)| RecordBatch {
         size,
         overlap,
-        dies,
+        is_killed,
     })
 }
 
-async fn notify(collector: &Collector, records: &[Value]) -> EventsSummary {
+async fn publish(collector: &Collector, records: &[Value]) -> PublishSummary {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let trigger = Trigger::Stream(records.to_vec());
-    let summary = collector.handle(trigger, now(), Some(deadline)).await;
+    let records = records.to_vec();
+    let trigger = StreamRecords { records };
+    let summary = collector.handle(&trigger, now(), Some(deadline)).await;
     assert!(Instant::now() < deadline);
-    summary.unwrap().events.unwrap()
+    summary.unwrap().published.unwrap()
 }
 
-/// Hands over all records as Lambda does, by `batches` first and then by large ones, until none is left.
-async fn hand_over(records: &[Value], batches: &[Batch], sink: Arc<FatefulSink>) {
-    let collector = World::new(10).collector().with_event_sink(sink);
+/// Passes all records as Lambda does: first in `batches`, then in large batches, until no record is
+/// left.
+async fn publish_all(records: &[Value], batches: &[RecordBatch], sink: Arc<FaultySink>) {
+    let collector = Harness::new(10).collector().with_event_sink(sink);
     let sequence_number = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
-    let calm = Batch {
+    let large = RecordBatch {
         size: 100,
         overlap: 0,
-        dies: false,
+        is_killed: false,
     };
     let mut batches = batches.iter();
     let mut next = 0;
@@ -182,15 +188,15 @@ async fn hand_over(records: &[Value], batches: &[Batch], sink: Arc<FatefulSink>)
         if next >= records.len() {
             return;
         }
-        let batch = batches.next().unwrap_or(&calm);
+        let batch = batches.next().unwrap_or(&large);
         let start = next.saturating_sub(batch.overlap);
         let end = (next + batch.size).min(records.len());
-        let summary = notify(&collector, &records[start..end]).await;
-        assert_eq!(summary.again_from.is_some(), summary.failed > 0);
-        if batch.dies {
+        let summary = publish(&collector, &records[start..end]).await;
+        assert_eq!(summary.retry_from.is_some(), summary.failed > 0);
+        if batch.is_killed {
             continue;
         }
-        next = match summary.again_from {
+        next = match summary.retry_from {
             None => end,
             Some(failed) => records
                 .iter()
@@ -198,10 +204,11 @@ async fn hand_over(records: &[Value], batches: &[Batch], sink: Arc<FatefulSink>)
                 .unwrap(),
         };
     }
-    panic!("the records are handed over for ever");
+    panic!("records were left after 1,000 batches");
 }
 
-/// The transitions of a schedule, by task, told without the rule under test: by the runs that have ended.
+/// The transitions of a schedule by task. Computed from the runs that have ended, not by the code
+/// under test.
 #[derive(Default)]
 struct Expected {
     ended: BTreeSet<(TaskId, String)>,
@@ -209,7 +216,7 @@ struct Expected {
 }
 
 impl Expected {
-    fn note(&mut self, previous: Option<&Task>, next: &Task) {
+    fn add(&mut self, previous: Option<&Task>, next: &Task) {
         let transition = match next.status {
             TaskStatus::Completed => Some(Transition::Completed),
             TaskStatus::Failed => Some(Transition::Failed),
@@ -220,16 +227,17 @@ impl Expected {
                 .then_some(Transition::Unblocked),
         };
         let run = (next.task_id.clone(), next.run.clone());
-        let is_news = !next.status.is_terminal() || self.ended.insert(run);
-        if let Some(transition) = transition.filter(|_| is_news) {
-            let told = self.transitions.entry(next.task_id.clone()).or_default();
-            told.push((next.revision.0, transition));
+        let is_new = !next.status.is_terminal() || self.ended.insert(run);
+        if let Some(transition) = transition.filter(|_| is_new) {
+            let transitions = self.transitions.entry(next.task_id.clone()).or_default();
+            transitions.push((next.revision.0, transition));
         }
     }
 }
 
-/// Makes the writes of `schedule` on an embedded DynamoDB: the records of its stream, and what they should tell.
-async fn written(schedule: &[Write]) -> (Vec<Value>, Expected) {
+/// Makes the writes of `schedule` on an embedded DynamoDB. Returns the stream's records and the
+/// expected transitions.
+async fn write_all(schedule: &[Write]) -> (Vec<Value>, Expected) {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     enable_stream(&embedded).await;
     let store = embedded.tasks();
@@ -243,7 +251,7 @@ async fn written(schedule: &[Write]) -> (Vec<Value>, Expected) {
                 ..new_task(&format!("task-{}", write.task))
             },
             Some(previous) => next_of(previous, |task| {
-                // Only a later run leaves an end behind; within a run an end stays what it is.
+                // Terminal states are final within a run: only a new run can leave them.
                 let reopens = previous.status.is_terminal() && previous.status != write.status;
                 if write.is_new_run || reopens {
                     task.run = moment(at_ms).to_string();
@@ -252,17 +260,18 @@ async fn written(schedule: &[Write]) -> (Vec<Value>, Expected) {
             }),
         };
         store.save(previous.as_ref(), &next, None).await.unwrap();
-        expected.note(previous.as_ref(), &next);
+        expected.add(previous.as_ref(), &next);
         tasks[write.task] = Some(next);
     }
     (stream_records(&embedded), expected)
 }
 
-/// What was taken, by task, each event once; an event that came again must be the same.
-fn told(sink: &FatefulSink) -> BTreeMap<TaskId, Vec<(u64, Transition)>> {
+/// The events that the sink accepted, by task and without repetitions. A repeated event must be
+/// identical.
+fn accepted(sink: &FaultySink) -> BTreeMap<TaskId, Vec<(u64, Transition)>> {
     let mut known: BTreeMap<_, TaskEvent> = BTreeMap::new();
-    let mut told: BTreeMap<TaskId, Vec<(u64, Transition)>> = BTreeMap::new();
-    for event in sink.taken.events() {
+    let mut accepted: BTreeMap<TaskId, Vec<(u64, Transition)>> = BTreeMap::new();
+    for event in sink.accepted.events() {
         if let Some(known) = known.get(&event.id) {
             assert_eq!(*known, event);
             continue;
@@ -270,11 +279,11 @@ fn told(sink: &FatefulSink) -> BTreeMap<TaskId, Vec<(u64, Transition)>> {
         let detail: Value = serde_json::from_str(&event.detail).unwrap();
         assert_eq!(detail["event_id"], event.id.to_string());
         let revision = detail["task"]["revision"].as_u64().unwrap();
-        let of_task = told.entry(event.task_id.clone()).or_default();
+        let of_task = accepted.entry(event.task_id.clone()).or_default();
         of_task.push((revision, event.transition));
         known.insert(event.id, event);
     }
-    told
+    accepted
 }
 
 fn on_network<T>(future: impl Future<Output = T>) -> T {
@@ -285,46 +294,43 @@ fn on_network<T>(future: impl Future<Output = T>) -> T {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: (config().cases / CASES_A_SAMPLE).max(1), ..config() })]
+    #![proptest_config(ProptestConfig { cases: (config().cases / CASES_DIVISOR).max(1), ..config() })]
 
     #[test]
-    fn each_transition_is_one_event_in_the_order_of_its_task_whatever_fails(
+    fn each_transition_is_published_once_and_in_order_despite_faults(
         schedule in prop::collection::vec(write(), 1..40),
         batches in prop::collection::vec(batch(), 0..20),
-        fates in prop::collection::vec(fate(), 0..20),
+        faults in prop::collection::vec(fault(), 0..20),
     ) {
-        let (records, expected) = on_network(written(&schedule));
-        let undisturbed = FatefulSink::new([]);
-        block_on(hand_over(&records, &[], undisturbed.clone()));
-        prop_assert_eq!(&told(&undisturbed), &expected.transitions);
+        let (records, expected) = on_network(write_all(&schedule));
+        let undisturbed = FaultySink::new([]);
+        block_on(publish_all(&records, &[], undisturbed.clone()));
+        prop_assert_eq!(&accepted(&undisturbed), &expected.transitions);
         let total: usize = expected.transitions.values().map(Vec::len).sum();
-        prop_assert_eq!(undisturbed.taken.events().len(), total, "without faults, once");
+        prop_assert_eq!(undisturbed.accepted.events().len(), total, "without faults, once");
 
-        let disturbed = FatefulSink::new(fates);
-        block_on(hand_over(&records, &batches, disturbed.clone()));
-        prop_assert_eq!(&told(&disturbed), &expected.transitions);
+        let disturbed = FaultySink::new(faults);
+        block_on(publish_all(&records, &batches, disturbed.clone()));
+        prop_assert_eq!(&accepted(&disturbed), &expected.transitions);
     }
 }
 
 fn sample() -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/collector/stream.json");
     let event = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let Ok(Trigger::Stream(records)) = parse_trigger(&event) else {
-        panic!("expected records")
-    };
-    records
+    StreamRecords::matches(&event).unwrap().unwrap().records
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sample_has_an_end_and_the_end_of_a_wait() {
+async fn the_sample_event_has_a_completed_and_an_unblocked_task() {
     let sink = Arc::new(InMemoryEventSink::default());
-    let collector = World::new(10).collector().with_event_sink(sink.clone());
-    let summary = notify(&collector, &sample()).await;
-    let expected = EventsSummary {
+    let collector = Harness::new(10).collector().with_event_sink(sink.clone());
+    let summary = publish(&collector, &sample()).await;
+    let expected = PublishSummary {
         records: 3,
         sent: 2,
         requests: 1,
-        ..EventsSummary::default()
+        ..PublishSummary::default()
     };
     assert_eq!(summary, expected);
     let events = sink.events();
@@ -335,20 +341,20 @@ async fn the_sample_has_an_end_and_the_end_of_a_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_sink_records_are_taken_and_nothing_is_sent() {
-    let collector = World::new(10).collector();
-    let summary = notify(&collector, &sample()).await;
-    let expected = EventsSummary {
+async fn without_an_event_sink_records_are_dropped() {
+    let collector = Harness::new(10).collector();
+    let summary = publish(&collector, &sample()).await;
+    let expected = PublishSummary {
         records: 3,
-        ..EventsSummary::default()
+        ..PublishSummary::default()
     };
     assert_eq!(summary, expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_can_not_be_read_holds_up_nobody() {
+async fn an_unreadable_record_does_not_stop_the_others() {
     let sink = Arc::new(InMemoryEventSink::default());
-    let collector = World::new(10).collector().with_event_sink(sink.clone());
+    let collector = Harness::new(10).collector().with_event_sink(sink.clone());
     let mut records = sample();
     let mut damaged = records[0].clone();
     damaged["dynamodb"]["NewImage"]["revision"] = json!({"N": "many"});
@@ -360,7 +366,7 @@ async fn a_record_that_can_not_be_read_holds_up_nobody() {
             json!({"eventSource": "aws:dynamodb"}),
         ],
     );
-    let summary = notify(&collector, &records).await;
+    let summary = publish(&collector, &records).await;
     assert_eq!((summary.unreadable, summary.sent), (3, 2));
-    assert_eq!(summary.again_from, None);
+    assert_eq!(summary.retry_from, None);
 }

@@ -1,0 +1,56 @@
+//! Refreshes the cache from the store. A sweep does this while log groups can't be read.
+
+use std::time::Duration;
+
+use shared::fault_point::FaultPoint;
+use shared::model::TaskStatus;
+use shared::store::{ListPosition, StoreError, TaskQuery};
+use tokio::time::Instant;
+
+use crate::collector::Collector;
+use crate::invocation::Invocation;
+
+/// Tasks per request to the store.
+const PAGE_SIZE: usize = 100;
+/// The time that must be left for another page.
+const TIME_FOR_PAGE: Duration = Duration::from_secs(1);
+/// The most tasks that are refreshed. Users will not look at more within the minute until the next
+/// sweep.
+const MAX_TASKS: usize = 1_000;
+
+/// Writes the tasks that have not ended from the store to the cache. Returns how many writes the
+/// cache failed.
+pub(crate) async fn refresh_cache(
+    collector: &Collector,
+    invocation: Invocation,
+) -> Result<u64, StoreError> {
+    let mut errors = 0;
+    if collector.parts.cache.is_none() {
+        return Ok(errors);
+    }
+    let statuses = TaskStatus::ALL.iter().copied();
+    let query = TaskQuery {
+        statuses: statuses.filter(|status| !status.is_terminal()).collect(),
+        ..TaskQuery::default()
+    };
+    let last_moment = invocation.last_moment(TIME_FOR_PAGE);
+    let mut after: Option<ListPosition> = None;
+    for _ in 0..MAX_TASKS / PAGE_SIZE {
+        if last_moment.is_some_and(|last_moment| Instant::now() >= last_moment) {
+            break;
+        }
+        let store = &collector.parts.tasks;
+        let page = store.list(&query, after.as_ref(), PAGE_SIZE).await?;
+        let tasks: Vec<_> = page.tasks.iter().collect();
+        FaultPoint::BeforeCacheRefresh.reach();
+        let write_through = &collector.write_through;
+        let failed = write_through.tasks_saved(&tasks, invocation.now).await;
+        FaultPoint::AfterCacheRefresh.reach();
+        errors += u64::try_from(failed).unwrap_or(u64::MAX);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(errors)
+}

@@ -1,0 +1,230 @@
+//! Publishes the transitions of tasks: one event for each, from the records of the tasks table's
+//! stream.
+//!
+//! Events of one task are sent in order. If an event can't be delivered now, nothing after it is
+//! sent, and Lambda passes the records from there on again. Unreadable records and rejected events
+//! are logged, counted and skipped.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::error::error_chain;
+use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVENTS, TaskEvent};
+use shared::retry::with_retries;
+use shared::store::stream_record::{UnreadableRecord, read_stream_record};
+use shared::view::Renderer;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use crate::invocation::Invocation;
+use crate::summary::{PublishSummary, count};
+
+/// The time before the deadline that is reserved for the response.
+const TIME_TO_RESPOND: Duration = Duration::from_secs(1);
+
+/// An event that is not delivered yet.
+#[derive(Debug)]
+struct PendingEvent {
+    /// The sequence number of its stream record.
+    sequence_number: String,
+    event: TaskEvent,
+}
+
+/// Events that are sent in one request.
+type EventBatch<'a> = Vec<&'a PendingEvent>;
+
+/// Why a batch was not delivered.
+enum Undelivered<'a> {
+    /// The sink rejected the request for one of these events, for good.
+    Invalid(EventBatch<'a>, EventSinkError),
+    /// The events from this record on must be sent again.
+    RetryFrom(String),
+}
+
+/// Publishes an event for each transition among `records`, and counts in `summary` what became of
+/// them.
+pub(crate) async fn publish_transitions(
+    sink: &dyn EventSink,
+    records: &[Value],
+    renderer: Renderer,
+    invocation: Invocation,
+    summary: &mut PublishSummary,
+) {
+    let last_moment = invocation.last_moment(TIME_TO_RESPOND);
+    let events = pending_events(records, renderer, summary);
+    let mut batches = batches(&events);
+    while let Some(batch) = batches.pop_front() {
+        match deliver(sink, batch, last_moment, summary).await {
+            Ok(()) => {}
+            // Sending each event alone shows which one is invalid.
+            Err(Undelivered::Invalid(suspects, _)) if suspects.len() > 1 => {
+                for suspect in suspects.into_iter().rev() {
+                    batches.push_front(vec![suspect]);
+                }
+            }
+            Err(Undelivered::Invalid(batch, error)) => {
+                for rejected in batch {
+                    summary.rejected += 1;
+                    log_rejected(rejected, &error);
+                }
+            }
+            Err(Undelivered::RetryFrom(sequence_number)) => {
+                summary.retry_from = Some(sequence_number);
+                break;
+            }
+        }
+    }
+    summary.failed = count(events.len()) - summary.sent - summary.rejected;
+}
+
+/// The events of the transitions among `records`, in order.
+fn pending_events(
+    records: &[Value],
+    renderer: Renderer,
+    summary: &mut PublishSummary,
+) -> Vec<PendingEvent> {
+    let mut first_unreadable: Option<UnreadableRecord> = None;
+    let mut events = Vec::new();
+    for record in records {
+        let write = match read_stream_record(record) {
+            Ok(write) => write,
+            Err(unreadable) => {
+                summary.unreadable += 1;
+                first_unreadable.get_or_insert(unreadable);
+                continue;
+            }
+        };
+        let event = write.and_then(|write| TaskEvent::of(&write, renderer));
+        events.extend(event.map(|event| PendingEvent {
+            sequence_number: sequence_number(record),
+            event,
+        }));
+    }
+    if let Some(first) = first_unreadable {
+        let (error, unreadable) = (error_chain(&first), summary.unreadable);
+        error!(error, unreadable, "stream records can't be read");
+    }
+    events
+}
+
+/// The sequence number of a record. Lambda always sets it. If it is missing, the text is empty, and
+/// Lambda treats the whole batch as failed.
+fn sequence_number(record: &Value) -> String {
+    let number = record.pointer("/dynamodb/SequenceNumber");
+    let number = number.and_then(Value::as_str);
+    number.unwrap_or_default().to_owned()
+}
+
+/// Splits events into batches that one request may hold. No batch has two events of one task,
+/// because a sink may accept the later one and not the earlier one.
+fn batches(events: &[PendingEvent]) -> VecDeque<EventBatch<'_>> {
+    let mut batches: VecDeque<EventBatch<'_>> = VecDeque::new();
+    let mut bytes = 0_usize;
+    for next in events {
+        let size = next.event.detail.len();
+        let fits = |batch: &&mut EventBatch<'_>| {
+            let mut tasks = batch.iter().map(|pending| &pending.event.task_id);
+            batch.len() < MOST_EVENTS
+                && bytes.saturating_add(size) <= MOST_DETAIL_BYTES
+                && tasks.all(|task_id| *task_id != next.event.task_id)
+        };
+        if let Some(batch) = batches.back_mut().filter(fits) {
+            batch.push(next);
+            bytes += size;
+        } else {
+            batches.push_back(vec![next]);
+            bytes = size;
+        }
+    }
+    batches
+}
+
+/// Sends a batch. Repeats the events that were not accepted, while that may help and there is time.
+async fn deliver<'a>(
+    sink: &dyn EventSink,
+    batch: EventBatch<'a>,
+    last_moment: Option<Instant>,
+    summary: &mut PublishSummary,
+) -> Result<(), Undelivered<'a>> {
+    let mut delivery = Delivery {
+        pending: batch,
+        sent: 0,
+        rejected: 0,
+    };
+    let attempt = async || delivery.send(sink).await;
+    let retried = with_retries(last_moment, attempt, EventSinkError::is_transient).await;
+    summary.requests += retried.attempts;
+    summary.sent += delivery.sent;
+    summary.rejected += delivery.rejected;
+    let pending = delivery.pending;
+    let Some(first) = pending.first() else {
+        return Ok(());
+    };
+    match retried.outcome {
+        Some(Err(error @ EventSinkError::Invalid(_))) => {
+            return Err(Undelivered::Invalid(pending, error));
+        }
+        Some(Err(error)) => {
+            let error = error_chain(&error);
+            error!(
+                error,
+                events = pending.len(),
+                "events can't be sent: they will be sent again"
+            );
+        }
+        Some(Ok(())) | None => {
+            let events = pending.len();
+            warn!(events, "out of time: the events will be sent again");
+        }
+    }
+    Err(Undelivered::RetryFrom(first.sequence_number.clone()))
+}
+
+/// The delivery of one batch.
+struct Delivery<'a> {
+    pending: EventBatch<'a>,
+    sent: u64,
+    rejected: u64,
+}
+
+impl Delivery<'_> {
+    /// Sends the pending events once. Those that can be sent again stay pending.
+    ///
+    /// # Errors
+    ///
+    /// The error of the request, or of one of the events. A transient one is preferred, so that the
+    /// caller retries.
+    async fn send(&mut self, sink: &dyn EventSink) -> Result<(), EventSinkError> {
+        let events: Vec<_> = self.pending.iter().map(|pending| &pending.event).collect();
+        let outcomes = sink.send(&events).await?;
+        let mut result = Ok(());
+        for (pending, outcome) in mem::take(&mut self.pending).into_iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => self.sent += 1,
+                Err(error @ EventSinkError::Invalid(_)) => {
+                    self.rejected += 1;
+                    log_rejected(pending, &error);
+                }
+                Err(error) => {
+                    self.pending.push(pending);
+                    if result.is_ok() || error.is_transient() {
+                        result = Err(error);
+                    }
+                }
+            }
+        }
+        result
+    }
+}
+
+/// Logs an event that is never published.
+fn log_rejected(rejected: &PendingEvent, error: &EventSinkError) {
+    error!(
+        error = error_chain(error),
+        event_id = %rejected.event.id,
+        task_id = %rejected.event.task_id,
+        "the event bus rejected an event: it is skipped"
+    );
+}

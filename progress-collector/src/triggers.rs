@@ -1,0 +1,67 @@
+//! The table of triggers: every kind of event that invokes the collector.
+//!
+//! To add a trigger, write `triggers/<name>.rs` with a type that implements [`Trigger`], and name
+//! it here twice: its module, and its line in [`TRIGGERS`]. Nothing else in this crate changes. A
+//! sample of its event belongs in `events/collector/`, and the event's source in `template.yaml`.
+
+pub mod backfill;
+pub mod push;
+pub mod stream;
+pub mod sweep;
+
+use serde_json::Value;
+
+use crate::trigger::{InvalidTrigger, Trigger};
+
+/// Parses an event for one trigger; `Ok(None)` if the event is for another one.
+type Matcher = fn(&Value) -> Result<Option<Box<dyn Trigger>>, InvalidTrigger>;
+
+/// All triggers. The first one that matches an event handles it.
+pub const TRIGGERS: &[Matcher] = &[
+    matcher::<push::Push>,
+    matcher::<stream::StreamRecords>,
+    matcher::<backfill::Backfill>,
+    matcher::<sweep::Sweep>,
+];
+
+/// Finds the trigger of an event.
+///
+/// # Errors
+///
+/// [`InvalidTrigger`] if no trigger matches, or if the payload is invalid.
+pub fn parse_trigger(lambda_event: &Value) -> Result<Box<dyn Trigger>, InvalidTrigger> {
+    for matches in TRIGGERS {
+        if let Some(trigger) = matches(lambda_event)? {
+            return Ok(trigger);
+        }
+    }
+    Err(InvalidTrigger::Unknown)
+}
+
+fn matcher<T: Trigger + 'static>(
+    lambda_event: &Value,
+) -> Result<Option<Box<dyn Trigger>>, InvalidTrigger> {
+    let trigger = T::matches(lambda_event)?;
+    Ok(trigger.map(|trigger| Box::new(trigger) as Box<dyn Trigger>))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_that_no_trigger_matches_is_unknown() {
+        for event in [
+            json!(null),
+            json!([1]),
+            json!("x"),
+            json!({"source": "aws.s3"}),
+            json!({"Records": []}),
+            json!({"Records": [{"eventSource": "aws:sqs"}, 7]}),
+        ] {
+            let error = parse_trigger(&event).unwrap_err();
+            assert!(matches!(error, InvalidTrigger::Unknown), "{event}: {error}");
+        }
+    }
+}
