@@ -6,12 +6,10 @@ pub(crate) mod error;
 pub mod stream_record;
 pub mod tables;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::checkpoint::CheckpointStore;
 use crate::fold::Ledger;
 use crate::model::{
     HistoryEntry, Project, ProjectId, Task, TaskId, TaskStatus, TaskType, Timestamp,
@@ -245,15 +243,4 @@ pub trait ProjectStore: Send + Sync {
 
     /// Lists all projects, by id. There are few.
     async fn list(&self) -> Result<Vec<Project>, StoreError>;
-}
-
-/// The stores of one database.
-#[derive(Clone)]
-pub struct Stores {
-    /// Tasks.
-    pub tasks: Arc<dyn TaskStore>,
-    /// Projects. Writes of `tasks` update their metrics.
-    pub projects: Arc<dyn ProjectStore>,
-    /// Checkpoints.
-    pub checkpoints: Arc<dyn CheckpointStore>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::cache::TaskCache;
 use shared::model::{Task, Timestamp};
-use shared::store::Stores;
+use testkit::embedded_dynamodb::Stores;
 use shared::store::{ListPosition, TaskQuery};
 use shared::task_reader::{ConditionalRead, ListRequest, TaskReader, Validator, WriteThrough};
 use shared::view::Renderer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use shared::model::{ProjectId, Task, TaskStatus};
-use shared::store::Stores;
+use testkit::embedded_dynamodb::Stores;
 use shared::store::{StoreError, TaskQuery};
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::store::Stores;
+use testkit::embedded_dynamodb::Stores;
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::store::memory::InMemoryStore;

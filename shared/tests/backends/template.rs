@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
 };
 use serde_json::Value;
-use shared::store::Stores;
+use testkit::embedded_dynamodb::Stores;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 
 const TABLES: &str = include_str!("../../test_data/tables.json");
