@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use shared::model::ProjectId;
 use shared::server_timing::for_store;
 use shared::store::StoreError;
-use shared::task_reader::{Answer, ConditionalRead, Validator};
+use shared::task_reader::{ConditionalRead, Representation, Validator};
 
 use self::project_body::{NewProject, ProjectPatch};
 use crate::api_gateway::BasePath;
@@ -109,13 +109,16 @@ async fn list_tasks(
     Ok(known.respond_to(page))
 }
 
-async fn fetch_project(state: &ApiState, project_id: &ProjectId) -> Result<Answer, ApiError> {
+async fn fetch_project(
+    state: &ApiState,
+    project_id: &ProjectId,
+) -> Result<Representation, ApiError> {
     let answer = state.reader.fetch_project(project_id, state.now()).await?;
     answer.ok_or_else(|| ApiError::ProjectNotFound(project_id.clone()))
 }
 
 /// Whether a page has no task.
-fn is_empty(page: &Answer) -> bool {
+fn is_empty(page: &Representation) -> bool {
     #[derive(Deserialize)]
     struct TaskPage {
         tasks: Vec<IgnoredAny>,

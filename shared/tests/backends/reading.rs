@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::cache::TaskCache;
 use shared::model::{Task, Timestamp};
-use testkit::embedded_dynamodb::Stores;
 use shared::store::{ListPosition, TaskQuery};
 use shared::task_reader::{ConditionalRead, ListRequest, TaskReader, Validator, WriteThrough};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::Stores;
 
 use crate::redis_server::RedisServer;
 

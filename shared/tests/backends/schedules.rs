@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use shared::model::{ProjectId, Task, TaskStatus};
-use testkit::embedded_dynamodb::Stores;
 use shared::store::{StoreError, TaskQuery};
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::Stores;
 use testkit::store::conformance::{moment, new_project, new_task, next_of, recount};
 use testkit::store::memory::InMemoryStore;
 

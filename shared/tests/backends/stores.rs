@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use testkit::embedded_dynamodb::Stores;
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::Stores;
 use testkit::store::memory::InMemoryStore;
 
 async fn in_memory() -> (Stores, ()) {

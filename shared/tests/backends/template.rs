@@ -12,8 +12,8 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
 };
 use serde_json::Value;
-use testkit::embedded_dynamodb::Stores;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::Stores;
 
 const TABLES: &str = include_str!("../../test_data/tables.json");
 

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::embedded_dynamodb::Stores;
 use shared::checkpoint::{Checkpoint, Resume};
 use shared::fold::Ledger;
 use shared::model::{
@@ -18,7 +19,7 @@ use shared::model::{
     Task, TaskId, TaskStatus, TaskType, Timestamp,
 };
 use shared::store::{
-    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError, Stores,
+    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError,
     TaskPage, TaskQuery, TaskStore,
 };
 
