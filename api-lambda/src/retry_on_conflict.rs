@@ -1,35 +1,31 @@
 //! Optimistic concurrency: a write that another writer overtook is tried again.
 
+use shared::retry::{self, ConflictPolicy};
 use shared::store::StoreError;
 
 use crate::problem::ApiError;
 
-/// How often one request tries to write, the first attempt included.
-const MAX_ATTEMPTS: u32 = 8;
-
-/// Runs `attempt` again while the store reports a conflict, at most [`MAX_ATTEMPTS`] times.
+/// Runs `attempt` again while the store reports a conflict, at most eight times.
 ///
 /// An attempt reads the present state, decides what it becomes, and writes it.
 ///
 /// # Errors
 ///
 /// The error of the last attempt: [`ApiError::Unavailable`] if every attempt met a conflict.
-pub(crate) async fn retry_on_conflict<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, ApiError>
+pub(crate) async fn retry_on_conflict<T, F>(attempt: impl FnMut() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>>,
 {
-    for _ in 1..MAX_ATTEMPTS {
-        match attempt().await {
-            Err(ApiError::Unavailable(StoreError::Conflict(_))) => {}
-            outcome => return outcome,
-        }
-    }
-    attempt().await
+    let is_conflict =
+        |error: &ApiError| matches!(error, ApiError::Unavailable(StoreError::Conflict(_)));
+    retry::retry_on_conflict(ConflictPolicy::REQUEST, attempt, is_conflict).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAX_ATTEMPTS: u32 = 8;
 
     /// How often an attempt ran whose first `conflicts` runs met a conflict, and how it ended.
     async fn run(conflicts: u32) -> (u32, Result<(), ApiError>) {
