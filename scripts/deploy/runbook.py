@@ -26,7 +26,8 @@ def faults(alarms, runbook):
 def unknown_messages(runbook):
     """Log messages that the runbook names and no source has."""
     source = "".join(path.read_text() for path in ROOT.glob("*/src/**/*.rs"))
-    for message in re.findall(r"message `([^`]+)`", runbook):
+    for message in re.findall(r'message `([^`]+)`|\$\.message = "([^"]+)"', runbook):
+        message = "".join(message)
         if f'"{message}' not in source:
             yield f"no source has the message: {message}"
 

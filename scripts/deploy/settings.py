@@ -30,7 +30,7 @@ NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"'
 
 def product_code(path):
     """The source of a file, without comments and tests."""
-    return re.sub(r"(?m)^\s*//.*$", "", path.read_text()).split("#[cfg(test)]", 1)[0]
+    return re.split(r"#\[cfg\(test\)\]\s*mod ", re.sub(r"(?m)^\s*//.*$", "", path.read_text()))[0]
 
 
 def read_by(crate):

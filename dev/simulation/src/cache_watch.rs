@@ -8,7 +8,6 @@ use futures::FutureExt as _;
 use shared::cache::TaskCache;
 use shared::model::{Revision, TaskId};
 use shared::store::{TaskQuery, TaskStore};
-use shared::task_reader::Validator;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{Call, Moment, Role};
 use testkit::oracle::Revisions;
@@ -59,7 +58,7 @@ impl CacheWatch {
 /// The revision of a task that the cache holds.
 fn held_revision(cache: &InMemoryTaskCache, task_id: &TaskId) -> Option<Revision> {
     let held = cache.fetch_task(task_id).now_or_never().unwrap().unwrap();
-    Validator::of_record(&held?).revision()
+    held.revision()
 }
 
 /// The revisions of all stored tasks.

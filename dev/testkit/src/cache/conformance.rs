@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::cache::TaskCache;
+use shared::cache::{CacheLookup, TaskCache};
 use shared::model::{Revision, TaskId};
 
 /// Longer than any test.
@@ -68,14 +68,13 @@ fn task_id() -> TaskId {
     "cdk:main.log_2".parse().unwrap()
 }
 
-/// The bytes of a task, as an API may answer them.
-pub fn task_bytes(revision: u64) -> Vec<u8> {
-    format!(r#"{{"task_id":"cdk:main.log_2","revision":{revision},"message":"進捗 \u0000"}}"#)
-        .into()
+/// The bytes of a task, as the API may show it.
+pub fn task_bytes(task_id: &TaskId, revision: u64) -> Vec<u8> {
+    format!(r#"{{"task_id":"{task_id}","revision":{revision},"message":"進捗 \u0000"}}"#).into()
 }
 
 async fn put(cache: &dyn TaskCache, revision: u64) {
-    let bytes = task_bytes(revision);
+    let bytes = task_bytes(&task_id(), revision);
     let (task_id, revision) = (task_id(), Revision(revision));
     cache
         .put_task(&task_id, revision, &bytes, TTL)
@@ -84,13 +83,13 @@ async fn put(cache: &dyn TaskCache, revision: u64) {
 }
 
 async fn fetch(cache: &dyn TaskCache) -> Option<Vec<u8>> {
-    cache.fetch_task(&task_id()).await.unwrap()
+    cache.fetch_task(&task_id()).await.unwrap().into_json()
 }
 
 /// A renewal replaces a lower revision. It changes nothing else, and adds nothing.
 pub async fn only_an_older_task_is_renewed(cache: Arc<dyn TaskCache>) {
     let renew = async |revision: u64| {
-        let bytes = task_bytes(revision);
+        let bytes = task_bytes(&task_id(), revision);
         let (task_id, revision) = (task_id(), Revision(revision));
         let renewed = cache.renew_task(&task_id, revision, &bytes, TTL).await;
         renewed.unwrap()
@@ -99,10 +98,10 @@ pub async fn only_an_older_task_is_renewed(cache: Arc<dyn TaskCache>) {
     assert_eq!(fetch(&*cache).await, None);
     put(&*cache, 2).await;
     assert!(renew(3).await);
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(3)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 3)));
     assert!(!renew(3).await);
     assert!(!renew(2).await);
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(3)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 3)));
 }
 
 /// A miss is no error.
@@ -115,13 +114,13 @@ pub async fn an_empty_cache_only_misses(cache: Arc<dyn TaskCache>) {
 /// A task is found with the same bytes.
 pub async fn a_task_is_found_unchanged_until_it_is_removed(cache: Arc<dyn TaskCache>) {
     put(&*cache, 5).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(5)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 5)));
     let other: TaskId = "other".parse().unwrap();
-    assert_eq!(cache.fetch_task(&other).await.unwrap(), None);
+    assert_eq!(cache.fetch_task(&other).await.unwrap(), CacheLookup::Miss);
     cache.remove_task(&task_id()).await.unwrap();
     assert_eq!(fetch(&*cache).await, None);
     put(&*cache, 1).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(1)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 1)));
 }
 
 /// A slow reader does not undo the put of a fast writer.
@@ -129,7 +128,7 @@ pub async fn a_lower_revision_never_replaces_a_higher_one(cache: Arc<dyn TaskCac
     // Compared as texts, 9 would be higher than 10.
     for (put_revision, held) in [(9, 9), (10, 10), (9, 10), (10, 10), (11, 11), (1, 11)] {
         put(&*cache, put_revision).await;
-        assert_eq!(fetch(&*cache).await, Some(task_bytes(held)));
+        assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), held)));
     }
     // One revision has other bytes once it is stale. The later bytes stay.
     let stale = br#"{"task_id":"cdk:main.log_2","revision":11,"stale":true}"#;
@@ -148,7 +147,7 @@ pub async fn the_highest_of_many_concurrent_revisions_stays(cache: Arc<dyn TaskC
         async move { put(&*cache, revision * 37 % 67).await }
     });
     futures::future::join_all(puts).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(66)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 66)));
 }
 
 /// Pages of different keys and generations don't mix.

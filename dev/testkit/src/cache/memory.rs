@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use shared::cache::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
+use shared::cache::{
+    CacheError, CacheLookup, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache,
+};
 use shared::model::{Revision, TaskId};
 
 /// A cache that expires by tokio's clock, which a test can pause and advance.
@@ -77,10 +79,11 @@ impl InMemoryTaskCache {
 
 #[async_trait]
 impl TaskCache for InMemoryTaskCache {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         let state = self.lock();
         let held = state.tasks.get(task_id);
-        Ok(held.and_then(|(_, held)| held.bytes()))
+        let value = held.and_then(|(_, held)| held.bytes());
+        Ok(CacheLookup::parse(task_id, value))
     }
 
     async fn put_task(
@@ -167,14 +170,19 @@ mod tests {
     async fn tasks_and_pages_expire() {
         let cache = InMemoryTaskCache::new();
         let task_id: TaskId = "t".parse().unwrap();
-        let put = cache.put_task(&task_id, Revision(2), b"{}", Duration::from_secs(60));
+        let put = cache.put_task(
+            &task_id,
+            Revision(2),
+            br#"{"task_id":"t","revision":2}"#,
+            Duration::from_secs(60),
+        );
         put.await.unwrap();
         cache.put_page("all", 0, b"[]").await.unwrap();
         advance(Duration::from_secs(59)).await;
-        assert!(cache.fetch_task(&task_id).await.unwrap().is_some());
+        assert_ne!(cache.fetch_task(&task_id).await.unwrap(), CacheLookup::Miss);
         assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
         advance(Duration::from_secs(1)).await;
-        assert!(cache.fetch_task(&task_id).await.unwrap().is_none());
+        assert_eq!(cache.fetch_task(&task_id).await.unwrap(), CacheLookup::Miss);
         assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared::cache::{CacheError, PageLookup, TaskCache};
+use shared::cache::{CacheError, CacheLookup, PageLookup, TaskCache};
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::event_sink::{EventSink, EventSinkError, TaskEvent};
 use shared::fold::Ledger;
@@ -106,7 +106,7 @@ decorate!(CheckpointStore, StoreError {
 });
 
 decorate!(TaskCache, CacheError {
-    fetch_task(task_id: &TaskId) -> Option<Vec<u8>>, [task_id.as_str()];
+    fetch_task(task_id: &TaskId) -> CacheLookup, [task_id.as_str()];
     put_task(task_id: &TaskId, revision: Revision, bytes: &[u8], ttl: Duration) -> (),
         [task_id.as_str()];
     renew_task(task_id: &TaskId, revision: Revision, bytes: &[u8], ttl: Duration) -> bool,

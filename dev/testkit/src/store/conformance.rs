@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::embedded_dynamodb::Stores;
 use shared::checkpoint::{Checkpoint, Resume};
 use shared::fold::Ledger;
 use shared::model::{
@@ -18,7 +19,7 @@ use shared::model::{
     Task, TaskId, TaskStatus, TaskType, Timestamp,
 };
 use shared::store::{
-    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError, Stores,
+    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError,
     TaskPage, TaskQuery, TaskStore,
 };
 
@@ -741,7 +742,7 @@ fn record_of(key: &str, task: &Task) -> IdempotencyRecord {
         key: key.to_owned(),
         digest: format!("digest of {}", task.task_id),
         task_id: task.task_id.clone(),
-        answer: r#"{"task_id":"進捗"}"#.to_owned(),
+        response: r#"{"task_id":"進捗"}"#.to_owned(),
         made_at: Timestamp::now(),
     }
 }

@@ -11,7 +11,7 @@ use shared::model::{
 };
 use shared::store::{
     IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError,
-    TaskPage, TaskQuery, TaskRecord, TaskStore, pace_key, usual_duration_after,
+    TaskPage, TaskQuery, TaskRecord, TaskStore, duration_estimate_after, duration_estimate_key,
 };
 
 /// A store that is lost when it is dropped.
@@ -103,8 +103,9 @@ impl State {
                 self.tasks.insert(next.task_id.clone(), stored);
             }
         }
-        if let Some(usual_ms) = usual_duration_after(previous, next) {
-            self.usual_durations.insert(pace_key(next), usual_ms);
+        if let Some(usual_ms) = duration_estimate_after(previous, next) {
+            self.usual_durations
+                .insert(duration_estimate_key(next), usual_ms);
         }
         self.count(previous, Some(next));
         Ok(())
@@ -229,7 +230,11 @@ impl TaskStore for InMemoryStore {
     }
 
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
-        Ok(self.lock().usual_durations.get(&pace_key(task)).copied())
+        Ok(self
+            .lock()
+            .usual_durations
+            .get(&duration_estimate_key(task))
+            .copied())
     }
 
     async fn list(

@@ -1,4 +1,4 @@
-//! Answers that are no problems, and the headers that all answers have in common.
+//! Successful responses, and the headers that all responses have.
 
 use axum::body::Body;
 use axum::http::header::{
@@ -8,10 +8,10 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::envelope::Asked;
-use crate::front_door::BasePath;
+use crate::api_gateway::BasePath;
+use crate::request_meta::RequestMeta;
 
-/// What no browser may do with an answer, unless the answer says otherwise itself.
+/// The security headers of responses that do not set their own.
 const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
@@ -26,33 +26,35 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// An answer in JSON that is ready to be sent.
-pub(crate) struct Json(pub(crate) Vec<u8>);
+/// A response body that is JSON already.
+pub(crate) struct JsonBytes(pub(crate) Vec<u8>);
 
-impl IntoResponse for Json {
+impl IntoResponse for JsonBytes {
     fn into_response(self) -> Response {
         let content_type = HeaderValue::from_static("application/json");
         ([(CONTENT_TYPE, content_type)], Body::from(self.0)).into_response()
     }
 }
 
-/// The answer to a request that has made something, which from now on is found at `path`.
+/// The 201 response for a new resource at `path`.
 pub(crate) fn created(base: &BasePath, path: &str, json: Vec<u8>) -> Response {
-    let mut response = (StatusCode::CREATED, Json(json)).into_response();
+    let mut response = (StatusCode::CREATED, JsonBytes(json)).into_response();
     if let Ok(location) = HeaderValue::try_from(format!("{}{path}", base.as_str())) {
         response.headers_mut().insert(LOCATION, location);
     }
     response
 }
 
-/// Sets the headers that every answer has.
+/// Adds the headers that every response has.
 ///
-/// What was read may be kept by the reader alone, and is to be asked for again each time; all else must
-/// not be kept. Names and messages come from logs, which anyone may write: no browser may take an answer
-/// for a page.
-pub(crate) fn finish(asked: &Asked, response: &mut Response) {
+/// Clients may store the response of a successful read, but must revalidate it at each use. They
+/// must not store any other response.
+///
+/// Names and messages come from logs, which can contain anything. The security headers keep
+/// browsers from rendering a response as a page.
+pub(crate) fn add_common_headers(meta: &RequestMeta, response: &mut Response) {
     let is_found = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
-    let keep = if asked.is_read() && is_found {
+    let cache_control = if meta.is_read() && is_found {
         "private, max-age=0, must-revalidate"
     } else {
         "no-store"
@@ -60,7 +62,7 @@ pub(crate) fn finish(asked: &Asked, response: &mut Response) {
     let headers = response.headers_mut();
     headers
         .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static(keep));
+        .or_insert(HeaderValue::from_static(cache_control));
     for (name, value) in SECURITY_HEADERS {
         headers
             .entry(name)

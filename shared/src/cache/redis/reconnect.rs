@@ -1,4 +1,4 @@
-//! The connection in use, and when it is time for another one.
+//! The connection in use, and when it is replaced.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::connect::{Connection, Connector};
 
-/// How old a connection is before it is given up: until then it may still be being made.
+/// The least age of a connection that is replaced. A younger one may still be connecting.
 const LEAST_AGE: Duration = Duration::from_millis(500);
 
 /// A connection that can be replaced.
-pub(super) struct Link {
+pub(super) struct ReconnectingConnection {
     connector: Connector,
     current: Mutex<Current>,
 }
@@ -22,8 +22,8 @@ struct Current {
     since: Instant,
 }
 
-impl Link {
-    /// A connection, made behind.
+impl ReconnectingConnection {
+    /// Opens a connection in the background.
     ///
     /// # Panics
     ///
@@ -37,16 +37,17 @@ impl Link {
     }
 
     /// The connection to use for a call.
-    pub(super) fn connection(&self) -> Connection {
-        self.current().connection.clone()
+    pub(super) fn current(&self) -> Connection {
+        self.lock().connection.clone()
     }
 
-    /// Gives up a connection that leads nowhere, unless it is a new one.
+    /// Replaces a connection that does not work, unless it is new.
     ///
-    /// If it died without a word, it would never be given up by itself. A connection to a cluster would not ask
-    /// other nodes who has the keys of one that hangs; and if it can reach none, it tries that without a pause.
-    pub(super) fn replace(&self) {
-        let mut current = self.current();
+    /// A connection that hangs never ends by itself. A connection to a cluster does not ask other
+    /// nodes for the keys of a node that hangs. If it can reach no node, it retries without a
+    /// pause.
+    pub(super) fn reconnect(&self) {
+        let mut current = self.lock();
         if current.since.elapsed() < LEAST_AGE {
             return;
         }
@@ -55,7 +56,7 @@ impl Link {
         }
     }
 
-    fn current(&self) -> MutexGuard<'_, Current> {
+    fn lock(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

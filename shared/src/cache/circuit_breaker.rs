@@ -1,51 +1,52 @@
-//! Leaves a service alone for a while that has failed several times on end.
+//! A circuit breaker: stops calls to a service for a while after several failures in a row.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// After how many failures on end a service is left alone.
+/// The failures in a row that open the breaker.
 pub const TOLERATED_FAILURES: u32 = 3;
-/// For how long. Then one call tries whether it is back; where it fails by what a connection has left of the trouble, the
-/// one after it. Who has been answered by then waits for the others, so it must not be long.
+/// How long the breaker stays open before it admits a trial call. If a stale connection fails the
+/// trial, the next trial comes one pause later. Meanwhile other processes may use the service, so
+/// the pause must be short.
 pub(super) const PAUSE: Duration = Duration::from_millis(700);
 
-/// A circuit breaker: closed while calls pass, open while none do, and half open for one call at a time.
+/// Closed: all calls pass. Open: no calls pass. Half open: one call at a time passes.
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
+pub(super) struct CircuitBreaker {
     /// Failures since the last success.
     failures: u32,
-    /// When the next call may pass; `None` while it is closed.
+    /// When the next call may pass; `None` while the breaker is closed.
     retry_at: Option<Instant>,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// Whether a call may be made at `now`.
     pub(super) fn admits(&mut self, now: Instant) -> bool {
         match self.retry_at {
             None => true,
             Some(retry_at) if now < retry_at => false,
             Some(_) => {
-                // This call is the trial. Others wait for its outcome, or, if that never comes because
-                // the call was dropped, for the next pause to end.
+                // This call is the trial, and others wait for its outcome. If the trial is dropped,
+                // the next one comes after another pause.
                 self.retry_at = Some(now + PAUSE);
                 true
             }
         }
     }
 
-    /// Whether calls are not made, but for trials.
+    /// Whether only trial calls pass.
     pub(super) fn is_open(&self) -> bool {
         self.retry_at.is_some()
     }
 
-    /// Notes that a call was answered. Whether this closed the breaker.
+    /// Records a response. Returns whether it closed the breaker.
     pub(super) fn succeeded(&mut self) -> bool {
         self.failures = 0;
         self.retry_at.take().is_some()
     }
 
-    /// Notes that a call was not answered. Whether this opened the breaker.
+    /// Records a failure. Returns whether it opened the breaker.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         if self.failures < TOLERATED_FAILURES {
@@ -59,8 +60,8 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn opened(at: Instant) -> Breaker {
-        let mut breaker = Breaker::default();
+    fn opened(at: Instant) -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::default();
         assert!(!breaker.failed(at));
         assert!(!breaker.failed(at));
         assert!(breaker.failed(at));
@@ -68,12 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_failures_on_end_and_says_so_once() {
+    fn it_opens_once_after_several_failures_in_a_row() {
         let start = Instant::now();
         let mut breaker = opened(start);
         assert!(!breaker.admits(start));
         assert!(!breaker.failed(start), "a call that was still under way");
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         for _ in 0..10 {
             breaker.failed(start);
             breaker.failed(start);
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn half_open_it_admits_one_call_and_closes_on_success() {
+    fn a_half_open_breaker_admits_one_call_and_closes_on_success() {
         let start = Instant::now();
         let mut breaker = opened(start);
         assert!(breaker.admits(start + PAUSE));
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_was_dropped_does_not_keep_it_open() {
+    fn a_dropped_trial_does_not_keep_the_breaker_open() {
         let start = Instant::now();
         let mut breaker = opened(start);
         assert!(breaker.admits(start + PAUSE));

@@ -1,5 +1,5 @@
-//! What the layers around the handlers add to every operation: the document is told of it here once, as the
-//! router is.
+//! The parts of the document that the middleware adds to every operation: authentication, headers
+//! and problems.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 
 use crate::problem::Kind;
 
-/// Where a handler names its problems, by [`Kind`]; not in the document itself.
+/// The member in which a handler lists the names of its problems. The document does not have it.
 const PROBLEMS: &str = "x-problems";
-/// What may happen to any request that needs a token.
+/// The problems of every operation that needs a token.
 const GUARDED: [Kind; 2] = [Kind::Unauthenticated, Kind::InsufficientScope];
-/// What may happen to any request.
+/// The problems of every operation.
 const ANY: [Kind; 1] = [Kind::Internal];
 
-/// Adds all of it.
+/// Adds all common parts.
 pub(super) fn add_to(document: &mut Value) {
     without_formats(document);
     document["components"]["headers"] = headers();
@@ -30,7 +30,7 @@ pub(super) fn add_to(document: &mut Value) {
     document["components"]["responses"] = problems.into();
 }
 
-/// Takes the formats of integers away: the greatest number that is taken says more.
+/// Removes the formats of integers, because the schemas give minimum and maximum.
 fn without_formats(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -47,12 +47,12 @@ fn without_formats(value: &mut Value) {
 
 fn complete(path: &str, operation: &mut Map<String, Value>, problems: &mut Map<String, Value>) {
     let own = operation.remove(PROBLEMS).unwrap_or_default();
-    let own = own.as_array().cloned().unwrap_or_default();
-    let own = own.iter().map(|name| kind(name.as_str().unwrap()));
+    let own_names = own.as_array().cloned().unwrap_or_default();
+    let own_kinds = own_names.iter().map(|name| kind(name.as_str().unwrap()));
     let is_guarded = operation.contains_key("security");
     let guarded = GUARDED.into_iter().filter(|_| is_guarded);
     let mut kinds: BTreeMap<String, Vec<Kind>> = BTreeMap::new();
-    for kind in own.chain(guarded).chain(ANY) {
+    for kind in own_kinds.chain(guarded).chain(ANY) {
         let status = kind.parts().0.as_str().to_owned();
         kinds.entry(status).or_default().push(kind);
     }
@@ -62,7 +62,7 @@ fn complete(path: &str, operation: &mut Map<String, Value>, problems: &mut Map<S
     let takes_tags = has_parameter(operation, "If-None-Match");
     let responses = operation["responses"].as_object_mut().unwrap();
     if takes_tags {
-        let description = "What `If-None-Match` names is the present state";
+        let description = "The client has the present state";
         responses.insert("304".to_owned(), json!({"description": description}));
     }
     for (status, response) in responses.iter_mut() {
@@ -80,7 +80,7 @@ fn complete(path: &str, operation: &mut Map<String, Value>, problems: &mut Map<S
     }
 }
 
-/// The answer that is one of several problems of the same status, and its name.
+/// The name and the response for several problems with the same status.
 fn problem(kinds: &[Kind]) -> (String, Value) {
     let names = kinds.iter().map(|kind| kind.parts().1);
     let types: Vec<_> = names
@@ -123,7 +123,7 @@ fn add_headers(response: &mut Value, names: &[&str]) {
 
 fn kind(name: &str) -> Kind {
     let found = Kind::ALL.iter().find(|kind| kind.parts().1 == name);
-    *found.unwrap_or_else(|| panic!("there is no kind of problem named {name}"))
+    *found.unwrap_or_else(|| panic!("no kind of problem is named {name}"))
 }
 
 fn has_parameter(operation: &Map<String, Value>, name: &str) -> bool {
@@ -131,7 +131,7 @@ fn has_parameter(operation: &Map<String, Value>, name: &str) -> bool {
     parameters.is_some_and(|all| all.iter().any(|parameter| parameter["name"] == name))
 }
 
-/// The headers of answers.
+/// The headers of responses.
 fn headers() -> Value {
     let text = |description: &str, is_always: bool, pattern: &str| {
         json!({
@@ -141,23 +141,23 @@ fn headers() -> Value {
         })
     };
     json!({
-        "X-Request-Id": text("The id of the request, as the log and problems have it", true, "^[A-Za-z0-9-]+$"),
-        "Cache-Control": text("What may be kept, and for how long", true, "^[a-z0-9=, -]+$"),
+        "X-Request-Id": text("The id of the request. Logs and problems have the same id", true, "^[A-Za-z0-9-]+$"),
+        "Cache-Control": text("Whether and how long the response can be stored", true, "^[a-z0-9=, -]+$"),
         "ETag": text(
-            "Changes with the answer. That of a task or a project begins with its revision, and is for `If-Match`; \
-             it is weak where the answer is compressed",
+            "Changes whenever the response changes. The tag of a task or a project starts with its revision, and can be \
+             used in `If-Match`. The tag of a compressed response is weak",
             true,
             r#"^(W/)?"[0-9a-z-]+"$"#,
         ),
-        "Location": text("Where what was made is found: a path, with the stage before it", true, "^/.+$"),
+        "Location": text("The path of the new resource, including the stage", true, "^/.+$"),
         "Retry-After": {
-            "description": "After how many seconds to try again",
+            "description": "The number of seconds to wait before another attempt",
             "required": true,
             "schema": {"type": "integer", "minimum": 1},
         },
-        "WWW-Authenticate": text("What is wrong with the token (RFC 6750)", true, "^Bearer realm=.+$"),
+        "WWW-Authenticate": text("Why the token was refused (RFC 6750)", true, "^Bearer realm=.+$"),
         "Server-Timing": text(
-            "How many milliseconds were waited for the cache and for the store",
+            "The milliseconds that the request waited for the cache and for the store",
             false,
             r"^(cache|store);dur=\d+\.\d\d(, store;dur=\d+\.\d\d)?$",
         ),

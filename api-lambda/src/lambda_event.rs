@@ -1,4 +1,4 @@
-//! The events of Lambda's front doors, and the way from an event to the router and back.
+//! The events of the HTTP services that invoke the function, and the loop that answers them.
 
 use axum::Router;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tower::ServiceBuilder;
 
-/// An event of any front door.
+/// An event of an HTTP API, a REST API, a function URL or a load balancer.
 #[derive(Debug)]
-struct Event(LambdaRequest);
+struct HttpEvent(LambdaRequest);
 
-impl<'de> Deserialize<'de> for Event {
-    /// As [`LambdaRequest`] is, which tries one kind of event after the other: but the most frequent one is looked for
-    /// first, as a try that fails costs as much as one that does not.
+impl<'de> Deserialize<'de> for HttpEvent {
+    /// Tries the most frequent kind of event first. [`LambdaRequest`] tries one kind after the
+    /// other, and a failed attempt costs as much as a successful one.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         if may_be_version_2(raw.get())
@@ -29,21 +29,24 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// Whether an event looks like those of HTTP APIs and of function URLs. Others may have the same somewhere inside.
+/// Whether an event can be one of an HTTP API or a function URL. Other events can contain the same
+/// text.
 fn may_be_version_2(event: &str) -> bool {
     const SPELLINGS: [&str; 2] = [r#""version":"2.0""#, r#""version": "2.0""#];
     let found = |spelling: &&str| memchr::memmem::find(event.as_bytes(), spelling.as_bytes());
     SPELLINGS.iter().any(|spelling| found(spelling).is_some())
 }
 
-/// Answers the events of this function by `router` for as long as it lives.
+/// Passes the events of this function to `router`, until the process ends.
 ///
 /// # Errors
 ///
-/// That the interface of Lambda can't be reached.
+/// If the Lambda Runtime API can't be reached.
 pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
     let service = ServiceBuilder::new()
-        .map_request(|event: LambdaEvent<Event>| LambdaEvent::new(event.payload.0, event.context))
+        .map_request(|event: LambdaEvent<HttpEvent>| {
+            LambdaEvent::new(event.payload.0, event.context)
+        })
         .layer_fn(Adapter::from)
         .service(router.into_service());
     lambda_http::lambda_runtime::run(service).await

@@ -1,11 +1,14 @@
-//! Where Lambda's front doors differ: the stage of an API Gateway API in the path.
+//! Differences between the HTTP services that invoke the function: the stage of an API Gateway API,
+//! and compressed responses.
 //!
-//! A named stage stands before the path that a client asks for (`/prod/api/tasks`). An HTTP API leaves it
-//! in the event's path and a REST API takes it out; the Lambda runtime puts it back, unless a variable is
-//! set. So it is taken off here, by what the event itself says, before a route is chosen.
+//! A named stage comes before the path that a client requests (`/prod/api/tasks`). An HTTP API
+//! leaves the stage in the event's path. A REST API removes it, and the Lambda runtime adds it
+//! again unless a variable is set. [`normalize`] removes the stage before routing.
 //!
-//! And bytes: a function gives its answer to the door as text, or in base64 if it is compressed. A REST API hands the
-//! base64 on as it is, unless it is set up to take the media type for a binary one. It can compress by itself.
+//! A function returns a compressed response in base64. A REST API decodes base64 only for media
+//! types that it is configured to treat as binary. It can compress responses itself.
+
+use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::Uri;
@@ -14,9 +17,8 @@ use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
-use std::convert::Infallible;
 
-/// What stands before our paths in the client's view: empty, or `/` and the stage.
+/// The prefix of our paths as the client sees them: empty, or `/` and the stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BasePath(String);
 
@@ -34,15 +36,17 @@ impl<S: Sync> FromRequestParts<S> for BasePath {
     }
 }
 
-/// Takes the stage off the path, and remembers it as [`BasePath`] where the client has to name it; lets no answer
-/// be compressed that could not be handed on.
+/// Removes the stage from the path. If clients have to write the stage, it becomes the
+/// [`BasePath`].
+///
+/// For a REST API, it also turns off compression.
 pub(crate) fn normalize(request: &mut Request) {
     if let Some(RequestContext::ApiGatewayV1(_)) = request.request_context_ref() {
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
-    if let Some(door) = request.request_context_ref().and_then(Door::of) {
-        let base = door.base_path(request.raw_http_path());
-        if let Some(path) = door.without_stage(request.uri().path(), request.raw_http_path())
+    if let Some(stage) = request.request_context_ref().and_then(Stage::of) {
+        let base = stage.base_path(request.raw_http_path());
+        if let Some(path) = stage.removed_from(request.uri().path(), request.raw_http_path())
             && let Some(uri) = with_path(request.uri(), path)
         {
             *request.uri_mut() = uri;
@@ -51,16 +55,16 @@ pub(crate) fn normalize(request: &mut Request) {
     }
 }
 
-/// What an event says of a named stage.
-struct Door {
-    /// The stage with its slash: `/prod`.
-    stage: String,
-    /// The path that the client asked for.
+/// The named stage of an event.
+struct Stage {
+    /// The stage as the start of a path: `/prod`.
+    prefix: String,
+    /// The path that the client requested.
     client_path: Option<String>,
 }
 
-impl Door {
-    /// `None` where there is no stage, or the default one, which no path shows.
+impl Stage {
+    /// `None` without a stage, or for the default stage, which is in no path.
     fn of(context: &RequestContext) -> Option<Self> {
         let (stage, client_path) = match context {
             RequestContext::ApiGatewayV1(context) => (&context.stage, &context.path),
@@ -69,42 +73,44 @@ impl Door {
         };
         let stage = stage.as_deref().filter(|stage| *stage != "$default")?;
         Some(Self {
-            stage: format!("/{stage}"),
+            prefix: format!("/{stage}"),
             client_path: client_path.clone(),
         })
     }
 
-    /// `path`, as the runtime made it from the event's `raw_path`, without the stage; `None` if it is not
-    /// there.
-    fn without_stage<'a>(&self, path: &'a str, raw_path: &str) -> Option<&'a str> {
-        // A path may begin with the stage's name by chance: `/api/tasks` in a stage named `api`. The
-        // runtime then takes it for the stage. The client's path shows that the stage is yet to come.
-        let begins_by_chance = path == raw_path && self.is_put_before(raw_path);
+    /// `path` without the stage; `None` if it does not start with the stage.
+    ///
+    /// The runtime made `path` from the event's `raw_path`.
+    fn removed_from<'a>(&self, path: &'a str, raw_path: &str) -> Option<&'a str> {
+        // A path can start with the name of the stage by chance: `/api/tasks` in a stage named
+        // `api`. The runtime then does not add the stage. The client's path has the stage in
+        // addition.
+        let starts_by_chance = path == raw_path && self.is_before(raw_path);
         let rest = path
-            .strip_prefix(&self.stage)
-            .filter(|_| !begins_by_chance)?;
+            .strip_prefix(&self.prefix)
+            .filter(|_| !starts_by_chance)?;
         match rest {
             "" => Some("/"),
-            // The runtime does not see the stage in a path that is nothing else, and puts it there again.
-            rest if rest == self.stage && raw_path == self.stage => Some("/"),
+            // The runtime adds the stage a second time to a path that is only the stage.
+            rest if rest == self.prefix && raw_path == self.prefix => Some("/"),
             rest => rest.starts_with('/').then_some(rest),
         }
     }
 
-    /// The stage, if the client's path has it, and it is no part of our own.
+    /// The stage, if the client's path starts with it and our own path does not.
     fn base_path(&self, raw_path: &str) -> BasePath {
-        let own = self.without_stage(raw_path, raw_path).unwrap_or(raw_path);
-        if self.is_put_before(own) {
-            BasePath(self.stage.clone())
+        let own = self.removed_from(raw_path, raw_path).unwrap_or(raw_path);
+        if self.is_before(own) {
+            BasePath(self.prefix.clone())
         } else {
             BasePath::default()
         }
     }
 
-    /// Whether the client asked for `path` with the stage before it.
-    fn is_put_before(&self, path: &str) -> bool {
+    /// Whether the client requested `path` with the stage before it.
+    fn is_before(&self, path: &str) -> bool {
         let client_path = self.client_path.as_deref();
-        let rest = client_path.and_then(|client| client.strip_prefix(&self.stage));
+        let rest = client_path.and_then(|client| client.strip_prefix(&self.prefix));
         rest.map(|rest| if rest.is_empty() { "/" } else { rest }) == Some(path)
     }
 }
@@ -123,14 +129,15 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 mod tests {
     use super::*;
 
-    /// Checks what becomes of a path: the event's (`raw`) and the runtime's (`path`), in a stage.
+    /// Checks our path and the base path, given the path of the event (`raw`) and of the runtime
+    /// (`path`).
     fn check(stage: &str, client: &str, raw: &str, path: &str, expected: (&str, &str)) {
-        let door = Door {
-            stage: format!("/{stage}"),
+        let stage = Stage {
+            prefix: format!("/{stage}"),
             client_path: Some(client.to_owned()),
         };
-        let own = door.without_stage(path, raw).unwrap_or(path);
-        let base = door.base_path(raw);
+        let own = stage.removed_from(path, raw).unwrap_or(path);
+        let base = stage.base_path(raw);
         assert_eq!((own, base.as_str()), expected, "{client} {raw} {path}");
     }
 
@@ -145,25 +152,25 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_api_takes_it_out_and_the_runtime_puts_it_back() {
+    fn a_rest_api_removes_the_stage_and_the_runtime_adds_it() {
         let (client, raw) = ("/prod/api/tasks", "/api/tasks");
         check("prod", client, raw, client, ("/api/tasks", "/prod"));
     }
 
     #[test]
-    fn the_runtime_may_be_told_to_leave_the_path_alone() {
+    fn the_runtime_can_be_configured_not_to_add_the_stage() {
         let (client, raw) = ("/prod/api/tasks", "/api/tasks");
         check("prod", client, raw, raw, ("/api/tasks", "/prod"));
     }
 
     #[test]
-    fn a_domain_of_ones_own_shows_no_stage() {
+    fn a_custom_domain_has_no_stage_in_its_paths() {
         let (client, path) = ("/api/tasks", "/prod/api/tasks");
         check("prod", client, client, path, ("/api/tasks", ""));
     }
 
     #[test]
-    fn a_stage_may_be_named_as_our_paths_begin() {
+    fn a_stage_can_have_the_name_of_our_first_segment() {
         let (client, raw) = ("/api/api/tasks", "/api/tasks");
         check("api", client, raw, raw, ("/api/tasks", "/api"));
     }
@@ -175,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_stays() {
+    fn the_query_is_kept() {
         let uri = Uri::from_static("https://host/prod/api/tasks?limit=1");
         let expected = Uri::from_static("https://host/api/tasks?limit=1");
         assert_eq!(with_path(&uri, "/api/tasks"), Some(expected));

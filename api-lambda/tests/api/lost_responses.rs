@@ -1,4 +1,4 @@
-//! What was written is seen, though its answer was lost and the cache was not told.
+//! A write is visible even if its response was lost and the cache was not updated.
 
 use std::sync::Arc;
 
@@ -9,44 +9,49 @@ use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{Fault, Faults, Faulty};
 use testkit::store::memory::InMemoryStore;
 
-use crate::world::World;
+use crate::harness::Harness;
 
-/// A task in a world whose store loses its next answer, and a list that is cached before.
-async fn with_lost_answer(call: u64) -> World {
+/// An API with a cached task and a cached list. The given call to the store will succeed, but
+/// return an error.
+async fn with_lost_response(call: u64) -> Harness {
     let faults = Faults::none();
     let store = Faulty::new(Arc::new(InMemoryStore::new()), faults.clone());
     let cache = Arc::new(InMemoryTaskCache::new());
-    let world = World::with_tasks(Arc::new(store), Some(cache));
+    let harness = Harness::with_tasks(Arc::new(store), Some(cache));
     let body = json!({"task_id": "a", "task_name": "x", "task_type": "build"});
-    world.make("/api/tasks", body).await;
-    world.read("/api/tasks").await;
-    world.read("/api/tasks/a").await;
+    harness.make("/api/tasks", body).await;
+    harness.read("/api/tasks").await;
+    harness.read("/api/tasks/a").await;
     faults.fail_call(call, Fault::AnswerLost);
-    world
+    harness
 }
 
 #[tokio::test]
-async fn a_change_that_is_sent_again_is_seen_though_the_first_answer_was_lost() {
-    let world = with_lost_answer(2).await; // of reading the task, and of writing it
+async fn a_repeated_change_is_visible_after_a_lost_response() {
+    let harness = with_lost_response(2).await; // the first call reads the task, the second writes it
     let patch = || {
         let request = Request::patch("/api/tasks/a").header("content-type", "application/json");
         request.body(Body::from(r#"{"message":"new"}"#)).unwrap()
     };
-    let lost = world.send(patch()).await;
+    let lost = harness.send(patch()).await;
     assert_eq!(lost.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(world.read("/api/tasks/a").await["revision"], 1, "as cached");
-    let again = world.send(patch()).await;
+    assert_eq!(
+        harness.read("/api/tasks/a").await["revision"],
+        1,
+        "as cached"
+    );
+    let again = harness.send(patch()).await;
     assert_eq!(
         (again.status, &again.json()["revision"]),
         (StatusCode::OK, &json!(2))
     );
-    assert_eq!(world.read("/api/tasks/a").await["revision"], 2);
-    assert_eq!(world.read("/api/tasks").await["tasks"][0]["revision"], 2);
+    assert_eq!(harness.read("/api/tasks/a").await["revision"], 2);
+    assert_eq!(harness.read("/api/tasks").await["tasks"][0]["revision"], 2);
 }
 
 #[tokio::test]
-async fn a_task_that_is_made_again_is_in_lists_though_the_first_answer_was_lost() {
-    let world = with_lost_answer(1).await;
+async fn a_task_that_is_created_again_is_listed_after_a_lost_response() {
+    let harness = with_lost_response(1).await;
     let post = || {
         let request = Request::post("/api/tasks")
             .header("content-type", "application/json")
@@ -54,12 +59,12 @@ async fn a_task_that_is_made_again_is_in_lists_though_the_first_answer_was_lost(
         let body = r#"{"task_id":"b","task_name":"x","task_type":"build"}"#;
         request.body(Body::from(body)).unwrap()
     };
-    let lost = world.send(post()).await;
+    let lost = harness.send(post()).await;
     assert_eq!(lost.status, StatusCode::SERVICE_UNAVAILABLE);
-    let again = world.send(post()).await;
+    let again = harness.send(post()).await;
     assert_eq!(again.status, StatusCode::CREATED);
     assert_eq!(
-        world.read("/api/tasks").await["tasks"]
+        harness.read("/api/tasks").await["tasks"]
             .as_array()
             .unwrap()
             .len(),
@@ -68,12 +73,12 @@ async fn a_task_that_is_made_again_is_in_lists_though_the_first_answer_was_lost(
 }
 
 #[tokio::test]
-async fn who_has_a_later_state_than_the_cache_is_not_shown_an_earlier_one() {
-    let world = with_lost_answer(2).await;
+async fn a_client_never_gets_an_older_state_than_it_has() {
+    let harness = with_lost_response(2).await;
     let request = Request::patch("/api/tasks/a").header("content-type", "application/json");
     let patch = request.body(Body::from(r#"{"message":"new"}"#)).unwrap();
-    world.send(patch).await; // it was written, and the cache was not told
+    harness.send(patch).await; // the store has it, the cache does not
     let known = Request::get("/api/tasks/a").header("if-none-match", "\"2-0\"");
-    let answer = world.send(known.body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.json()["revision"], 2);
+    let response = harness.send(known.body(Body::empty()).unwrap()).await;
+    assert_eq!(response.json()["revision"], 2);
 }

@@ -1,4 +1,4 @@
-//! An API on parts in memory, and requests to it.
+//! An API with stores and caches in memory, and helpers to send requests to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +19,15 @@ use tower::ServiceExt as _;
 
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(900);
 
-/// An answer, read to its end.
+/// A response with its complete body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl ApiResponse {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -37,7 +37,7 @@ impl Answer {
         value.map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The last segment of a problem's type, having checked what all problems have in common.
+    /// The name of the problem. Checks the members and headers that all problems have.
     pub(crate) fn problem(&self) -> String {
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.header("cache-control"), "no-store");
@@ -49,7 +49,7 @@ impl Answer {
         kind.strip_prefix("/problems/").unwrap().to_owned()
     }
 
-    /// The names of the fields that a problem is about.
+    /// The fields that a problem lists.
     pub(crate) fn fields(&self) -> Vec<String> {
         let json = self.json();
         let errors = json["errors"].as_array().unwrap();
@@ -58,19 +58,19 @@ impl Answer {
     }
 }
 
-/// An API, and the parts it stands on.
-pub(crate) struct World {
+/// An API and its store.
+pub(crate) struct Harness {
     pub(crate) store: Arc<InMemoryStore>,
     pub(crate) router: Router,
 }
 
-impl World {
-    /// With a cache.
+impl Harness {
+    /// An API with a cache.
     pub(crate) fn new() -> Self {
         Self::with_cache(Some(Arc::new(InMemoryTaskCache::new())))
     }
 
-    /// For those alone whom `auth` lets in.
+    /// An API with authentication and without a cache.
     pub(crate) fn guarded(auth: Auth) -> Self {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(store.clone(), store.clone(), None, STALE_AFTER);
@@ -85,7 +85,7 @@ impl World {
         Self { store, router }
     }
 
-    /// With tasks that are behind something else than the store in memory.
+    /// An API with another store of tasks.
     pub(crate) fn with_tasks(tasks: Arc<dyn TaskStore>, cache: Option<Arc<dyn TaskCache>>) -> Self {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(tasks, store.clone(), cache, STALE_AFTER);
@@ -93,60 +93,60 @@ impl World {
         Self { store, router }
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> ApiResponse {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer {
+        ApiResponse {
             status: parts.status,
             headers: parts.headers,
             body,
         }
     }
 
-    pub(crate) async fn call(&self, method: Method, path: &str) -> Answer {
+    pub(crate) async fn call(&self, method: Method, path: &str) -> ApiResponse {
         let request = Request::builder().method(method).uri(path);
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> ApiResponse {
         self.call(Method::GET, path).await
     }
 
-    /// Gets what is there.
+    /// Sends a GET that must succeed.
     pub(crate) async fn read(&self, path: &str) -> Value {
-        let answer = self.get(path).await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
-        assert_eq!(answer.header("content-type"), "application/json");
-        answer.json()
+        let response = self.get(path).await;
+        assert_eq!(response.status, StatusCode::OK, "{path}: {response:?}");
+        assert_eq!(response.header("content-type"), "application/json");
+        response.json()
     }
 
-    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> ApiResponse {
         let request = Request::post(path).header("content-type", "application/json");
         self.send(request.body(body.into()).unwrap()).await
     }
 
-    /// Makes what was not there.
+    /// Sends a POST that must create something.
     pub(crate) async fn make(&self, path: &str, body: Value) -> Value {
-        let answer = self.post(path, body.to_string()).await;
-        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
-        answer.json()
+        let response = self.post(path, body.to_string()).await;
+        assert_eq!(response.status, StatusCode::CREATED, "{response:?}");
+        response.json()
     }
 
-    /// All tasks that the store has, newest first.
+    /// All tasks in the store, newest first.
     pub(crate) async fn stored(&self) -> Vec<Task> {
         let query = TaskQuery::default();
         let page = TaskStore::list(&*self.store, &query, None, 200).await;
         page.unwrap().tasks
     }
 
-    /// Saves a task to the store alone, as another process does.
+    /// Saves a task to the store but not to the cache, as another process does.
     pub(crate) async fn save(&self, task: &Task) {
         self.store.save(None, task, None).await.unwrap();
     }
 }
 
-/// A pending task that was changed `seconds` after a fixed moment.
+/// A pending task that changed `seconds` after a fixed time.
 pub(crate) fn task(id: &str, seconds: i64) -> Task {
     let at = Timestamp::from_millis(1_700_000_000_000 + seconds * 1000).to_string();
     let task = serde_json::json!({
@@ -157,7 +157,7 @@ pub(crate) fn task(id: &str, seconds: i64) -> Task {
     serde_json::from_value(task).unwrap()
 }
 
-/// The ids in a page of tasks.
+/// The ids of the tasks in a page.
 pub(crate) fn ids(page: &Value) -> Vec<String> {
     let tasks = page["tasks"].as_array().unwrap();
     let ids = tasks.iter().map(|task| task["task_id"].as_str().unwrap());
@@ -165,13 +165,27 @@ pub(crate) fn ids(page: &Value) -> Vec<String> {
 }
 
 /// A cache whose calls all fail.
-pub(crate) fn down_cache() -> Arc<dyn TaskCache> {
+pub(crate) fn failing_cache() -> Arc<dyn TaskCache> {
     let faults = Faults::always(Fault::Error(ErrorKind::Unavailable));
     Arc::new(Faulty::new(Arc::new(InMemoryTaskCache::new()), faults))
 }
 
-/// A store of tasks whose calls all fail.
-pub(crate) fn down_store(fault: Fault) -> Arc<dyn TaskStore> {
-    let inner = Arc::new(InMemoryStore::new());
-    Arc::new(Faulty::new(inner, Faults::always(fault)))
+/// A task store that is unavailable.
+pub(crate) fn failing_store() -> Arc<dyn TaskStore> {
+    store_with(Fault::Error(ErrorKind::Unavailable))
+}
+
+/// A task store that refuses each call.
+pub(crate) fn refusing_store() -> Arc<dyn TaskStore> {
+    store_with(Fault::Error(ErrorKind::Refused))
+}
+
+/// A task store whose calls all panic.
+pub(crate) fn panicking_store() -> Arc<dyn TaskStore> {
+    store_with(Fault::Panic)
+}
+
+fn store_with(fault: Fault) -> Arc<dyn TaskStore> {
+    let store = Arc::new(InMemoryStore::new());
+    Arc::new(Faulty::new(store, Faults::always(fault)))
 }
