@@ -28,7 +28,7 @@ pub(crate) struct Client<'a> {
     harness: &'a Harness,
     apis: &'a [Router],
     oracle: &'a Oracle,
-    /// Whether it sends the entity tag of what it has (`If-None-Match`).
+    /// Whether it sends the entity tag of its copy (`If-None-Match`).
     sends_etags: bool,
     /// By path, the last response.
     held: BTreeMap<String, Response>,

@@ -49,8 +49,7 @@ impl FaultPlan {
         }
     }
 
-    /// Whether the cache never fails. Then no client may be shown an older state, whatever else
-    /// happens.
+    /// Whether the cache never fails. Then no client may see a task go back.
     pub(crate) fn spares_cache(&self) -> bool {
         self.cache_fails == 0
     }

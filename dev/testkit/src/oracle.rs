@@ -187,7 +187,7 @@ impl Oracle {
         view.advance(&task_id, revision, count)
     }
 
-    /// Checks a task in a list: one revision is one state, whoever shows it.
+    /// Checks a task in a list: one revision is one state in every response.
     pub fn check_listed(&self, task: &Value) -> Result<(), String> {
         let (task_id, revision) = identify(task)?;
         self.lock().check_state(&task_id, revision, task)
@@ -264,7 +264,7 @@ impl Oracle {
 }
 
 impl Known {
-    /// One revision is one state, whoever shows it.
+    /// One revision is one state in every response.
     fn check_state(
         &mut self,
         task_id: &TaskId,

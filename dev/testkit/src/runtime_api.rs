@@ -112,8 +112,8 @@ impl RuntimeApi {
         Ok(invocation)
     }
 
-    /// Offers an event to each process that asks for one, until one of them answers: a process that
-    /// was killed may have taken it before. This replaces an event that nobody has answered.
+    /// Offers an event to each process that asks for one, until one answers: a process may be killed
+    /// after it has taken the event. This replaces an event that has no answer yet.
     ///
     /// # Panics
     ///

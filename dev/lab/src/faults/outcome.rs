@@ -8,15 +8,14 @@ use super::run::Observations;
 use super::samples::{Kind, Sample};
 use crate::statistics::Times;
 
-/// How much longer a request may take because of Redis.
-const MOST_ADDED: Duration = Duration::from_millis(60);
-/// How much longer a request may wait for Redis once its circuit breaker is open, unless it is a
-/// trial.
-const MOST_ADDED_ONCE_KNOWN: Duration = Duration::from_millis(5);
+/// The largest delay of a request by Redis.
+const MAX_ADDED: Duration = Duration::from_millis(60);
+/// The largest delay by Redis while the circuit breaker is open. Trials may take longer.
+const MAX_ADDED_WHILE_OPEN: Duration = Duration::from_millis(5);
 /// The time limit of a call of Redis.
 const CALL_BUDGET: Duration = Duration::from_millis(49);
 /// The time after a fault within which all processes must use the service again.
-const MOST_RECOVERY: Duration = Duration::from_secs(5);
+const MAX_RECOVERY: Duration = Duration::from_secs(5);
 
 /// The outcome of an experiment in numbers.
 #[derive(Debug)]
@@ -37,8 +36,8 @@ pub struct Outcome {
     pub added_to_writes: f64,
     /// The 99th percentile of waits for Redis. The longest one waits for a processor.
     pub wait: Duration,
-    /// The median wait in the second half of the fault, when few requests are trials.
-    pub wait_once_known: Duration,
+    /// The median wait in the second half of the fault, when the circuit breaker is open.
+    pub wait_while_open: Duration,
     /// The time after which all processes used the service again.
     pub recovered: Option<Duration>,
     /// Broken promises, in words. `true` if it is a time limit, which a busy machine may break.
@@ -75,12 +74,12 @@ impl Outcome {
             added_to_reads: added(during, calm, reads),
             added_to_writes: added(during, calm, writes),
             wait: longest,
-            wait_once_known: Times::new(known.collect()).median(),
+            wait_while_open: Times::new(known.collect()).median(),
             recovered: observed.recovered,
             broken: Vec::new(),
             is_disturbed: is_disturbed(service, observed),
         };
-        let wait_once_known = result.wait_once_known;
+        let wait_while_open = result.wait_while_open;
         let mut broken = |is_broken: bool, what: String, is_time_limit: bool| {
             if is_broken {
                 result.broken.push((what, is_time_limit));
@@ -108,14 +107,14 @@ impl Outcome {
             let what = format!("the response to a {:?} was {}", sample.kind, sample.status);
             broken(true, what, false);
         }
-        let late = observed.recovered.is_none_or(|after| after > MOST_RECOVERY);
+        let late = observed.recovered.is_none_or(|after| after > MAX_RECOVERY);
         broken(
             late,
             format!("used again after {:?}", observed.recovered),
             true,
         );
         if service == Service::Redis {
-            let most = calm_wait.median() + MOST_ADDED;
+            let most = calm_wait.median() + MAX_ADDED;
             broken(
                 longest > most,
                 format!("waited {longest:?} for Redis"),
@@ -123,17 +122,17 @@ impl Outcome {
             );
             let pushes = |sample: &&Sample| sample.kind == Kind::Push;
             let pushed = added(during, calm, pushes);
-            let budget = MOST_ADDED.as_secs_f64() * 1000.0;
+            let budget = MAX_ADDED.as_secs_f64() * 1000.0;
             broken(
                 pushed > budget,
                 format!("a push took {pushed:.0} ms longer"),
                 true,
             );
-            let most = calm_wait.median() + MOST_ADDED_ONCE_KNOWN;
-            let wait = wait_once_known;
+            let most = calm_wait.median() + MAX_ADDED_WHILE_OPEN;
+            let wait = wait_while_open;
             // These faults don't make calls slow, so that the circuit breaker stays closed.
             let answers = match fault {
-                Fault::RedisWire(Wire::Delayed(delay)) => delay < MOST_ADDED * 2 / 3,
+                Fault::RedisWire(Wire::Delayed(delay)) => delay < MAX_ADDED * 2 / 3,
                 Fault::RedisFull | Fault::RedisWrongType | Fault::RedisFlushed => true,
                 _ => false,
             };

@@ -38,7 +38,7 @@ pub fn table(outcomes: &[(Fault, Outcome)]) -> String {
             &format!("{:.0}", outcome.added_to_reads),
             &format!("{:.0}", outcome.added_to_writes),
             &of_redis(millis(outcome.wait)),
-            &of_redis(millis(outcome.wait_once_known)),
+            &of_redis(millis(outcome.wait_while_open)),
             &outcome
                 .recovered
                 .map_or_else(|| "never".to_owned(), seconds),

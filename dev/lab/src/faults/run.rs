@@ -25,7 +25,7 @@ pub struct Times {
 }
 
 /// The longest wait until all processes use the service again.
-const MOST_RECOVERY: Duration = Duration::from_secs(12);
+const MAX_RECOVERY: Duration = Duration::from_secs(12);
 /// The load goes on this long after the recovery, to show what is still wrong.
 const AFTERWARDS: Duration = Duration::from_millis(400);
 /// The pause between two repetitions of a fault that needs them.
@@ -159,7 +159,7 @@ fn make_happen(
             Service::Redis => sample.used_cache(),
             Service::DynamoDb => sample.used_store(),
         });
-        if recovered.is_some() || ended.elapsed() > MOST_RECOVERY {
+        if recovered.is_some() || ended.elapsed() > MAX_RECOVERY {
             break recovered;
         }
         thread::sleep(Duration::from_millis(10));
