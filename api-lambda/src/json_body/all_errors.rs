@@ -368,7 +368,7 @@ fn whole_number(value: &Value) -> Option<u64> {
             clippy::cast_sign_loss,
             reason = "the number is whole and in the range"
         )]
-        (0.0..=MAX_EXACT).contains(&number).then(|| number as u64)
+        (0.0..=MAX_EXACT).contains(&number).then_some(number as u64)
     };
     value.as_u64().or_else(from_float)
 }

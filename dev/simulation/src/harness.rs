@@ -143,7 +143,6 @@ impl Harness {
             overlap: OVERLAP,
             first_sweep: Duration::from_secs(1_800),
             stale_after: STALE_AFTER,
-            ..CollectorConfig::default()
         };
         Collector::new(parts, config)
     }

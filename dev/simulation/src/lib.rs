@@ -4,10 +4,10 @@
 //! killed instances and clocks that disagree. All parts are in memory, time is paused, and one
 //! thread does everything, so that a seed always gives the same run.
 //!
-//! [`Harness`](harness::Harness) builds the system from product parts and test doubles.
-//! [`run::run`] starts the actors ([`collecting`], [`writer`], [`client`]), waits for them, ends
-//! all faults, and checks the [`end_state`]. What clients may be shown is judged by
-//! [`testkit::oracle`].
+//! `Harness` builds the system from product parts and test doubles.
+//! `run::run` starts the actors (`collecting`, `writer`, `client`), waits for them, ends
+//! all faults, and checks the `end_state`. What clients may be shown is judged by
+//! `testkit::oracle`.
 #![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 mod cache_watch;

@@ -92,7 +92,10 @@ mod tests {
         faults.fail_call(1, Fault::NeverAnswers);
         let save = TaskStore::save(&store, None, &task, None);
         assert!(timeout(patience, save).await.is_err());
-        let stored = store.inner().fetch_records(&[task.task_id.clone()]).await;
+        let stored = store
+            .inner()
+            .fetch_records(std::slice::from_ref(&task.task_id))
+            .await;
         assert_eq!(stored.unwrap().len(), 1, "the call was not made");
         store.ping().await.unwrap();
         faults.kill();
