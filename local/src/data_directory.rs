@@ -49,6 +49,11 @@ impl DataDirectory {
 
 /// Creates a directory that only its owner may use: it holds all tasks. The rights of an existing directory stay.
 fn create_private(path: &Path) -> io::Result<()> {
+    if path.exists() && !path.is_dir() {
+        return Err(io::Error::other(
+            "it is not a directory: choose another path",
+        ));
+    }
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -44,6 +44,11 @@ pub(crate) enum FileLogError {
         #[source]
         source: io::Error,
     },
+    /// The file does not exist, and it can't be created later.
+    #[error(
+        "can't follow {0}: its directory does not exist; create the directory or check the path"
+    )]
+    NoDirectory(PathBuf),
     /// The path has no file name.
     #[error("\"{0}\" is not the name of a file")]
     Nameless(PathBuf),
@@ -155,7 +160,7 @@ impl FileLogSource {
                     .filter(|parent| !parent.as_os_str().is_empty());
                 let may_be_created = parent.is_none_or(Path::is_dir);
                 if !may_be_created {
-                    return Err(unreadable(error));
+                    return Err(FileLogError::NoDirectory(path.to_owned()));
                 }
             }
             Err(error) => return Err(unreadable(error)),

@@ -26,8 +26,13 @@ pub(crate) fn log_groups() -> Vec<LogGroup> {
 /// Why a log can't be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
-    #[error(transparent)]
-    File(#[from] FileLogError),
+    /// A file or directory can't be followed.
+    #[error("invalid --{option}")]
+    File {
+        option: &'static str,
+        #[source]
+        source: FileLogError,
+    },
     #[error("standard input can be read only once, but `-` was given more than once")]
     StandardInputTwice,
     /// The temporary file of a pipe can't be created.
@@ -48,18 +53,25 @@ pub(crate) fn open(
     let source = FileLogSource::new(first_seen);
     let mut is_standard_input_taken = false;
     for (format, path) in &args.logs {
-        let log_group = format.file_log_group;
         let is_standard_input = path == Path::new("-");
         if is_standard_input && std::mem::replace(&mut is_standard_input_taken, true) {
             return Err(InputError::StandardInputTwice);
         }
         if is_standard_input || is_pipe(path) {
-            add_spooled(&source, log_group, path)?;
+            add_spooled(&source, *format, path)?;
         } else {
-            source.add_path(log_group, path)?;
+            let added = source.add_path(format.file_log_group, path);
+            added.map_err(|source| invalid(*format, source))?;
         }
     }
     Ok(source)
+}
+
+fn invalid(format: LogFormat, source: FileLogError) -> InputError {
+    InputError::File {
+        option: format.option,
+        source,
+    }
 }
 
 /// Whether `path` can be read only once, as a named pipe.
@@ -69,7 +81,7 @@ fn is_pipe(path: &Path) -> bool {
 }
 
 /// Adds standard input or a pipe. A thread copies it to a temporary file, because the source reads lines again.
-fn add_spooled(source: &FileLogSource, log_group: &str, path: &Path) -> Result<(), InputError> {
+fn add_spooled(source: &FileLogSource, format: LogFormat, path: &Path) -> Result<(), InputError> {
     let is_standard_input = path == Path::new("-");
     let name = if is_standard_input {
         "stdin".to_owned()
@@ -84,7 +96,8 @@ fn add_spooled(source: &FileLogSource, log_group: &str, path: &Path) -> Result<(
     let spool = NamedTempFile::new().map_err(failed)?;
     // Opened twice, because the writer and the reader each need a position. The file has no name after this.
     let (mut writer, reader) = (spool.reopen().map_err(failed)?, spool.into_file());
-    source.add_file(log_group, &name, reader, Timestamp::now())?;
+    let added = source.add_file(format.file_log_group, &name, reader, Timestamp::now());
+    added.map_err(|source| invalid(format, source))?;
     let path = path.to_owned();
     let mut copy = move || -> io::Result<()> {
         if is_standard_input {

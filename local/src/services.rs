@@ -1,6 +1,6 @@
 //! `services`: DynamoDB and Redis for the two functions under `cargo lambda watch`.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -63,19 +63,37 @@ fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> Str
 /// Writes a file that only its owner may read, because it holds the access key id of DynamoDB and the password of
 /// Redis.
 ///
-/// It replaces an existing file. Writing into that file would keep its owner and its rights.
+/// A regular file is replaced, because a process that has the old file open could read the new text. A link, a device
+/// or a pipe, such as /dev/stdout, is written to.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        // A device or a pipe, such as /dev/stdout, must not be replaced.
-        return fs::write(path, text);
+    let is_special = path
+        .symlink_metadata()
+        .is_ok_and(|metadata| !metadata.is_file());
+    if is_special {
+        return write_through(path, text);
     }
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?; // 0600 on Unix
+    let directory = directory.unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        return Err(io::Error::other("its directory does not exist: create it"));
+    }
+    let mut file = NamedTempFile::new_in(directory)?; // readable by its owner alone
     file.write_all(text.as_bytes())?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Writes to an existing file. Takes the rights of others first, if it is a regular file.
+fn write_through(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    if file.metadata()?.is_file() {
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// Prints the addresses of the services and how to use them.

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 
-use crate::program::{Running, exchange, wait_for};
+use crate::program::{Running, exchange, run, wait_for};
 use crate::security::dynamodb_request;
 
 /// Starts the services and reads their environment file.
@@ -114,4 +114,35 @@ fn only_its_owner_can_read_the_environment_file() {
     assert!(variables.contains_key("AWS_ACCESS_KEY_ID"));
     let mode = path.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn an_environment_file_that_is_a_link_stays_a_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("target");
+    fs::write(&target, "a longer text ".repeat(1000)).unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o644)).unwrap();
+    let link = directory.path().join("local.env");
+    symlink(&target, &link).unwrap();
+    let (_program, variables) = start(directory.path());
+    assert!(variables.contains_key("AWS_ACCESS_KEY_ID"));
+    assert!(link.is_symlink());
+    let text = fs::read_to_string(&target).unwrap();
+    assert!(!text.contains("a longer text"), "{text}");
+    let mode = target.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_data_path_must_be_a_directory() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = run(&["services", "--dynamodb-port", "0", "--data", path], b"");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("--data") && error.contains("not a directory"),
+        "{error}"
+    );
 }
