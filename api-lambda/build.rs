@@ -1,5 +1,7 @@
-//! Packs the dashboard's files: named by their content, so that browsers may keep them for ever, and compressed, so
-//! that no request waits for it. Needs no Node: `assets/dist` is in the repository.
+//! Prepares the files of the dashboard. It hashes them for their names, and compresses them.
+//!
+//! The hash in the name lets browsers store a file forever. The build needs no Node, because
+//! `assets/dist` is in the repository.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -20,15 +22,17 @@ fn main() -> Result<()> {
         let hash = hash(&content);
         println!("cargo::rustc-env=DASHBOARD_{variable}_HASH={hash}");
         fs::write(Path::new(&out).join(format!("{name}.gz")), gzip(&content)?)?;
-        // The page names both files, so that it is another one when they are.
+        // The page contains the names of both files, so it changes when they do.
         page.extend_from_slice(hash.as_bytes());
     }
     println!("cargo::rustc-env=DASHBOARD_PAGE_HASH={}", hash(&page));
     Ok(())
 }
 
-/// A program that may be anywhere in memory has its 20,000 addresses corrected at each start, and the pages that they
-/// are on copied. Heap, stack and libraries are somewhere else each time all the same.
+/// Turns off position-independent code to save time at each start.
+///
+/// The loader would relocate 20,000 addresses, and copy the pages they are on. Heap, stack and
+/// libraries still get random addresses.
 fn link_at_a_fixed_address() {
     let is_gnu = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu");
     if is_gnu && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
@@ -41,7 +45,7 @@ fn read(path: &str) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| format!("{path}: {error}").into())
 }
 
-/// As much of the SHA-256 as no two versions will share.
+/// The first 8 bytes of the SHA-256: enough to tell versions apart.
 fn hash(content: &[u8]) -> String {
     let bytes = Sha256::digest(content);
     bytes

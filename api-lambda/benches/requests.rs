@@ -1,7 +1,7 @@
-//! What it costs to answer a read that the cache knows: `cargo bench -p api-lambda --bench requests`.
+//! The time to answer a read from the cache: `cargo bench -p api-lambda --bench requests`.
 //!
-//! Requests go into the router, on parts in memory: what is measured is all that the API itself does, and neither
-//! Lambda's side of it nor the way to Redis.
+//! The requests go to the router, with a store and a cache in memory. So the time includes all work
+//! of the API, but neither Lambda nor the network.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,19 +27,19 @@ use testkit::store::memory::InMemoryStore;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
 
-/// Enough for two pages.
+/// The number of tasks: more than two pages.
 const STORED: usize = 250;
 const TASK: &str = "/api/tasks/task-7";
 const PAGE: &str = "/api/tasks?limit=100";
 
-/// An API, and the thread that it runs on.
+/// An API and its runtime.
 struct Api {
     runtime: Runtime,
     router: Router,
 }
 
 impl Api {
-    /// With tasks in its store, and nothing in its cache.
+    /// An API with tasks in its store and an empty cache.
     fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let store = Arc::new(InMemoryStore::new());
@@ -58,19 +58,19 @@ impl Api {
 
     fn send(&self, request: Request<Body>) -> Response<Bytes> {
         self.runtime.block_on(async {
-            let answer = self.router.clone().oneshot(request).await.unwrap();
-            let (parts, body) = answer.into_parts();
+            let response = self.router.clone().oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
             Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
         })
     }
 
-    /// Fills the cache with the answer and gives it.
+    /// Sends a GET. The cache has the response afterwards.
     fn get(&self, path: &str) -> Response<Bytes> {
         self.send(get(path, None))
     }
 }
 
-/// A task whose status does not change by itself.
+/// A completed task: it never turns stale.
 fn task(number: usize) -> Task {
     let mut task = new_task(&format!("task-{number}"));
     task.status = TaskStatus::Completed;
@@ -78,7 +78,7 @@ fn task(number: usize) -> Task {
     task
 }
 
-/// `GET` by a client that has the answer with this tag, if any.
+/// A GET. If there is a tag, the client has the response with it.
 fn get(path: &str, tag: Option<&str>) -> Request<Body> {
     let mut request = Request::get(path);
     if let Some(tag) = tag {
@@ -87,8 +87,8 @@ fn get(path: &str, tag: Option<&str>) -> Request<Body> {
     request.body(Body::empty()).unwrap()
 }
 
-fn header<'a>(answer: &'a Response<Bytes>, name: &str) -> &'a str {
-    let value = answer.headers().get(name);
+fn header<'a>(response: &'a Response<Bytes>, name: &str) -> &'a str {
+    let value = response.headers().get(name);
     value.map_or("", |value| value.to_str().unwrap())
 }
 
@@ -116,9 +116,9 @@ fn requests(criterion: &mut Criterion) {
             StatusCode::OK,
         ),
     ] {
-        let answer = api.send(get(path, tag));
-        assert_eq!(answer.status(), status, "{name}");
-        let waits = header(&answer, "server-timing");
+        let response = api.send(get(path, tag));
+        assert_eq!(response.status(), status, "{name}");
+        let waits = header(&response, "server-timing");
         assert!(
             waits.contains("cache") && !waits.contains("store"),
             "{name}: {waits}"

@@ -1,4 +1,4 @@
-//! Which pages of other origins may use the API: none, unless `CORS_ALLOWED_ORIGINS` names them.
+//! CORS: pages of other origins can use the API only if `CORS_ALLOWED_ORIGINS` lists them.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use shared::config::{ConfigError, Settings};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 const NAME: &str = "CORS_ALLOWED_ORIGINS";
-/// How long a browser may remember what is allowed.
+/// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// `CORS_ALLOWED_ORIGINS` (default: none): origins such as `https://example.org`, with commas between them, or
-/// `*` for any.
+/// The allowed origins: `CORS_ALLOWED_ORIGINS` (default: none). Origins such as
+/// `https://example.org`, separated by commas, or `*` for any origin.
 #[derive(Debug, Clone, Default)]
 pub struct Cors(Option<AllowOrigin>);
 
@@ -24,7 +24,7 @@ impl Cors {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if an entry is no origin.
+    /// [`ConfigError::Invalid`] if an entry is not an origin.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         let Some(text) = settings.optional(NAME) else {
             return Ok(Self(None));
@@ -37,12 +37,13 @@ impl Cors {
             Some(origins) => Ok(Self(Some(AllowOrigin::list(origins)))),
             None => Err(ConfigError::Invalid {
                 name: NAME,
-                expected: "origins such as https://example.org with commas between them, or *",
+                expected: "origins such as https://example.org, separated by commas, or *",
             }),
         }
     }
 
-    /// What answers preflights and puts the headers on; `None` where no origin is allowed.
+    /// The layer that answers preflight requests and adds the headers; `None` if no origin is
+    /// allowed.
     pub(crate) fn layer(self) -> Option<CorsLayer> {
         let methods = [
             Method::GET,
@@ -51,14 +52,14 @@ impl Cors {
             Method::PATCH,
             Method::DELETE,
         ];
-        let sent = [
+        let request_headers = [
             AUTHORIZATION,
             CONTENT_TYPE,
             IF_MATCH,
             IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
         ];
-        let shown = [
+        let response_headers = [
             ETAG,
             LOCATION,
             RETRY_AFTER,
@@ -71,14 +72,14 @@ impl Cors {
         Some(
             layer
                 .allow_methods(methods)
-                .allow_headers(sent)
-                .expose_headers(shown)
+                .allow_headers(request_headers)
+                .expose_headers(response_headers)
                 .max_age(MAX_AGE),
         )
     }
 }
 
-/// An origin as browsers send it: a scheme, a host, perhaps a port, and no path.
+/// Parses an origin as browsers send it: a scheme, a host and an optional port, without a path.
 fn origin(text: &str) -> Option<HeaderValue> {
     let (scheme, host) = text.split_once("://")?;
     let is_plain = |text: &str, others: &str| {

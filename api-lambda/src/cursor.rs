@@ -1,33 +1,33 @@
 //! Cursors: where the next page of a list begins.
 //!
-//! To clients a cursor is opaque. It is JSON in base64url; its version lets its form change while cursors
-//! of the old form are still on their way.
+//! A cursor is opaque to clients. It is JSON in base64url. Its version lets the format change while
+//! clients still have cursors of the old format.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared::model::{TaskId, Timestamp};
 
-/// The form of the cursors that are made.
+/// The version of the format.
 const VERSION: u8 = 1;
-/// No cursor of ours is longer.
+/// The longest cursor, in bytes.
 const MAX_LENGTH: usize = 1024;
 
-/// A text that is no cursor of ours, or one of another list.
+/// A cursor that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidCursor {
-    #[error("must be a cursor that this API has given")]
+    #[error("must be a next_cursor of this API")]
     Malformed,
-    #[error("must be used with the same filters as the page that gave it")]
+    #[error("must be used with the same filters as the page that it came from")]
     OtherList,
 }
 
-/// The last entry of a page.
+/// The position of the last entry of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// When it was changed.
+    /// The time at which the entry changed.
     pub(crate) at: Timestamp,
-    /// Which task it is, in a list of tasks.
+    /// The id of the task, in a list of tasks.
     pub(crate) task_id: Option<TaskId>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Cursor {
 #[serde(deny_unknown_fields)]
 struct Encoded {
     v: u8,
-    /// Which list it is of.
+    /// The filters of the list.
     s: String,
     /// Milliseconds since 1970.
     t: i64,
@@ -44,31 +44,32 @@ struct Encoded {
 }
 
 impl Cursor {
-    /// The cursor as text, bound to a list: `scope` is a text that only this list has.
-    pub(crate) fn encode(&self, scope: &str) -> String {
+    /// Encodes the cursor. `cursor_filter` is a text that identifies the list with its filters.
+    pub(crate) fn encode(&self, cursor_filter: &str) -> String {
         let json = serde_json::to_vec(&Encoded {
             v: VERSION,
-            s: scope.to_owned(),
+            s: cursor_filter.to_owned(),
             t: self.at.as_millis(),
             id: self.task_id.clone(),
         });
         BASE64_URL_SAFE_NO_PAD.encode(json.expect("a cursor has string keys and plain values"))
     }
 
-    /// Reads a cursor of the list `scope`.
-    pub(crate) fn decode(text: &str, scope: &str) -> Result<Self, InvalidCursor> {
+    /// Decodes a cursor of the list with this `cursor_filter`.
+    pub(crate) fn decode(text: &str, cursor_filter: &str) -> Result<Self, InvalidCursor> {
         if text.len() > MAX_LENGTH {
             return Err(InvalidCursor::Malformed);
         }
-        let json = BASE64_URL_SAFE_NO_PAD.decode(text);
-        let json = json.map_err(|_| InvalidCursor::Malformed)?;
+        let json = BASE64_URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| InvalidCursor::Malformed)?;
         let encoded: Encoded =
             serde_json::from_slice(&json).map_err(|_| InvalidCursor::Malformed)?;
         let at = Timestamp::from_millis(encoded.t);
         if encoded.v != VERSION || at.as_millis() != encoded.t {
             return Err(InvalidCursor::Malformed);
         }
-        if encoded.s != scope {
+        if encoded.s != cursor_filter {
             return Err(InvalidCursor::OtherList);
         }
         Ok(Self {
@@ -94,25 +95,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_comes_back_as_it_was(cursor in any_cursor(), scope in "[a-z0-9?&=,._:-]{0,400}") {
-            let text = cursor.encode(&scope);
-            prop_assert_eq!(Cursor::decode(&text, &scope), Ok(cursor));
+        fn a_cursor_survives_encoding_and_decoding(cursor in any_cursor(), filter in "[a-z0-9?&=,._:-]{0,400}") {
+            let text = cursor.encode(&filter);
+            prop_assert_eq!(Cursor::decode(&text, &filter), Ok(cursor));
         }
 
         #[test]
-        fn a_cursor_serves_its_own_list_alone(cursor in any_cursor()) {
+        fn a_cursor_is_refused_for_another_list(cursor in any_cursor()) {
             let text = cursor.encode("one");
             prop_assert_eq!(Cursor::decode(&text, "other"), Err(InvalidCursor::OtherList));
         }
 
         #[test]
-        fn any_text_is_read_without_harm(text in ".*") {
+        fn any_other_text_is_refused(text in ".*") {
             prop_assert!(Cursor::decode(&text, "list").is_err());
         }
     }
 
     #[test]
-    fn a_moment_out_of_range_is_no_cursor() {
+    fn a_time_out_of_range_is_refused() {
         let json = br#"{"v":1,"s":"list","t":-1}"#;
         let text = BASE64_URL_SAFE_NO_PAD.encode(json);
         assert_eq!(Cursor::decode(&text, "list"), Err(InvalidCursor::Malformed));

@@ -1,5 +1,4 @@
-//! Entity tags: whether a client has the present answer (`If-None-Match`), or writes to the present state
-//! (`If-Match`).
+//! Entity tags: conditional reads (`If-None-Match`) and conditional changes (`If-Match`).
 
 use std::convert::Infallible;
 
@@ -9,38 +8,38 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared::model::Revision;
-use shared::task_reader::{Answer, ConditionalRead, Validator};
+use shared::task_reader::{ConditionalRead, Representation, Validator};
 
-use crate::answer::Json;
+use crate::response::JsonBytes;
 
-/// How many tags of a header are looked at.
+/// The most tags of a header that are read.
 const MAX_TAGS: usize = 32;
 
-/// What a client has already: `If-None-Match`.
+/// The `If-None-Match` header: the responses that the client has.
 #[derive(Debug, Default)]
 pub(crate) struct IfNoneMatch(Tags);
 
-/// On which state a client builds its change: `If-Match`; `None` if it does not say.
+/// The `If-Match` header: the state that the client wants to change. `None` without the header.
 #[derive(Debug, Default)]
 pub(crate) struct IfMatch(Option<Tags>);
 
-/// The tags of a header.
+/// The tags in a header.
 #[derive(Debug, Default)]
 struct Tags {
-    /// `*`: whatever there is.
+    /// `*`: any state.
     is_any: bool,
     validators: Vec<Validator>,
 }
 
 impl Tags {
-    /// `None` without the header. Weak tags count as their strong ones: we give the same text to either.
+    /// Reads a header; `None` without it. A weak tag equals the strong tag of the same text.
     fn of(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
         let mut values = headers.get_all(name).into_iter().peekable();
         values.peek()?;
         let mut tags = Self::default();
-        let texts = values.filter_map(|value| value.to_str().ok());
-        let texts = texts.flat_map(|text| text.split(',')).map(str::trim);
-        for text in texts.take(MAX_TAGS) {
+        let lists = values.filter_map(|value| value.to_str().ok());
+        let items = lists.flat_map(|list| list.split(',')).map(str::trim);
+        for text in items.take(MAX_TAGS) {
             if text == "*" {
                 tags.is_any = true;
             }
@@ -73,18 +72,18 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 }
 
 impl IfNoneMatch {
-    /// The validators of what the client has.
+    /// The validators of the responses that the client has.
     pub(crate) fn validators(&self) -> &[Validator] {
         &self.0.validators
     }
 
-    /// The answer, or 304 if the client has it.
-    pub(crate) fn respond(&self, answer: Answer) -> Response {
-        let Answer { validator, json } = answer;
-        self.respond_with(&validator, || Json(json).into_response())
+    /// Responds with `representation`, or with 304 if the client has it.
+    pub(crate) fn respond(&self, representation: Representation) -> Response {
+        let Representation { validator, json } = representation;
+        self.respond_with(&validator, || JsonBytes(json).into_response())
     }
 
-    /// What `make` makes, or 304 if the client has what `validator` stands for.
+    /// Responds with the result of `make`, or with 304 if the client has the state of `validator`.
     pub(crate) fn respond_with(
         &self,
         validator: &Validator,
@@ -96,7 +95,7 @@ impl IfNoneMatch {
         tagged(make(), validator)
     }
 
-    /// The same of what may have been found to be unchanged.
+    /// Responds with what the reader returned, or with 304 if the client has it.
     pub(crate) fn respond_to(&self, reading: ConditionalRead) -> Response {
         match reading {
             ConditionalRead::Current(answer) => self.respond(answer),
@@ -106,7 +105,7 @@ impl IfNoneMatch {
 }
 
 impl IfMatch {
-    /// Whether a change may be made to a state of this revision.
+    /// Whether the client allows a change of this revision.
     pub(crate) fn admits(&self, revision: Revision) -> bool {
         self.0.as_ref().is_none_or(|tags| {
             let revisions = tags.validators.iter().filter_map(Validator::revision);
@@ -115,7 +114,7 @@ impl IfMatch {
     }
 }
 
-/// Puts the tag of what it shows on a response.
+/// Adds the `ETag` header.
 pub(crate) fn tagged(mut response: Response, validator: &Validator) -> Response {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{validator}\"")) {
         response.headers_mut().insert(ETAG, tag);
@@ -123,8 +122,8 @@ pub(crate) fn tagged(mut response: Response, validator: &Validator) -> Response 
     response
 }
 
-/// Makes the tag of an answer that was compressed on its way a weak one: other bytes have the same tag.
-pub(crate) fn weaken(response: &mut Response) {
+/// Makes the tag of a compressed response weak, because the uncompressed response has the same tag.
+pub(crate) fn weaken_if_compressed(response: &mut Response) {
     let headers = response.headers_mut();
     if headers.contains_key(CONTENT_ENCODING)
         && let Some(tag) = headers.get(ETAG)
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_read_from_lists_and_from_several_headers() {
+    fn tags_come_from_lists_and_from_repeated_headers() {
         assert!(tags(&[]).is_none());
         let found = tags(&["\"a\" , W/\"b\"", "\"c\""]).unwrap();
         let texts: Vec<_> = found.validators.iter().map(Validator::as_str).collect();
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_bound_to_a_revision() {
+    fn if_match_admits_only_the_named_revisions() {
         let check = |value: &[&str], expected| {
             let admits = IfMatch(tags(value)).admits(Revision(7));
             assert_eq!(admits, expected, "{value:?}");

@@ -1,20 +1,20 @@
-//! `Idempotency-Key`: a request that was sent twice is answered as if it had been sent once.
+//! `Idempotency-Key`: a repeated request gets the response of the first one.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderName;
 use axum::http::request::Parts;
-use sha2::{Digest, Sha256};
 
+use crate::digest::digest;
 use crate::problem::{ApiError, FieldError};
 
-/// On an answer that was given before.
+/// The header that marks a repeated response.
 pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest key, in characters.
 const MAX_KEY_CHARS: usize = 255;
 
-/// The key of a request; `None` if it has none.
+/// The key of a request; `None` without the header.
 #[derive(Debug, Clone)]
 pub(crate) struct IdempotencyKey(Option<String>);
 
@@ -33,31 +33,19 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         }
         Err(ApiError::InvalidParameters(vec![FieldError {
             field: "Idempotency-Key".to_owned(),
-            detail: format!("must be 1 to {MAX_KEY_CHARS} printable characters of ASCII, once"),
+            detail: format!(
+                "must be 1 to {MAX_KEY_CHARS} printable ASCII characters, and occur only once"
+            ),
         }]))
     }
 }
 
 impl IdempotencyKey {
-    /// Under what the receipt of the request is kept: keys of different senders are different keys.
-    pub(crate) fn receipt_key(&self, sender: &str) -> Option<String> {
+    /// The key under which the store keeps the first response. Each caller has its own keys.
+    pub(crate) fn record_key(&self, caller: &str) -> Option<String> {
         let key = self.0.as_ref()?;
-        Some(digest(&[sender.as_bytes(), key.as_bytes()]))
+        Some(digest(&[caller.as_bytes(), key.as_bytes()]))
     }
-}
-
-/// A digest of several texts, in hexadecimal.
-pub(crate) fn digest(texts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    for text in texts {
-        // With its length, so that no text can reach into the next.
-        hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(text);
-    }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 #[cfg(test)]
@@ -65,19 +53,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_apart_by_sender_and_no_text_reaches_into_the_next() {
+    fn keys_of_different_callers_differ() {
         let key = |text: &str| IdempotencyKey(Some(text.to_owned()));
         let all = [
-            key("b").receipt_key("a"),
-            key("ab").receipt_key(""),
-            key("").receipt_key("ab"),
-            key("a").receipt_key("b"),
+            key("b").record_key("a"),
+            key("ab").record_key(""),
+            key("").record_key("ab"),
+            key("a").record_key("b"),
         ];
         for (index, one) in all.iter().enumerate() {
             let others = all.iter().filter(|other| *other == one);
             assert_eq!(others.count(), 1, "{index}");
         }
         assert_eq!(all[0].as_ref().map(String::len), Some(64));
-        assert_eq!(IdempotencyKey(None).receipt_key("a"), None);
+        assert_eq!(IdempotencyKey(None).record_key("a"), None);
     }
 }

@@ -1,25 +1,28 @@
-//! The HTTP API of Miyabi Progress: [`router`] is the whole of it, as a value.
+//! The HTTP API of Miyabi Progress. [`router`] returns the whole API as a value.
 //!
-//! Every front door of Lambda (HTTP API, REST API, load balancer, function URL) ends in the same router;
-//! what differs between them is settled in `front_door`. Handlers speak of tasks and projects; only
-//! `problem` knows which error is which status code.
+//! API Gateway (HTTP and REST APIs), function URLs and load balancers all lead to the same router.
+//! `api_gateway` handles their differences. Handlers work with tasks and projects; only `problem`
+//! knows which error has which status code.
 
-mod answer;
+mod api_gateway;
 pub mod auth;
-mod body;
 mod cors;
 mod cursor;
-mod envelope;
+mod digest;
 mod etag;
-mod event;
-mod fields;
-mod front_door;
 mod idempotency;
+mod json_body;
+mod lambda_event;
+mod middleware;
 #[cfg(test)]
 mod openapi;
-mod parameters;
+mod path_id;
 mod problem;
+mod query;
 mod request_id;
+mod request_meta;
+mod response;
+mod retry_on_conflict;
 mod routes;
 mod server_timing;
 mod state;
@@ -35,26 +38,26 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove}
 
 pub use auth::Auth;
 pub use cors::Cors;
-pub use event::run;
+pub use lambda_event::run;
 pub use state::ApiState;
 
-/// The least size of an answer that is compressed, in bytes: below, it would not become much smaller.
+/// The smallest response that is compressed, in bytes. Smaller ones would hardly shrink.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
-/// The whole API, for those whom `auth` lets in, and for pages of the origins that `cors` allows.
+/// The whole API. `auth` decides which requests are allowed, and `cors` which other origins.
 pub fn router(state: ApiState, auth: Auth, cors: Cors) -> Router {
     let routes = routes::all()
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))
+        .layer(DefaultBodyLimit::max(json_body::MAX_BODY_BYTES))
         .with_state(state);
-    // A layer of a router runs after it has chosen the route. These run before: hence a router around
-    // the one that chooses.
+    // A layer of a router runs after routing. These layers must run before it, so they are on an
+    // outer router.
     let layers = ServiceBuilder::new()
-        .layer(from_fn(envelope::outside))
+        .layer(from_fn(middleware::outer))
         .option_layer(cors.layer())
         .layer(compression())
-        .layer(from_fn_with_state(auth, envelope::inside));
+        .layer(from_fn_with_state(auth, middleware::inner));
     Router::new().fallback_service(routes).layer(layers)
 }
 

@@ -7,7 +7,7 @@ use shared::config::Settings;
 use shared::error::error_chain;
 use shared::telemetry;
 
-// One request at a time is in this process: more threads would only cost their start.
+// Lambda sends one request at a time to a process, so more threads would only slow down the start.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let lookup = |name: &str| env::var(name).ok();
@@ -16,7 +16,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     let settings = Settings::new(&lookup);
     let auth = Auth::from_settings(&settings).map_err(|error| error_chain(&error))?;
     let cors = Cors::from_settings(&settings)?;
-    let state = wiring::connect(&settings).await;
-    let state = state.map_err(|error| error_chain(&error))?;
+    let state = wiring::connect(&settings)
+        .await
+        .map_err(|error| error_chain(&error))?;
     run(router(state, auth, cors)).await
 }

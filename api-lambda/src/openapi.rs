@@ -1,58 +1,51 @@
-//! The description of the API, OpenAPI 3.1: made here from what stands beside the handlers, and only in tests.
+//! Generates the OpenAPI 3.1 document of the API. This code is compiled only for tests.
 //!
-//! What is served is the file `openapi.json`, so that no code of this is in the function. The tests below hold
-//! three things together: the file and the handlers, the document and the router, the schemas and the records.
+//! The function serves the file `openapi.json`. The tests below compare the file with the handlers,
+//! the document with the router, and the schemas with the records of `shared::model`.
 //!
-//! Handlers say what is theirs alone: parameters, body, what they answer, and the names of their problems. What
-//! the layers of the router add to all of them is added to the document here: tokens, headers, and the
-//! problems that any request may have.
+//! An attribute of each handler describes its parameters, its body, its responses and its problems.
+//! `common_parts` adds what the middleware adds to every route: authentication, headers and common
+//! problems.
 
-mod layers;
-mod parameters;
-mod schemas;
+mod common_parts;
+pub(crate) mod parameters;
+pub(crate) mod schemas;
+pub(crate) mod text_schema;
 
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-pub(crate) use parameters::*;
-pub(crate) use schemas::*;
-
+use self::schemas::{Moment, Problem};
 use crate::routes;
 
-/// The command that writes the file anew.
+/// The command that updates the file.
 const REGENERATE: &str = "UPDATE_OPENAPI=1 cargo test -p api-lambda --lib openapi";
 
-const DESCRIPTION: &str = "Tasks with live progress, made of what `cdk deploy` and automation agents print.\n\n\
-    Errors are problem documents (RFC 9457); their types are listed in `docs/problems.md`. Reads have an `ETag`, and \
-    answer 304 to an `If-None-Match` that names it. HEAD is taken wherever GET is; a method that a path does not take is \
-    answered 405, with `Allow`. Unless it runs with \
-    `AUTH_MODE=none`, the API asks for a bearer token (JWT).";
+const DESCRIPTION: &str = "Tasks with live progress, from the output of `cdk deploy` and of automation agents.\n\n\
+    Errors are problem documents (RFC 9457); `docs/problems.md` lists their types. Reads have an `ETag` and answer \
+    304 if `If-None-Match` has the same tag. Every path that supports GET supports HEAD. The answer to an unsupported \
+    method is 405, with `Allow`. The API requires a bearer token (JWT), unless it runs with `AUTH_MODE=none`.";
 
-const TOKEN: &str = "A JWT, signed with a key that the API is set up with. Scopes, in the claim `scope` or `scp`: \
-    `progress:read` for GET and HEAD, `progress:write` for all else.";
+const TOKEN: &str = "A JWT that is signed with a configured key. The claim `scope` or `scp` has the scopes: \
+    `progress:read` for GET and HEAD, `progress:write` for all other methods.";
 
 #[derive(OpenApi)]
 #[openapi(
     tags(
-        (name = "tasks", description = "One run of a deploy or of an agent each"),
-        (name = "projects", description = "Tasks that belong together"),
+        (name = "tasks", description = "Runs of deploys and of agents"),
+        (name = "projects", description = "Groups of tasks"),
         (name = "service", description = "The API itself"),
     ),
     components(schemas(Problem, Moment)),
 )]
 struct Document;
 
-/// The document, as it is served.
+/// The document.
 fn document() -> Value {
     let mut document = Document::openapi();
-    for part in [
-        routes::tasks::Described::openapi(),
-        routes::projects::Described::openapi(),
-        routes::health::Described::openapi(),
-        routes::docs::Described::openapi(),
-    ] {
-        document.merge(part);
+    for description in routes::descriptions() {
+        document.merge(description);
     }
     let mut http = Http::new(HttpAuthScheme::Bearer);
     http.bearer_format = Some("JWT".to_owned());
@@ -66,9 +59,9 @@ fn document() -> Value {
         "description": DESCRIPTION,
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     });
-    // Relative to where the document is found: a stage before the path is kept.
+    // Relative to the address of the document, which keeps a stage in the path.
     document["servers"] = json!([{"url": "."}]);
-    layers::add_to(&mut document);
+    common_parts::add_to(&mut document);
     document
 }
 
@@ -96,19 +89,19 @@ mod tests {
     ];
 
     #[test]
-    fn the_committed_document_is_the_one_that_the_handlers_make() {
-        let made = serde_json::to_string_pretty(&document()).unwrap() + "\n";
+    fn the_committed_document_is_up_to_date() {
+        let generated = serde_json::to_string_pretty(&document()).unwrap() + "\n";
         if std::env::var_os("UPDATE_OPENAPI").is_some() {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
-            fs::write(path, &made).unwrap();
+            fs::write(path, &generated).unwrap();
         } else {
-            let is_same = made.as_bytes() == routes::docs::OPENAPI;
+            let is_same = generated.as_bytes() == routes::docs::OPENAPI;
             assert!(is_same, "openapi.json is out of date: {REGENERATE}");
         }
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_has_a_target() {
         fn walk(value: &Value, found: &mut Vec<String>) {
             match value {
                 Value::Object(members) => {
@@ -130,8 +123,8 @@ mod tests {
         }
     }
 
-    /// The path with something in place of its parameters.
-    fn filled(path: &str) -> String {
+    /// The path with values for its parameters.
+    fn with_values(path: &str) -> String {
         path.replace("{task_id}", "a").replace("{project_id}", "a")
     }
 
@@ -141,24 +134,26 @@ mod tests {
         router(state, Auth::none(), Cors::default())
     }
 
-    /// The methods that the router takes at `path`.
-    async fn taken(path: &str) -> BTreeSet<String> {
-        let mut taken = BTreeSet::new();
+    /// The methods that the router supports at `path`.
+    async fn supported(path: &str) -> BTreeSet<String> {
+        let mut supported = BTreeSet::new();
         for method in METHODS {
             let name = method.to_uppercase();
-            let request = Request::builder().method(name.as_str()).uri(filled(path));
+            let request = Request::builder()
+                .method(name.as_str())
+                .uri(with_values(path));
             let request = request.body(Body::empty()).unwrap();
             let response = api().oneshot(request).await.unwrap();
-            // OPTIONS is answered for every path, and says which methods it takes.
+            // Every path supports OPTIONS; the document does not mention it.
             if method != "options" && response.status() != StatusCode::METHOD_NOT_ALLOWED {
-                taken.insert(method.to_owned());
+                supported.insert(method.to_owned());
             }
         }
-        taken
+        supported
     }
 
     #[tokio::test]
-    async fn the_router_takes_what_is_documented_and_no_other_method() {
+    async fn the_router_supports_exactly_the_documented_methods() {
         let document = document();
         for (path, item) in document["paths"].as_object().unwrap() {
             let documented = METHODS
@@ -168,11 +163,11 @@ mod tests {
             if documented.contains("get") {
                 documented.insert("head".to_owned());
             }
-            assert_eq!(taken(path).await, documented, "{path}");
+            assert_eq!(supported(path).await, documented, "{path}");
         }
     }
 
-    /// The paths of the routes: the router lists them only to those who debug it.
+    /// The paths of all routes. The router shows them only in its debug output.
     fn routed() -> BTreeSet<String> {
         let shown = format!("{:?}", crate::routes::all());
         let texts = shown.split('"').skip(1).step_by(2);
@@ -181,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_is_documented_but_for_the_files_of_pages() {
+    fn every_route_except_files_of_pages_is_documented() {
         let document = document();
         let documented: BTreeSet<_> = document["paths"]
             .as_object()
@@ -198,8 +193,8 @@ mod tests {
         assert_eq!(routed, documented);
     }
 
-    /// Checks a record, once as full and once as empty as it gets, against a schema: each field of the full one is
-    /// a property and the other way round, and those of the empty one are required.
+    /// Compares a schema with a record that has all fields, and with one that has only the required
+    /// fields.
     fn check(schema: &str, full: impl Serialize, least: impl Serialize) {
         let document = document();
         let schema = &document["components"]["schemas"][schema];
@@ -215,7 +210,8 @@ mod tests {
         assert_eq!(required, names(serde_json::to_value(least).unwrap()));
     }
 
-    /// A task that has all fields. No `..`: a field that is new has to be written here, and so into the schema.
+    /// A task with all fields. There is no `..`, so a new field must be added here and to the
+    /// schema.
     fn full_task() -> model::Task {
         let at = model::Timestamp::from_millis(1_700_000_000_000);
         let part = model::Part {
@@ -257,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_have_the_fields_that_records_have() {
+    fn schemas_and_records_have_the_same_fields() {
         let renderer = Renderer::new(Duration::from_secs(900));
         let task = full_task();
         let least = model::Task {
@@ -328,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn enumerations_have_all_values() {
+    fn enumerations_list_all_values() {
         let document = document();
         let check = |schema: &str, expected: &[&str]| {
             let values = &document["components"]["schemas"][schema]["enum"];

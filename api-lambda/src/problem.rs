@@ -1,9 +1,15 @@
-//! The one place where errors become HTTP: `application/problem+json` of RFC 9457.
+//! The one place where errors become HTTP responses: `application/problem+json` (RFC 9457).
 //!
-//! The `type` of a problem is stable; clients may tell problems apart by it. Statuses: 400 for what can't
-//! be read, 401 for a sender who is not known and 403 for one who may not do this, 422 for what can be read
-//! and makes no sense, 409 for what is there already; 500 is a bug, 503 a part that does not answer (try
-//! again). Of what lies inside, the client sees nothing and the log all.
+//! Clients may rely on the `type` of a problem. Statuses:
+//!
+//! - 400: the request can't be parsed.
+//! - 401, 403: the caller is unknown, or lacks a scope.
+//! - 409: the present state conflicts with the request.
+//! - 422: the body is JSON, but a field is wrong.
+//! - 500: a bug.
+//! - 503: a service that the API needs does not answer. The client can try again.
+//!
+//! The response hides internal causes. The log has them.
 
 mod kind;
 
@@ -21,65 +27,70 @@ use shared::model::{ProjectId, TaskId};
 use shared::store::StoreError;
 use tracing::error;
 
-use crate::auth::{Refusal, Scope};
-use crate::body::MAX_BODY_BYTES;
-use crate::envelope::Asked;
 use crate::request_id::RequestId;
+use crate::request_meta::RequestMeta;
 
 pub(crate) use kind::Kind;
 
-/// After how many seconds a client may try again what failed for want of the store.
+/// The `Retry-After` of a 503.
 const RETRY_AFTER_SECONDS: u16 = 2;
 
-/// What is wrong with one field of a body, or one parameter of a query.
+/// One wrong field of a body, parameter of a query, or header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FieldError {
-    /// Its name; `progress.total` and `match[3]` for what lies deeper.
+    /// The name. Nested names look like `progress.total` and `match[3]`.
     pub(crate) field: String,
-    /// What it must be.
+    /// What the value must be.
     pub(crate) detail: String,
 }
 
-/// Why a request is not answered as its sender hoped. The messages are for that sender.
+/// Why a request failed. The messages are for the client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    #[error("{0}")]
-    Unauthenticated(Refusal),
-    #[error("the token must have the scope {}", .0.name())]
-    InsufficientScope(Scope),
-    #[error("there is nothing at this path")]
+    #[error("{reason}")]
+    Unauthenticated {
+        /// ASCII without quotes: it is copied into a header.
+        reason: String,
+        /// Whether the request had a token.
+        has_token: bool,
+    },
+    #[error("the token must have the scope {scope}")]
+    InsufficientScope { scope: &'static str },
+    #[error("this path does not exist")]
     UnknownPath,
-    #[error("this path does not take that method; see the Allow header")]
+    #[error("this path does not support the method; see the Allow header")]
     MethodNotAllowed,
-    #[error("there is no task {0}")]
+    #[error("task {0} does not exist")]
     TaskNotFound(TaskId),
-    #[error("there is no project {0}")]
+    #[error("project {0} does not exist")]
     ProjectNotFound(ProjectId),
-    #[error("task {0} exists already")]
+    #[error("task {0} already exists")]
     TaskExists(TaskId),
-    #[error("project {0} exists already")]
+    #[error("project {0} already exists")]
     ProjectExists(ProjectId),
-    #[error("task {0} is no longer in the state that If-Match names; read it again")]
+    #[error("task {0} has changed since the state in If-Match; read it again")]
     TaskChanged(TaskId),
-    #[error("project {0} is no longer in the state that If-Match names; read it again")]
+    #[error("project {0} has changed since the state in If-Match; read it again")]
     ProjectChanged(ProjectId),
     #[error("{0}")]
     InvalidTransition(InvalidTransition),
-    #[error("this Idempotency-Key was used for another request within 24 hours; use a new one")]
+    #[error(
+        "this Idempotency-Key was used for another request in the last 24 hours; use a new one"
+    )]
     IdempotencyKeyReused,
-    #[error("the path or the query has values that can't be used")]
+    #[error("the path, the query or a header has invalid values")]
     InvalidParameters(Vec<FieldError>),
     #[error("the body is not valid JSON in UTF-8")]
     MalformedBody,
-    #[error("the body has fields that can't be used")]
+    #[error("the body has invalid fields")]
     InvalidFields(Vec<FieldError>),
     #[error("the body must be sent as application/json")]
     UnsupportedMediaType,
-    #[error("the body must not be larger than {MAX_BODY_BYTES} bytes")]
-    BodyTooLarge,
-    #[error("a part that the API needs does not answer")]
+    #[error("the body must not be larger than {limit_bytes} bytes")]
+    BodyTooLarge { limit_bytes: usize },
+    #[error("a service that the API needs does not answer")]
     NotReady(Map<String, Value>),
-    #[error("the request could not be handled for the moment; try again")]
+    #[error("the request can't be handled at the moment; try again")]
     Unavailable(#[source] StoreError),
     #[error("the request could not be handled")]
     Internal(#[source] StoreError),
@@ -90,7 +101,7 @@ pub(crate) enum ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            // Where a conflict means something, the handler has taken it out.
+            // Handlers for which a conflict has another meaning match it before.
             StoreError::Unavailable { .. } | StoreError::Conflict(_) => Self::Unavailable(error),
             StoreError::Refused { .. } | StoreError::Corrupt { .. } => Self::Internal(error),
         }
@@ -100,8 +111,8 @@ impl From<StoreError> for ApiError {
 impl ApiError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unauthenticated(_) => Kind::Unauthenticated,
-            Self::InsufficientScope(_) => Kind::InsufficientScope,
+            Self::Unauthenticated { .. } => Kind::Unauthenticated,
+            Self::InsufficientScope { .. } => Kind::InsufficientScope,
             Self::UnknownPath => Kind::UnknownPath,
             Self::MethodNotAllowed => Kind::MethodNotAllowed,
             Self::TaskNotFound(_) => Kind::TaskNotFound,
@@ -115,7 +126,7 @@ impl ApiError {
             Self::MalformedBody => Kind::MalformedBody,
             Self::InvalidFields(_) => Kind::InvalidFields,
             Self::UnsupportedMediaType => Kind::UnsupportedMediaType,
-            Self::BodyTooLarge => Kind::BodyTooLarge,
+            Self::BodyTooLarge { .. } => Kind::BodyTooLarge,
             Self::NotReady(_) => Kind::NotReady,
             Self::Unavailable(_) => Kind::Unavailable,
             Self::Internal(_) | Self::Panicked => Kind::Internal,
@@ -124,17 +135,19 @@ impl ApiError {
 }
 
 impl ApiError {
-    /// What `WWW-Authenticate` says (RFC 6750, section 3), where a token, or another one, would help.
+    /// The `WWW-Authenticate` header (RFC 6750, section 3), if a token or another token would help.
     fn challenge(&self) -> Option<String> {
         let realm = r#"Bearer realm="miyabi-progress""#;
         match self {
-            Self::Unauthenticated(refusal) if refusal.is_of_a_token() => Some(format!(
-                r#"{realm}, error="invalid_token", error_description="{refusal}""#
+            Self::Unauthenticated {
+                reason,
+                has_token: true,
+            } => Some(format!(
+                r#"{realm}, error="invalid_token", error_description="{reason}""#
             )),
-            Self::Unauthenticated(_) => Some(realm.to_owned()),
-            Self::InsufficientScope(scope) => Some(format!(
-                r#"{realm}, error="insufficient_scope", error_description="{self}", scope="{}""#,
-                scope.name()
+            Self::Unauthenticated { .. } => Some(realm.to_owned()),
+            Self::InsufficientScope { scope } => Some(format!(
+                r#"{realm}, error="insufficient_scope", error_description="{self}", scope="{scope}""#
             )),
             _ => None,
         }
@@ -142,7 +155,7 @@ impl ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// An answer without a body: [`render`] writes it, once the id of the request is known.
+    /// A response without a body. [`render`] adds the body, which has the id of the request.
     fn into_response(self) -> Response {
         let (status, name, title) = self.kind().parts();
         let challenge = self.challenge().map(HeaderValue::try_from);
@@ -175,21 +188,21 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A problem on its way out.
+/// A problem whose body is not written yet.
 #[derive(Clone)]
 struct Problem {
     name: &'static str,
     title: &'static str,
     status: StatusCode,
     detail: String,
-    /// For the log.
+    /// The error and its sources, for the log.
     cause: String,
     errors: Vec<FieldError>,
     members: Map<String, Value>,
 }
 
 impl Problem {
-    /// The problem of an answer that says it is one by its status alone.
+    /// The problem for a response that has an error status and no problem.
     fn of_status(status: StatusCode) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         Self {
@@ -204,7 +217,7 @@ impl Problem {
     }
 }
 
-/// A problem as the client gets it.
+/// The body of a problem.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(rename = "type")]
@@ -220,8 +233,8 @@ struct Document<'a> {
     members: &'a Map<String, Value>,
 }
 
-/// Writes the bodies of problems, and says in the log what went wrong on our side.
-pub(crate) fn render(asked: &Asked, response: &mut Response) {
+/// Writes the body of a problem, and logs it if the fault is ours.
+pub(crate) fn render(meta: &RequestMeta, response: &mut Response) {
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>();
     let problem = problem.or_else(|| {
@@ -231,7 +244,7 @@ pub(crate) fn render(asked: &Asked, response: &mut Response) {
     let Some(problem) = problem else {
         return;
     };
-    let RequestId(request_id) = &asked.request_id;
+    let RequestId(request_id) = &meta.request_id;
     if problem.status.is_server_error() {
         let Problem { name, cause, .. } = &problem;
         error!(request_id, problem = name, error = cause, "request failed");
@@ -241,7 +254,7 @@ pub(crate) fn render(asked: &Asked, response: &mut Response) {
         title: problem.title,
         status: problem.status.as_u16(),
         detail: &problem.detail,
-        instance: asked.uri.path(),
+        instance: meta.uri.path(),
         request_id,
         errors: &problem.errors,
         members: &problem.members,
@@ -250,20 +263,20 @@ pub(crate) fn render(asked: &Asked, response: &mut Response) {
     response.headers_mut().remove(CONTENT_LENGTH);
     let content_type = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    *response.body_mut() = if asked.method == Method::HEAD {
+    *response.body_mut() = if meta.method == Method::HEAD {
         Body::empty()
     } else {
         Body::from(body)
     };
 }
 
-/// The answer where no route is.
+/// The response when no route matches the path.
 pub(crate) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
 }
 
-/// The answer where a route is, but not for this method. The router adds `Allow`, which is all that OPTIONS
-/// asks for.
+/// The response when a route matches the path but not the method. The router adds `Allow`, which
+/// answers OPTIONS.
 pub(crate) async fn method_not_allowed(method: Method) -> Result<StatusCode, ApiError> {
     if method == Method::OPTIONS {
         return Ok(StatusCode::NO_CONTENT);
@@ -271,7 +284,39 @@ pub(crate) async fn method_not_allowed(method: Method) -> Result<StatusCode, Api
     Err(ApiError::MethodNotAllowed)
 }
 
-/// The answer where a handler panicked. What it said was printed by the panic hook, for the log alone.
+/// The response when a handler panicked. The panic hook has logged the message.
 pub(crate) fn of_panic(_: Box<dyn Any + Send>) -> Response {
     ApiError::Panicked.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use axum::extract::Request;
+
+    use super::*;
+
+    /// The body of the response to a request that failed with `error`.
+    async fn body(error: ApiError) -> String {
+        let mut response = error.into_response();
+        let request = Request::get("/api/tasks").body(Body::empty()).unwrap();
+        render(&RequestMeta::of(&request), &mut response);
+        let body = to_bytes(response.into_body(), 1000).await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_store_that_refuses_a_request_is_an_internal_error() {
+        let error = StoreError::Refused {
+            operation: "an operation",
+            source: "a cause".into(),
+        };
+        let body = body(error.into()).await;
+        assert!(body.contains(r#""/problems/internal""#), "{body}");
+        assert!(body.contains(r#""status":500"#), "{body}");
+        assert!(
+            !body.contains("operation") && !body.contains("cause"),
+            "{body}"
+        );
+    }
 }

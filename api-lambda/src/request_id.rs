@@ -1,4 +1,4 @@
-//! One id for each request, in the logs, in problems and on every answer.
+//! The id of a request: in the logs, in problems and in a header of every response.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -7,13 +7,13 @@ use lambda_http::RequestExt as _;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request: that of the Lambda invocation, or a UUID where there is none. What the client
-/// sends is not taken: it could say anything.
+/// The id of the Lambda invocation, or a UUID outside of Lambda. An id from the client is ignored,
+/// because it can be any text.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
-    /// The one that a request has, or else gets.
+    /// The id of `request`. Creates it if the request has none.
     pub(crate) fn of(request: &Request) -> Self {
         if let Some(id) = request.extensions().get::<Self>() {
             return id.clone();
@@ -28,8 +28,8 @@ impl RequestId {
     }
 }
 
-/// Names it on the answer.
-pub(crate) fn put_on(response: &mut Response, RequestId(id): RequestId) {
+/// Adds the header `X-Request-Id`.
+pub(crate) fn set_header(response: &mut Response, RequestId(id): RequestId) {
     if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

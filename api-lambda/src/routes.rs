@@ -1,16 +1,16 @@
-//! The routes, a file for each resource.
+//! The routes, one file for each resource.
 
 pub(crate) mod dashboard;
 pub(crate) mod docs;
-pub(crate) mod health;
-pub(crate) mod projects;
-pub(crate) mod tasks;
+mod health;
+mod projects;
+mod tasks;
 
 use axum::Router;
 
 use crate::state::ApiState;
 
-/// All of them.
+/// All routes.
 pub(crate) fn all() -> Router<ApiState> {
     Router::new()
         .merge(health::routes())
@@ -18,4 +18,17 @@ pub(crate) fn all() -> Router<ApiState> {
         .merge(docs::routes())
         .merge(tasks::routes())
         .merge(projects::routes())
+}
+
+/// The OpenAPI descriptions of all routes, one for each resource.
+#[cfg(test)]
+pub(crate) fn descriptions() -> [utoipa::openapi::OpenApi; 4] {
+    use utoipa::OpenApi as _;
+
+    [
+        tasks::Description::openapi(),
+        projects::Description::openapi(),
+        health::Description::openapi(),
+        docs::Description::openapi(),
+    ]
 }

@@ -1,4 +1,4 @@
-//! `Server-Timing`: how long a request has waited for the cache and for the store, in milliseconds.
+//! `Server-Timing`: how long a request waited for the cache and for the store, in milliseconds.
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
@@ -6,8 +6,8 @@ use shared::server_timing::WaitTimes;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Tells the waits on the answer.
-pub(crate) fn put_on(response: &mut Response, waits: WaitTimes) {
+/// Adds the header, if there was any wait.
+pub(crate) fn set_header(response: &mut Response, waits: WaitTimes) {
     let parts = [("cache", waits.cache), ("store", waits.store)];
     let entries: Vec<String> = parts
         .into_iter()

@@ -1,4 +1,4 @@
-//! What every handler can use.
+//! The state that all handlers share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,7 @@ use shared::store::{ProjectStore, TaskStore};
 use shared::task_reader::{TaskReader, WriteThrough};
 use shared::view::Renderer;
 
-/// How often a handler tries a write against faster writers.
-pub(crate) const CONFLICT_ATTEMPTS: u32 = 8;
-
-/// The parts that the API stands on: stores, and a cache if there is one. Cheap to clone.
+/// The stores, the optional cache, and the clock of the API. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
     pub(crate) tasks: Arc<dyn TaskStore>,
@@ -25,7 +22,7 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// An API on these parts, for which a running task is stale after a silence of `stale_after`.
+    /// The state of an API. A running task is stale if it has no event for `stale_after`.
     pub fn new(
         tasks: Arc<dyn TaskStore>,
         projects: Arc<dyn ProjectStore>,
@@ -44,7 +41,8 @@ impl ApiState {
         }
     }
 
-    /// The same API, by another clock than the system's: clocks of several instances are never quite the same.
+    /// Replaces the system clock. For tests: the clocks of several instances are never exactly the
+    /// same.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self {
@@ -53,7 +51,7 @@ impl ApiState {
         }
     }
 
-    /// The present moment.
+    /// The present time.
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
     }

@@ -1,5 +1,7 @@
-//! The parts, built once at cold start. Nothing here waits for the network: clients connect at the first
-//! request, so that the function starts whatever is down.
+//! Creates the clients of DynamoDB and Redis, once at cold start.
+//!
+//! Nothing here waits for the network. Clients connect at the first request, so the function starts
+//! even if a service is down.
 
 use std::sync::Arc;
 
@@ -10,13 +12,13 @@ use shared::cache::redis::RedisTaskCache;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, stale_after};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
-use crate::ApiState;
+use crate::state::ApiState;
 
-/// The parts that `settings` name.
+/// Creates the state of the API from `settings`.
 ///
 /// # Errors
 ///
-/// A setting that is missing or makes no sense.
+/// If a setting is missing or invalid.
 ///
 /// # Panics
 ///
@@ -31,7 +33,8 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
         }
         None => None,
     };
-    // Asked for last, so that a wrong setting is told before anything else is done.
+    // Loading the AWS configuration can be slow. It comes last, so that invalid settings fail
+    // first.
     let client = aws::dynamodb(&aws::load_config(settings).await);
     let tasks = Arc::new(DynamoDbTaskStore::new(client.clone(), &config));
     let projects = Arc::new(DynamoDbProjectStore::new(client, &config));
@@ -42,23 +45,23 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
 mod tests {
     use super::*;
 
-    /// What is wrong if `name` is `value` and all else is as it should be.
-    async fn refused(name: &str, value: &str) -> String {
-        let lookup = |asked: &str| {
-            let good = match asked {
+    /// The error if `name` is `value` and all other settings are valid.
+    async fn error_of(name: &str, value: &str) -> String {
+        let lookup = |setting: &str| {
+            let valid = match setting {
                 "INDEX_SHARDS" | "STALE_AFTER_SECONDS" => "1",
                 "REDIS_TLS" | "REDIS_CLUSTER" => "false",
                 "REDIS_CA_CERT" => "",
                 _ => "name",
             };
-            Some(if asked == name { value } else { good }.to_owned())
+            Some(if setting == name { value } else { valid }.to_owned())
         };
-        let refused = connect(&Settings::new(&lookup)).await.err();
-        refused.map_or_else(String::new, |error| error.to_string())
+        let error = connect(&Settings::new(&lookup)).await.err();
+        error.map_or_else(String::new, |error| error.to_string())
     }
 
     #[tokio::test]
-    async fn a_wrong_setting_is_named() {
+    async fn an_error_names_the_invalid_setting() {
         for (name, value) in [
             ("TASKS_TABLE_NAME", ""),
             ("PROJECTS_TABLE_NAME", ""),
@@ -69,8 +72,8 @@ mod tests {
             ("REDIS_ENDPOINT", "redis://:x"),
             ("REDIS_CA_CERT", "/no/such/file"),
         ] {
-            let refused = refused(name, value).await;
-            assert!(refused.starts_with(name), "{name}: {refused}");
+            let error = error_of(name, value).await;
+            assert!(error.starts_with(name), "{name}: {error}");
         }
     }
 }

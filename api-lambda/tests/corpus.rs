@@ -1,12 +1,12 @@
-//! The inputs of the fuzz targets, each through the same checks: see `shared/core/tests/corpus`.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+//! Runs the checks of the fuzz targets on the committed inputs.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "test helpers")]
 
 use std::fs;
 use std::path::Path;
 
 use testkit::properties::api::{check_request, check_token};
 
-/// `statuses` are those of some inputs: what is hard must get as far as it can.
+/// `statuses` has the expected status of some inputs, to make sure that they pass the first checks.
 fn each_input_of(target: &str, check: fn(&[u8]) -> Option<u16>, statuses: &[(&str, u16)]) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../dev/fuzz/corpus")
@@ -28,7 +28,7 @@ fn each_input_of(target: &str, check: fn(&[u8]) -> Option<u16>, statuses: &[(&st
 }
 
 #[test]
-fn what_is_known_to_be_hard_is_answered_as_any_request() {
+fn committed_requests_pass_the_checks() {
     let statuses = [
         ("post", 201),
         ("post-2-63", 201),
@@ -43,7 +43,7 @@ fn what_is_known_to_be_hard_is_answered_as_any_request() {
 }
 
 #[test]
-fn what_is_known_to_be_hard_lets_nobody_in() {
+fn committed_tokens_pass_the_checks() {
     let statuses = [
         ("good", 200),
         ("good-list", 200),

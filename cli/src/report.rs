@@ -82,19 +82,25 @@ struct Log {
     log_stream: String,
     /// The file; `-` for standard input.
     path: PathBuf,
+    /// Whether the file was found in a directory. Then it is skipped if it can't be read.
+    is_optional: bool,
 }
 
 /// Reads the logs in `args` and prints their tasks.
 ///
 /// # Errors
 ///
-/// [`ReportError`]. If a log can't be read, nothing is printed.
+/// [`ReportError`]. If a log on the command line can't be read, nothing is printed. If a log in a
+/// directory can't be read, a warning is printed.
 pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
     let now = Timestamp::now();
     let renderer = Renderer::new(Duration::from_secs(args.stale_after_seconds));
     let mut tasks = Tasks::default();
     for log in logs(&args.logs)? {
-        tasks.read(&log, now)?;
+        match tasks.read(&log, now) {
+            Err(error) if log.is_optional => eprintln!("warning: {}; skipped", error_chain(&error)),
+            result => result?,
+        }
     }
     let tasks = tasks.into_list();
     let mut output = io::stdout().lock();
@@ -117,12 +123,13 @@ fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
     let mut logs = BTreeMap::new();
     let mut has_standard_input = false;
     for (format, path) in &args.logs {
+        let is_directory = path.is_dir();
         let found = if path == Path::new("-") {
             if std::mem::replace(&mut has_standard_input, true) {
                 return Err(ReportError::StandardInputTwice);
             }
             vec![("stdin".to_owned(), path.clone())]
-        } else if path.is_dir() {
+        } else if is_directory {
             find_logs(path).map_err(|source| unreadable(path, source))?
         } else {
             let stem = path.file_stem();
@@ -134,6 +141,7 @@ fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
                 format: *format,
                 log_stream: log_stream.clone(),
                 path: path.clone(),
+                is_optional: is_directory,
             };
             if let Some(first) = logs.insert((*format, log_stream.clone()), log) {
                 return Err(ReportError::SameStream {

@@ -206,6 +206,22 @@ fn an_unreadable_log_is_an_error_with_exit_code_2() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_unreadable_log_in_a_directory_is_skipped_with_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    path_in(directory.path(), "deploy.log", DEPLOY.as_bytes());
+    // Opening this file succeeds, but reading its first byte fails, also for root.
+    std::os::unix::fs::symlink("/proc/self/mem", directory.path().join("broken.log")).unwrap();
+    let directory = directory.path().to_str().unwrap();
+    let output = run(&["report", "--json", "--cdk", directory], b"");
+    assert!(output.status.success(), "{output:?}");
+    let page: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(page["tasks"].as_array().unwrap().len(), 1);
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(warning.contains("broken.log"), "{warning}");
+}
+
 #[test]
 fn a_large_log_is_read_to_the_end() {
     let mut text = DEPLOY.to_owned();

@@ -18,13 +18,14 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use shared::aws;
+use shared::checkpoint::CheckpointStore;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::StoreConfig;
 use shared::error::Source;
 use shared::model::Task;
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore, head_item};
 use shared::store::tables::create_tables;
-use shared::store::{StoreError, Stores};
+use shared::store::{ProjectStore, StoreError, TaskStore};
 
 /// Why the embedded DynamoDB can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -187,4 +188,15 @@ fn imported((name, value): (String, AttributeValue)) -> (String, dynoxide::Attri
         other => unreachable!("a head has an attribute {other:?}"),
     };
     (name, value)
+}
+
+/// The stores of one database.
+#[derive(Clone)]
+pub struct Stores {
+    /// Tasks.
+    pub tasks: Arc<dyn TaskStore>,
+    /// Projects. Writes of `tasks` update their metrics.
+    pub projects: Arc<dyn ProjectStore>,
+    /// Checkpoints.
+    pub checkpoints: Arc<dyn CheckpointStore>,
 }

@@ -1,6 +1,7 @@
-//! What a page of the list of tasks costs, by how many tasks are stored.
+//! Measures the time for a page of the task list, by the number of stored tasks.
 //!
-//! `cargo bench -p shared --bench list_page -- 100 10000 100000 1000000`: the numbers are of stored tasks, in rising order.
+//! `cargo bench -p shared --bench list_page -- 100 10000 100000 1000000`: the numbers are of stored
+//! tasks, in rising order.
 
 #![allow(
     clippy::print_stdout,
@@ -19,7 +20,7 @@ use testkit::store::conformance::{moment, new_task};
 
 const LIMIT: usize = 100;
 const ROUNDS: usize = 25;
-/// How many tasks are put there at once: their items are all in memory meanwhile.
+/// The number of tasks that are put in one step. Their items are all in memory at that time.
 const BATCH: usize = 10_000;
 
 fn task(number: usize) -> Task {
@@ -29,7 +30,7 @@ fn task(number: usize) -> Task {
     task
 }
 
-/// The median time of a page, and how many tasks it had.
+/// The median time for a page, and the number of its tasks.
 async fn measure(
     store: &DynamoDbTaskStore,
     query: &TaskQuery,

@@ -1,7 +1,7 @@
-//! The clients of AWS: the only place that knows how they are made.
+//! The AWS clients. Only this module knows how they are made.
 //!
-//! Region, credentials and endpoints come from the environment, as everywhere
-//! (`AWS_ENDPOINT_URL_DYNAMODB` and its like work). No client connects before its first call.
+//! Region, credentials and endpoints come from the environment (also `AWS_ENDPOINT_URL_DYNAMODB`
+//! and the like). No client connects before its first call.
 
 mod http_client;
 
@@ -14,23 +14,23 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::config::Settings;
 
-/// How long a connection may take to be made.
+/// The most time for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long one attempt at a call of DynamoDB may take.
+/// The most time for one attempt at a DynamoDB call.
 const DYNAMODB_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a call of DynamoDB may take with all its attempts.
+/// The most time for a DynamoDB call with all its attempts.
 pub(crate) const DYNAMODB_OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a call of DynamoDB is tried.
+/// The most attempts at a DynamoDB call.
 const DYNAMODB_ATTEMPTS: u32 = 3;
-/// How long a call of CloudWatch Logs may take: a page is up to 1 MB, found by a search.
+/// The most time for a CloudWatch Logs call. It searches for a page of up to 1 MB.
 const LOGS_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call of EventBridge may take.
+/// The most time for an EventBridge call.
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What all clients share: region, credentials, connections.
+/// Loads what all clients share: region, credentials, connections.
 ///
-/// Where the region and credentials are in the environment, as Lambda has them there, the clients are not made that would
-/// ask others for them. Otherwise they come from where the SDK finds them.
+/// Lambda sets the region and the credentials in the environment. Then the SDK's other providers,
+/// and the HTTP clients that they need, are not made. Elsewhere the SDK's default chain finds both.
 pub async fn load_config(settings: &Settings<'_>) -> SdkConfig {
     let loader = aws_config::defaults(BehaviorVersion::latest());
     let loader = loader.http_client(http_client::http_client(settings));
@@ -44,7 +44,7 @@ pub async fn load_config(settings: &Settings<'_>) -> SdkConfig {
     }
 }
 
-/// The credentials in the environment. Lambda gives a process no others as long as it lives.
+/// The credentials in the environment. Lambda never changes them during the life of a process.
 fn credentials(settings: &Settings<'_>) -> Option<Credentials> {
     Some(Credentials::new(
         settings.optional("AWS_ACCESS_KEY_ID")?,
@@ -55,7 +55,7 @@ fn credentials(settings: &Settings<'_>) -> Option<Credentials> {
     ))
 }
 
-/// A client of DynamoDB, whose calls take at most 5 seconds and three attempts.
+/// Makes a DynamoDB client. Its calls take at most 5 seconds and three attempts.
 pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::config::Builder::from(config)
         .retry_config(RetryConfig::standard().with_max_attempts(DYNAMODB_ATTEMPTS))
@@ -64,7 +64,7 @@ pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config)
 }
 
-/// A client of a DynamoDB on this machine, which knows its callers by their access key id.
+/// Makes a client of a DynamoDB on this machine, which identifies callers by their access key id.
 pub fn local_dynamodb(endpoint_url: &str, access_key_id: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -84,7 +84,7 @@ pub fn local_dynamodb(endpoint_url: &str, access_key_id: &str) -> aws_sdk_dynamo
     aws_sdk_dynamodb::Client::from_conf(config)
 }
 
-/// A client of CloudWatch Logs. It never tries again: the collector has its own policy for that.
+/// Makes a CloudWatch Logs client without retries. The collector has its own retry policy.
 pub fn cloudwatch_logs(config: &SdkConfig) -> aws_sdk_cloudwatchlogs::Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -97,7 +97,7 @@ pub fn cloudwatch_logs(config: &SdkConfig) -> aws_sdk_cloudwatchlogs::Client {
     aws_sdk_cloudwatchlogs::Client::from_conf(config)
 }
 
-/// A client of EventBridge. It never tries again: the collector has its own policy for that.
+/// Makes an EventBridge client without retries. The collector has its own retry policy.
 pub fn eventbridge(config: &SdkConfig) -> aws_sdk_eventbridge::Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -118,11 +118,10 @@ fn dynamodb_timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Whether an answer of CloudWatch Logs or EventBridge that is an error, by its code and status, may be another one
-/// next time.
+/// Whether an error of CloudWatch Logs or EventBridge, by its code and status, may pass.
 ///
-/// A success that can't be understood counts as such: it was cut off, or something in between gave it. So do
-/// expired credentials: what provides them may have new ones by the next attempt.
+/// A successful response that can't be parsed counts as transient: it was cut off, or a proxy made
+/// it. Expired credentials do too: their provider may have new ones by the next attempt.
 pub(crate) fn is_transient(code: Option<&str>, status: u16) -> bool {
     const TRANSIENT: [&str; 10] = [
         "ExpiredToken",
@@ -145,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_retried_and_nothing_else() {
+    fn only_transient_errors_are_retried() {
         for (code, status) in [
             (Some("ThrottlingException"), 400),
             (Some("ExpiredTokenException"), 400),

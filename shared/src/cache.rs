@@ -1,7 +1,8 @@
-//! A cache in front of the store. The system is right without it, only slower.
+//! The cache in front of the store. Without it, the API gives the same responses, only later.
 
-mod breaker;
 pub mod cautious;
+mod circuit_breaker;
+pub(crate) mod lookup;
 pub mod redis;
 
 use std::time::Duration;
@@ -11,44 +12,47 @@ use async_trait::async_trait;
 use crate::error::Source;
 use crate::model::{Revision, TaskId};
 
-/// Why a cache did not answer. A reader goes to the store instead.
+pub use lookup::CacheLookup;
+
+/// A failed call of the cache. The reader goes to the store instead.
 #[derive(Debug, thiserror::Error)]
 #[error("the cache failed during {operation}")]
 pub struct CacheError {
-    /// What was being done.
+    /// The operation that failed.
     pub operation: &'static str,
-    /// What went wrong.
+    /// The cause.
     #[source]
     pub source: Source,
 }
 
-/// What a cache knows of a page.
+/// The result of looking up a page in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageLookup {
     /// The generation of all tasks at the moment of the look-up.
     pub generation: u64,
-    /// Whether the generation is older than [`INDEX_DELAY`]: what is read from now on misses no write that
-    /// began it.
+    /// Whether the generation is older than [`INDEX_DELAY`]. The store's indexes then include
+    /// the write that began it.
     pub is_settled: bool,
-    /// The page as it was put under this generation. Left out if the generation is the known one.
+    /// The page that was put under this generation; `None` on a miss, and if the caller knows
+    /// the page of this generation.
     pub page: Option<Vec<u8>>,
 }
 
-/// A fast, forgetful copy of what the API answers. Values are the bytes of the answers themselves.
+/// A fast copy of the API's response bodies. It may lose them at any time.
 ///
-/// Every method returns within the cache's own time budget: callers see a hit, a miss or an error, never
-/// a wait.
+/// Every method returns within the cache's own time budget, with a hit, a miss or an error.
 #[async_trait]
 pub trait TaskCache: Send + Sync {
-    /// The bytes of a task.
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError>;
+    /// Looks up a task.
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError>;
 
-    /// The bytes of a task, be they old: for when nobody can be asked who knows better.
-    async fn fetch_task_as_held(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    /// Looks up a task, and returns it even if it may be outdated. Readers use it while the store
+    /// is down.
+    async fn fetch_task_as_held(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         self.fetch_task(task_id).await
     }
 
-    /// Keeps the bytes of a task for `ttl`, unless a later revision of it is held.
+    /// Keeps the bytes of a task for `ttl`, unless the cache holds a later revision.
     async fn put_task(
         &self,
         task_id: &TaskId,
@@ -57,8 +61,8 @@ pub trait TaskCache: Send + Sync {
         ttl: Duration,
     ) -> Result<(), CacheError>;
 
-    /// Replaces what is held of a task by `bytes`, for `ttl`, if that is a lower revision, and says whether it was.
-    /// Where none is held none is put.
+    /// Replaces the task by `bytes`, for `ttl`, if the cache holds a lower revision. Returns
+    /// whether it did. Puts nothing if the cache does not hold the task.
     async fn renew_task(
         &self,
         task_id: &TaskId,
@@ -67,23 +71,24 @@ pub trait TaskCache: Send + Sync {
         ttl: Duration,
     ) -> Result<bool, CacheError>;
 
-    /// Forgets a task.
+    /// Removes a task.
     async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError>;
 
-    /// Tells that some task or project was written: no page kept before is found again.
+    /// Begins a new generation after a write of a task or project. Pages of earlier generations
+    /// are not found again.
     async fn bump_generation(&self) -> Result<(), CacheError>;
 
-    /// The page kept under `key` for the present generation, and that generation. Who has the page of the
-    /// `known` generation already is not sent it again.
+    /// Looks up the page under `key` in the present generation. If that generation is `known`,
+    /// the caller has the page already and the cache does not send it.
     async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError>;
 
     /// Keeps a page that was read when the generation was `generation`.
     ///
-    /// The store's indexes follow its writes with a delay: within [`INDEX_DELAY`] of a bump a page is kept
-    /// for [`FRESH_PAGE_TTL`] alone, so that a page which misses the last write is soon read again.
+    /// The store's indexes follow its writes with a delay, so the page may miss the last write.
+    /// Within [`INDEX_DELAY`] of a bump, a page is kept for [`FRESH_PAGE_TTL`] only.
     async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError>;
 
-    /// Answers if the cache can be reached.
+    /// Checks that the cache can be reached.
     async fn ping(&self) -> Result<(), CacheError>;
 }
 
@@ -91,5 +96,5 @@ pub trait TaskCache: Send + Sync {
 pub const PAGE_TTL: Duration = Duration::from_secs(60);
 /// How long a page is kept that may miss the last write.
 pub const FRESH_PAGE_TTL: Duration = Duration::from_secs(1);
-/// How long after a write the store's indexes may lack it, generously.
+/// The longest time after a write in which the store's indexes may miss it: a generous bound.
 pub const INDEX_DELAY: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Where a sweep has read up to.
+//! Checkpoints: up to when a sweep has read each log group.
 
 pub mod dynamodb;
 
@@ -6,41 +6,42 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
-/// How far one source (a log group) has been read. The next sweep goes on where one was interrupted, or else
-/// starts here, less an overlap.
+/// How far a sweep has read one source (a log group). The next sweep resumes an interrupted window,
+/// or else starts at `read_up_to` less an overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Every event up to this moment was read and what it says is saved. Before the first window was read to its
-    /// end: where that window starts.
+    /// All events up to this time were read, and their tasks are saved. Before the first window is
+    /// complete, this is the start of that window.
     pub read_up_to: Timestamp,
     /// When the checkpoint was saved.
     pub saved_at: Timestamp,
-    /// The window that was begun and is not read to its end yet, if there is one.
+    /// An unfinished window; `None` if the last window is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
 }
 
-/// Where a window goes on whose reading was interrupted: all that comes before was read and is saved.
+/// Where to resume an interrupted window. Everything before was read and saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
     /// The first moment of the window.
     pub start: Timestamp,
     /// The last moment of the window, included.
     pub end: Timestamp,
-    /// The source's token of the next page, as of when the checkpoint was saved. It may be refused: sources
-    /// forget their tokens.
+    /// The source's token of the next page when the checkpoint was saved. The source may reject it,
+    /// because tokens expire.
     pub next_token: String,
 }
 
-/// Keeps checkpoints.
+/// Stores checkpoints.
 #[async_trait]
 pub trait CheckpointStore: Send + Sync {
-    /// The checkpoint of `source`; `None` if it was never read.
+    /// Loads the checkpoint of `source`; `None` if `source` was never read.
     async fn load(&self, source: &str) -> Result<Option<Checkpoint>, StoreError>;
 
-    /// Keeps a checkpoint, unless a later one is held: of two collectors the one that is ahead wins, and of two
-    /// that are equally far the last, with what it says (or does not say) of an unfinished window.
+    /// Saves a checkpoint, unless a later one is stored. Of two collectors the one that is ahead
+    /// wins. If both are equally far, the last one wins, including its unfinished window or the
+    /// lack of one.
     async fn save(&self, source: &str, checkpoint: Checkpoint) -> Result<(), StoreError>;
 }

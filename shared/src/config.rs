@@ -1,4 +1,4 @@
-//! Settings, read once at cold start. Each field's doc names its variable and its default.
+//! Settings, read once at cold start. The doc of each field names its variable and its default.
 
 mod cache;
 mod file;
@@ -10,21 +10,21 @@ use std::time::Duration;
 pub use cache::CacheConfig;
 pub use file::read_text;
 
-/// A setting that can't be used.
+/// A missing or invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The variable must be set.
+    /// The variable is required.
     #[error("{name} is not set")]
     Missing {
         /// The variable.
         name: &'static str,
     },
-    /// The variable has a value that makes no sense. The value is not shown: it may be a secret.
+    /// The value of the variable is invalid. The error omits the value, because it may be a secret.
     #[error("{name} must be {expected}")]
     Invalid {
         /// The variable.
         name: &'static str,
-        /// What it takes.
+        /// The valid values.
         expected: &'static str,
     },
 }
@@ -34,7 +34,7 @@ pub enum ConfigError {
 pub struct Secret(String);
 
 impl Secret {
-    /// The value itself, for the one place that needs it.
+    /// The value, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -52,26 +52,27 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Looks settings up, in the environment or, in tests, elsewhere. An empty value counts as not set.
+/// Reads settings by name, from the environment or from a lookup of a test. An empty value counts
+/// as not set.
 pub struct Settings<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl<'a> Settings<'a> {
-    /// Settings that `lookup` gives by name.
+    /// Creates settings that `lookup` returns by name.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self(lookup)
     }
 
-    /// A setting that need not be there.
+    /// Reads an optional setting.
     pub fn optional(&self, name: &'static str) -> Option<String> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
-    /// A setting that must be there.
+    /// Reads a required setting.
     pub fn required(&self, name: &'static str) -> Result<String, ConfigError> {
         self.optional(name).ok_or(ConfigError::Missing { name })
     }
 
-    /// `true` or `false`, or `false` where it is not set.
+    /// Reads `true` or `false`; `false` if it is not set.
     pub fn flag(&self, name: &'static str) -> Result<bool, ConfigError> {
         match self.optional(name).as_deref() {
             None | Some("false") => Ok(false),
@@ -83,7 +84,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// A number from `least` to `most`, or `default` where it is not set.
+    /// Reads a number from `least` to `most`; `default` if it is not set.
     pub fn number<T: FromStr + PartialOrd>(
         &self,
         name: &'static str,
@@ -108,11 +109,11 @@ pub struct StoreConfig {
     pub tasks_table: String,
     /// `PROJECTS_TABLE_NAME`.
     pub projects_table: String,
-    /// `CHECKPOINTS_TABLE_NAME`; the API does without.
+    /// `CHECKPOINTS_TABLE_NAME`. The API does not need it.
     pub checkpoints_table: Option<String>,
-    /// `INDEX_SHARDS` (1 to 64, default 4): over how many partitions each status is spread in its index.
-    /// Raise it before the tasks of one status change more than 1,000 times a second; never lower it
-    /// while tasks of the old shards are still to be listed.
+    /// `INDEX_SHARDS` (1 to 64, default 4): over how many partitions each status is spread in its
+    /// index. Raise it before the tasks of one status change more than 1,000 times a second. Do not
+    /// lower it while tasks in the old shards must be listed.
     pub index_shards: u32,
 }
 
@@ -128,7 +129,8 @@ impl StoreConfig {
     }
 }
 
-/// `STALE_AFTER_SECONDS` (1 to 604,800, default 900): after how long a silence a running task is stale.
+/// Reads `STALE_AFTER_SECONDS` (1 to 604,800, default 900): a running task is stale after this many
+/// seconds without an update.
 pub fn stale_after(settings: &Settings<'_>) -> Result<Duration, ConfigError> {
     let expected = "a number of seconds from 1 to 604800";
     let seconds = settings.number("STALE_AFTER_SECONDS", 900, (1, 604_800), expected)?;
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_true_or_false_and_else_false() {
+    fn a_flag_is_true_or_false_and_defaults_to_false() {
         let flag = |value: &'static str| {
             let lookup = move |_: &str| Some(value.to_owned());
             Settings::new(&lookup).flag("FLAG")
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_setting_is_named() {
         let error = StoreConfig::from_settings(&Settings::new(&|_| None)).unwrap_err();
         assert_eq!(error.to_string(), "TASKS_TABLE_NAME is not set");
     }

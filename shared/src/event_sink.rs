@@ -1,4 +1,4 @@
-//! Where the transitions of tasks are told to others.
+//! Where events about tasks are published.
 
 pub mod eventbridge;
 mod task_event;
@@ -9,40 +9,42 @@ use crate::error::Source;
 
 pub use task_event::{MOST_DETAIL_BYTES, TaskEvent};
 
-/// The most events that a sink takes at once
+/// The most events in one request
 /// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
 pub const MOST_EVENTS: usize = 10;
 
-/// Why events, or one of them, were not taken.
+/// Why the sink did not accept events, or one of them.
 #[derive(Debug, thiserror::Error)]
 pub enum EventSinkError {
-    /// The sink can't be reached, is throttled, or failed inside: trying again may help.
+    /// The sink can't be reached, is throttled, or failed inside. A later attempt may succeed.
     #[error("events can't be sent now")]
     Unavailable(#[source] Source),
-    /// Refused for where they were to go or for who sends them: trying again will not help until someone changes that.
+    /// The destination or the caller was refused. Attempts fail until someone changes the
+    /// configuration.
     #[error("sending events was refused")]
     Refused(#[source] Source),
-    /// Refused for what they are: they will never be taken.
-    #[error("what was sent is no valid event")]
+    /// The event itself was refused. It will never be accepted.
+    #[error("the event is not valid")]
     Invalid(#[source] Source),
 }
 
 impl EventSinkError {
-    /// Whether the same request may succeed when it is repeated.
+    /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }
 
-/// Takes events.
+/// Publishes events about tasks.
 #[async_trait]
 pub trait EventSink: Send + Sync {
-    /// Sends events in their order, at most [`MOST_EVENTS`] and [`MOST_DETAIL_BYTES`] of details in all. Does not
-    /// retry.
+    /// Sends events in their order, without retries: at most [`MOST_EVENTS`], with at most
+    /// [`MOST_DETAIL_BYTES`] of details in all.
     ///
-    /// The outcome of each event is in its place, as a sink may take some and others not; an error is that of all.
+    /// Returns the outcome of each event in the same order, because a sink may accept some of them
+    /// only. An error concerns the whole request.
     async fn send(
         &self,
-        events: &[&TaskEvent],
+        bus_events: &[&TaskEvent],
     ) -> Result<Vec<Result<(), EventSinkError>>, EventSinkError>;
 }

@@ -1,7 +1,7 @@
 //! The one way in which log lines become stored tasks: gather, read, fold, save, refresh the cache.
 //!
-//! The order of writes is DynamoDB, then Redis. Whatever is interrupted can be repeated: saving the same
-//! lines again changes nothing.
+//! The order of writes is DynamoDB, then Redis. An interrupted ingest can be repeated: saving the
+//! same lines again changes nothing.
 
 mod project_matcher;
 
@@ -17,25 +17,25 @@ use crate::error::error_chain;
 use crate::fault_point::FaultPoint;
 use crate::fold::{FoldedTask, Ledger, TaskOrigin, fold_into_task};
 use crate::model::{Task, TaskId, Timestamp};
-use crate::retry::retry_on_conflict;
+use crate::retry::{ConflictPolicy, retry_on_conflict};
 use crate::store::{ProjectStore, StoreError, TaskRecord, TaskStore};
 use crate::task_reader::WriteThrough;
 
-/// Tasks that are saved side by side. More would only queue at the store.
+/// The number of tasks that are saved at the same time. More would only queue at the store.
 const CONCURRENT_SAVES: usize = 8;
-/// Tasks that are read in one request. Each has up to three candidates, with a head and a ledger each, and a
-/// `BatchGetItem` takes 100 keys.
+/// The number of targets that are read in one request. Each has up to three candidates with a head
+/// and a ledger each, and a `BatchGetItem` takes 100 keys.
 const TASKS_PER_READ: usize = 16;
 
-/// What became of the tasks of a batch.
+/// The outcome of saving a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IngestCounts {
     /// Tasks written.
     pub tasks_changed: u64,
-    /// Tasks that can never be saved: their stored items are damaged, or the store refuses them. The log
-    /// names each.
+    /// Tasks that can never be saved: their stored items are damaged, or the store refuses them.
+    /// The log names each.
     pub tasks_refused: u64,
-    /// Writes that the cache failed.
+    /// Failed writes to the cache.
     pub cache_errors: u64,
 }
 
@@ -46,7 +46,7 @@ pub struct Ingest {
     write_through: WriteThrough,
 }
 
-/// The stored records that a portion of a batch may belong to.
+/// The stored records that a part of a batch may belong to.
 #[derive(Default)]
 struct StoredRecords {
     readable: Vec<TaskRecord>,
@@ -54,27 +54,28 @@ struct StoredRecords {
     unreadable: Vec<TaskId>,
 }
 
-/// Ledgers of one task, each with where its lines come from.
+/// The ledgers of one task, each with the origin of its lines.
 type TaskLedgers<'a> = Vec<(&'a Target, &'a Ledger)>;
 
-/// What is to be stored of a task.
+/// The next stored state of a task.
 enum NextState {
-    /// The task's next state, with its ledger.
+    /// The task, with its ledger.
     Live(Box<Task>, Ledger),
-    /// The ledger alone: the task was deleted, and no later run is known yet.
+    /// The ledger alone: the task was deleted, and its logs show no later run yet. If the store has
+    /// the task again, it is deleted again.
     Deleted(Ledger),
 }
 
-/// A task as the store has it after an attempt to save it.
+/// A task in its stored state after it was saved.
 struct SavedTask {
     task: Task,
-    /// Whether the task had to be written.
+    /// Whether it was written; `false` if nothing had changed.
     is_written: bool,
 }
 
 impl Ingest {
-    /// An ingest that writes to `tasks`, finds projects in `projects`, and keeps the cache behind
-    /// `write_through` current.
+    /// Creates an ingest that writes to `tasks`, finds projects in `projects`, and updates the
+    /// cache through `write_through`.
     pub fn new(
         tasks: Arc<dyn TaskStore>,
         projects: Arc<dyn ProjectStore>,
@@ -87,13 +88,13 @@ impl Ingest {
         }
     }
 
-    /// Saves all ledgers of `batch` and leaves it empty.
+    /// Saves all ledgers of `batch` and leaves the batch empty.
     ///
-    /// A task that can never be saved is logged and counted, and does not keep others from being saved.
+    /// A task that can never be saved is logged and counted. The other tasks are still saved.
     ///
     /// # Errors
     ///
-    /// A [`StoreError`] that may pass, after everything else was saved.
+    /// A [`StoreError`] that a later attempt may not meet. Everything else was saved.
     pub async fn save(
         &self,
         batch: &mut Batch,
@@ -114,17 +115,18 @@ impl Ingest {
         now: Timestamp,
         counts: &mut IngestCounts,
     ) -> Result<(), StoreError> {
-        let portion = portion
+        let targets: Vec<_> = portion
             .iter()
-            .map(|(target, ledger)| (target, target.candidates(), ledger));
-        let portion: Vec<_> = portion.collect();
-        let candidates = portion.iter().flat_map(|(_, candidates, _)| candidates);
-        let candidates = deduplicated(candidates.cloned().collect());
-        let stored = self.read(&candidates).await?;
+            .map(|(target, ledger)| (target, target.candidates(), ledger))
+            .collect();
+        let all_candidates = targets.iter().flat_map(|(_, candidates, _)| candidates);
+        let task_ids = deduplicated(all_candidates.cloned().collect());
+        let stored = self.read(&task_ids).await?;
         FaultPoint::TasksRead.reach();
-        // Two targets may be one task (a stream's, and one that a line names): they are saved together.
+        // Two targets may be one task: the task of a stream, and a task that a line names. Their
+        // ledgers are saved together.
         let mut by_task: Vec<(TaskId, TaskLedgers<'_>)> = Vec::new();
-        for (target, candidates, ledger) in portion {
+        for (target, candidates, ledger) in targets {
             if candidates.iter().any(|id| stored.unreadable.contains(id)) {
                 counts.tasks_refused += 1;
                 continue;
@@ -185,27 +187,32 @@ impl Ingest {
         Ok(records)
     }
 
-    /// Joins the ledgers of one task with what is stored, and writes the task if anything changed. After a
-    /// conflict it reads and joins again, so no writer's lines are lost.
+    /// Merges the ledgers of one task into the stored ledger, and writes the task if anything
+    /// changed. After a conflict it reads and merges again, so no writer's lines are lost.
     async fn save_task(
         &self,
         task_id: TaskId,
         ledgers: TaskLedgers<'_>,
         stored: Option<TaskRecord>,
     ) -> Result<Option<SavedTask>, StoreError> {
+        let (task_id, ledgers) = (&task_id, &ledgers);
         let mut first_read = Some(stored);
-        retry_on_conflict(async || {
-            let stored = match first_read.take() {
-                Some(stored) => stored,
-                None => {
-                    FaultPoint::RaceLost.reach();
-                    let read_again = slice::from_ref(&task_id);
-                    self.tasks.fetch_records(read_again).await?.pop()
-                }
-            };
-            self.save_on_top_of(stored, &task_id, &ledgers).await
-        })
-        .await
+        let step = || {
+            let first_read = first_read.take();
+            async move {
+                let stored = match first_read {
+                    Some(stored) => stored,
+                    None => {
+                        FaultPoint::RaceLost.reach();
+                        let read_again = slice::from_ref(task_id);
+                        self.tasks.fetch_records(read_again).await?.pop()
+                    }
+                };
+                self.save_on_top_of(stored, task_id, ledgers).await
+            }
+        };
+        let is_conflict = |error: &StoreError| matches!(error, StoreError::Conflict(_));
+        retry_on_conflict(ConflictPolicy::INGEST, step, is_conflict).await
     }
 
     async fn save_on_top_of(
@@ -238,19 +245,19 @@ impl Ingest {
                     Some(previous) => self.tasks.delete(previous, &ledger).await,
                     None => self.tasks.save_deleted(task_id, &ledger).await,
                 };
-                // After an error that is no conflict the task may be deleted all the same.
-                let is_conflict = matches!(deletion, Err(StoreError::Conflict(_)));
-                if let Some(previous) = previous.filter(|_| !is_conflict) {
+                if deletion.is_ok() {
+                    FaultPoint::AfterTask.reach();
+                }
+                // The store may have deleted the task even if it reports an error.
+                if let Some(previous) = previous {
                     self.write_through.task_deleted(previous).await;
                 }
-                deletion?;
-                FaultPoint::AfterTask.reach();
-                Ok(None)
+                deletion.map(|()| None)
             }
         }
     }
 
-    /// Computes what is to be stored; `None` if nothing would change.
+    /// Computes the next stored state; `None` if nothing changes.
     async fn next_state(
         &self,
         task_id: &TaskId,
@@ -289,7 +296,7 @@ impl Ingest {
         if next.project_id.is_none() {
             next.project_id = self.project_matcher.project_of(&next).await?;
         }
-        // The usual duration is read once: when a run is new, or has another name.
+        // The usual duration is read once: when a run is new, or when its name has changed.
         let is_same_run = |previous: &Task| {
             previous.run == next.run
                 && previous.task_name == next.task_name
@@ -326,7 +333,7 @@ impl StoredRecords {
     }
 }
 
-/// Where a task comes from: the stream that first reported it, so that two streams do not take turns.
+/// The origin of a task: the stream that first reported it. Otherwise two streams would take turns.
 fn origin_of(previous: Option<&Task>, ledgers: &TaskLedgers<'_>) -> Option<TaskOrigin> {
     let origin = ledgers.first().map(|(target, _)| target.origin.clone())?;
     let known = previous.and_then(|task| task.log_group.clone().zip(task.log_stream.clone()));

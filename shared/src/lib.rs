@@ -1,8 +1,8 @@
 //! The library of both functions: stores, cache, log sources, and how they work together.
 //!
-//! The pure heart (records, log parsing, folding) is the crate `progress-core`, which is re-exported here.
-//! Tasks live in a [`TaskStore`](store::TaskStore) and are served from a [`TaskCache`](cache::TaskCache);
-//! [`ingest`] is the one way in which log lines become stored tasks.
+//! The crate `progress-core` has the records, log parsing and folding, and is re-exported here. A
+//! [`TaskStore`](store::TaskStore) stores tasks, and a [`TaskCache`](cache::TaskCache) holds copies
+//! of them for the API. [`ingest`] is the only way in which log lines become stored tasks.
 //!
 //! This crate knows nothing of HTTP routes or of the Lambda runtime.
 

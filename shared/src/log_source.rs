@@ -1,4 +1,4 @@
-//! Where log events come from.
+//! Sources of log events.
 
 mod cloudwatch;
 
@@ -10,7 +10,7 @@ use crate::error::Source;
 use crate::log_event::LogEvent;
 use crate::model::Timestamp;
 
-/// Events of a time window, a page of them.
+/// A request for one page of the events in a time window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest<'a> {
     /// The log group.
@@ -19,55 +19,55 @@ pub struct PageRequest<'a> {
     pub start: Timestamp,
     /// The last moment of the window, included.
     pub end: Timestamp,
-    /// What the page before gave as `next_token`; `None` for the first.
+    /// The `next_token` of the previous page; `None` for the first page.
     pub next_token: Option<&'a str>,
 }
 
 /// A page of events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogPage {
-    /// The events; may be none although there are more pages.
+    /// The events. A page may be empty although more pages follow.
     pub events: Vec<LogEvent>,
-    /// Set while there are more pages.
+    /// The token of the next page; `None` on the last page.
     pub next_token: Option<String>,
 }
 
-/// Why a source gave no page.
+/// Why a page could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogSourceError {
-    /// The log group does not exist (yet): as good as empty.
+    /// The log group does not exist (yet). Callers treat it as empty.
     #[error("log group {0} does not exist")]
     GroupNotFound(String),
-    /// Throttled, timed out, or failed inside: trying again may help.
+    /// Throttled, timed out, or failed inside. A later attempt may succeed.
     #[error("log group {log_group} can't be read now")]
     Unavailable {
         /// The log group.
         log_group: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Source,
     },
-    /// Refused for what was asked or for who asked: trying again will not help.
+    /// The request or the caller was refused. Another attempt will not help.
     #[error("reading log group {log_group} was refused")]
     Refused {
         /// The log group.
         log_group: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Source,
     },
 }
 
 impl LogSourceError {
-    /// Whether the same request may succeed when it is repeated.
+    /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 }
 
-/// Gives log events.
+/// Reads log events.
 #[async_trait]
 pub trait LogSource: Send + Sync {
-    /// Reads one page. Does not retry.
+    /// Reads one page, without retries.
     async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError>;
 }

@@ -1,26 +1,41 @@
-//! Retry policies: one for requests to CloudWatch Logs, one for writes that lost a race.
+//! Retry policies: one for requests to CloudWatch Logs and EventBridge, one for conflicting writes.
 //!
-//! The SDK's own retries are off for clients that are used behind the first policy. Otherwise five attempts
-//! would become fifteen.
+//! The SDK's own retries are off in clients behind the first policy. Otherwise five attempts would
+//! become fifteen.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_retry::strategy::ExponentialBackoff;
 
-use crate::store::StoreError;
-
-/// The most attempts of one request, the first included.
+/// The most attempts at one request, the first included.
 pub const ATTEMPTS: usize = 5;
 /// The wait before the second attempt. It doubles with each further attempt.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The most attempts of a write against faster writers.
-const CONFLICT_ATTEMPTS: u32 = 12;
-/// The wait after the first conflict. It grows by the same amount with each further one.
-const CONFLICT_WAIT: Duration = Duration::from_millis(5);
+/// How often a write is repeated while other writers are faster.
+#[derive(Debug, Clone, Copy)]
+pub struct ConflictPolicy {
+    /// The most attempts, the first included.
+    attempts: u32,
+    /// The wait after the first conflict. It grows by the same amount with each further one.
+    wait: Duration,
+}
+
+impl ConflictPolicy {
+    /// For log ingest: several collectors may save the same task at once, and no client waits.
+    pub const INGEST: Self = Self {
+        attempts: 12,
+        wait: Duration::from_millis(5),
+    };
+    /// For requests of the API: a client waits for the response, so there is no pause.
+    pub const REQUEST: Self = Self {
+        attempts: 8,
+        wait: Duration::ZERO,
+    };
+}
 
 /// How a retried action ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +48,8 @@ pub struct Retried<T, E> {
 
 /// Tries `action` up to [`ATTEMPTS`] times while its error `is_transient`, and stops at `deadline`.
 ///
-/// It waits 1, 2, 4 and 8 seconds, each less a random part of up to a half, so that callers that failed
-/// together do not return together.
+/// It waits 1, 2, 4 and 8 seconds. Each wait is shortened at random, by up to a half, so that
+/// callers that failed together do not return together.
 pub async fn with_retries<T, E>(
     deadline: Option<Instant>,
     mut action: impl AsyncFnMut() -> Result<T, E>,
@@ -72,24 +87,29 @@ fn waits() -> impl Iterator<Item = Duration> {
         .take(ATTEMPTS - 1)
 }
 
-/// Repeats `step` (read, decide, write) while another writer is faster, up to 12 times.
+/// Repeats `step` (read, decide, write) while its error `is_conflict`, as often as `policy` allows.
 ///
 /// # Errors
 ///
-/// Those of `step`. [`StoreError::Conflict`] means that every attempt lost its race.
-pub async fn retry_on_conflict<T>(
-    mut step: impl AsyncFnMut() -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let mut attempt = 1;
-    loop {
+/// The error of the last attempt. It is a conflict if every attempt lost its race.
+pub async fn retry_on_conflict<T, E, F>(
+    policy: ConflictPolicy,
+    mut step: impl FnMut() -> F,
+    is_conflict: impl Fn(&E) -> bool,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    for attempt in 1..policy.attempts {
         match step().await {
-            Err(StoreError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
-                sleep(CONFLICT_WAIT * attempt).await;
-                attempt += 1;
-            }
+            Err(error) if is_conflict(&error) => {}
             outcome => return outcome,
         }
+        if !policy.wait.is_zero() {
+            sleep(policy.wait * attempt).await;
+        }
     }
+    step().await
 }
 
 #[cfg(test)]
@@ -121,10 +141,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_permanent_error_is_not_retried() {
-        let action = async || Err::<(), _>("refused");
+        let action = async || Err::<(), _>("permanent");
         let retried = with_retries(None, action, |_| false).await;
         let expected = Retried {
-            outcome: Some(Err("refused")),
+            outcome: Some(Err("permanent")),
             attempts: 1,
         };
         assert_eq!(retried, expected);
@@ -142,15 +162,36 @@ mod tests {
         assert_eq!(retried, expected);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_write_is_tried_twelve_times_against_faster_writers() {
+    /// How often a step that always fails with `error` was tried, and for how long.
+    async fn attempts_at(policy: ConflictPolicy, error: &'static str) -> (u32, Duration) {
+        let start = Instant::now();
         let mut attempts = 0;
-        let step = async || {
+        let step = || {
             attempts += 1;
-            Err::<(), _>(StoreError::Conflict("task a".to_owned()))
+            async move { Err::<(), _>(error) }
         };
-        let outcome = retry_on_conflict(step).await;
-        assert!(matches!(outcome, Err(StoreError::Conflict(_))));
+        let outcome = retry_on_conflict(policy, step, |error| *error == "conflict").await;
+        assert_eq!(outcome, Err(error));
+        (attempts, start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ingest_tries_a_write_twelve_times_with_growing_waits() {
+        let (attempts, took) = attempts_at(ConflictPolicy::INGEST, "conflict").await;
         assert_eq!(attempts, 12);
+        let waits = Duration::from_millis(5 * (1..=11).sum::<u64>());
+        assert!(waits <= took && took <= waits + Duration::from_millis(11));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_tries_a_write_eight_times_without_waits() {
+        let outcome = attempts_at(ConflictPolicy::REQUEST, "conflict").await;
+        assert_eq!(outcome, (8, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_that_is_no_conflict_is_returned_at_once() {
+        let outcome = attempts_at(ConflictPolicy::INGEST, "unavailable").await;
+        assert_eq!(outcome, (1, Duration::ZERO));
     }
 }

@@ -1,4 +1,4 @@
-//! How long the work of one request has waited for the parts behind it.
+//! Measures how long a request waits for the cache and for the store.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time spent waiting, by part.
+/// The time that a request waited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WaitTimes {
-    /// For the cache; `None` if it was not asked.
+    /// The wait for the cache; `None` if it was not called.
     pub cache: Option<Duration>,
-    /// For the store; `None` if it was not asked.
+    /// The wait for the store; `None` if it was not called.
     pub store: Option<Duration>,
 }
 
@@ -19,7 +19,7 @@ tokio::task_local! {
     static WAITS: Cell<WaitTimes>;
 }
 
-/// Does `work` and tells how long it waited inside [`for_cache`] and [`for_store`].
+/// Runs `work` and returns how long it waited inside [`for_cache`] and [`for_store`].
 pub async fn measure<T>(work: impl Future<Output = T>) -> (T, WaitTimes) {
     WAITS
         .scope(Cell::default(), async {
@@ -29,12 +29,12 @@ pub async fn measure<T>(work: impl Future<Output = T>) -> (T, WaitTimes) {
         .await
 }
 
-/// WaitTimes for the cache.
+/// Runs a call of the cache and adds its time to the measurement.
 pub async fn for_cache<T>(call: impl Future<Output = T>) -> T {
     wait(call, |waits| &mut waits.cache).await
 }
 
-/// WaitTimes for the store.
+/// Runs a call of the store and adds its time to the measurement.
 pub async fn for_store<T>(call: impl Future<Output = T>) -> T {
     wait(call, |waits| &mut waits.store).await
 }
@@ -45,7 +45,7 @@ async fn wait<T>(
 ) -> T {
     let started = Instant::now();
     let outcome = call.await;
-    // Nobody may be measuring: the collector does not.
+    // The collector does not measure.
     let _unmeasured = WAITS.try_with(|cell| {
         let mut waits = cell.get();
         let spent = part(&mut waits);
@@ -62,7 +62,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_are_summed_by_part_and_request() {
         let nap = || tokio::time::sleep(Duration::from_millis(10));
-        let (answer, waits) = measure(async {
+        let (outcome, waits) = measure(async {
             for_cache(nap()).await;
             nap().await;
             for_cache(nap()).await;
@@ -73,7 +73,7 @@ mod tests {
             cache: Some(Duration::from_millis(20)),
             store: None,
         };
-        assert_eq!((answer, waits), (7, expected));
+        assert_eq!((outcome, waits), (7, expected));
         for_store(nap()).await; // measured by nobody
         assert_eq!(measure(async {}).await.1, WaitTimes::default());
     }

@@ -1,88 +1,54 @@
-//! Where tasks and projects are kept: the source of truth.
+//! The stores of tasks and projects: the source of truth.
 
 pub mod dynamodb;
 pub(crate) mod dynamodb_item;
+pub(crate) mod error;
 pub mod stream_record;
 pub mod tables;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::checkpoint::CheckpointStore;
-use crate::error::Source;
 use crate::fold::Ledger;
 use crate::model::{
     HistoryEntry, Project, ProjectId, Task, TaskId, TaskStatus, TaskType, Timestamp,
 };
 
-/// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The store can't be reached, is throttled, or failed inside: trying again later may help.
-    #[error("the store is unavailable during {operation}")]
-    Unavailable {
-        /// What was being done.
-        operation: &'static str,
-        /// What the store said.
-        #[source]
-        source: Source,
-    },
-    /// Another writer was faster: read again, and decide anew.
-    #[error("{0} was changed by another writer")]
-    Conflict(String),
-    /// The store refused the request as such: trying again will not help.
-    #[error("the store refused {operation}")]
-    Refused {
-        /// What was being done.
-        operation: &'static str,
-        /// What the store said.
-        #[source]
-        source: Source,
-    },
-    /// What is stored can't be read.
-    #[error("the stored item of {id} is not valid")]
-    Corrupt {
-        /// The task or project.
-        id: String,
-        /// What is wrong with it.
-        #[source]
-        source: Source,
-    },
-}
+pub use error::StoreError;
 
-/// A task with all that its logs have said.
+/// A task with its ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRecord {
-    /// The task's identity.
+    /// The task's id.
     pub task_id: TaskId,
-    /// The task's present state; `None` once it was deleted.
+    /// The task; `None` once it was deleted.
     pub task: Option<Task>,
-    /// What the logs have said so far; empty for a task that no log reported yet. It outlasts the task, so
-    /// that lines which are read later or again don't bring it back.
+    /// All observations from the task's logs; empty if no log reported it. The ledger outlives the
+    /// task, so that late or repeated lines do not create the task again.
     pub ledger: Ledger,
 }
 
-/// What a request that made a task leaves behind, so that its repetition is answered like itself.
+/// The stored response to a request that created a task. A repetition of the request gets the same
+/// response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyRecord {
-    /// What a repetition has in common with the request, at most 128 characters.
+    /// The key that a request and its repetitions share, at most 128 characters.
     pub key: String,
-    /// A digest of what was asked for: a request of the same key and another digest is no repetition.
+    /// A digest of the request. A request with this key and another digest is no repetition.
     pub digest: String,
-    /// The task that was made.
+    /// The task that was created.
     pub task_id: TaskId,
-    /// The answer.
-    pub answer: String,
-    /// When the request was answered. The receipt is kept for [`IDEMPOTENCY_RECORD_LIFETIME`].
+    /// The body of the response.
+    pub response: String,
+    /// When the response was sent. The record is kept for [`IDEMPOTENCY_RECORD_LIFETIME`].
     pub made_at: Timestamp,
 }
 
-/// How long a receipt is kept.
+/// How long an idempotency record is kept.
 pub const IDEMPOTENCY_RECORD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which tasks a list is of. Empty sets mean "any".
+/// Filters of a task list. Empty sets mean "any".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TaskQuery {
     /// Tasks with one of these statuses.
@@ -91,14 +57,14 @@ pub struct TaskQuery {
     pub task_types: Vec<TaskType>,
     /// Tasks of this project.
     pub project_id: Option<ProjectId>,
-    /// Tasks whose name begins like this, in capitals or not.
+    /// Tasks whose name begins with this text. Case does not matter.
     pub name_prefix: Option<String>,
     /// Tasks that were changed later than this.
     pub updated_after: Option<Timestamp>,
 }
 
 impl TaskQuery {
-    /// Whether `task` is one of those asked for.
+    /// Whether `task` passes all filters.
     pub fn matches(&self, task: &Task) -> bool {
         let prefix = self.name_prefix.as_deref().map(name_key);
         (self.statuses.is_empty() || self.statuses.contains(&task.status))
@@ -111,22 +77,22 @@ impl TaskQuery {
     }
 }
 
-/// A name as names are compared: capitals make no difference.
+/// The form of a name for comparisons, which ignore case.
 pub(crate) fn name_key(name: &str) -> String {
     name.to_lowercase()
 }
 
-/// Where a task stands in the one order of all lists: by `updated_at`, then by id; newest first.
+/// A task's position in the order of all lists: by `updated_at`, then by id, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPosition {
     /// The task's `updated_at`.
     pub updated_at: Timestamp,
-    /// The task.
+    /// The task's id.
     pub task_id: TaskId,
 }
 
 impl ListPosition {
-    /// Where `task` stands.
+    /// The position of `task`.
     pub fn of(task: &Task) -> Self {
         Self {
             updated_at: task.updated_at,
@@ -135,17 +101,19 @@ impl ListPosition {
     }
 }
 
-/// One page of a list of tasks.
+/// One page of a task list.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskPage {
     /// The tasks, newest first.
     pub tasks: Vec<Task>,
-    /// After which position the next page begins; `None` if there is none. No task need stand there.
+    /// The position after which the next page begins; `None` on the last page. There need not be a
+    /// task at this position.
     pub next: Option<ListPosition>,
 }
 
-/// How long runs like `next` usually take, as its write over `previous` tells; `None` if it tells nothing.
-pub fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
+/// The new duration estimate after `next` was written over `previous`; `None` if the write
+/// completes no run.
+pub fn duration_estimate_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
     let completed = |task: &Task| task.status == TaskStatus::Completed;
     let was_completed =
         previous.is_some_and(|previous| completed(previous) && previous.run == next.run);
@@ -156,8 +124,8 @@ pub fn usual_duration_after(previous: Option<&Task>, next: &Task) -> Option<u64>
     })
 }
 
-/// What runs have in common that are expected to take as long.
-pub fn pace_key(task: &Task) -> String {
+/// The key of a duration estimate. Runs with the same key are expected to take as long.
+pub fn duration_estimate_key(task: &Task) -> String {
     format!("{}#{}", task.task_type, name_key(&task.task_name))
 }
 
@@ -167,20 +135,21 @@ pub trait TaskStore: Send + Sync {
     /// Reads a task, strongly consistent; `None` if there is none.
     async fn fetch(&self, task_id: &TaskId) -> Result<Option<Task>, StoreError>;
 
-    /// Reads tasks with their ledgers, strongly consistent, in any order; those that never existed are
-    /// left out.
+    /// Reads tasks with their ledgers, strongly consistent, in any order. Tasks that never existed
+    /// are left out.
     async fn fetch_records(&self, task_ids: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError>;
 
-    /// Writes a task, its history, and the metrics of its project, all or nothing. If a run completes by
-    /// it, the store remembers how long such runs take.
+    /// Writes a task, its history, and the metrics of its project, all or nothing. If the write
+    /// completes a run, it also updates the duration estimate.
     ///
-    /// `previous` is the state that was read (`None`: the task must not exist); `next.revision` is one
-    /// more. A `ledger` replaces the stored one; `None` leaves it as it is. Who makes a task by its logs has to know
-    /// of its last deletion: that is in the `ledger`.
+    /// `previous` is the state that was read (`None`: the task must not exist), and `next.revision`
+    /// is one more. `ledger` replaces the stored ledger; `None` keeps it. A caller that creates a
+    /// task from logs must know its last deletion, which is in the ledger.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if the stored task is no longer `previous`, or was deleted since the ledger was read.
+    /// [`StoreError::Conflict`] if the stored task is no longer `previous`, or if it was deleted
+    /// after the ledger was read.
     async fn save(
         &self,
         previous: Option<&Task>,
@@ -188,44 +157,47 @@ pub trait TaskStore: Send + Sync {
         ledger: Option<&Ledger>,
     ) -> Result<(), StoreError>;
 
-    /// Writes a new task together with `receipt`, all or nothing. If a receipt of the same key is there
-    /// already, nothing is written, and that one is returned.
+    /// Writes a new task together with `record`, all or nothing. If a record with this key exists,
+    /// writes nothing and returns that record.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if the task exists and there is no such receipt.
+    /// [`StoreError::Conflict`] if the task exists and no such record does.
     async fn create(
         &self,
         task: &Task,
-        receipt: &IdempotencyRecord,
+        record: &IdempotencyRecord,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
 
-    /// Deletes a task with its history, and takes it out of the metrics of its project. `previous` is the
-    /// state that was read; `ledger` is left, with what logs have said until then and that it was deleted.
+    /// Deletes a task and its history, and takes it out of the metrics of its project. `previous`
+    /// is the state that was read. `ledger` stays stored: it has all observations until then, and
+    /// the deletion.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if the stored task is no longer `previous`. If it is an error while history
-    /// is deleted, the task is gone already and the rest of its history will expire.
+    /// [`StoreError::Conflict`] if the stored task is no longer `previous`. After an error during
+    /// the deletion of the history, the task is gone, and the rest of its history will expire.
     async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError>;
 
-    /// Keeps what logs have said of a task after it was deleted: of a later run one reading may tell only a part, which
-    /// alone makes no task. The deletion that `ledger` was read with counts one revision more from then on.
+    /// Saves the ledger of a deleted task. One reading may show only part of a later run, which is
+    /// not enough to create a task. The revision of the deletion in `ledger` grows by one.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if it is no longer the last one, or what logs have said was kept since.
+    /// [`StoreError::Conflict`] if that deletion is no longer the last one, or if the ledger was
+    /// saved by another writer since.
     async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError>;
 
-    /// How long runs like `task` have taken: of the same type and name, completed, the mean of the last
-    /// with the earlier ones' mean, in milliseconds; `None` if there were none within 90 days.
+    /// Reads the duration estimate of `task`, in milliseconds; `None` if no run with its type and
+    /// name completed within 90 days. The estimate is the mean of the last duration and the
+    /// estimate before.
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError>;
 
-    /// Lists tasks newest first: at most `limit` (1 to 200) of those that stand after `after`.
+    /// Lists tasks, newest first: at most `limit` (1 to 200) after the position `after`.
     ///
-    /// The list is complete but for writes of the last moments. A page may have fewer tasks than `limit`,
-    /// even none, and still have a next one: where few of many tasks are asked for, looking for them ends
-    /// after a while, so that no request takes long.
+    /// The list may miss the writes of the last moments. A page may have fewer tasks than `limit`,
+    /// even none, and still have a next page: the search for rare tasks stops early, so that no
+    /// request takes long.
     async fn list(
         &self,
         query: &TaskQuery,
@@ -233,7 +205,7 @@ pub trait TaskStore: Send + Sync {
         limit: usize,
     ) -> Result<TaskPage, StoreError>;
 
-    /// Lists a task's history oldest first: at most `limit` entries later than `after`, none later
+    /// Lists a task's history, oldest first: at most `limit` entries later than `after`, none later
     /// than `until`.
     async fn history(
         &self,
@@ -243,7 +215,7 @@ pub trait TaskStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, StoreError>;
 
-    /// Answers if the store can be reached.
+    /// Checks that the store can be reached.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
@@ -253,33 +225,22 @@ pub trait ProjectStore: Send + Sync {
     /// Reads a project; `None` if there is none.
     async fn fetch(&self, project_id: &ProjectId) -> Result<Option<Project>, StoreError>;
 
-    /// Makes a project. Its metrics are those of the tasks that name it already, whatever `project`
-    /// says.
+    /// Creates a project. Its metrics count the tasks that already name it, and those in `project`
+    /// are ignored.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if it exists.
+    /// [`StoreError::Conflict`] if the project exists.
     async fn create(&self, project: &Project) -> Result<(), StoreError>;
 
-    /// Writes what a project is; its metrics stay those of its tasks. `previous` is the state that was read,
+    /// Writes the fields of a project, but not its metrics. `previous` is the state that was read,
     /// and `next.revision` is one more.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if the stored project is no longer of the revision of `previous`.
+    /// [`StoreError::Conflict`] if the stored project no longer has the revision of `previous`.
     async fn update(&self, previous: &Project, next: &Project) -> Result<(), StoreError>;
 
-    /// All projects, by id. Projects are few.
+    /// Lists all projects, by id. There are few.
     async fn list(&self) -> Result<Vec<Project>, StoreError>;
-}
-
-/// The stores of one database.
-#[derive(Clone)]
-pub struct Stores {
-    /// Tasks.
-    pub tasks: Arc<dyn TaskStore>,
-    /// Projects, whose metrics follow `tasks`.
-    pub projects: Arc<dyn ProjectStore>,
-    /// Checkpoints.
-    pub checkpoints: Arc<dyn CheckpointStore>,
 }

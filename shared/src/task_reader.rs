@@ -1,14 +1,13 @@
-//! The read path: cache first, store behind it. And its other half, [`WriteThrough`], which keeps the
-//! cache true after a write.
+//! The read path (cache first, then store), and [`WriteThrough`], which updates the cache after a
+//! write.
 //!
-//! What the cache holds are the bytes of the API's answers. They are made in one place, the [`Renderer`],
-//! so that an answer is the same whoever put it there. The cache may be absent, down, or hold rubbish: the
-//! answers stay the same and come from the store.
+//! The cache holds the bytes of the API's response bodies. Only the [`Renderer`] makes them, so a
+//! response is the same whichever process put it there. If the cache is absent, down or holds
+//! invalid values, the same response comes from the store.
 
 mod budget;
 mod freshness;
 mod pages;
-
 mod validator;
 mod write_through;
 
@@ -17,10 +16,10 @@ use std::sync::Arc;
 use tracing::warn;
 
 use self::budget::CacheBudget;
-use self::freshness::{DELETED_BEGIN, cache_ttl, true_until};
+use self::freshness::{cache_ttl, true_until};
 use self::pages::Page;
 
-use crate::cache::{CacheError, PAGE_TTL, TaskCache};
+use crate::cache::{CacheError, CacheLookup, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
 use crate::model::{HistoryEntry, ProjectId, TaskId, Timestamp};
 use crate::server_timing::for_store;
@@ -30,52 +29,52 @@ use crate::view::Renderer;
 pub use validator::Validator;
 pub use write_through::WriteThrough;
 
-/// The largest number of tasks in one answer.
+/// The largest number of tasks on one page.
 pub const MAX_PAGE_LIMIT: usize = 200;
 
-/// The key under which the list of projects is kept, beside the pages of tasks.
+/// The key of the list of projects, beside the keys of the pages of tasks.
 const PROJECTS_KEY: &str = "projects";
 
-/// One page of a list of tasks, as it is asked for.
+/// A request for one page of a list of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListRequest {
-    /// Which tasks.
+    /// Which tasks to list.
     pub query: TaskQuery,
-    /// Tasks that stand after this position; `None`: from the newest on.
+    /// The position after which the page begins; `None` for the first page.
     pub after: Option<ListPosition>,
-    /// How many at most, 1 to [`MAX_PAGE_LIMIT`]; what lies outside becomes the nearest inside.
+    /// The most tasks on the page: 1 to [`MAX_PAGE_LIMIT`]. Other numbers are clamped.
     pub limit: usize,
 }
 
-/// An answer of the API, as it is sent.
+/// The body of a response of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// What changes with it.
+pub struct Representation {
+    /// The entity tag of the body.
     pub validator: Validator,
-    /// The answer itself.
+    /// The body.
     pub json: Vec<u8>,
 }
 
-/// What came of asking for an answer that the client may have already.
+/// The result of a conditional read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConditionalRead {
-    /// The client has it, and said so by this validator.
+    /// The client's copy, which has this validator, is current.
     NotModified(Validator),
-    /// The answer; whether the client has it is yet to be told by its validator.
-    Current(Answer),
+    /// The current representation. The caller still compares its validator with the client's.
+    Current(Representation),
 }
 
 impl ConditionalRead {
-    /// The answer; `None` if the client has it.
-    pub fn current(self) -> Option<Answer> {
+    /// The representation; `None` if the client's copy is current.
+    pub fn current(self) -> Option<Representation> {
         match self {
-            Self::Current(answer) => Some(answer),
+            Self::Current(representation) => Some(representation),
             Self::NotModified(_) => None,
         }
     }
 }
 
-/// `query` as text: the same text for the same tasks, whatever the order of the filters.
+/// `query` as text. Equal queries have equal texts, whatever the order of their filters.
 pub fn canonical_query(query: &TaskQuery) -> String {
     let project = query.project_id.as_ref().map_or("", ProjectId::as_str);
     let statuses = sorted_names(query.statuses.iter().map(|status| status.as_str()));
@@ -84,7 +83,7 @@ pub fn canonical_query(query: &TaskQuery) -> String {
     if let Some(after) = query.updated_after {
         text.push_str(&format!("&updated_after={}", after.as_millis()));
     }
-    // Last, as it may be any text.
+    // The prefix comes last, because it may be any text.
     if let Some(prefix) = &query.name_prefix {
         text.push_str("&q=");
         text.push_str(prefix);
@@ -99,11 +98,11 @@ fn sorted_names(names: impl Iterator<Item = &'static str>) -> String {
     names.join(",")
 }
 
-/// Reads tasks and projects as the API answers them.
+/// Reads tasks and projects as the API shows them.
 ///
-/// A cache that fails is a warning and a miss. What was missed is put into the cache before the answer is
-/// given, as a function may be frozen once it has answered; but not into a cache that has just failed, and not
-/// longer than what the look-up has left of the time that a request may wait for the cache.
+/// A failed call of the cache is logged and counts as a miss. After a miss, the reader fills the
+/// cache before it returns, because Lambda may freeze the process after the response. It does not
+/// fill a cache that has just failed, and waits only for the rest of the request's cache budget.
 #[derive(Clone)]
 pub struct TaskReader {
     tasks: Arc<dyn TaskStore>,
@@ -113,7 +112,7 @@ pub struct TaskReader {
 }
 
 impl TaskReader {
-    /// A reader of these stores, through `cache` if there is one.
+    /// Creates a reader of these stores behind `cache`, if there is one.
     pub fn new(
         tasks: Arc<dyn TaskStore>,
         projects: Arc<dyn ProjectStore>,
@@ -128,82 +127,83 @@ impl TaskReader {
         }
     }
 
-    /// A task, not older than what is known under the validators in `known`; `None` if there is none.
+    /// Reads a task that is no older than the revisions of `known`; `None` if there is none.
     ///
-    /// The cache may hold an older state than a client was given: while it did not answer, it was not told of writes,
-    /// and answers came from the store. If nobody can be asked who knows better, the client has the latest known state.
+    /// The cache may hold an older state than the client has: it may have missed writes while it
+    /// was down. If the store is down too, the client's copy is the latest known state.
     ///
     /// # Errors
     ///
-    /// Those of the store, when the cache does not have the task.
+    /// An error of the store, if the cache does not have the task.
     pub async fn fetch_task(
         &self,
         task_id: &TaskId,
         known: &[Validator],
         now: Timestamp,
     ) -> Result<Option<ConditionalRead>, StoreError> {
-        let known = known.iter().max_by_key(|known| known.revision());
-        let known = known.filter(|known| known.revision().is_some());
-        let answer = |json: Vec<u8>| {
-            ConditionalRead::Current(Answer {
-                validator: Validator::of_record(&json),
+        let known = known
+            .iter()
+            .filter_map(|known| Some((known.revision()?, known)))
+            .max_by_key(|(revision, _)| *revision);
+        let is_outdated = |revision| known.is_some_and(|(known, _)| revision < known);
+        let current = |revision, json: Vec<u8>| {
+            ConditionalRead::Current(Representation {
+                validator: Validator::of_revision(revision, &json),
                 json,
             })
-        };
-        let is_task = |bytes: &[u8]| starts_as(bytes, "task_id", task_id.as_str());
-        let is_old = |bytes: &[u8]| {
-            known.is_some_and(|known| Validator::of_record(bytes).revision() < known.revision())
         };
         let mut fillable = None;
         let mut budget = CacheBudget::new();
         if let Some(cache) = &self.cache
-            && let Some(held) = budget.within(cache.fetch_task(task_id)).await
+            && let Some(lookup) = budget.within(cache.fetch_task(task_id)).await
         {
-            match held {
-                Some(bytes) if is_task(&bytes) && !is_old(&bytes) => {
-                    return Ok(Some(answer(bytes)));
+            match lookup {
+                CacheLookup::Task { revision, json } if !is_outdated(revision) => {
+                    return Ok(Some(current(revision, json)));
                 }
-                Some(bytes) if is_task(&bytes) || bytes.starts_with(DELETED_BEGIN) => {}
-                // Rubbish may claim any revision, so it has to go before the task can come.
-                Some(_) => {
-                    warn!(%task_id, "the cache holds something else than the task");
+                // An invalid value may have any revision, so it must go before the task is put.
+                CacheLookup::Invalid => {
+                    warn!(%task_id, "the cache holds an invalid value for a task");
                     budget.within(cache.remove_task(task_id)).await;
                 }
-                None => {}
+                CacheLookup::Task { .. } | CacheLookup::Deleted { .. } | CacheLookup::Miss => {}
             }
             fillable = Some(cache);
         }
         let fetched = for_store(self.tasks.fetch(task_id)).await;
         if let Err(StoreError::Unavailable { .. }) = &fetched
             && let Some(cache) = fillable
-            && let Some(Some(bytes)) = budget.within(cache.fetch_task_as_held(task_id)).await
-            && is_task(&bytes)
+            && let Some(lookup) = budget.within(cache.fetch_task_as_held(task_id)).await
+            && let CacheLookup::Task { revision, json } = lookup
         {
-            return Ok(Some(match known.filter(|_| is_old(&bytes)) {
-                Some(known) => ConditionalRead::NotModified(known.clone()),
-                None => answer(bytes),
+            return Ok(Some(match known {
+                Some((_, known)) if is_outdated(revision) => {
+                    ConditionalRead::NotModified(known.clone())
+                }
+                _ => current(revision, json),
             }));
         }
         let Some(task) = fetched? else {
             return Ok(None);
         };
-        let bytes = self.renderer.task(&task, now);
+        let json = self.renderer.task(&task, now);
         if let Some(cache) = fillable {
             let ttl = cache_ttl(&self.renderer, &task, now);
-            let put = cache.put_task(task_id, task.revision, &bytes, ttl);
+            let put = cache.put_task(task_id, task.revision, &json, ttl);
             budget.within(put).await;
         }
-        Ok(Some(answer(bytes)))
+        Ok(Some(current(task.revision, json)))
     }
 
-    /// A page of tasks, newest first: `{"tasks":[…],"next_cursor":…}`, unless it is known under one of the
-    /// validators in `known`.
+    /// Reads a page of tasks, newest first: `{"tasks":[…],"next_cursor":…}`. `known` are the
+    /// validators of the client's copies.
     ///
-    /// `cursor` writes down where the next page begins; it is called only if there is one.
+    /// `cursor` writes the position of the next page as text. It is called only if there is a next
+    /// page.
     ///
     /// # Errors
     ///
-    /// Those of the store, when the cache does not have the page.
+    /// An error of the store, if the cache does not have the page.
     pub async fn list_tasks(
         &self,
         request: &ListRequest,
@@ -222,16 +222,16 @@ impl TaskReader {
             }))
         };
         let key = page_key(request, limit);
-        let reading = self.read_page(&key, br#"{"tasks":["#, known, now, read);
-        Ok(reading.await?.expect("a list is never absent"))
+        let list = self.read_page(&key, known, now, read).await?;
+        Ok(list.expect("a list is never absent"))
     }
 
-    /// A task's history, oldest first: at most `limit` entries later than `after`, none later than
-    /// `until`. It is not cached.
+    /// Reads a task's history, oldest first: at most `limit` entries later than `after`, none later
+    /// than `until`. It is not cached.
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// An error of the store.
     pub async fn history(
         &self,
         task_id: &TaskId,
@@ -242,16 +242,16 @@ impl TaskReader {
         for_store(self.tasks.history(task_id, after, until, limit)).await
     }
 
-    /// A project; `None` if there is none.
+    /// Reads a project; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// Those of the store, when the cache does not have the project.
+    /// An error of the store, if the cache does not have the project.
     pub async fn fetch_project(
         &self,
         project_id: &ProjectId,
         now: Timestamp,
-    ) -> Result<Option<Answer>, StoreError> {
+    ) -> Result<Option<Representation>, StoreError> {
         let read = async {
             let project = self.projects.fetch(project_id).await?;
             Ok(project.map(|project| Page {
@@ -260,22 +260,21 @@ impl TaskReader {
             }))
         };
         let key = format!("project/{project_id}");
-        let begin = format!(r#"{{"project_id":"{project_id}","#);
-        let reading = self.read_page(&key, begin.as_bytes(), &[], now, read);
-        let answer = reading.await?.and_then(ConditionalRead::current); // nothing was said to be known
-        Ok(answer.map(|Answer { json, .. }| Answer {
-            // Whoever changes a project names its revision.
+        let page = self.read_page(&key, &[], now, read).await?;
+        let current = page.and_then(ConditionalRead::current); // no validator was known
+        Ok(current.map(|Representation { json, .. }| Representation {
+            // A client that changes a project names the revision in `If-Match`.
             validator: Validator::of_record(&json),
             json,
         }))
     }
 
-    /// All projects by id: `{"projects":[…]}`, unless they are known under one of the validators in
-    /// `known`.
+    /// Reads all projects, by id: `{"projects":[…]}`. `known` are the validators of the client's
+    /// copies.
     ///
     /// # Errors
     ///
-    /// Those of the store, when the cache does not have the list.
+    /// An error of the store, if the cache does not have the list.
     pub async fn list_projects(
         &self,
         known: &[Validator],
@@ -287,12 +286,12 @@ impl TaskReader {
                 true_until: now.after(PAGE_TTL),
             }))
         };
-        let reading = self.read_page(PROJECTS_KEY, br#"{"projects":["#, known, now, read);
-        Ok(reading.await?.expect("a list is never absent"))
+        let list = self.read_page(PROJECTS_KEY, known, now, read).await?;
+        Ok(list.expect("a list is never absent"))
     }
 }
 
-/// What the cache answered; `None`, and a warning, if it failed.
+/// The response of the cache; `None` and a warning if it failed.
 fn log_and_ignore<T>(outcome: Result<T, CacheError>) -> Option<T> {
     outcome
         .inspect_err(|error| warn!(error = error_chain(error), "went on without the cache"))
@@ -311,11 +310,4 @@ fn page_key(request: &ListRequest, limit: usize) -> String {
         ),
         None => format!("{query}&limit={limit}"),
     }
-}
-
-/// Whether `bytes` look like our JSON of the thing with this id: enough to tell it from rubbish and from
-/// another thing, without parsing. No character of an id is escaped in JSON.
-fn starts_as(bytes: &[u8], field: &str, id: &str) -> bool {
-    let begin = format!(r#"{{"{field}":"{id}","#);
-    bytes.starts_with(begin.as_bytes()) && bytes.ends_with(b"}")
 }

@@ -1,4 +1,4 @@
-//! Logs: JSON where Lambda asks for it, text elsewhere.
+//! Logs: JSON on Lambda, text elsewhere.
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
@@ -8,10 +8,11 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, registry};
 
-/// Sends logs to standard error: one JSON object a line if `json`, text otherwise. What is shown is set by
-/// `filter` (as `RUST_LOG` has it: `warn`, `info,hyper=debug`), `info` by default. A second call changes nothing.
+/// Sends logs to standard error: a JSON object per line if `json` is set, else text. `filter` has
+/// the syntax of `RUST_LOG` (`warn`, `info,hyper=debug`) and defaults to `info`. A second call does
+/// nothing.
 pub fn init(json: bool, filter: Option<&str>) {
-    // A subscriber that is already there stays.
+    // An installed subscriber stays.
     drop(subscriber(json, filter, std::io::stderr).try_init());
 }
 
@@ -25,7 +26,7 @@ where
 {
     let filter = filter.and_then(|filter| filter.parse().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    let filter = without_events(without_spans(filter));
+    let filter = without_lambda_events(without_spans(filter));
     let logs = tracing_subscriber::fmt::layer().with_writer(writer);
     let logs = if json {
         logs.json()
@@ -39,8 +40,8 @@ where
     registry().with(logs.with_filter(filter))
 }
 
-/// `filter` without the span that the Lambda runtime puts around each invocation: no line shows it, and to write down
-/// what is in it would be work of each. Who asks for more than `info` has it.
+/// Drops the Lambda runtime's span of each invocation. No log line shows it, and recording its
+/// fields costs time. A filter above `info` keeps it.
 fn without_spans(filter: Targets) -> Targets {
     if filter.default_level() > Some(LevelFilter::INFO) {
         return filter;
@@ -48,9 +49,9 @@ fn without_spans(filter: Targets) -> Targets {
     filter.with_target("lambda_runtime", LevelFilter::WARN)
 }
 
-/// `filter` without the lines in which the Lambda runtime writes each event down as it came, with the tokens and cookies
-/// that are in it: not even who asks for all has these.
-fn without_events(filter: Targets) -> Targets {
+/// Drops the lines in which the Lambda runtime logs whole events, because they include tokens and
+/// cookies. No filter can turn them on.
+fn without_lambda_events(filter: Targets) -> Targets {
     const EVENTS: &str = "lambda_runtime::layers::api_response";
     if filter.would_enable(EVENTS, &Level::TRACE) {
         return filter.with_target(EVENTS, LevelFilter::DEBUG);
@@ -77,7 +78,7 @@ mod tests {
         }
     }
 
-    /// Names of log groups and streams, and what other services answer, may be anything.
+    /// Names of log groups and streams, and errors of other services, may be any text.
     #[test]
     fn hostile_text_stays_in_its_field_and_on_its_line() {
         let hostile = "a\r\nERROR all is lost\u{1b}[2J\u{1b}]0;x\u{7}\0\" level=\"ERROR";
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_never_written_down() {
+    fn lambda_events_are_never_logged() {
         const EVENTS: &str = "lambda_runtime::layers::api_response";
         for filter in [
             "trace",
@@ -112,11 +113,11 @@ mod tests {
             "info,lambda_runtime::layers::api_response=trace",
             "info,lambda_runtime::layers=trace",
         ] {
-            let filter = without_events(filter.parse().unwrap());
+            let filter = without_lambda_events(filter.parse().unwrap());
             assert!(!filter.would_enable(EVENTS, &Level::TRACE), "{filter}");
             assert!(filter.would_enable(EVENTS, &Level::DEBUG), "{filter}");
         }
-        let filter = without_events("warn".parse().unwrap());
+        let filter = without_lambda_events("warn".parse().unwrap());
         assert!(!filter.would_enable(EVENTS, &Level::INFO), "{filter}");
     }
 }

@@ -1,20 +1,21 @@
-//! What a request needs: nothing, or a scope. The one place that says what is open.
+//! The access rules: which scope a request needs. This file has the only list of open paths.
 
 use axum::extract::Request;
 use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use axum::http::{HeaderMap, Method};
 
-/// What a token may be good for. Neither includes the other: who reports progress need not see everyone's.
+/// A permission of a token. Neither scope includes the other: a program that reports progress need
+/// not read all tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// `progress:read`: GET and HEAD.
     Read,
-    /// `progress:write`: every method that may change something.
+    /// `progress:write`: all other methods.
     Write,
 }
 
 impl Scope {
-    /// Its name in tokens.
+    /// The name in tokens.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "progress:read",
@@ -23,10 +24,12 @@ impl Scope {
     }
 }
 
-/// What a request needs.
+/// The access rule for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
+    /// No token is needed.
     Open,
+    /// A token with this scope is needed.
     Needs(Scope),
 }
 
@@ -47,8 +50,10 @@ impl Access {
     }
 }
 
-/// Paths that hold no task and no project, and are the same for everyone. `/ready` is not one of them: it
-/// tells how the parts inside are, and costs a request to each; `/health` is for those who only watch.
+/// Whether a path is open to everyone. Open paths show no task and no project.
+///
+/// `/ready` is not open, because it shows the state of internal services and sends a request to
+/// each. Monitors without a token can use `/health`.
 fn is_open(path: &str) -> bool {
     matches!(
         path,
@@ -57,7 +62,7 @@ fn is_open(path: &str) -> bool {
         || path.starts_with("/assets/")
 }
 
-/// Whether a browser asks what it may ask; it does so without the user's token.
+/// Whether a request is a CORS preflight. Browsers send it without the token of the user.
 fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && headers.contains_key(ORIGIN)
@@ -73,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_on_the_list_is_not_open() {
+    fn paths_that_are_not_listed_need_a_token() {
         for path in [
             "/ready",
             "/api",
@@ -97,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_is_open_to_readers_alone() {
+    fn open_paths_are_open_only_for_get_and_head() {
         for path in [
             "/",
             "/health",
@@ -113,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_nobody_knows_may_change_something() {
+    fn unknown_methods_need_the_write_scope() {
         for method in [
             "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "get", "MOVE",
         ] {

@@ -1,33 +1,35 @@
-//! The token in a request: `Authorization: Bearer <token>`, and nowhere else.
+//! The access token of a request: `Authorization: Bearer <token>`. No other place is read.
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
-use crate::auth::Refusal;
+use crate::auth::auth_error::AuthError;
 
-/// The longest token that is looked at. Those of known issuers have 1 to 2 KiB.
-pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// The longest accepted token. Common issuers make tokens of 1 to 2 KiB.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// The token, which has the characters of one and is not too long.
-pub(super) fn token(headers: &HeaderMap) -> Result<&str, Refusal> {
+/// Reads the token, and checks its length and its characters.
+pub(super) fn access_token(headers: &HeaderMap) -> Result<&str, AuthError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Refusal::NoToken)?;
-    // Two headers: who put the second there? Each part on the way may look at another one.
+    let value = values.next().ok_or(AuthError::NoToken)?;
+    // With two headers, a proxy may check one and this function the other.
     if values.next().is_some() {
-        return Err(Refusal::SeveralTokens);
+        return Err(AuthError::SeveralTokens);
     }
-    let value = value.to_str().map_err(|_| Refusal::NotBearer)?;
-    let (scheme, token) = value.split_once(' ').ok_or(Refusal::NotBearer)?;
+    let value = value.to_str().map_err(|_| AuthError::NotBearer)?;
+    let (scheme, token) = value.split_once(' ').ok_or(AuthError::NotBearer)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refusal::NotBearer);
+        return Err(AuthError::NotBearer);
     }
     let token = token.trim_start_matches(' ');
     if token.len() > MAX_TOKEN_BYTES {
-        return Err(Refusal::TooLong);
+        return Err(AuthError::TooLong {
+            limit_bytes: MAX_TOKEN_BYTES,
+        });
     }
-    let is_of_jwt = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if token.is_empty() || !token.bytes().all(is_of_jwt) {
-        return Err(Refusal::Malformed);
+    let is_jwt_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if token.is_empty() || !token.bytes().all(is_jwt_byte) {
+        return Err(AuthError::Malformed);
     }
     Ok(token)
 }
@@ -36,12 +38,12 @@ pub(super) fn token(headers: &HeaderMap) -> Result<&str, Refusal> {
 mod tests {
     use super::*;
 
-    fn check(values: &[&str], expected: Result<&str, Refusal>) {
+    fn check(values: &[&str], expected: Result<&str, AuthError>) {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, value.parse().unwrap());
         }
-        assert_eq!(token(&headers), expected, "{values:?}");
+        assert_eq!(access_token(&headers), expected, "{values:?}");
     }
 
     #[test]
@@ -51,8 +53,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
-        check(&[], Err(Refusal::NoToken));
+    fn anything_else_than_one_token_is_refused() {
+        check(&[], Err(AuthError::NoToken));
         for other in [
             "",
             "Bearer",
@@ -62,7 +64,7 @@ mod tests {
             "a.b.c",
             "Bearer\ta",
         ] {
-            check(&[other], Err(Refusal::NotBearer));
+            check(&[other], Err(AuthError::NotBearer));
         }
         for broken in [
             "Bearer ",
@@ -71,16 +73,19 @@ mod tests {
             "Bearer a=",
             "Bearer a/b",
         ] {
-            check(&[broken], Err(Refusal::Malformed));
+            check(&[broken], Err(AuthError::Malformed));
         }
-        check(&["Bearer a", "Bearer a"], Err(Refusal::SeveralTokens));
-        check(&["Bearer a", "Basic a"], Err(Refusal::SeveralTokens));
+        check(&["Bearer a", "Bearer a"], Err(AuthError::SeveralTokens));
+        check(&["Bearer a", "Basic a"], Err(AuthError::SeveralTokens));
     }
 
     #[test]
-    fn a_token_may_not_be_too_long() {
+    fn the_length_of_a_token_is_limited() {
         let longest = "x".repeat(MAX_TOKEN_BYTES);
         check(&[&format!("Bearer {longest}")], Ok(&longest));
-        check(&[&format!("Bearer {longest}x")], Err(Refusal::TooLong));
+        let too_long = AuthError::TooLong {
+            limit_bytes: MAX_TOKEN_BYTES,
+        };
+        check(&[&format!("Bearer {longest}x")], Err(too_long));
     }
 }

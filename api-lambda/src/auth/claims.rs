@@ -1,11 +1,12 @@
-//! What a token claims, and whether that holds at a moment. Pure: the signature was checked before.
+//! The claims of a token, and the rules for them. The signature is checked before.
 
 use serde::Deserialize;
 use shared::model::Timestamp;
 
-use crate::auth::{Principal, Refusal};
+use crate::auth::auth_error::AuthError;
+use crate::auth::principal::Principal;
 
-/// The claims that count here. One that is there twice, or has another type, makes the token unreadable.
+/// The claims that the API uses. A repeated claim, or one of another type, makes the token invalid.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Claims {
     iss: Option<String>,
@@ -19,7 +20,7 @@ pub(super) struct Claims {
     scp: Option<OneOrMany>,
 }
 
-/// A NumericDate of RFC 7519: seconds since 1970, maybe with a fraction.
+/// A NumericDate (RFC 7519): seconds since 1970, possibly with a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 struct Seconds(f64);
 
@@ -41,55 +42,58 @@ impl OneOrMany {
 }
 
 impl Claims {
-    /// Whom the token tells of.
+    /// The principal of the token.
     pub(super) fn into_principal(self) -> Principal {
         let lists = [&self.scope, &self.scp].into_iter().flatten();
-        let scopes = lists.flat_map(OneOrMany::iter);
-        let scopes: Vec<_> = scopes.flat_map(|text| text.split(' ')).collect();
+        let texts = lists.flat_map(OneOrMany::iter);
+        let scopes: Vec<_> = texts.flat_map(|text| text.split(' ')).collect();
         Principal::new(self.iss.clone(), self.sub.clone(), scopes)
     }
 }
 
-/// What the claims of a token must be.
+/// The rules for the claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ClaimRules {
-    /// The only issuer that is taken; `None`: any.
+    /// The only accepted issuer; `None`: any issuer.
     pub(super) issuer: Option<String>,
-    /// For one of whom a token must be meant; empty: for anyone.
+    /// The accepted audiences; empty: any audience.
     pub(super) audiences: Vec<String>,
-    /// How far the clocks of issuers may be off, in seconds.
+    /// The allowed difference to the clock of the issuer, in seconds.
     pub(super) leeway_seconds: u32,
 }
 
 impl ClaimRules {
-    /// Whether the claims hold at `now`.
-    pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
-        // Milliseconds from 1970 to 9999 are exact in a double.
+    /// Checks the claims at the time `now`.
+    pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<(), AuthError> {
+        // An f64 represents all milliseconds from 1970 to 9999 exactly.
         let now = now.as_millis() as f64 / 1000.0;
         let leeway = f64::from(self.leeway_seconds);
-        let Seconds(exp) = claims.exp.ok_or(Refusal::NoExpiry)?;
-        // RFC 7519, section 4.1.4: not to be taken on the expiration time, or after it.
+        let Seconds(exp) = claims.exp.ok_or(AuthError::NoExpiry)?;
+        // RFC 7519, section 4.1.4: a token is not accepted at or after its expiration time.
         if now - leeway >= exp {
-            return Err(Refusal::Expired);
+            return Err(AuthError::Expired);
         }
-        // A token of the future: a clock is wrong, and its `exp` says nothing then.
+        // If a token starts in the future, a clock is wrong, and `exp` can't be trusted.
         for Seconds(begin) in [claims.nbf, claims.iat].into_iter().flatten() {
             if now + leeway < begin {
-                return Err(Refusal::NotYetValid);
+                return Err(AuthError::NotYetValid);
             }
         }
         if self.issuer.is_some() && claims.iss != self.issuer {
-            return Err(Refusal::WrongIssuer);
+            return Err(AuthError::WrongIssuer);
         }
-        if !self.audiences.is_empty() && !self.is_meant_for_us(claims) {
-            return Err(Refusal::WrongAudience);
+        if !self.audiences.is_empty() && !self.has_our_audience(claims) {
+            return Err(AuthError::WrongAudience);
         }
         Ok(())
     }
 
-    /// Access tokens of Cognito have no `aud`; API Gateway's authorizer takes `client_id` in its place, and so
-    /// do we. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html>
-    fn is_meant_for_us(&self, claims: &Claims) -> bool {
+    /// Whether the token is for one of our audiences.
+    ///
+    /// Access tokens of Cognito have no `aud`. As the authorizer of API Gateway does, this uses
+    /// `client_id` instead:
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html>.
+    fn has_our_audience(&self, claims: &Claims) -> bool {
         let is_ours = |audience: &str| self.audiences.iter().any(|ours| ours == audience);
         match &claims.aud {
             Some(audiences) => audiences.iter().any(is_ours),
@@ -103,7 +107,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::auth::Scope;
+    use crate::auth::access::Scope;
 
     /// 1,000,000 seconds after 1970.
     const NOW: i64 = 1_000_000;
@@ -116,7 +120,7 @@ mod tests {
         }
     }
 
-    /// Good claims, but for these.
+    /// Valid claims with these changes.
     fn claims(changes: Value) -> Claims {
         let mut claims = json!({"iss": "https://issuer", "aud": "progress", "exp": NOW + 100});
         let members = claims.as_object_mut().unwrap();
@@ -126,28 +130,28 @@ mod tests {
         serde_json::from_value(claims).unwrap()
     }
 
-    fn check_at(ms: i64, changes: Value, expected: Result<(), Refusal>) {
+    fn check_at(ms: i64, changes: Value, expected: Result<(), AuthError>) {
         let checked = rules().check(&claims(changes.clone()), Timestamp::from_millis(ms));
         assert_eq!(checked, expected, "{changes}");
     }
 
-    fn check(changes: Value, expected: Result<(), Refusal>) {
+    fn check(changes: Value, expected: Result<(), AuthError>) {
         check_at(NOW * 1000, changes, expected);
     }
 
     #[test]
-    fn a_token_ends_with_its_expiry_and_the_leeway() {
+    fn a_token_expires_after_the_leeway() {
         check(json!({"exp": NOW}), Ok(()));
         check(json!({"exp": NOW - 59}), Ok(()));
-        check(json!({"exp": NOW - 60}), Err(Refusal::Expired));
-        check(json!({"exp": NOW - 61}), Err(Refusal::Expired));
+        check(json!({"exp": NOW - 60}), Err(AuthError::Expired));
+        check(json!({"exp": NOW - 61}), Err(AuthError::Expired));
         check_at(NOW * 1000 - 1, json!({"exp": NOW - 60}), Ok(()));
         check(json!({"exp": NOW as f64 - 59.5}), Ok(()));
-        check(json!({"exp": NOW as f64 - 60.5}), Err(Refusal::Expired));
-        check(json!({"exp": 0}), Err(Refusal::Expired));
-        check(json!({"exp": -1e300}), Err(Refusal::Expired));
+        check(json!({"exp": NOW as f64 - 60.5}), Err(AuthError::Expired));
+        check(json!({"exp": 0}), Err(AuthError::Expired));
+        check(json!({"exp": -1e300}), Err(AuthError::Expired));
         check(json!({"exp": 1e300}), Ok(()));
-        check(json!({"exp": null}), Err(Refusal::NoExpiry));
+        check(json!({"exp": null}), Err(AuthError::NoExpiry));
     }
 
     #[test]
@@ -155,13 +159,13 @@ mod tests {
         for begin in ["nbf", "iat"] {
             check(json!({begin: NOW - 1000}), Ok(()));
             check(json!({begin: NOW + 60}), Ok(()));
-            check(json!({begin: NOW + 61}), Err(Refusal::NotYetValid));
+            check(json!({begin: NOW + 61}), Err(AuthError::NotYetValid));
             check_at(
                 NOW * 1000 - 1,
                 json!({begin: NOW + 60}),
-                Err(Refusal::NotYetValid),
+                Err(AuthError::NotYetValid),
             );
-            check(json!({begin: 1e300}), Err(Refusal::NotYetValid));
+            check(json!({begin: 1e300}), Err(AuthError::NotYetValid));
         }
     }
 
@@ -174,30 +178,30 @@ mod tests {
         let now = Timestamp::from_millis(NOW * 1000);
         assert_eq!(
             rules.check(&claims(json!({"exp": NOW})), now),
-            Err(Refusal::Expired)
+            Err(AuthError::Expired)
         );
         assert_eq!(
             rules.check(&claims(json!({"exp": NOW + 1, "nbf": NOW})), now),
             Ok(())
         );
         let early = claims(json!({"nbf": NOW + 1}));
-        assert_eq!(rules.check(&early, now), Err(Refusal::NotYetValid));
+        assert_eq!(rules.check(&early, now), Err(AuthError::NotYetValid));
     }
 
     #[test]
-    fn the_issuer_is_the_one() {
+    fn only_the_configured_issuer_is_accepted() {
         for other in [
             json!(null),
             json!(""),
             json!("https://issuer/"),
             json!("HTTPS://issuer"),
         ] {
-            check(json!({"iss": other}), Err(Refusal::WrongIssuer));
+            check(json!({"iss": other}), Err(AuthError::WrongIssuer));
         }
     }
 
     #[test]
-    fn the_audience_is_one_of_ours() {
+    fn only_our_audiences_are_accepted() {
         for ours in [
             json!("other"),
             json!(["x", "progress"]),
@@ -214,19 +218,19 @@ mod tests {
         ] {
             check(
                 json!({"aud": other, "client_id": "progress"}),
-                Err(Refusal::WrongAudience),
+                Err(AuthError::WrongAudience),
             );
         }
-        check(json!({"aud": null}), Err(Refusal::WrongAudience));
+        check(json!({"aud": null}), Err(AuthError::WrongAudience));
         check(
             json!({"aud": null, "client_id": "x"}),
-            Err(Refusal::WrongAudience),
+            Err(AuthError::WrongAudience),
         );
         check(json!({"aud": null, "client_id": "progress"}), Ok(()));
     }
 
     #[test]
-    fn what_is_not_configured_is_not_checked() {
+    fn without_rules_any_issuer_and_audience_is_accepted() {
         let rules = ClaimRules {
             issuer: None,
             audiences: Vec::new(),
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_another_type_are_not_read() {
+    fn claims_of_another_type_are_refused() {
         for broken in [
             r#"{"exp":"2000000"}"#,
             r#"{"exp":true}"#,
@@ -260,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_a_text_or_a_list_in_either_claim() {
+    fn scopes_can_be_a_text_or_a_list_in_either_claim() {
         let check = |changes: Value, read: bool, write: bool| {
             let principal = claims(changes.clone()).into_principal();
             let may = (principal.may(Scope::Read), principal.may(Scope::Write));
@@ -287,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_principal_is_the_subject_of_the_issuer() {
+    fn the_principal_has_issuer_and_subject() {
         let principal = claims(json!({"sub": "ci"})).into_principal();
         assert_eq!(principal.subject(), Some("ci"));
         assert_eq!(principal.issuer(), Some("https://issuer"));

@@ -1,4 +1,4 @@
-//! The settings of who may come in.
+//! The settings for authentication.
 
 use std::io;
 
@@ -17,41 +17,43 @@ const JWKS: &str = "AUTH_JWKS";
 /// RFC 7518, section 3.2: a secret has at least as many bits as the hash.
 const MIN_SECRET_BYTES: usize = 32;
 
-/// A setting of who may come in that can't be used. No value is shown: it may be a secret, or a secret that was
-/// put in the wrong place.
+/// An invalid setting for authentication. The message does not contain the value, which can be a
+/// secret in the wrong variable.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthConfigError {
-    /// A setting that makes no sense.
+    /// A setting with an invalid value.
     #[error(transparent)]
     Setting(#[from] ConfigError),
-    /// Tokens are to be checked, and there is nothing to check them with.
+    /// No key to check tokens with.
     #[error(
-        "AUTH_MODE is jwt, as it is where it is not set, and there is no key to check tokens with: set \
-         AUTH_HS256_SECRET, AUTH_PUBLIC_KEY or AUTH_JWKS; or AUTH_GATEWAY_CLAIMS=true behind API Gateway's \
-         own JWT authorizer; or AUTH_MODE=none to let everyone in"
+        "AUTH_MODE=jwt (the default) needs a key: set AUTH_HS256_SECRET, AUTH_PUBLIC_KEY or AUTH_JWKS; \
+         or set AUTH_GATEWAY_CLAIMS=true behind a JWT authorizer of API Gateway; \
+         or set AUTH_MODE=none to let everyone read and change everything"
     )]
     NoKey,
-    /// More keys than are tried.
-    #[error("there are {0} keys to check tokens with: {MAX_KEYS} at most")]
+    /// More keys than allowed.
+    #[error("{0} keys are configured; the limit is {MAX_KEYS}")]
     TooManyKeys(usize),
     /// A key that can't be read.
-    #[error("{name} can't be used")]
+    #[error("{name} is not a usable key")]
     Key {
         /// The variable.
         name: &'static str,
-        /// What is wrong.
+        /// The cause.
         #[source]
         source: Source,
     },
 }
 
-/// How tokens are checked.
+/// The settings for authentication.
 #[derive(Debug)]
 pub(super) struct AuthConfig {
-    /// `AUTH_HS256_SECRET` (at least 32 bytes), `AUTH_PUBLIC_KEY` (PEM, or the path of a file of it) and `AUTH_JWKS`
-    /// (JSON, or the path of a file of it): all that are set.
+    /// The keys of all variables that are set: `AUTH_HS256_SECRET` (at least 32 bytes),
+    /// `AUTH_PUBLIC_KEY` (PEM or the path of a PEM file) and `AUTH_JWKS` (JSON or the path of a
+    /// JSON file).
     pub(super) keys: KeyRing,
-    /// `AUTH_ISSUER`, `AUTH_AUDIENCE` (a list with commas), `AUTH_LEEWAY_SECONDS` (0 to 600, default 60).
+    /// `AUTH_ISSUER`, `AUTH_AUDIENCE` (separated by commas), `AUTH_LEEWAY_SECONDS` (0 to 600,
+    /// default 60).
     pub(super) rules: ClaimRules,
     /// `AUTH_GATEWAY_CLAIMS` (`true` or `false`, default `false`).
     pub(super) gateway_claims: bool,
@@ -66,9 +68,11 @@ impl AuthConfig {
             Some(_) => return Err(invalid("AUTH_MODE", "jwt or none").into()),
         }
         let gateway_claims = settings.flag("AUTH_GATEWAY_CLAIMS")?;
-        let audiences = settings.optional("AUTH_AUDIENCE").unwrap_or_default();
-        let audiences = audiences.split(',').map(str::trim);
-        let audiences = audiences.filter(|audience| !audience.is_empty());
+        let audience_list = settings.optional("AUTH_AUDIENCE").unwrap_or_default();
+        let audiences = audience_list
+            .split(',')
+            .map(str::trim)
+            .filter(|audience| !audience.is_empty());
         let leeway_seconds = settings.number(
             "AUTH_LEEWAY_SECONDS",
             60,
@@ -99,7 +103,7 @@ fn invalid(name: &'static str, expected: &'static str) -> ConfigError {
     ConfigError::Invalid { name, expected }
 }
 
-/// The keys of all sources that are set.
+/// The keys of all variables that are set.
 fn keys(settings: &Settings<'_>) -> Result<Vec<Key>, AuthConfigError> {
     let mut keys = Vec::new();
     if let Some(secret) = settings.optional(HS256_SECRET).map(Secret::from) {
@@ -110,7 +114,7 @@ fn keys(settings: &Settings<'_>) -> Result<Vec<Key>, AuthConfigError> {
     }
     if let Some(value) = settings.optional(PUBLIC_KEY) {
         let text = if value.trim_start().starts_with("-----BEGIN") {
-            // Files of variables have one line for each, and then `\n` is two characters.
+            // An .env file has one line for each variable, with line breaks written as `\n`.
             value.replace("\\n", "\n")
         } else {
             read(PUBLIC_KEY, &value)?
@@ -135,14 +139,14 @@ fn unusable(name: &'static str, source: impl Into<Source>) -> AuthConfigError {
     AuthConfigError::Key { name, source }
 }
 
-/// The text of a file that a setting names.
+/// Reads the file that a setting names.
 fn read(name: &'static str, path: &str) -> Result<String, AuthConfigError> {
     config::read_text(path).map_err(|source| unusable(name, FileError { source }))
 }
 
-/// A value that is neither the keys themselves nor the path of a file of them.
+/// The value is neither a key nor the path of a readable file.
 #[derive(Debug, thiserror::Error)]
-#[error("it is neither a key as text nor the path of a file that can be read")]
+#[error("the value is neither a key nor the path of a readable file")]
 struct FileError {
     source: io::Error,
 }
@@ -169,7 +173,7 @@ mod tests {
         AuthConfig::from_settings(&Settings::new(&lookup))
     }
 
-    fn taken(settings: &[(&str, &str)]) -> AuthConfig {
+    fn accepted(settings: &[(&str, &str)]) -> AuthConfig {
         read(settings).unwrap().unwrap()
     }
 
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_asked_for_unless_it_is_said_that_they_are_not() {
+    fn tokens_are_required_by_default() {
         assert!(read(&[("AUTH_MODE", "none")]).unwrap().is_none());
         for mode in ["", "jwt"] {
             let refused = refused(&[("AUTH_MODE", mode)]);
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_from_all_that_is_set() {
+    fn keys_of_all_variables_are_used() {
         let jwks = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"new",
             "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
             "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
@@ -216,33 +220,33 @@ mod tests {
                 &["HS256", "RS256", "ES256 new"],
             ),
         ] {
-            assert_eq!(taken(settings).keys.labels(), expected);
+            assert_eq!(accepted(settings).keys.labels(), expected);
         }
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), jwks).unwrap();
         let path = file.path().to_str().unwrap();
-        assert_eq!(taken(&[(JWKS, path)]).keys.labels(), ["ES256 new"]);
+        assert_eq!(accepted(&[(JWKS, path)]).keys.labels(), ["ES256 new"]);
     }
 
     #[test]
-    fn behind_a_gateway_no_key_is_needed() {
-        let config = taken(&[("AUTH_GATEWAY_CLAIMS", "true")]);
+    fn gateway_claims_need_no_key() {
+        let config = accepted(&[("AUTH_GATEWAY_CLAIMS", "true")]);
         assert!(config.gateway_claims && config.keys.is_empty());
-        assert!(!taken(&[(HS256_SECRET, SECRET)]).gateway_claims);
+        assert!(!accepted(&[(HS256_SECRET, SECRET)]).gateway_claims);
         let refused = refused(&[("AUTH_GATEWAY_CLAIMS", "yes"), (HS256_SECRET, SECRET)]);
         assert_eq!(refused, "AUTH_GATEWAY_CLAIMS must be true or false");
     }
 
     #[test]
     fn rules_have_defaults() {
-        let rules = taken(&[(HS256_SECRET, SECRET)]).rules;
+        let rules = accepted(&[(HS256_SECRET, SECRET)]).rules;
         let none = ClaimRules {
             issuer: None,
             audiences: Vec::new(),
             leeway_seconds: 60,
         };
         assert_eq!(rules, none);
-        let rules = taken(&[
+        let rules = accepted(&[
             (HS256_SECRET, SECRET),
             ("AUTH_ISSUER", "https://issuer"),
             ("AUTH_AUDIENCE", "one, two,"),
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_used_is_named_and_not_shown() {
+    fn an_error_names_the_setting_and_hides_its_value() {
         let too_many = PEM.repeat(MAX_KEYS + 1);
         let short = SECRET.trim_start_matches('0');
         let huge = tempfile::NamedTempFile::new().unwrap();
@@ -270,19 +274,23 @@ mod tests {
             (
                 PUBLIC_KEY,
                 SECRET,
-                "neither a key as text nor the path of a file",
+                "neither a key nor the path of a readable file",
             ),
             (
                 PUBLIC_KEY,
                 "/",
-                "neither a key as text nor the path of a file",
+                "neither a key nor the path of a readable file",
             ),
             (PUBLIC_KEY, huge, "larger than 256 KiB"),
             (PUBLIC_KEY, PRIVATE, "has a private key"),
-            (PUBLIC_KEY, "-----BEGIN PUBLIC KEY-----", "not PEM"),
-            (JWKS, SECRET, "neither a key as text nor the path of a file"),
+            (PUBLIC_KEY, "-----BEGIN PUBLIC KEY-----", "not valid PEM"),
+            (
+                JWKS,
+                SECRET,
+                "neither a key nor the path of a readable file",
+            ),
             (JWKS, "{", "not a JWKS document"),
-            (JWKS, r#"{"keys":[]}"#, "no key that can be used"),
+            (JWKS, r#"{"keys":[]}"#, "no usable key"),
             ("AUTH_LEEWAY_SECONDS", "-1", "from 0 to 600"),
             ("AUTH_LEEWAY_SECONDS", "601", "from 0 to 600"),
         ] {
@@ -298,7 +306,7 @@ mod tests {
         }
         assert_eq!(
             refused(&[(PUBLIC_KEY, &too_many)]),
-            "there are 17 keys to check tokens with: 16 at most"
+            "17 keys are configured; the limit is 16"
         );
     }
 }

@@ -1,19 +1,20 @@
-//! What an authorizer of API Gateway has checked before the request came here.
+//! The claims that an authorizer of API Gateway has checked.
 //!
-//! It is in the event's request context, where only API Gateway writes; a client's headers have no part in it.
-//! (Who may invoke the function directly can write any event, but is let in by IAM.)
+//! They are in the request context of the event. Only API Gateway writes there; headers of the
+//! client are not part of it. (Callers that can invoke the function directly can write any event.
+//! IAM decides who they are.)
 
 use lambda_http::request::RequestContext;
 use serde_json::Value;
 
-use crate::auth::Principal;
+use crate::auth::principal::Principal;
 
-/// Whom the authorizer's claims tell of; `None` if there are none, because it was not asked, or was one that
-/// checks something else than a JWT.
+/// The principal of the authorizer's claims; `None` without claims. The route may have no
+/// authorizer, or one that does not check a JWT.
 pub(super) fn principal(context: &RequestContext) -> Option<Principal> {
     match context {
-        // The JWT authorizer of an HTTP API. Beside the claims are `scopes`, which are not used: the claims have
-        // those of the token, whatever the route asks for.
+        // The JWT authorizer of an HTTP API. Its member `scopes` has the scopes that the route
+        // requires. The scopes of the token are in the claims.
         RequestContext::ApiGatewayV2(context) => {
             let jwt = context.authorizer.as_ref()?.jwt.as_ref()?;
             let claim = |name: &str| jwt.claims.get(name).map(String::as_str);
@@ -29,10 +30,10 @@ pub(super) fn principal(context: &RequestContext) -> Option<Principal> {
     }
 }
 
-/// Every claim is a text here; a list is `[a b]` to an HTTP API and `a,b` to a REST API.
+/// Reads claims that are all texts. An HTTP API writes a list as `[a b]`, a REST API as `a,b`.
 fn of_claims<'a>(claim: impl Fn(&str) -> Option<&'a str>) -> Principal {
-    let scopes = ["scope", "scp"].into_iter().filter_map(&claim);
-    let scopes = scopes.flat_map(|text| text.split([' ', ',', '[', ']']));
-    let named = |name| claim(name).map(str::to_owned);
-    Principal::new(named("iss"), named("sub"), scopes)
+    let texts = ["scope", "scp"].into_iter().filter_map(&claim);
+    let scopes = texts.flat_map(|text| text.split([' ', ',', '[', ']']));
+    let owned = |name| claim(name).map(str::to_owned);
+    Principal::new(owned("iss"), owned("sub"), scopes)
 }

@@ -1,4 +1,4 @@
-//! Public keys as a JWKS document (RFC 7517), as issuers publish it.
+//! Public keys in a JWKS document (RFC 7517), the format in which issuers publish them.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,29 +11,29 @@ use tracing::warn;
 
 use crate::auth::keys::{Key, KeyError};
 
-/// A document that has no keys that can be used.
+/// Why a document has no usable key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum JwksError {
-    #[error("it is not a JWKS document: JSON with a list of keys")]
+    #[error("the text is not a JWKS document, which is JSON with a list of keys")]
     Malformed,
     #[error(
-        "it has no key that can be used: RSA of 2048 bits or more, or EC on P-256, for signatures"
+        "the document has no usable key: RSA of at least 2048 bits, or EC on P-256, for signatures"
     )]
     Empty,
 }
 
-/// Why a key of a document is not used. Issuers publish keys for all kinds of purposes.
+/// Why a key of a document is not used. Issuers publish keys for several purposes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Unusable {
-    #[error("it is no key of RFC 7517")]
+    #[error("the key does not conform to RFC 7517")]
     Malformed,
-    #[error("it holds a private key, which must stay with who signs")]
+    #[error("the key is private; only the issuer must have it")]
     Private,
-    #[error("it is not for checking signatures")]
+    #[error("the key is not for checking signatures")]
     Use,
-    #[error("it is for an algorithm other than RS256 or ES256")]
+    #[error("the algorithm of the key is neither RS256 nor ES256")]
     Algorithm,
-    #[error("it is neither RSA nor EC on P-256")]
+    #[error("the key is neither RSA nor EC on P-256")]
     Type,
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -44,7 +44,7 @@ struct Document {
     keys: Vec<Value>,
 }
 
-/// The keys in `text` that can be used; says in the log which can not.
+/// Parses the usable keys in `text`. Logs a warning for each key that is not usable.
 pub(super) fn parse(text: &str) -> Result<Vec<Key>, JwksError> {
     let document: Document = serde_json::from_str(text).map_err(|_| JwksError::Malformed)?;
     let mut keys = Vec::new();
@@ -96,10 +96,10 @@ fn key(value: Value) -> Result<Key, Unusable> {
 
 fn is_for_signatures(jwk: &Jwk) -> bool {
     let common = &jwk.common;
-    let is_use = common.public_key_use.as_ref();
-    let is_use = is_use.is_none_or(|its_use| *its_use == PublicKeyUse::Signature);
+    let key_use = common.public_key_use.as_ref();
     let operations = common.key_operations.as_ref();
-    is_use && operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify))
+    key_use.is_none_or(|key_use| *key_use == PublicKeyUse::Signature)
+        && operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify))
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
         })
     }
 
-    /// `key`, but for these members.
+    /// `key` with these changes.
     fn with(mut key: Value, changes: Value) -> Value {
         let members = key.as_object_mut().unwrap();
         for (name, value) in changes.as_object().unwrap() {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn all_other_keys_are_passed_over() {
+    fn other_keys_are_ignored() {
         let short = BASE64_URL_SAFE_NO_PAD.encode([0xff; 255]);
         let unusable = [
             with(rsa(), json!({"use": "enc"})),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused() {
+    fn other_documents_are_refused() {
         for text in ["", "{", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":null}"#] {
             assert_eq!(parse(text).err(), Some(JwksError::Malformed), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The keys that tokens may be signed with.
+//! The keys that check the signatures of tokens.
 
 use std::collections::HashSet;
 
@@ -7,34 +7,36 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use ring::agreement::{self, ECDH_P256, EphemeralPrivateKey};
 use ring::rand::SystemRandom;
 
+use crate::auth::auth_error::AuthError;
 use crate::auth::claims::Claims;
-use crate::auth::{Refusal, ring_provider};
+use crate::auth::ring_provider;
 
-/// How many keys there may be: a token that names none is tried with each of its algorithm.
+/// The most keys. A token that names no key is checked with each key of its algorithm.
 pub(super) const MAX_KEYS: usize = 16;
 
-/// A key that can't be used.
+/// Why a key is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KeyError {
-    #[error("it is an RSA key of less than 2048 bits, or more than 8192")]
+    #[error("the RSA key has less than 2048 bits, or more than 8192")]
     RsaSize,
-    #[error("it is no RSA key that can be used")]
+    #[error("the RSA key is invalid")]
     Rsa,
-    #[error("it is no point of the curve P-256")]
+    #[error("the EC key is not a point of the curve P-256")]
     EcPoint,
 }
 
-/// A key, for one algorithm: that of its type.
+/// A key for one algorithm.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     algorithm: Algorithm,
-    /// Its name in the header of tokens (`kid`). One without a name may be the key of any token.
+    /// The `kid` in the headers of tokens. A key without a name can check any token of its
+    /// algorithm.
     name: Option<String>,
     decoding: DecodingKey,
 }
 
 impl Key {
-    /// A secret, for HS256.
+    /// A secret for HS256.
     pub(super) fn secret(secret: &[u8]) -> Self {
         Self {
             algorithm: Algorithm::HS256,
@@ -43,7 +45,7 @@ impl Key {
         }
     }
 
-    /// An RSA public key, for RS256: modulus and exponent, most significant byte first.
+    /// An RSA public key for RS256. Modulus and exponent have the most significant byte first.
     pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
         let (modulus, exponent) = (trimmed(modulus), trimmed(exponent));
         let top_zeros = modulus.first().map_or(0, |byte| byte.leading_zeros());
@@ -52,7 +54,7 @@ impl Key {
             return Err(KeyError::RsaSize);
         }
         let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
-        // ring takes exponents from 3 to 2^33 - 1; whatever is in use has up to four bytes.
+        // ring accepts exponents from 3 to 2^33 - 1. Exponents in use have at most four bytes.
         let is_small = exponent.len() <= 4 && exponent != [1];
         if !is_odd(modulus) || !is_odd(exponent) || !is_small {
             return Err(KeyError::Rsa);
@@ -64,15 +66,15 @@ impl Key {
         })
     }
 
-    /// A public key on the curve P-256, for ES256, as an uncompressed point.
+    /// A public key on the curve P-256 for ES256, as an uncompressed point.
     pub(super) fn ec(point: &[u8]) -> Result<Self, KeyError> {
-        // ring looks at a point only when it is used; agreeing on a secret with it is such a use.
+        // ring validates a point only when it is used. A key agreement is such a use.
         let random = SystemRandom::new();
         let ours = EphemeralPrivateKey::generate(&ECDH_P256, &random);
         let ours = ours.map_err(|_| KeyError::EcPoint)?;
         let theirs = agreement::UnparsedPublicKey::new(&ECDH_P256, point);
-        let agreed = agreement::agree_ephemeral(ours, &theirs, |_| ());
-        agreed.map_err(|_| KeyError::EcPoint)?;
+        let agreement = agreement::agree_ephemeral(ours, &theirs, |_| ());
+        agreement.map_err(|_| KeyError::EcPoint)?;
         Ok(Self {
             algorithm: Algorithm::ES256,
             name: None,
@@ -80,19 +82,19 @@ impl Key {
         })
     }
 
-    /// The same key under this name.
+    /// Sets the name.
     pub(super) fn named(self, name: Option<String>) -> Self {
         Self { name, ..self }
     }
 
-    /// What may be said of it in the log: its algorithm and its name.
+    /// The algorithm and the name, for logs.
     fn label(&self) -> String {
         let name = self.name.as_deref().unwrap_or("");
         format!("{:?} {name}", self.algorithm).trim_end().to_owned()
     }
 }
 
-/// Without the zeros that some encoders put first.
+/// Removes the leading zeros that some encoders add.
 fn trimmed(mut number: &[u8]) -> &[u8] {
     while let [0, rest @ ..] = number {
         number = rest;
@@ -110,7 +112,7 @@ impl KeyRing {
         Self(keys)
     }
 
-    /// What may be said of each in the log.
+    /// The algorithm and the name of each key, for logs.
     pub(super) fn labels(&self) -> Vec<String> {
         self.0.iter().map(Key::label).collect()
     }
@@ -119,53 +121,56 @@ impl KeyRing {
         self.0.is_empty()
     }
 
-    /// The claims of a token that one of the keys has signed.
-    pub(super) fn verify(&self, token: &str) -> Result<Claims, Refusal> {
-        let header = decode_header(token).map_err(|_| Refusal::Malformed)?;
-        // RFC 7515, section 4.1.11: what must be understood, and is not.
+    /// Checks the signature of a token with the keys that can have signed it, and returns the
+    /// claims.
+    pub(super) fn verify(&self, access_token: &str) -> Result<Claims, AuthError> {
+        let header = decode_header(access_token).map_err(|_| AuthError::Malformed)?;
+        // RFC 7515, section 4.1.11: `crit` names extensions that must be understood. We understand
+        // none.
         if header.crit.is_some() {
-            return Err(Refusal::Malformed);
+            return Err(AuthError::Malformed);
         }
-        // RFC 8725, section 3.11: what an issuer signs for another purpose (a logout token, say) says so here.
+        // RFC 8725, section 3.11: `typ` marks tokens for other purposes, such as logout tokens.
         if let Some(kind) = &header.typ
             && !is_access_token(kind)
         {
-            return Err(Refusal::Malformed);
+            return Err(AuthError::Malformed);
         }
-        let of_algorithm = self.0.iter().filter(|key| key.algorithm == header.alg);
-        let of_algorithm: Vec<_> = of_algorithm.collect();
-        if of_algorithm.is_empty() {
-            return Err(Refusal::UnknownAlgorithm);
+        let is_of_algorithm = |key: &&Key| key.algorithm == header.alg;
+        let candidates: Vec<_> = self.0.iter().filter(is_of_algorithm).collect();
+        if candidates.is_empty() {
+            return Err(AuthError::UnknownAlgorithm);
         }
-        let mut refusal = Refusal::UnknownKey;
-        let may_be = |key: &&Key| match (&header.kid, &key.name) {
-            (Some(asked), Some(name)) => asked == name,
+        let mut auth_error = AuthError::UnknownKey;
+        let is_named = |key: &&Key| match (&header.kid, &key.name) {
+            (Some(kid), Some(name)) => kid == name,
             _ => true,
         };
-        for key in of_algorithm.into_iter().filter(may_be) {
-            match key.verify(token) {
-                Err(Refusal::BadSignature) => refusal = Refusal::BadSignature,
+        for key in candidates.into_iter().filter(is_named) {
+            match key.verify(access_token) {
+                Err(AuthError::BadSignature) => auth_error = AuthError::BadSignature,
                 other => return other,
             }
         }
-        Err(refusal)
+        Err(auth_error)
     }
 }
 
 impl Key {
-    /// The claims of a token that this key has signed.
-    fn verify(&self, token: &str) -> Result<Claims, Refusal> {
+    /// Checks the signature of a token with this key, and returns the claims.
+    fn verify(&self, access_token: &str) -> Result<Claims, AuthError> {
         let mut validation = Validation::new(self.algorithm);
-        // What is claimed is checked by `ClaimRules`: with a moment that is passed in, `iat`, and without
-        // taking a claim of a wrong type for one that is absent.
+        // `ClaimRules` checks the claims. It takes the time as an argument, checks `iat`, and
+        // refuses claims of a wrong type, which `jsonwebtoken` treats as absent.
         validation.required_spec_claims = HashSet::new();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let decoded = decode::<Claims>(token, &self.decoding, &validation);
-        let decoded = decoded.map_err(|error| match error.kind() {
-            ErrorKind::InvalidSignature => Refusal::BadSignature,
-            _ => Refusal::Malformed,
-        });
+        let decoded = decode::<Claims>(access_token, &self.decoding, &validation).map_err(
+            |error| match error.kind() {
+                ErrorKind::InvalidSignature => AuthError::BadSignature,
+                _ => AuthError::Malformed,
+            },
+        );
         Ok(decoded?.claims)
     }
 }
@@ -212,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_rfc_are_verified_each_with_its_own_key() {
+    fn each_example_of_the_rfc_is_verified_by_its_key() {
         let examples = examples();
         let keys: Vec<_> = examples.iter().map(key).collect();
         let labels = KeyRing::new(keys.clone()).labels();
@@ -222,14 +227,14 @@ mod tests {
             let mut others = keys.clone();
             others.remove(index);
             let refused = KeyRing::new(others).verify(token).err();
-            assert_eq!(refused, Some(Refusal::UnknownAlgorithm));
+            assert_eq!(refused, Some(AuthError::UnknownAlgorithm));
             let named = keys[index].clone().named(Some("a".to_owned()));
             assert!(KeyRing::new(vec![named]).verify(token).is_ok());
         }
     }
 
     #[test]
-    fn a_key_fits_its_own_algorithm_alone() {
+    fn a_key_is_used_only_for_its_algorithm() {
         ring_provider::install();
         let algorithms = [Algorithm::HS256, Algorithm::RS256, Algorithm::ES256];
         let others = [
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_rsa_key_has_a_fair_size() {
+    fn an_rsa_key_has_2048_to_8192_bits() {
         let check = |modulus: &[u8], exponent: &[u8], expected: Option<KeyError>| {
             assert_eq!(Key::rsa(modulus, exponent).err(), expected);
         };
@@ -275,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ec_key_is_a_point_of_the_curve() {
+    fn an_ec_key_must_be_a_point_of_the_curve() {
         let examples = examples();
         let AlgorithmParameters::EllipticCurve(key) = &examples[2].jwk.algorithm else {
             panic!("the third example is of ES256");
@@ -289,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_not_printed() {
+    fn debug_output_contains_no_key() {
         let ring = KeyRing::new(vec![Key::secret(b"0123456789abcdef0123456789abcdef")]);
         let shown = format!("{ring:?}");
         assert!(

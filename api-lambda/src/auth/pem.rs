@@ -1,4 +1,4 @@
-//! Public keys in PEM, as `openssl` writes them: one, or several one after the other.
+//! Public keys in PEM, as `openssl` writes them. A text can have several keys.
 
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use spki::der::Decode as _;
@@ -10,26 +10,27 @@ use crate::auth::keys::{Key, KeyError};
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 
-/// A text that has no keys that can be used.
+/// Why a text has no usable keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PemError {
-    #[error("it is not PEM that can be read")]
+    #[error("the text is not valid PEM")]
     Malformed,
-    #[error("it has no PUBLIC KEY")]
+    #[error("the PEM has no PUBLIC KEY")]
     Empty,
     #[error(
-        "it has a private key, which must stay with who signs: give its public key (openssl pkey -pubout)"
+        "the PEM has a private key, which only the issuer must have; \
+         set the public key (openssl pkey -pubout)"
     )]
     PrivateKey,
-    #[error("it has a certificate: give its public key (openssl x509 -pubkey -noout)")]
+    #[error("the PEM has a certificate; set its public key (openssl x509 -pubkey -noout)")]
     Certificate,
-    #[error("it has a public key that is neither RSA nor on the curve P-256")]
+    #[error("the PEM has a public key that is neither RSA nor EC on P-256")]
     Unsupported,
-    #[error("it has a key that can't be used")]
+    #[error("the PEM has a key that is not usable")]
     Key(#[from] KeyError),
 }
 
-/// The keys in `text`.
+/// Parses the keys in `text`.
 pub(super) fn parse(text: &str) -> Result<Vec<Key>, PemError> {
     let mut keys = Vec::new();
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()) {
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn public_keys_are_read_one_after_the_other() {
+    fn all_public_keys_of_a_text_are_read() {
         check(pem!("rsa-a.public"), Ok(&["RS256"]));
         check(pem!("ec-p256.public"), Ok(&["ES256"]));
         let both = concat!(
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_public_key_of_ours_is_refused() {
+    fn other_keys_are_refused() {
         check("", Err(PemError::Empty));
         check(
             "-----BEGIN NOTHING-----\nAAAA\n-----END NOTHING-----\n",

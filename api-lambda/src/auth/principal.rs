@@ -1,13 +1,13 @@
-//! Who asks.
+//! The caller of a request.
 
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::auth::Scope;
+use crate::auth::access::Scope;
 
-/// The sender of a request. Handlers take it as an argument.
+/// The caller of a request. Handlers take it as an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     issuer: Option<String>,
@@ -17,7 +17,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Someone who was not asked, and may do everything: `AUTH_MODE=none`.
+    /// The caller with `AUTH_MODE=none`, who may do everything.
     pub(crate) fn anonymous() -> Self {
         Self {
             issuer: None,
@@ -27,7 +27,7 @@ impl Principal {
         }
     }
 
-    /// Someone whom a token tells of, with the scopes in it.
+    /// The caller that a token identifies, with the scopes of the token.
     pub(super) fn new<'a>(
         issuer: Option<String>,
         subject: Option<String>,
@@ -46,17 +46,17 @@ impl Principal {
         principal
     }
 
-    /// Who issued the token (`iss`); `None` if it does not say, or nobody was asked.
+    /// The issuer of the token (`iss`); `None` without a token or without the claim.
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// Whom the token is of (`sub`); `None` if it does not say, or nobody was asked.
+    /// The subject of the token (`sub`); `None` without a token or without the claim.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// Whether the token is good for `scope`.
+    /// Whether the caller has `scope`.
     pub fn may(&self, scope: Scope) -> bool {
         match scope {
             Scope::Read => self.may_read,
@@ -64,8 +64,8 @@ impl Principal {
         }
     }
 
-    /// A text that no other principal has, to keep what is one's own apart: a subject is unique only within its
-    /// issuer. All those who have no name share one.
+    /// A text that identifies the principal. It includes the issuer, because a subject is unique
+    /// only within its issuer. All callers without issuer and subject share one identity.
     pub fn identity(&self) -> String {
         let name = (self.issuer(), self.subject());
         serde_json::to_string(&name).unwrap_or_default()
@@ -75,7 +75,7 @@ impl Principal {
 impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = Infallible;
 
-    /// The one that was let in; on a route that is open to all, someone without a name or scope.
+    /// The authenticated caller. On an open route, a caller without a name and without scopes.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let principal = parts.extensions.get().cloned();
         Ok(principal.unwrap_or_else(|| Self::new(None, None, [])))
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_of_one_principal() {
+    fn different_principals_have_different_identities() {
         let all = [
             named(None, None),
             named(None, Some("a")),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_a_whole_word() {
+    fn a_scope_must_match_exactly() {
         let scopes = [
             "progress:read:own",
             "progress",

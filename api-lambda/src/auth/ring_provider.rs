@@ -1,7 +1,7 @@
-//! ring, for `jsonwebtoken`: the cryptography that TLS uses here already.
+//! Lets `jsonwebtoken` use `ring`, which TLS uses already.
 //!
-//! It checks signatures and can do nothing else. Three algorithms, each for one type of key: what a token's
-//! header says can't make a public key serve as a secret.
+//! It only checks signatures. Each of the three algorithms accepts one type of key, so the header
+//! of a token can't make the API use a public key as a secret.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result, new_error};
@@ -18,7 +18,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes ring the provider of this process. A second call changes nothing.
+/// Makes `ring` the provider of this process. A second call does nothing.
 pub(super) fn install() {
     PROVIDER.install_default().ok();
 }

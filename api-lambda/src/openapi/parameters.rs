@@ -1,103 +1,106 @@
-//! Parameters of paths, queries and headers.
+//! Parameters in paths, queries and headers.
 
-use serde::Serialize;
+#![allow(dead_code, reason = "only the derived parameters read these fields")]
+
 use utoipa::IntoParams;
 
 use super::schemas::{Id, Moment, TaskStatus, TaskType};
 
-/// Which tasks.
-#[derive(Serialize, IntoParams)]
+/// Filters of a list of tasks.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TaskFilters {
-    /// Of these statuses: repeated, or with commas between.
+    /// Only tasks with one of these statuses. Repeat the parameter, or separate values by commas.
     #[param(explode = true, style = Form, required = false)]
     status: Vec<TaskStatus>,
-    /// Of these types: repeated, or with commas between.
+    /// Only tasks of one of these types. Repeat the parameter, or separate values by commas.
     #[param(explode = true, style = Form, required = false)]
     task_type: Vec<TaskType>,
-    /// Whose name begins so; upper and lower case count.
+    /// Only tasks whose name starts with this text, in upper or lower case.
     #[param(min_length = 1, max_length = 256, required = false)]
     q: String,
-    /// Changed later than this.
+    /// Only tasks that changed later than this time.
     #[param(required = false)]
     updated_after: Moment,
 }
 
-/// Of which project tasks are.
-#[derive(Serialize, IntoParams)]
+/// A filter by project.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct OfProject {
-    /// Of this project.
+pub(crate) struct ProjectFilter {
+    /// Only tasks of this project.
     #[param(required = false)]
     project_id: Id,
 }
 
-/// Which page of a list.
-#[derive(Serialize, IntoParams)]
+/// A page of a list.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
-    /// How many at most.
+    /// The largest number of entries in the page.
     #[param(minimum = 1, maximum = 200, default = 50, required = false)]
     limit: u32,
-    /// Where to go on: the `next_cursor` of the page before, with the same filters.
+    /// The `next_cursor` of the previous page. The filters must be the same.
     #[param(max_length = 1024, required = false)]
     cursor: String,
 }
 
-/// Which part of a history.
-#[derive(Serialize, IntoParams)]
+/// A part of a history.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Period {
-    /// Not earlier than this.
+    /// Only changes at this time or later.
     #[param(required = false)]
     from: Moment,
-    /// Not later than this.
+    /// Only changes at this time or earlier.
     #[param(required = false)]
     to: Moment,
 }
 
-/// Which task.
-#[derive(Serialize, IntoParams)]
+/// The task in the path.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct TaskPath {
-    /// Of the task.
+    /// The id of the task.
     #[param(example = "build-7")]
     task_id: Id,
 }
 
-/// Which project.
-#[derive(Serialize, IntoParams)]
+/// The project in the path.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct ProjectPath {
-    /// Of the project.
+    /// The id of the project.
     #[param(example = "shop")]
     project_id: Id,
 }
 
-/// What the client has.
-#[derive(Serialize, IntoParams)]
+/// A conditional read.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(crate) struct Known {
-    /// Tags of what the client has already: it is answered 304 if that is the present state, or a later one of a task
-    /// than is known while the store can't be reached.
+pub(crate) struct IfNoneMatchHeader {
+    /// Entity tags that the client has. The answer is 304 if one of them is the present one. While
+    /// the database is unreachable, it is also 304 if the client has a later state of the task than
+    /// the cache.
     #[param(rename = "If-None-Match", required = false)]
     if_none_match: String,
 }
 
-/// On what a change builds.
-#[derive(Serialize, IntoParams)]
+/// A conditional change.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(crate) struct Expected {
-    /// Tags, one of which must be that of the present state, or `*`; otherwise nothing is changed.
+pub(crate) struct IfMatchHeader {
+    /// Entity tags, or `*`. Nothing is changed unless one of them is the present one.
     #[param(rename = "If-Match", required = false)]
     if_match: String,
 }
 
-/// Which request.
-#[derive(Serialize, IntoParams)]
+/// A request that can be repeated.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(crate) struct Repeatable {
-    /// Makes it safe to repeat the request for 24 hours: the answer is then the first one.
+pub(crate) struct IdempotencyKeyHeader {
+    /// A key of the client's choice. For 24 hours, a repeated request with this key gets the first
+    /// answer again.
     #[param(
         rename = "Idempotency-Key",
         min_length = 1,

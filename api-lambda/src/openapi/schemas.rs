@@ -1,91 +1,52 @@
-//! Schemas of what is sent and answered. Those of records mirror `shared::model`, which knows nothing of this;
-//! a test holds the two together.
+//! Schemas of responses, and of values that requests and responses share.
+//!
+//! `shared::model` knows nothing of OpenAPI. The schemas repeat its fields, and a test compares
+//! both.
+
+#![allow(dead_code, reason = "only the derived schemas read these fields")]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
-use shared::model::{MAX_MESSAGE_BYTES, MAX_NAME_CHARS};
 use utoipa::openapi::schema::{OneOfBuilder, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::routes::projects::{MAX_DESCRIPTION_BYTES, MAX_PREFIX_CHARS};
+use super::text_schema::{text, text_schema, words};
+use crate::json_body::field_types::{Message, Name, Prefix};
 
-/// Texts that mean something: each a schema of its own.
-macro_rules! texts {
-    ($($(#[doc = $doc:literal])+ $name:ident = $schema:expr;)+) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Serialize)]
-            pub(crate) struct $name;
+pub(crate) struct Id;
+pub(crate) struct Timestamp;
+pub(crate) struct TaskType;
+pub(crate) struct TaskStatus;
+pub(crate) struct Priority;
+pub(crate) struct ProjectStatus;
 
-            impl PartialSchema for $name {
-                fn schema() -> RefOr<Schema> {
-                    let description = concat!($($doc, "\n"),+).trim();
-                    let schema: ObjectBuilder = $schema;
-                    RefOr::T(Schema::Object(schema.description(Some(description)).build()))
-                }
-            }
-
-            impl ToSchema for $name {
-                fn name() -> Cow<'static, str> {
-                    Cow::Borrowed(stringify!($name))
-                }
-            }
-        )+
-    };
+text_schema! {
+    /// An id. It can be a segment of a path, so `.` and `..` are not allowed.
+    Id = text(1, 128)
+        .pattern(Some(r"^([A-Za-z0-9_:-]|\.[A-Za-z0-9_:-]|\.\.[A-Za-z0-9._:-])[A-Za-z0-9._:-]*$"));
+    /// A time in UTC, with milliseconds.
+    Timestamp = date_time().pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"));
+    /// The kind of work.
+    TaskType = words(&["cdk_deploy", "agent_execution", "build", "other"]);
+    /// The status of a task or a part. The last three are terminal: only a new run changes them.
+    TaskStatus = words(&["pending", "running", "blocked", "completed", "failed", "cancelled"]);
+    /// The priority, `P0` highest.
+    Priority = words(&["P0", "P1", "P2", "P3"]);
+    /// The status of a project.
+    ProjectStatus = words(&["active", "paused", "completed", "archived"]);
 }
 
-fn text(least: usize, most: usize) -> ObjectBuilder {
-    let text = ObjectBuilder::new().schema_type(Type::String);
-    text.min_length(Some(least).filter(|least| *least > 0))
-        .max_length(Some(most))
-}
-
-/// Not blank, and without control characters.
-fn name(most: usize) -> ObjectBuilder {
-    let pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
-    text(1, most).pattern(Some(pattern))
-}
-
-fn words(values: &[&str]) -> ObjectBuilder {
-    let text = ObjectBuilder::new().schema_type(Type::String);
-    text.enum_values(Some(values.iter().copied()))
-}
-
-fn moment() -> ObjectBuilder {
+fn date_time() -> ObjectBuilder {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
     ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(format))
 }
 
-texts! {
-    /// An id: a word that a path can hold. A dot or two are none.
-    Id = text(1, 128)
-        .pattern(Some(r"^([A-Za-z0-9_:-]|\.[A-Za-z0-9_:-]|\.\.[A-Za-z0-9._:-])[A-Za-z0-9._:-]*$"));
-    /// A name for people.
-    Name = name(MAX_NAME_CHARS);
-    /// A text of at most 1,024 bytes in UTF-8.
-    Message = text(0, MAX_MESSAGE_BYTES.min(MAX_DESCRIPTION_BYTES));
-    /// A prefix of stack names and log streams.
-    Prefix = name(MAX_PREFIX_CHARS);
-    /// A moment in UTC, with milliseconds.
-    Timestamp = moment().pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"));
-    /// What kind of work a task is.
-    TaskType = words(&["cdk_deploy", "agent_execution", "build", "other"]);
-    /// Where a task, or a part of one, stands. The last three are ends, which only a later run leaves.
-    TaskStatus = words(&["pending", "running", "blocked", "completed", "failed", "cancelled"]);
-    /// How urgent a task is, `P0` first.
-    Priority = words(&["P0", "P1", "P2", "P3"]);
-    /// Whether work on a project goes on.
-    ProjectStatus = words(&["active", "paused", "completed", "archived"]);
-}
-
-/// A moment, as it may be asked for.
-#[derive(Serialize)]
+/// A time in a query.
 pub(crate) struct Moment;
 
 impl PartialSchema for Moment {
@@ -94,8 +55,8 @@ impl PartialSchema for Moment {
             .schema_type(Type::Integer)
             .minimum(Some(0))
             .maximum(Some(253_402_300_799_999_u64))
-            .description(Some("Milliseconds since 1970"));
-        let either = OneOfBuilder::new().item(moment()).item(milliseconds);
+            .description(Some("Milliseconds since 1970-01-01T00:00:00Z"));
+        let either = OneOfBuilder::new().item(date_time()).item(milliseconds);
         RefOr::T(Schema::OneOf(either.build()))
     }
 }
@@ -106,41 +67,41 @@ impl ToSchema for Moment {
     }
 }
 
-/// How far something is. What is not known is null.
-#[derive(Serialize, ToSchema)]
+/// How far something is. Unknown values are null.
+#[derive(ToSchema)]
 pub(crate) struct Progress {
-    /// Steps done; may exceed `total`, which can be an estimate.
+    /// Steps done. May exceed `total`, which can be an estimate.
     #[schema(required = true, minimum = 0)]
     current: Option<u64>,
-    /// Steps in all.
+    /// Steps in total.
     #[schema(required = true, minimum = 0)]
     total: Option<u64>,
-    /// Rounded down; 100 only once completed, and never falling while a run goes forward.
+    /// Rounded down. 100 only when completed. It never falls while the run goes forward.
     #[schema(required = true, minimum = 0, maximum = 100)]
     percentage: Option<u8>,
 }
 
 /// One stack of a CDK run.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 pub(crate) struct Part {
     /// Steps done.
     #[schema(required = true, minimum = 0)]
     current: Option<u64>,
-    /// Steps in all.
+    /// Steps in total.
     #[schema(required = true, minimum = 0)]
     total: Option<u64>,
     /// Rounded down.
     #[schema(required = true, minimum = 0, maximum = 100)]
     percentage: Option<u8>,
-    /// Where the stack stands.
+    /// The status of the stack.
     status: TaskStatus,
-    /// What is being done: `deploying`, `rolling_back`, `rolled_back`, `destroying`, …
+    /// The phase: `deploying`, `rolling_back`, `rolled_back`, `destroying`, …
     #[schema(required = true)]
     phase: Option<String>,
-    /// The last line that mattered; the reason, when failed.
+    /// The latest significant log line. If the stack failed, the reason.
     #[schema(required = true)]
     message: Option<String>,
-    /// When its latest run began.
+    /// When the latest run of the stack started.
     #[schema(required = false)]
     started_at: Timestamp,
     /// When that run ended.
@@ -148,31 +109,30 @@ pub(crate) struct Part {
     completed_at: Timestamp,
 }
 
-/// One run of a deploy or of an agent, and how far it is. Fields that are not required are left out where they
-/// are not known.
-#[derive(Serialize, ToSchema)]
+/// One run of a deploy or of an agent, and its progress. Optional fields are left out when unknown.
+#[derive(ToSchema)]
 pub(crate) struct Task {
-    /// Given by the caller or the log; or a UUID.
+    /// Chosen by the caller or taken from the log; otherwise a UUID.
     #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:-]+$")]
     task_id: String,
-    /// For people.
+    /// The name for people.
     #[schema(max_length = 256)]
     task_name: String,
-    /// What kind of work it is.
+    /// The kind of work.
     task_type: TaskType,
-    /// Where it stands.
+    /// The status.
     status: TaskStatus,
-    /// How urgent it is.
+    /// The priority.
     #[schema(required = false)]
     priority: Priority,
-    /// How far it is.
+    /// The progress.
     progress: Progress,
     /// The stacks of a CDK run, by name.
     #[schema(required = false)]
     parts: BTreeMap<String, Part>,
-    /// Which run this is: the moment it started.
+    /// Identifies the run: the time at which it started.
     run: String,
-    /// How often the task was written.
+    /// The number of writes of the task.
     #[schema(minimum = 1)]
     revision: u64,
     /// The project it belongs to.
@@ -183,123 +143,124 @@ pub(crate) struct Task {
         pattern = "^[A-Za-z0-9._:-]+$"
     )]
     project_id: String,
-    /// The last line that mattered; the reason, when failed. At most 1,024 bytes.
+    /// The latest significant log line. If the task failed, the reason. At most 1,024 bytes.
     #[schema(required = false, max_length = 1024)]
     message: String,
-    /// What is being done: `deploying`, `rolling_back`, `rolled_back`, or what an agent says.
+    /// The phase: `deploying`, `rolling_back`, `rolled_back`, or the text that an agent reports.
     #[schema(required = false)]
     phase: String,
-    /// The step an agent says it is at.
+    /// The step that an agent reports.
     #[schema(required = false)]
     current_step: String,
-    /// The log group it came from.
+    /// The log group of the run.
     #[schema(required = false)]
     log_group: String,
-    /// The log stream it came from.
+    /// The log stream of the run.
     #[schema(required = false)]
     log_stream: String,
-    /// When it was first heard of.
+    /// The time of the first event of the task.
     created_at: Timestamp,
-    /// When its present run started.
+    /// When the present run started.
     #[schema(required = false)]
     started_at: Timestamp,
     /// The time of the last event that changed it.
     updated_at: Timestamp,
-    /// When its present run ended.
+    /// When the present run ended.
     #[schema(required = false)]
     completed_at: Timestamp,
-    /// From the start to the end, or to the last event.
+    /// The time from the start to the end, or to the last event so far.
     #[schema(required = false, minimum = 0)]
     duration_ms: u64,
-    /// How long runs like this one usually take.
+    /// The usual duration of similar runs.
     #[schema(required = false, minimum = 0)]
     usual_duration_ms: u64,
-    /// The caller's own, at most 4,096 bytes of JSON.
+    /// An object of the caller's own, at most 4,096 bytes of JSON.
     #[schema(required = false)]
     metadata: Map<String, Value>,
-    /// Whether it is running, and has been silent for too long.
+    /// Whether the task is running but has had no event for too long.
     stale: bool,
-    /// When it will end, as far as can be told.
+    /// The estimated time of the end.
     #[schema(required = false)]
     eta: Timestamp,
 }
 
-/// Tasks, newest first.
-#[derive(Serialize, ToSchema)]
+/// A page of tasks, newest first.
+#[derive(ToSchema)]
 pub(crate) struct TaskPage {
     #[schema(max_items = 200)]
     tasks: Vec<Task>,
-    /// The `cursor` of the next page; null on the last. A page may be short, or empty, and not be the last.
+    /// The `cursor` of the next page, or null on the last page. A short or empty page can have a
+    /// next page.
     #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
-/// One change of a task's progress.
-#[derive(Serialize, ToSchema)]
+/// One change of the progress of a task.
+#[derive(ToSchema)]
 pub(crate) struct HistoryEntry {
-    /// When it changed.
+    /// The time of the change.
     timestamp: Timestamp,
-    /// The run it belongs to.
+    /// The run in which the change happened.
     run: String,
-    /// The revision that made the change.
+    /// The revision of the task after the change.
     #[schema(minimum = 1)]
     revision: u64,
-    /// Where the task stood from then on.
+    /// The status after the change.
     status: TaskStatus,
-    /// How far it was.
+    /// The progress after the change.
     progress: Progress,
-    /// What was being done.
+    /// The phase after the change.
     #[schema(required = false)]
     phase: String,
-    /// The line that mattered.
+    /// The message after the change.
     #[schema(required = false)]
     message: String,
 }
 
-/// A task's progress, oldest first.
-#[derive(Serialize, ToSchema)]
+/// A page of the history of a task, oldest first.
+#[derive(ToSchema)]
 pub(crate) struct HistoryPage {
     #[schema(max_items = 200)]
     history: Vec<HistoryEntry>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` of the next page, or null on the last page.
     #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
 /// Tasks that belong together.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 pub(crate) struct Project {
-    /// The identity.
+    /// The id.
     #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:-]+$")]
     project_id: String,
-    /// For people.
+    /// The name for people.
     project_name: Name,
-    /// What it is about.
+    /// What the project is about.
     #[schema(required = false)]
     description: Message,
-    /// Whether work goes on.
+    /// The status.
     status: ProjectStatus,
-    /// Who answers for it.
+    /// The person or team responsible.
     #[schema(required = false)]
     owner: Name,
-    /// Prefixes of stack names and log streams that make a task belong to it.
+    /// A task belongs to the project if its stack or log stream starts with one of these prefixes.
     #[schema(required = false, max_items = 20)]
     r#match: Vec<Prefix>,
-    /// How often the project was written; metrics do not count.
+    /// The number of writes of the project, not counting metrics.
     #[schema(minimum = 1)]
     revision: u64,
-    /// How its tasks fare; exact.
+    /// Exact counts of the tasks.
     metrics: Metrics,
-    /// When it was made.
+    /// When the project was created.
     created_at: Timestamp,
-    /// When it was last changed; metrics do not count.
+    /// When the project was last changed, not counting metrics.
     updated_at: Timestamp,
 }
 
-/// How the tasks of a project fare.
-#[derive(Serialize, ToSchema)]
+/// Counts of the tasks of a project.
+#[derive(ToSchema)]
 pub(crate) struct Metrics {
-    /// Tasks in all.
+    /// The number of tasks.
     #[schema(minimum = 0)]
     total_tasks: u64,
     #[schema(minimum = 0)]
@@ -314,127 +275,29 @@ pub(crate) struct Metrics {
     failed: u64,
     #[schema(minimum = 0)]
     cancelled: u64,
-    /// Completed of completed and failed; null before the first has ended.
+    /// Completed tasks divided by completed and failed tasks. Null until the first such task ends.
     #[schema(required = true, minimum = 0, maximum = 1)]
     success_rate: Option<f64>,
-    /// The mean duration of completed tasks; null before the first.
+    /// The mean duration of completed tasks. Null until the first task completes.
     #[schema(required = true, minimum = 0)]
     avg_duration_ms: Option<u64>,
 }
 
-/// All projects, by id.
-#[derive(Serialize, ToSchema)]
+/// All projects, sorted by id.
+#[derive(ToSchema)]
 pub(crate) struct ProjectPage {
     projects: Vec<Project>,
 }
 
-/// How far something is, as it is reported. Where both numbers are there, the percentage is made of them.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewProgress {
-    /// Steps done.
-    #[schema(minimum = 0, maximum = 18446744073709551615_usize)]
-    current: Option<u64>,
-    /// Steps in all.
-    #[schema(minimum = 0, maximum = 18446744073709551615_usize)]
-    total: Option<u64>,
-    /// How much of it is done.
-    #[schema(minimum = 0, maximum = 100)]
-    percentage: Option<u8>,
-}
-
-/// A task to be made. What is null counts as left out.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewTask {
-    /// A UUID is taken where there is none.
-    task_id: Option<Id>,
-    /// For people.
-    task_name: Name,
-    /// What kind of work it is.
-    task_type: TaskType,
-    /// `pending` where there is none.
-    status: Option<TaskStatus>,
-    /// How urgent it is.
-    priority: Option<Priority>,
-    /// How far it is.
-    progress: Option<NewProgress>,
-    /// The project it belongs to, which need not exist yet.
-    project_id: Option<Id>,
-    /// What happened last.
-    message: Option<Message>,
-    /// What is being done.
-    phase: Option<Name>,
-    /// The step it is at.
-    current_step: Option<Name>,
-    /// The caller's own, at most 4,096 bytes of JSON.
-    metadata: Option<Map<String, Value>>,
-}
-
-/// A change of a task: a JSON merge patch (RFC 7396). What is left out stays as it is, what is null is taken away,
-/// objects are merged.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TaskPatch {
-    #[schema(required = false)]
-    task_name: Name,
-    /// One that the present one may become: what has ended stays so, and what has begun is not pending again.
-    #[schema(required = false)]
-    status: TaskStatus,
-    priority: Option<Priority>,
-    progress: Option<NewProgress>,
-    project_id: Option<Id>,
-    message: Option<Message>,
-    phase: Option<Name>,
-    current_step: Option<Name>,
-    /// At most 4,096 bytes of JSON when merged.
-    metadata: Option<Map<String, Value>>,
-}
-
-/// A project to be made. What is null counts as left out.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewProject {
-    /// A UUID is taken where there is none.
-    project_id: Option<Id>,
-    /// For people.
-    project_name: Name,
-    /// What it is about.
-    description: Option<Message>,
-    /// `active` where there is none.
-    status: Option<ProjectStatus>,
-    /// Who answers for it.
-    owner: Option<Name>,
-    /// Prefixes of stack names and log streams that make a task belong to it.
-    #[schema(max_items = 20)]
-    r#match: Option<Vec<Prefix>>,
-}
-
-/// A change of a project: a JSON merge patch (RFC 7396). What is left out stays as it is, what is null is taken
-/// away.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ProjectPatch {
-    #[schema(required = false)]
-    project_name: Name,
-    description: Option<Message>,
-    #[schema(required = false)]
-    status: ProjectStatus,
-    owner: Option<Name>,
-    /// Replaced as a whole.
-    #[schema(max_items = 20)]
-    r#match: Option<Vec<Prefix>>,
-}
-
-/// The function runs.
-#[derive(Serialize, ToSchema)]
+/// The API process runs.
+#[derive(ToSchema)]
 pub(crate) struct Health {
     #[schema(pattern = "^healthy$")]
     status: String,
 }
 
-/// How the parts behind the API are.
-#[derive(Serialize, ToSchema)]
+/// The state of the services that the API needs.
+#[derive(ToSchema)]
 pub(crate) struct Readiness {
     #[schema(pattern = "^ready$")]
     status: String,
@@ -442,42 +305,42 @@ pub(crate) struct Readiness {
     redis: PartHealth,
 }
 
-/// Whether a part answers.
-#[derive(Serialize, ToSchema)]
+/// The state of one service.
+#[derive(ToSchema)]
 pub(crate) struct PartHealth {
-    /// `disabled` where there is none.
+    /// `disabled` if the API runs without the service.
     #[schema(pattern = "^(ok|down|disabled)$")]
     status: String,
-    /// How long it took to answer, or until it was given up.
+    /// The time until the service answered, or until the API gave up.
     #[schema(required = true, minimum = 0)]
     latency_ms: Option<u64>,
 }
 
-/// What went wrong (RFC 9457). `type` is stable.
-#[derive(Serialize, ToSchema)]
+/// An error (RFC 9457). The `type` is stable.
+#[derive(ToSchema)]
 pub(crate) struct Problem {
     #[schema(pattern = "^/problems/[a-z-]+$")]
     r#type: String,
-    /// The type, for people.
+    /// The type as a text for people.
     title: String,
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What is wrong this time, for people.
+    /// What is wrong in this case, for people.
     detail: String,
-    /// The path that was asked for.
+    /// The path of the request.
     instance: String,
-    /// As in the header `X-Request-Id`.
+    /// The same id as in the header `X-Request-Id`.
     request_id: String,
-    /// What is wrong with which field, parameter or header.
+    /// Every wrong field, parameter or header.
     #[schema(required = false, min_items = 1, max_items = 20)]
     errors: Vec<FieldError>,
 }
 
-/// What is wrong with one field.
-#[derive(Serialize, ToSchema)]
+/// One wrong field, parameter or header.
+#[derive(ToSchema)]
 pub(crate) struct FieldError {
-    /// Its name: `progress.total` and `match[3]` for what lies deeper, empty for the body as a whole.
+    /// The name. Nested names look like `progress.total` and `match[3]`. Empty for the whole body.
     field: String,
-    /// What it must be.
+    /// What the value must be.
     detail: String,
 }

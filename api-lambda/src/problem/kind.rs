@@ -1,23 +1,24 @@
-//! The kinds of problems: what clients may rely on. `docs/problems.md` is this list for people, and a test holds
-//! the two together.
+//! The kinds of problems, on which clients may rely.
+//!
+//! `docs/problems.md` has the same list for people. A test compares both.
 
 use axum::http::StatusCode;
 
 /// Declares [`Kind`], with the status, the stable name and the title of each.
 macro_rules! kinds {
     ($($variant:ident: $status:ident, $name:literal, $title:literal;)+) => {
-        /// What went wrong, for clients to tell apart.
+        /// The kind of a problem.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Kind {
             $($variant,)+
         }
 
         impl Kind {
-            /// All kinds, in the order of their statuses.
+            /// All kinds, ordered by status.
             #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// Status, stable name and title.
+            /// The status, the stable name and the title.
             pub(crate) fn parts(self) -> (StatusCode, &'static str, &'static str) {
                 match self {
                     $(Self::$variant => (StatusCode::$status, $name, $title),)+
@@ -38,7 +39,7 @@ kinds! {
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";
     TaskExists: CONFLICT, "task-exists", "Task exists";
     ProjectExists: CONFLICT, "project-exists", "Project exists";
-    InvalidTransition: CONFLICT, "illegal-move", "Illegal move";
+    InvalidTransition: CONFLICT, "illegal-move", "Invalid status change";
     PreconditionFailed: PRECONDITION_FAILED, "precondition-failed", "Precondition failed";
     BodyTooLarge: PAYLOAD_TOO_LARGE, "body-too-large", "Body too large";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type";
@@ -55,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    /// The rows of the table: type and status.
+    /// Type and status of each row of the table.
     fn documented() -> Vec<(String, u16)> {
         let page = include_str!("../../../docs/problems.md");
         let rows = page
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_problems_has_each_kind_and_no_other() {
+    fn the_documented_problems_are_all_kinds() {
         let kinds = Kind::ALL.iter().map(|kind| kind.parts());
         let expected: Vec<_> = kinds
             .map(|(status, name, _)| (name.to_owned(), status.as_u16()))
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_kind_alone() {
+    fn every_kind_has_its_own_name() {
         let names: BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.parts().1).collect();
         assert_eq!(names.len(), Kind::ALL.len());
     }

@@ -1,7 +1,7 @@
-//! `/`: the dashboard, a page for people who would rather look than ask. Its files are in this program.
+//! `/`: the dashboard. Its files are compiled into the program.
 //!
-//! The page itself is asked for anew each time, and names its style and its script by their content: these two
-//! are kept by browsers for ever. They are compressed when the program is built.
+//! Browsers revalidate the page at each visit. The names of the style sheet and the script contain
+//! a hash of their content, so browsers can store these two forever. The build compresses them.
 
 mod assets;
 
@@ -15,25 +15,26 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use shared::task_reader::Validator;
 
+use crate::api_gateway::BasePath;
 use crate::etag::IfNoneMatch;
-use crate::front_door::BasePath;
 use crate::problem::ApiError;
 use crate::state::ApiState;
 use assets::Asset;
 
-/// What the page may do: run and show its own files, and ask its own API. What logs say can't add to that,
-/// even if it were ever taken for more than text.
+/// The page can load only its own files, and can send requests only to its own API. So text from
+/// logs can't run as code, even if a bug inserted it as markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The older way to say `frame-ancestors`, and a window that no other page has a hold on.
+/// `x-frame-options` is `frame-ancestors` for older browsers. The opener policy separates the
+/// window from pages that opened it.
 const HEADERS: [(&str, &str); 2] = [
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
-pub(crate) fn routes() -> Router<ApiState> {
+pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/", get(page))
         .route("/assets/{name}", get(asset))
@@ -58,7 +59,7 @@ async fn page(base: BasePath, known: IfNoneMatch) -> Response {
 
 async fn asset(Path(name): Path<String>, request: HeaderMap) -> Result<Response, ApiError> {
     let asset = Asset::find(&name).ok_or(ApiError::UnknownPath)?;
-    let mut response = if takes_gzip(&request) {
+    let mut response = if accepts_gzip(&request) {
         let gzip = HeaderValue::from_static("gzip");
         ([(CONTENT_ENCODING, gzip)], asset.gzip).into_response()
     } else {
@@ -74,11 +75,11 @@ async fn asset(Path(name): Path<String>, request: HeaderMap) -> Result<Response,
     Ok(response)
 }
 
-/// Whether the client takes gzip: it names it, and not to refuse it (`gzip;q=0`).
-fn takes_gzip(request: &HeaderMap) -> bool {
-    let offers = request.get_all(ACCEPT_ENCODING).iter();
-    let offers = offers.filter_map(|offer| offer.to_str().ok());
-    offers.flat_map(|offer| offer.split(',')).any(|coding| {
+/// Whether the client accepts gzip. `gzip;q=0` refuses it.
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    let headers = request.get_all(ACCEPT_ENCODING).iter();
+    let lists = headers.filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
         let is_gzip = parts
             .next()
@@ -92,15 +93,15 @@ fn takes_gzip(request: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn check(offer: &'static str, expected: bool) {
+    fn check(accept_encoding: &'static str, expected: bool) {
         let mut request = HeaderMap::new();
-        request.insert(ACCEPT_ENCODING, HeaderValue::from_static(offer));
-        assert_eq!(takes_gzip(&request), expected, "{offer}");
+        request.insert(ACCEPT_ENCODING, HeaderValue::from_static(accept_encoding));
+        assert_eq!(accepts_gzip(&request), expected, "{accept_encoding}");
     }
 
     #[test]
-    fn gzip_is_sent_to_who_takes_it() {
-        assert!(!takes_gzip(&HeaderMap::new()));
+    fn gzip_is_sent_to_clients_that_accept_it() {
+        assert!(!accepts_gzip(&HeaderMap::new()));
         check("gzip, deflate, br, zstd", true);
         check("br;q=1, GZIP;q=0.5", true);
         check("gzip;q=0", false);

@@ -1,7 +1,7 @@
-//! `/openapi.json`: what this API is, for programs. `/docs`: the same, for people, who can try it there.
+//! `/openapi.json`: the OpenAPI document. `/docs`: a page that shows it, and can send requests.
 //!
-//! Both are files that are part of the program. The page asks for the document, and shows it: a viewer from a
-//! registry is a MB or more, and wants a laxer policy.
+//! The files are compiled into the program. The page is our own, because an existing viewer has a
+//! megabyte or more and needs a laxer content security policy.
 
 use std::sync::OnceLock;
 
@@ -15,13 +15,13 @@ use shared::task_reader::Validator;
 
 use crate::etag::IfNoneMatch;
 #[cfg(test)]
-use crate::openapi::Known;
+use crate::openapi::parameters::IfNoneMatchHeader;
 use crate::state::ApiState;
 
-/// The document. A test makes it of the handlers, and compares.
+/// The document. A test generates it from the handlers and compares.
 pub(crate) const OPENAPI: &[u8] = include_bytes!("../../openapi.json");
 
-/// What the page may do: show itself by its own files, and ask this API.
+/// The page can load only its own files, and can send requests only to this API.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
@@ -39,13 +39,13 @@ static SCRIPT: StaticFile = StaticFile::new(
     include_bytes!("../../assets/docs/docs.js"),
 );
 
-/// The routes, described.
+/// The OpenAPI description of these routes.
 #[cfg(test)]
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(document, page))]
-pub(crate) struct Described;
+pub(super) struct Description;
 
-pub(crate) fn routes() -> Router<ApiState> {
+pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/openapi.json", get(document))
         .route("/docs", get(page))
@@ -53,21 +53,21 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/docs/docs.js", get(script))
 }
 
-/// Describes this API
+/// Returns the OpenAPI document of this API
 #[cfg_attr(test, utoipa::path(
     get, path = "/openapi.json", operation_id = "getOpenApi", tag = "service",
-    params(Known),
+    params(IfNoneMatchHeader),
     responses((status = 200, description = "This document", content_type = "application/json", body = serde_json::Value)),
 ))]
 async fn document(known: IfNoneMatch) -> Response {
     DOCUMENT.respond(&known)
 }
 
-/// Shows this API to people
+/// Returns the documentation of this API as a page
 #[cfg_attr(test, utoipa::path(
     get, path = "/docs", operation_id = "getDocs", tag = "service",
-    params(Known),
-    responses((status = 200, description = "A page", content_type = "text/html", body = String)),
+    params(IfNoneMatchHeader),
+    responses((status = 200, description = "The page", content_type = "text/html", body = String)),
 ))]
 async fn page(known: IfNoneMatch) -> Response {
     let mut response = PAGE.respond(&known);
@@ -86,11 +86,11 @@ async fn script(known: IfNoneMatch) -> Response {
     SCRIPT.respond(&known)
 }
 
-/// A file that is part of the program.
+/// A file that is compiled into the program.
 struct StaticFile {
     content_type: &'static str,
     bytes: &'static [u8],
-    /// Of the bytes; made when it is first asked for.
+    /// The validator of the bytes; computed at the first request.
     validator: OnceLock<Validator>,
 }
 

@@ -1,4 +1,4 @@
-//! `/health`: the function runs. `/ready`: the parts behind it answer.
+//! `/health`: the process runs. `/ready`: DynamoDB and Redis respond.
 
 use std::error::Error;
 use std::future::Future;
@@ -15,37 +15,37 @@ use shared::error::error_chain;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use crate::answer::Json;
 #[cfg(test)]
-use crate::openapi::{Health, Readiness};
+use crate::openapi::schemas::{Health, Readiness};
 use crate::problem::ApiError;
+use crate::response::JsonBytes;
 use crate::state::ApiState;
 
-/// How long a part may take to answer before it counts as down.
+/// A service that takes longer to answer counts as down.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The routes, described.
+/// The OpenAPI description of these routes.
 #[cfg(test)]
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(health, ready))]
-pub(crate) struct Described;
+pub(super) struct Description;
 
-pub(crate) fn routes() -> Router<ApiState> {
+pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/health", get(health))
         .route("/ready", get(ready))
 }
 
-/// Tells that the process runs; asks nobody
+/// Reports that the process runs; checks no other service
 #[cfg_attr(test, utoipa::path(
     get, path = "/health", operation_id = "getHealth", tag = "service",
-    responses((status = 200, description = "It runs", body = Health)),
+    responses((status = 200, description = "The process runs", body = Health)),
 ))]
 async fn health() -> Response {
-    fresh(Json(br#"{"status":"healthy"}"#.to_vec()))
+    not_stored(JsonBytes(br#"{"status":"healthy"}"#.to_vec()))
 }
 
-/// Tells how the parts behind the API are
+/// Reports the state of the services that the API needs
 #[cfg_attr(test, utoipa::path(
     get, path = "/ready", operation_id = "getReadiness", tag = "service",
     responses((status = 200, description = "DynamoDB answers", body = Readiness)),
@@ -55,63 +55,63 @@ async fn health() -> Response {
 async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     let redis = async {
         match &state.cache {
-            Some(cache) => Some(measure("redis", cache.ping()).await),
+            Some(cache) => Some(ping("redis", cache.ping()).await),
             None => None,
         }
     };
-    let (redis, dynamodb) = tokio::join!(redis, measure("dynamodb", state.tasks.ping()));
+    let (redis, dynamodb) = tokio::join!(redis, ping("dynamodb", state.tasks.ping()));
     let is_ready = dynamodb.is_up;
     let mut members = Map::new();
-    members.insert("dynamodb".to_owned(), dynamodb.shown());
+    members.insert("dynamodb".to_owned(), dynamodb.to_json());
     let disabled = || json!({"status": "disabled", "latency_ms": null});
-    let redis = redis.map_or_else(disabled, |redis| redis.shown());
+    let redis = redis.map_or_else(disabled, |redis| redis.to_json());
     members.insert("redis".to_owned(), redis);
     if !is_ready {
         return Err(ApiError::NotReady(members));
     }
     members.insert("status".to_owned(), "ready".into());
     let json = Value::Object(members).to_string();
-    Ok(fresh(Json(json.into_bytes())))
+    Ok(not_stored(JsonBytes(json.into_bytes())))
 }
 
-/// What came of asking a part whether it is there.
-struct Measured {
+/// The outcome of a ping.
+struct PingOutcome {
     is_up: bool,
     latency: Duration,
 }
 
-impl Measured {
-    fn shown(&self) -> Value {
+impl PingOutcome {
+    fn to_json(&self) -> Value {
         let status = if self.is_up { "ok" } else { "down" };
         let latency_ms = u64::try_from(self.latency.as_millis()).unwrap_or(u64::MAX);
         json!({"status": status, "latency_ms": latency_ms})
     }
 }
 
-async fn measure<E: Error + 'static>(
-    part: &'static str,
+async fn ping<E: Error + 'static>(
+    service: &'static str,
     ping: impl Future<Output = Result<(), E>>,
-) -> Measured {
+) -> PingOutcome {
     let start = Instant::now();
     let is_up = match timeout(PING_TIMEOUT, ping).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
-            warn!(part, error = error_chain(&error), "a part is down");
+            warn!(service, error = error_chain(&error), "a service is down");
             false
         }
         Err(_) => {
-            warn!(part, "a part does not answer");
+            warn!(service, "a service does not answer");
             false
         }
     };
-    Measured {
+    PingOutcome {
         is_up,
         latency: start.elapsed(),
     }
 }
 
-/// An answer that is true for this moment alone.
-fn fresh(json: Json) -> Response {
+/// A response that clients must not store.
+fn not_stored(json: JsonBytes) -> Response {
     let no_store = HeaderValue::from_static("no-store");
     ([(CACHE_CONTROL, no_store)], json).into_response()
 }

@@ -1,7 +1,7 @@
-//! `/api/tasks`: lists, single tasks and their history; new tasks, changes and deletions.
+//! `/api/tasks`: tasks and their history.
 
-mod change;
 mod new_task;
+mod task_patch;
 
 use std::slice;
 
@@ -16,33 +16,39 @@ use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, Task, TaskId, TaskS
 use shared::server_timing::for_store;
 use shared::store::{IdempotencyRecord, ListPosition, StoreError, TaskQuery};
 use shared::task_reader::{
-    Answer, ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Validator, canonical_query,
+    ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Representation, Validator, canonical_query,
 };
 
-use self::change::Change;
-use crate::answer::{Json, created};
+use self::new_task::NewTask;
+use self::task_patch::TaskPatch;
+use crate::api_gateway::BasePath;
 use crate::auth::Principal;
 use crate::cursor::Cursor;
 use crate::etag::{IfMatch, IfNoneMatch, tagged};
-use crate::fields::Fields;
-use crate::front_door::BasePath;
 use crate::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
+use crate::json_body::JsonBody;
 #[cfg(test)]
 use crate::openapi::{
-    self, Expected, Known, NewTask, OfProject, Paging, Period, Repeatable, TaskFilters, TaskPage,
-    TaskPatch, TaskPath,
+    parameters::{
+        IdempotencyKeyHeader, IfMatchHeader, IfNoneMatchHeader, Paging, Period, ProjectFilter,
+        TaskFilters, TaskPath,
+    },
+    schemas,
 };
-use crate::parameters::{Parameters, PathId};
+use crate::path_id::PathId;
 use crate::problem::ApiError;
-use crate::state::{ApiState, CONFLICT_ATTEMPTS};
+use crate::query::QueryParameters;
+use crate::response::{JsonBytes, created};
+use crate::retry_on_conflict::retry_on_conflict;
+use crate::state::ApiState;
 
-/// The routes, described.
+/// The OpenAPI description of these routes.
 #[cfg(test)]
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(list, create, show, change, delete, history))]
-pub(crate) struct Described;
+pub(super) struct Description;
 
-pub(crate) fn routes() -> Router<ApiState> {
+pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/tasks", get(list).post(create))
         .route(
@@ -55,14 +61,14 @@ pub(crate) fn routes() -> Router<ApiState> {
 /// Lists tasks, newest first
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/tasks", operation_id = "listTasks", tag = "tasks",
-    params(TaskFilters, OfProject, Paging, Known),
-    responses((status = 200, description = "A page of tasks", body = TaskPage)),
+    params(TaskFilters, ProjectFilter, Paging, IfNoneMatchHeader),
+    responses((status = 200, description = "A page of tasks", body = schemas::TaskPage)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "unavailable"])))
 ))]
 async fn list(
     State(state): State<ApiState>,
-    mut parameters: Parameters,
+    mut parameters: QueryParameters,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let project_id = parameters.one("project_id");
@@ -70,10 +76,10 @@ async fn list(
     Ok(known.respond_to(reading))
 }
 
-/// Reads the page of tasks, those of a project or all, that the remaining parameters ask for.
+/// Reads the page of tasks that the remaining parameters select: of one project, or of all.
 pub(super) async fn page(
     state: &ApiState,
-    mut parameters: Parameters,
+    mut parameters: QueryParameters,
     project_id: Option<ProjectId>,
     known: &IfNoneMatch,
 ) -> Result<ConditionalRead, ApiError> {
@@ -82,12 +88,12 @@ pub(super) async fn page(
         task_types: parameters.many("task_type"),
         project_id,
         name_prefix: parameters.text_of("q", MAX_NAME_CHARS),
-        updated_after: parameters.moment("updated_after"),
+        updated_after: parameters.timestamp("updated_after"),
     };
     let limit = parameters.limit(MAX_PAGE_LIMIT);
-    let scope = canonical_query(&query);
+    let cursor_filter = canonical_query(&query);
     let mut after = None;
-    if let Some(cursor) = parameters.cursor(&scope) {
+    if let Some(cursor) = parameters.cursor(&cursor_filter) {
         match cursor.task_id {
             Some(task_id) => {
                 let updated_at = cursor.at;
@@ -96,7 +102,7 @@ pub(super) async fn page(
                     task_id,
                 });
             }
-            None => parameters.reject("cursor", "must be a cursor that this API has given"),
+            None => parameters.reject("cursor", "must be a next_cursor of this API"),
         }
     }
     parameters.finish()?;
@@ -110,83 +116,87 @@ pub(super) async fn page(
             at: last.updated_at,
             task_id: Some(last.task_id.clone()),
         };
-        cursor.encode(&scope)
+        cursor.encode(&cursor_filter)
     };
-    let (known, now) = (known.validators(), state.now());
-    let reading = state.reader.list_tasks(&request, next_cursor, known, now);
-    Ok(reading.await?)
+    let reading = state
+        .reader
+        .list_tasks(&request, next_cursor, known.validators(), state.now())
+        .await?;
+    Ok(reading)
 }
 
 /// Shows a task
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/tasks/{task_id}", operation_id = "getTask", tag = "tasks",
-    params(TaskPath, Known),
-    responses((status = 200, description = "The task", body = openapi::Task)),
+    params(TaskPath, IfNoneMatchHeader),
+    responses((status = 200, description = "The task", body = schemas::Task)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "unavailable"])))
 ))]
 async fn show(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
-    parameters: Parameters,
+    parameters: QueryParameters,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let reader = &state.reader;
-    let task = reader.fetch_task(&task_id, known.validators(), state.now());
-    let task = task.await?.ok_or(ApiError::TaskNotFound(task_id))?;
-    Ok(known.respond_to(task))
+    let reading = state
+        .reader
+        .fetch_task(&task_id, known.validators(), state.now())
+        .await?
+        .ok_or(ApiError::TaskNotFound(task_id))?;
+    Ok(known.respond_to(reading))
 }
 
-/// Makes a task
+/// Creates a task
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/tasks", operation_id = "createTask", tag = "tasks",
-    params(Repeatable),
+    params(IdempotencyKeyHeader),
     request_body(content((NewTask = "application/json"))),
-    responses((status = 201, description = "The task that was made", body = openapi::Task,
-        headers(("Idempotency-Replayed" = String, description = "`true` where the answer was given before")))),
+    responses((status = 201, description = "The new task", body = schemas::Task,
+        headers(("Idempotency-Replayed" = String, description = "`true` if an earlier request with this key got the same answer")))),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-exists", "idempotency-key-reused", "unavailable"])))
 ))]
 async fn create(
     State(state): State<ApiState>,
     base: BasePath,
-    parameters: Parameters,
+    parameters: QueryParameters,
     key: IdempotencyKey,
-    sender: Principal,
-    fields: Fields,
+    caller: Principal,
+    body: JsonBody,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
     let now = state.now();
-    let digest = fields.digest();
-    let mut task = new_task::parse(fields, now)?;
+    let mut task = body.read::<NewTask>()?.into_task(now);
     if task.status == TaskStatus::Running {
         task.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&task)).await?;
     }
     let json = state.renderer.task(&task, now);
-    let receipt = key
-        .receipt_key(&sender.identity())
+    let record = key
+        .record_key(&caller.identity())
         .map(|key| IdempotencyRecord {
             key,
-            digest,
+            digest: body.digest(),
             task_id: task.task_id.clone(),
-            answer: String::from_utf8_lossy(&json).into_owned(),
+            response: String::from_utf8_lossy(&json).into_owned(),
             made_at: now,
         });
-    let held = match &receipt {
-        Some(receipt) => for_store(state.tasks.create(&task, receipt)).await,
+    let outcome = match &record {
+        Some(record) => for_store(state.tasks.create(&task, record)).await,
         None => for_store(state.tasks.save(None, &task, None))
             .await
             .map(|()| None),
     };
-    match held {
+    match outcome {
         Ok(None) => {}
-        Ok(Some(held)) if receipt.is_some_and(|receipt| receipt.digest != held.digest) => {
+        Ok(Some(earlier)) if record.is_some_and(|record| record.digest != earlier.digest) => {
             return Err(ApiError::IdempotencyKeyReused);
         }
-        Ok(Some(held)) => {
+        Ok(Some(earlier)) => {
             state.write_through.task_made_before().await;
-            let mut response = made(&base, &held.task_id, held.answer.into_bytes());
+            let json = earlier.response.into_bytes();
+            let mut response = created_task(&base, &earlier.task_id, json);
             let replayed = HeaderValue::from_static("true");
             response
                 .headers_mut()
@@ -196,13 +206,13 @@ async fn create(
         Err(StoreError::Conflict(_)) => return Err(ApiError::TaskExists(task.task_id)),
         Err(error) => return Err(error.into()),
     }
-    // What the cache failed to take is warned of there; the task is made all the same.
+    // If the cache fails, `tasks_saved` logs a warning. The task is created all the same.
     state.write_through.tasks_saved(&[&task], now).await;
-    Ok(made(&base, &task.task_id, json))
+    Ok(created_task(&base, &task.task_id, json))
 }
 
-/// The answer to a request that has made a task.
-fn made(base: &BasePath, task_id: &TaskId, json: Vec<u8>) -> Response {
+/// The 201 response for a new task.
+fn created_task(base: &BasePath, task_id: &TaskId, json: Vec<u8>) -> Response {
     let validator = Validator::of_record(&json);
     let path = format!("/api/tasks/{task_id}");
     tagged(created(base, &path, json), &validator)
@@ -211,95 +221,94 @@ fn made(base: &BasePath, task_id: &TaskId, json: Vec<u8>) -> Response {
 /// Changes a task
 #[cfg_attr(test, utoipa::path(
     patch, path = "/api/tasks/{task_id}", operation_id = "changeTask", tag = "tasks",
-    params(TaskPath, Expected),
+    params(TaskPath, IfMatchHeader),
     request_body(content((TaskPatch = "application/json"), (TaskPatch = "application/merge-patch+json"))),
-    responses((status = 200, description = "The task as it is now", body = openapi::Task)),
+    responses((status = 200, description = "The changed task", body = schemas::Task)),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-not-found", "illegal-move", "precondition-failed", "unavailable"])))
 ))]
 async fn change(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
-    parameters: Parameters,
+    parameters: QueryParameters,
     if_match: IfMatch,
-    patch: Fields,
+    body: JsonBody,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let mut conflict = None;
-    for _ in 0..CONFLICT_ATTEMPTS {
-        let (task, ledger) = present(&state, &task_id, &if_match).await?;
-        let now = state.now();
-        let change = Change::parse(patch.clone(), &task)?;
-        let mut next = change
-            .apply(&task, now)
-            .map_err(ApiError::InvalidTransition)?;
-        if next != task {
-            let begins = task.status != next.status && next.status == TaskStatus::Running;
-            if begins && next.usual_duration_ms.is_none() {
-                next.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&next)).await?;
-            }
-            // Of a task that no log has reported nothing need be kept for them.
-            let mut ledger = Some(ledger).filter(|ledger| !ledger.is_empty());
-            if let Some(ledger) = &mut ledger {
-                ledger.edit(&task, &change.edit, now);
-            }
-            let save = state.tasks.save(Some(&task), &next, ledger.as_ref());
-            match for_store(save).await {
-                Ok(()) => {}
-                Err(error @ StoreError::Conflict(_)) => {
-                    conflict = Some(error);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            }
+    retry_on_conflict(|| try_change(&state, &task_id, &if_match, &body)).await
+}
+
+/// Reads a task, applies a patch and writes the result.
+async fn try_change(
+    state: &ApiState,
+    task_id: &TaskId,
+    if_match: &IfMatch,
+    body: &JsonBody,
+) -> Result<Response, ApiError> {
+    let (task, ledger) = fetch_for_change(state, task_id, if_match).await?;
+    let now = state.now();
+    let patch: TaskPatch = body.merged_into(&task)?;
+    let (mut next, edit) = patch
+        .apply(&task, now)
+        .map_err(ApiError::InvalidTransition)?;
+    if next != task {
+        let starts = task.status != next.status && next.status == TaskStatus::Running;
+        if starts && next.usual_duration_ms.is_none() {
+            next.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&next)).await?;
         }
-        // Also of a task that is as it should be: the request before, whose repetition this may be, may have ended
-        // between the store and the cache.
-        state.write_through.tasks_saved(&[&next], now).await;
-        let json = state.renderer.task(&next, now);
-        let validator = Validator::of_record(&json);
-        return Ok(tagged(Json(json).into_response(), &validator));
+        // A task without log lines needs no ledger.
+        let mut ledger = Some(ledger).filter(|ledger| !ledger.is_empty());
+        if let Some(ledger) = &mut ledger {
+            ledger.edit(&task, &edit, now);
+        }
+        let save = state.tasks.save(Some(&task), &next, ledger.as_ref());
+        for_store(save).await?;
     }
-    Err(gave_up(conflict, &task_id))
+    // An unchanged task is written to the cache as well. This request may repeat one that wrote to
+    // the store and then crashed.
+    state.write_through.tasks_saved(&[&next], now).await;
+    let json = state.renderer.task(&next, now);
+    let validator = Validator::of_record(&json);
+    Ok(tagged(JsonBytes(json).into_response(), &validator))
 }
 
 /// Deletes a task and its history
 #[cfg_attr(test, utoipa::path(
     delete, path = "/api/tasks/{task_id}", operation_id = "deleteTask", tag = "tasks",
-    params(TaskPath, Expected),
-    responses((status = 204, description = "It is deleted")),
+    params(TaskPath, IfMatchHeader),
+    responses((status = 204, description = "The task is deleted")),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "precondition-failed", "unavailable"])))
 ))]
 async fn delete(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
-    parameters: Parameters,
+    parameters: QueryParameters,
     if_match: IfMatch,
 ) -> Result<StatusCode, ApiError> {
     parameters.finish()?;
-    let mut conflict = None;
-    for _ in 0..CONFLICT_ATTEMPTS {
-        let (task, mut ledger) = present(&state, &task_id, &if_match).await?;
-        ledger.delete(&task, state.now());
-        match for_store(state.tasks.delete(&task, &ledger)).await {
-            Ok(()) => {
-                state.write_through.task_deleted(&task).await;
-                return Ok(StatusCode::NO_CONTENT);
-            }
-            Err(error @ StoreError::Conflict(_)) => conflict = Some(error),
-            Err(error) => {
-                // It may be deleted all the same: then it must not be served any more.
-                state.write_through.task_deleted(&task).await;
-                return Err(error.into());
-            }
-        }
-    }
-    Err(gave_up(conflict, &task_id))
+    retry_on_conflict(|| try_delete(&state, &task_id, &if_match)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// A task as it is stored, with what its logs have said; in the state that the client knows.
-async fn present(
+/// Reads a task and deletes it.
+async fn try_delete(
+    state: &ApiState,
+    task_id: &TaskId,
+    if_match: &IfMatch,
+) -> Result<(), ApiError> {
+    let (task, mut ledger) = fetch_for_change(state, task_id, if_match).await?;
+    ledger.delete(&task, state.now());
+    let outcome = for_store(state.tasks.delete(&task, &ledger)).await;
+    // After any other error the task may be deleted nevertheless. Then the cache must not serve it.
+    if !matches!(outcome, Err(StoreError::Conflict(_))) {
+        state.write_through.task_deleted(&task).await;
+    }
+    Ok(outcome?)
+}
+
+/// Reads a task and its ledger, and checks `If-Match`.
+async fn fetch_for_change(
     state: &ApiState,
     task_id: &TaskId,
     if_match: &IfMatch,
@@ -314,47 +323,41 @@ async fn present(
     Ok((task, record.ledger))
 }
 
-/// The error of a write that others were faster than, each time.
-fn gave_up(conflict: Option<StoreError>, task_id: &TaskId) -> ApiError {
-    let conflict = conflict.unwrap_or_else(|| StoreError::Conflict(format!("task {task_id}")));
-    ApiError::Unavailable(conflict)
-}
-
 #[derive(Serialize)]
 struct HistoryPage {
     history: Vec<HistoryEntry>,
     next_cursor: Option<String>,
 }
 
-/// Lists how a task's progress has changed, oldest first
+/// Lists the changes of a task's progress, oldest first
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/tasks/{task_id}/history", operation_id = "listTaskHistory", tag = "tasks",
-    params(TaskPath, Period, Paging, Known),
-    responses((status = 200, description = "A page of its history", body = openapi::HistoryPage)),
+    params(TaskPath, Period, Paging, IfNoneMatchHeader),
+    responses((status = 200, description = "A page of the history", body = schemas::HistoryPage)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "unavailable"])))
 ))]
 async fn history(
     State(state): State<ApiState>,
     PathId(task_id): PathId<TaskId>,
-    mut parameters: Parameters,
+    mut parameters: QueryParameters,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    let from = parameters.moment("from");
-    let until = parameters.moment("to");
+    let from = parameters.timestamp("from");
+    let until = parameters.timestamp("to");
     if let (Some(from), Some(until)) = (from, until)
         && until < from
     {
         parameters.reject("to", "must not be before from");
     }
     let limit = parameters.limit(MAX_PAGE_LIMIT);
-    let scope = history_scope(&task_id, from, until);
-    let cursor = parameters.cursor(&scope);
+    let cursor_filter = history_filter(&task_id, from, until);
+    let cursor = parameters.cursor(&cursor_filter);
     parameters.finish()?;
 
-    // The store wants the moment before the first entry. There is none before 1970.
-    let before_from = from.and_then(|from| from.as_millis().checked_sub(1));
-    let before_from = before_from
+    // The store expects the time before the first entry. No entry is older than 1970.
+    let before_from = from
+        .and_then(|from| from.as_millis().checked_sub(1))
         .filter(|ms| *ms >= 0)
         .map(Timestamp::from_millis);
     let is_first_page = cursor.is_none();
@@ -372,23 +375,28 @@ async fn history(
             at: last.timestamp,
             task_id: None,
         };
-        cursor.encode(&scope)
+        cursor.encode(&cursor_filter)
     });
     let page = HistoryPage {
         history,
         next_cursor,
     };
-    let json = serde_json::to_vec(&page);
-    let json = json.expect("history has string keys and no fallible serializer");
-    Ok(known.respond(Answer {
+    let json =
+        serde_json::to_vec(&page).expect("history has string keys and no fallible serializer");
+    Ok(known.respond(Representation {
         validator: Validator::of_bytes(&json),
         json,
     }))
 }
 
-fn history_scope(task_id: &TaskId, from: Option<Timestamp>, until: Option<Timestamp>) -> String {
-    let shown = |moment: Option<Timestamp>| {
-        moment.map_or_else(String::new, |moment| moment.as_millis().to_string())
+/// Identifies a history and its filters, for cursors.
+fn history_filter(task_id: &TaskId, from: Option<Timestamp>, until: Option<Timestamp>) -> String {
+    let millis = |time: Option<Timestamp>| {
+        time.map_or_else(String::new, |time| time.as_millis().to_string())
     };
-    format!("history/{task_id}?from={}&to={}", shown(from), shown(until))
+    format!(
+        "history/{task_id}?from={}&to={}",
+        millis(from),
+        millis(until)
+    )
 }

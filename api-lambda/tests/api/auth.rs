@@ -1,9 +1,9 @@
-//! Who may come in.
+//! Authentication.
 
 mod gateway;
 mod keys;
 mod properties;
-mod refusals;
+mod rejected_tokens;
 mod scopes;
 mod secrets;
 mod signer;
@@ -18,11 +18,11 @@ use shared::config::Settings;
 use shared::model::Timestamp;
 
 use crate::auth::signer::Signer;
-use crate::world::{Answer, World, task};
+use crate::harness::{ApiResponse, Harness, task};
 
 const ISSUER: &str = "https://issuer.example.com/";
 const AUDIENCE: &str = "progress";
-/// What a stranger is told.
+/// The challenge for a request without a token.
 const CHALLENGE: &str = r#"Bearer realm="miyabi-progress""#;
 
 fn auth(settings: &[(&str, &str)]) -> Auth {
@@ -31,18 +31,18 @@ fn auth(settings: &[(&str, &str)]) -> Auth {
     Auth::from_settings(&Settings::new(&lookup)).unwrap()
 }
 
-/// An API with the task `a`, for those whom these settings let in.
-async fn world(settings: &[(&str, &str)]) -> World {
-    let world = World::guarded(auth(settings));
-    world.save(&task("a", 1)).await;
-    world
+/// An API with these settings for authentication. It has the task `a`.
+async fn harness(settings: &[(&str, &str)]) -> Harness {
+    let harness = Harness::guarded(auth(settings));
+    harness.save(&task("a", 1)).await;
+    harness
 }
 
-/// An API for those who have a token that `signer` has signed, from and for the right one.
-async fn world_of(signer: &Signer) -> World {
+/// An API that accepts tokens that `signer` has signed, with the right issuer and audience.
+async fn harness_for(signer: &Signer) -> Harness {
     let (name, value) = signer.setting();
     let issuer = ("AUTH_ISSUER", ISSUER);
-    world(&[(name, &value), issuer, ("AUTH_AUDIENCE", AUDIENCE)]).await
+    harness(&[(name, &value), issuer, ("AUTH_AUDIENCE", AUDIENCE)]).await
 }
 
 /// Seconds since 1970, `offset` from now.
@@ -50,7 +50,7 @@ fn seconds(offset: i64) -> i64 {
     Timestamp::now().as_millis() / 1000 + offset
 }
 
-/// `value`, but for these members; `null` takes one away.
+/// `value` with these changes. `null` removes a member.
 fn with(mut value: Value, changes: Value) -> Value {
     let members = value.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap() {
@@ -60,48 +60,53 @@ fn with(mut value: Value, changes: Value) -> Value {
     value
 }
 
-/// Good claims, but for these.
+/// Valid claims with these changes.
 fn claims(changes: Value) -> Value {
-    let good = json!({
+    let valid = json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "tester", "iat": seconds(0), "exp": seconds(300),
         "scope": "progress:read progress:write",
     });
-    with(good, changes)
+    with(valid, changes)
 }
 
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// The answer to a request with these `Authorization` headers.
-async fn ask(world: &World, method: Method, path: &str, authorization: &[&str]) -> Answer {
+/// Sends a request with these `Authorization` headers.
+async fn send(
+    harness: &Harness,
+    method: Method,
+    path: &str,
+    authorization: &[&str],
+) -> ApiResponse {
     let mut request = Request::builder().method(method).uri(path);
     for value in authorization {
         request = request.header("authorization", *value);
     }
-    world.send(request.body(Body::empty()).unwrap()).await
+    harness.send(request.body(Body::empty()).unwrap()).await
 }
 
-async fn get(world: &World, authorization: &[&str]) -> Answer {
-    ask(world, Method::GET, "/api/tasks/a", authorization).await
+async fn get(harness: &Harness, authorization: &[&str]) -> ApiResponse {
+    send(harness, Method::GET, "/api/tasks/a", authorization).await
 }
 
-/// Checks that who shows this token is let in.
-async fn is_let_in(world: &World, token: &str) {
-    let answer = get(world, &[&bearer(token)]).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json()["task_id"], "a");
+/// Checks that a request with this token succeeds.
+async fn assert_accepted(harness: &Harness, token: &str) {
+    let response = get(harness, &[&bearer(token)]).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    assert_eq!(response.json()["task_id"], "a");
 }
 
-/// Checks that who shows this token is refused, and told why.
-async fn is_refused(world: &World, token: &str, reason: &str) {
-    let answer = get(world, &[&bearer(token)]).await;
-    assert_eq!(answer.status, 401, "{reason}: {answer:?}");
-    assert_eq!(answer.problem(), "unauthenticated");
-    assert_eq!(answer.json()["detail"], reason);
+/// Checks that a request with this token is refused, and that the response has the reason.
+async fn assert_refused(harness: &Harness, token: &str, reason: &str) {
+    let response = get(harness, &[&bearer(token)]).await;
+    assert_eq!(response.status, 401, "{reason}: {response:?}");
+    assert_eq!(response.problem(), "unauthenticated");
+    assert_eq!(response.json()["detail"], reason);
     let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{reason}""#);
-    assert_eq!(answer.header("www-authenticate"), challenge);
-    let body = String::from_utf8(answer.body).unwrap();
+    assert_eq!(response.header("www-authenticate"), challenge);
+    let body = String::from_utf8(response.body).unwrap();
     for part in token.split('.').filter(|part| part.len() > 8) {
         assert!(!body.contains(part), "{body}");
     }

@@ -9,11 +9,11 @@ use shared::model::Revision;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::store::memory::InMemoryStore;
 
-use crate::world::{DownCache, DownStore, Fault, World, ids, task};
+use crate::harness::{Harness, failing_cache, failing_store, ids, task};
 
-/// All there is to read of a small world.
-async fn answers(world: &World) -> Vec<serde_json::Value> {
-    let mut answers = Vec::new();
+/// The responses to reads of all resources.
+async fn read_all(harness: &Harness) -> Vec<serde_json::Value> {
+    let mut responses = Vec::new();
     for path in [
         "/api/tasks",
         "/api/tasks?limit=2",
@@ -23,16 +23,16 @@ async fn answers(world: &World) -> Vec<serde_json::Value> {
         "/api/projects/alpha",
         "/api/projects/alpha/tasks",
     ] {
-        answers.push(world.read(path).await);
+        responses.push(harness.read(path).await);
     }
-    answers
+    responses
 }
 
-async fn fill(world: &World) {
+async fn fill(harness: &Harness) {
     for (number, id) in ["a", "b", "c"].into_iter().enumerate() {
         let mut next = task(id, i64::try_from(number).unwrap());
         next.project_id = Some("alpha".parse().unwrap());
-        world.save(&next).await;
+        harness.save(&next).await;
     }
     let project = json!({
         "project_id": "alpha", "project_name": "Alpha", "status": "active", "metrics": {
@@ -42,87 +42,88 @@ async fn fill(world: &World) {
         "created_at": "2026-11-21T09:30:00.000Z", "updated_at": "2026-11-21T09:30:00.000Z",
     });
     let project = serde_json::from_value(project).unwrap();
-    shared::store::ProjectStore::create(&*world.store, &project)
+    shared::store::ProjectStore::create(&*harness.store, &project)
         .await
         .unwrap();
 }
 
 #[tokio::test]
-async fn answers_are_the_same_with_any_cache() {
+async fn responses_are_the_same_with_any_cache() {
     let caches: [Option<Arc<dyn TaskCache>>; 3] = [
         None,
         Some(Arc::new(InMemoryTaskCache::new())),
-        Some(Arc::new(DownCache)),
+        Some(failing_cache()),
     ];
     let mut all = Vec::new();
     for cache in caches {
-        let world = World::with_cache(cache);
-        fill(&world).await;
-        all.push(answers(&world).await);
-        all.push(answers(&world).await); // warm, where there is a cache
+        let harness = Harness::with_cache(cache);
+        fill(&harness).await;
+        all.push(read_all(&harness).await);
+        all.push(read_all(&harness).await); // from the cache, if there is one
     }
     assert_eq!(ids(&all[0][0]), ["c", "b", "a"]);
-    assert!(all.iter().all(|answers| *answers == all[0]));
+    assert!(all.iter().all(|responses| *responses == all[0]));
 }
 
 #[tokio::test]
-async fn a_write_is_made_with_the_cache_down() {
-    let world = World::with_cache(Some(Arc::new(DownCache)));
+async fn a_write_succeeds_while_the_cache_is_down() {
+    let harness = Harness::with_cache(Some(failing_cache()));
     let task = json!({"task_id": "a", "task_name": "x", "task_type": "build", "project_id": "p"});
-    world.make("/api/tasks", task).await;
-    world
+    harness.make("/api/tasks", task).await;
+    harness
         .make(
             "/api/projects",
             json!({"project_id": "p", "project_name": "P"}),
         )
         .await;
-    assert_eq!(ids(&world.read("/api/tasks").await), ["a"]);
+    assert_eq!(ids(&harness.read("/api/tasks").await), ["a"]);
     assert_eq!(
-        world.read("/api/projects/p").await["metrics"]["total_tasks"],
+        harness.read("/api/projects/p").await["metrics"]["total_tasks"],
         1
     );
 }
 
 #[tokio::test]
 async fn a_new_task_is_in_the_next_list() {
-    let world = World::new();
+    let harness = Harness::new();
     for number in 0..5 {
         let body = json!({"task_id": format!("t{number}"), "task_name": "x", "task_type": "build"});
-        world.make("/api/tasks", body).await;
-        let page = world.read("/api/tasks").await;
+        harness.make("/api/tasks", body).await;
+        let page = harness.read("/api/tasks").await;
         assert_eq!(page["tasks"].as_array().unwrap().len(), number + 1);
     }
 }
 
 #[tokio::test]
-async fn a_task_is_passed_on_as_bytes() {
+async fn a_cached_task_is_sent_unchanged() {
     let cache = Arc::new(InMemoryTaskCache::new());
-    let world = World::with_cache(Some(cache.clone()));
-    let bytes = br#"{"task_id":"a","as":"it is"}"#;
+    let harness = Harness::with_cache(Some(cache.clone()));
+    let bytes = br#"{"task_id":"a","revision":1,"as":"it is"}"#;
     let id = "a".parse().unwrap();
     let put = cache.put_task(&id, Revision(1), bytes, Duration::from_secs(60));
     put.await.unwrap();
-    assert_eq!(world.get("/api/tasks/a").await.body, bytes);
+    assert_eq!(harness.get("/api/tasks/a").await.body, bytes);
 }
 
 #[tokio::test]
-async fn cached_answers_outlast_the_store() {
+async fn cached_tasks_are_served_while_the_store_is_down() {
     let cache: Arc<dyn TaskCache> = Arc::new(InMemoryTaskCache::new());
-    let world = World::with_cache(Some(cache.clone()));
-    world.save(&task("a", 1)).await;
-    world.read("/api/tasks/a").await;
-    world.read("/api/tasks").await;
-    let down = World::with_tasks(Arc::new(DownStore(Fault::Unavailable)), Some(cache));
+    let harness = Harness::with_cache(Some(cache.clone()));
+    harness.save(&task("a", 1)).await;
+    harness.read("/api/tasks/a").await;
+    harness.read("/api/tasks").await;
+    let down = Harness::with_tasks(failing_store(), Some(cache));
     assert_eq!(down.read("/api/tasks/a").await["task_id"], "a");
     assert_eq!(ids(&down.read("/api/tasks").await), ["a"]);
     let missed = down.get("/api/tasks/b").await;
     assert_eq!(missed.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
-/// Tries to write again what was written by an attempt of which nobody could know that, the cache neither.
+/// The first attempt writes to the store but not to the cache. The second attempt changes nothing
+/// in the store.
 #[tokio::test]
-async fn what_is_written_once_more_is_told_to_the_cache() {
-    let world = World::new();
+async fn a_repeated_write_updates_the_cache() {
+    let harness = Harness::new();
     let body = json!({"task_id": "a", "task_name": "x", "task_type": "build"});
     let create = || {
         let request = Request::post("/api/tasks").header("content-type", "application/json");
@@ -133,33 +134,39 @@ async fn what_is_written_once_more_is_told_to_the_cache() {
         let request = Request::patch("/api/tasks/a").header("content-type", "application/json");
         request.body(Body::from(r#"{"message":"new"}"#)).unwrap()
     };
-    let silent = World::with_tasks(world.store.clone(), None);
-    assert_eq!(ids(&world.read("/api/tasks").await), [""; 0]);
-    assert_eq!(silent.send(create()).await.status, StatusCode::CREATED);
-    assert_eq!(ids(&world.read("/api/tasks").await), [""; 0], "cached");
-    assert_eq!(world.send(create()).await.status, StatusCode::CREATED);
-    assert_eq!(ids(&world.read("/api/tasks").await), ["a"]);
+    let without_cache = Harness::with_tasks(harness.store.clone(), None);
+    assert_eq!(ids(&harness.read("/api/tasks").await), [""; 0]);
+    assert_eq!(
+        without_cache.send(create()).await.status,
+        StatusCode::CREATED
+    );
+    assert_eq!(ids(&harness.read("/api/tasks").await), [""; 0], "cached");
+    assert_eq!(harness.send(create()).await.status, StatusCode::CREATED);
+    assert_eq!(ids(&harness.read("/api/tasks").await), ["a"]);
 
-    world.read("/api/tasks/a").await;
-    assert_eq!(silent.send(change()).await.status, StatusCode::OK);
-    let cached = world.read("/api/tasks/a").await;
+    harness.read("/api/tasks/a").await;
+    assert_eq!(without_cache.send(change()).await.status, StatusCode::OK);
+    let cached = harness.read("/api/tasks/a").await;
     assert_eq!(cached["message"], serde_json::Value::Null);
-    assert_eq!(world.send(change()).await.status, StatusCode::OK);
-    assert_eq!(world.read("/api/tasks/a").await["message"], "new");
-    assert_eq!(world.read("/api/tasks").await["tasks"][0]["message"], "new");
+    assert_eq!(harness.send(change()).await.status, StatusCode::OK);
+    assert_eq!(harness.read("/api/tasks/a").await["message"], "new");
+    assert_eq!(
+        harness.read("/api/tasks").await["tasks"][0]["message"],
+        "new"
+    );
 }
 
 #[tokio::test]
-async fn rubbish_is_not_passed_on() {
+async fn an_invalid_cache_entry_is_not_served() {
     let cache = Arc::new(InMemoryTaskCache::new());
     let store = Arc::new(InMemoryStore::new());
-    let world = World::with_tasks(store.clone(), Some(cache.clone()));
+    let harness = Harness::with_tasks(store.clone(), Some(cache.clone()));
     let id = "a".parse().unwrap();
-    let put = cache.put_task(&id, Revision(9), b"<rubbish>", Duration::from_secs(60));
+    let put = cache.put_task(&id, Revision(9), b"<invalid>", Duration::from_secs(60));
     put.await.unwrap();
     let saved = task("a", 1);
     shared::store::TaskStore::save(&*store, None, &saved, None)
         .await
         .unwrap();
-    assert_eq!(world.read("/api/tasks/a").await["task_name"], "Task a");
+    assert_eq!(harness.read("/api/tasks/a").await["task_name"], "Task a");
 }

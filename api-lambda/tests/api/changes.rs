@@ -10,36 +10,36 @@ use shared::log_parser::{LogFormat, parse_message};
 use shared::model::{Task, TaskId, TaskStatus, Timestamp};
 use shared::store::TaskStore as _;
 
-use crate::world::{Answer, World, ids, task};
+use crate::harness::{ApiResponse, Harness, ids, task};
 
-async fn patch(world: &World, path: &str, body: Value) -> Answer {
+async fn patch(harness: &Harness, path: &str, body: Value) -> ApiResponse {
     let request = Request::patch(path).header("content-type", "application/merge-patch+json");
-    world
+    harness
         .send(request.body(body.to_string().into()).unwrap())
         .await
 }
 
-async fn patch_if(world: &World, path: &str, tag: &str, body: Value) -> Answer {
+async fn patch_if(harness: &Harness, path: &str, tag: &str, body: Value) -> ApiResponse {
     let request = Request::patch(path)
         .header("content-type", "application/json")
         .header("if-match", tag);
-    world
+    harness
         .send(request.body(body.to_string().into()).unwrap())
         .await
 }
 
-async fn make(world: &World, fields: Value) -> Value {
+async fn create(harness: &Harness, fields: Value) -> Value {
     let mut body = json!({"task_id": "a", "task_name": "Build", "task_type": "build"});
     let members = fields.as_object().unwrap().clone();
     body.as_object_mut().unwrap().extend(members);
-    world.make("/api/tasks", body).await
+    harness.make("/api/tasks", body).await
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names_and_nothing_else() {
-    let world = World::new();
-    let made = make(
-        &world,
+async fn a_patch_changes_only_the_fields_it_names() {
+    let harness = Harness::new();
+    let made = create(
+        &harness,
         json!({
             "message": "waiting", "phase": "queued", "priority": "P2",
             "progress": {"current": 1, "total": 10},
@@ -51,9 +51,9 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
         "status": "running", "progress": {"current": 5}, "phase": null,
         "metadata": {"agent": {"model": null, "tools": ["cdk"]}, "issue": 8},
     });
-    let answer = patch(&world, "/api/tasks/a", body).await;
-    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-    let changed = answer.json();
+    let response = patch(&harness, "/api/tasks/a", body).await;
+    assert_eq!(response.status, StatusCode::OK, "{response:?}");
+    let changed = response.json();
     assert_eq!(changed["status"], "running");
     let progress = json!({"current": 5, "total": 10, "percentage": 50});
     assert_eq!(changed["progress"], progress);
@@ -67,56 +67,56 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
     }
     assert_eq!(changed["revision"], 2);
     assert!(changed["started_at"].is_string());
-    assert_eq!(world.read("/api/tasks/a").await, changed);
-    assert_eq!(ids(&world.read("/api/tasks?status=running").await), ["a"]);
-    let history = world.read("/api/tasks/a/history").await;
+    assert_eq!(harness.read("/api/tasks/a").await, changed);
+    assert_eq!(ids(&harness.read("/api/tasks?status=running").await), ["a"]);
+    let history = harness.read("/api/tasks/a/history").await;
     assert_eq!(history["history"].as_array().unwrap().len(), 2);
-    let cleared = patch(&world, "/api/tasks/a", json!({"metadata": null})).await;
+    let cleared = patch(&harness, "/api/tasks/a", json!({"metadata": null})).await;
     assert_eq!(cleared.json().get("metadata"), None);
 }
 
 #[tokio::test]
 async fn a_patch_that_changes_nothing_writes_nothing() {
-    let world = World::new();
-    let made = make(&world, json!({"message": "x"})).await;
+    let harness = Harness::new();
+    let made = create(&harness, json!({"message": "x"})).await;
     for body in [
         json!({}),
         json!({"message": "x"}),
         json!({"status": "pending", "phase": null, "progress": {}}),
     ] {
-        let answer = patch(&world, "/api/tasks/a", body).await;
-        assert_eq!(answer.json(), made);
+        let response = patch(&harness, "/api/tasks/a", body).await;
+        assert_eq!(response.json(), made);
     }
 }
 
 #[tokio::test]
-async fn a_status_only_moves_as_it_may() {
+async fn only_allowed_status_changes_are_made() {
     for from in TaskStatus::ALL {
         for to in TaskStatus::ALL {
-            let world = World::new();
-            let made = make(&world, json!({"status": from})).await;
-            let answer = patch(
-                &world,
+            let harness = Harness::new();
+            let made = create(&harness, json!({"status": from})).await;
+            let response = patch(
+                &harness,
                 "/api/tasks/a",
                 json!({"status": to, "message": "x"}),
             )
             .await;
             if from.may_become(*to) {
-                assert_eq!(answer.status, StatusCode::OK, "{from} to {to}");
-                assert_eq!(answer.json()["status"], to.as_str());
+                assert_eq!(response.status, StatusCode::OK, "{from} to {to}");
+                assert_eq!(response.json()["status"], to.as_str());
             } else {
-                assert_eq!(answer.status, StatusCode::CONFLICT, "{from} to {to}");
-                assert_eq!(answer.problem(), "illegal-move");
-                assert_eq!(world.read("/api/tasks/a").await, made);
+                assert_eq!(response.status, StatusCode::CONFLICT, "{from} to {to}");
+                assert_eq!(response.problem(), "illegal-move");
+                assert_eq!(harness.read("/api/tasks/a").await, made);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn what_can_not_be_patched_is_named_and_changes_nothing() {
-    let world = World::new();
-    let made = make(&world, json!({})).await;
+async fn an_invalid_patch_names_the_fields_and_changes_nothing() {
+    let harness = Harness::new();
+    let made = create(&harness, json!({})).await;
     for (body, fields) in [
         (json!({"revision": 9}), vec!["revision"]),
         (json!({"task_id": null}), vec!["task_id"]),
@@ -141,104 +141,112 @@ async fn what_can_not_be_patched_is_named_and_changes_nothing() {
         (json!({"project_id": "a b"}), vec!["project_id"]),
         (json!([]), vec![""]),
     ] {
-        let answer = patch(&world, "/api/tasks/a", body.clone()).await;
-        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
-        assert_eq!(answer.problem(), "invalid-fields");
-        assert_eq!(answer.fields(), fields, "{body}");
+        let response = patch(&harness, "/api/tasks/a", body.clone()).await;
+        assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(response.problem(), "invalid-fields");
+        assert_eq!(response.fields(), fields, "{body}");
     }
-    let missing = patch(&world, "/api/tasks/b", json!({})).await;
+    let missing = patch(&harness, "/api/tasks/b", json!({})).await;
     assert_eq!(missing.problem(), "task-not-found");
-    assert_eq!(world.read("/api/tasks/a").await, made);
+    assert_eq!(harness.read("/api/tasks/a").await, made);
 }
 
 #[tokio::test]
-async fn a_change_may_be_bound_to_the_state_that_was_read() {
-    let world = World::new();
-    make(&world, json!({})).await;
-    let tag = world.get("/api/tasks/a").await.header("etag").to_owned();
+async fn if_match_refuses_a_change_of_a_newer_state() {
+    let harness = Harness::new();
+    create(&harness, json!({})).await;
+    let tag = harness.get("/api/tasks/a").await.header("etag").to_owned();
     let stale = tag.clone();
-    let changed = patch_if(&world, "/api/tasks/a", &tag, json!({"message": "1"})).await;
+    let changed = patch_if(&harness, "/api/tasks/a", &tag, json!({"message": "1"})).await;
     assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
-    let refused = patch_if(&world, "/api/tasks/a", &stale, json!({"message": "2"})).await;
+    let refused = patch_if(&harness, "/api/tasks/a", &stale, json!({"message": "2"})).await;
     assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
     assert_eq!(refused.problem(), "precondition-failed");
-    assert_eq!(world.read("/api/tasks/a").await["message"], "1");
+    assert_eq!(harness.read("/api/tasks/a").await["message"], "1");
     let request = Request::delete("/api/tasks/a").header("if-match", &stale);
-    let refused = world.send(request.body("".into()).unwrap()).await;
+    let refused = harness.send(request.body("".into()).unwrap()).await;
     assert_eq!(refused.problem(), "precondition-failed");
-    // The tag of an answer to a write is that of the state it left.
+    // The response to a change has the tag of the new state.
     let tag = changed.header("etag").to_owned();
     let request = Request::delete("/api/tasks/a").header("if-match", &tag);
-    let deleted = world.send(request.body("".into()).unwrap()).await;
+    let deleted = harness.send(request.body("".into()).unwrap()).await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
-    let gone = patch_if(&world, "/api/tasks/a", "*", json!({})).await;
+    let gone = patch_if(&harness, "/api/tasks/a", "*", json!({})).await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn a_deleted_task_is_gone_with_its_history_and_counts_no_more() {
-    let world = World::new();
+async fn a_deleted_task_has_no_history_and_is_not_counted() {
+    let harness = Harness::new();
     let project = json!({"project_id": "p", "project_name": "P"});
-    world.make("/api/projects", project).await;
-    make(&world, json!({"project_id": "p", "status": "running"})).await;
-    let total = async || world.read("/api/projects/p").await["metrics"]["total_tasks"].clone();
+    harness.make("/api/projects", project).await;
+    create(&harness, json!({"project_id": "p", "status": "running"})).await;
+    let total = async || harness.read("/api/projects/p").await["metrics"]["total_tasks"].clone();
     assert_eq!(total().await, 1);
-    world.read("/api/tasks/a").await; // cached
-    let deleted = world.call(Method::DELETE, "/api/tasks/a").await;
+    harness.read("/api/tasks/a").await; // cached
+    let deleted = harness.call(Method::DELETE, "/api/tasks/a").await;
     assert_eq!(
         (deleted.status, deleted.body.len()),
         (StatusCode::NO_CONTENT, 0)
     );
     assert_eq!(total().await, 0);
     for path in ["/api/tasks/a", "/api/tasks/a/history"] {
-        assert_eq!(world.get(path).await.problem(), "task-not-found", "{path}");
+        assert_eq!(
+            harness.get(path).await.problem(),
+            "task-not-found",
+            "{path}"
+        );
     }
-    assert_eq!(ids(&world.read("/api/tasks").await), [""; 0]);
-    let again = world.call(Method::DELETE, "/api/tasks/a").await;
+    assert_eq!(ids(&harness.read("/api/tasks").await), [""; 0]);
+    let again = harness.call(Method::DELETE, "/api/tasks/a").await;
     assert_eq!(again.problem(), "task-not-found");
-    make(&world, json!({})).await;
-    let history = world.read("/api/tasks/a/history").await;
+    create(&harness, json!({})).await;
+    let history = harness.read("/api/tasks/a/history").await;
     assert_eq!(history["history"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn many_patches_at_once_are_all_made() {
-    let world = Arc::new(World::new());
-    make(&world, json!({})).await;
+async fn concurrent_patches_are_all_applied() {
+    let harness = Arc::new(Harness::new());
+    create(&harness, json!({})).await;
     let patches = (0..6).map(|number: u8| {
-        let world = Arc::clone(&world);
+        let harness = Arc::clone(&harness);
         let body = json!({"metadata": {format!("by-{number}"): number}});
-        async move { patch(&world, "/api/tasks/a", body).await.status }
+        async move { patch(&harness, "/api/tasks/a", body).await.status }
     });
     let statuses = futures::future::join_all(patches).await;
     assert!(statuses.iter().all(|status| *status == StatusCode::OK));
-    let task = world.read("/api/tasks/a").await;
+    let task = harness.read("/api/tasks/a").await;
     assert_eq!(task["metadata"].as_object().unwrap().len(), 6);
     assert_eq!(task["revision"], 7);
 }
 
 #[tokio::test]
-async fn a_project_is_patched_with_its_metrics_untouched() {
-    let world = World::new();
+async fn a_patch_of_a_project_keeps_its_metrics() {
+    let harness = Harness::new();
     let body = json!({"project_id": "p", "project_name": "P", "owner": "ada", "match": ["Prod"]});
-    world.make("/api/projects", body).await;
-    make(&world, json!({"project_id": "p"})).await;
-    let tag = world.get("/api/projects/p").await.header("etag").to_owned();
+    harness.make("/api/projects", body).await;
+    create(&harness, json!({"project_id": "p"})).await;
+    let tag = harness
+        .get("/api/projects/p")
+        .await
+        .header("etag")
+        .to_owned();
     let body = json!({"status": "archived", "owner": null, "match": ["Dev", "Test"]});
-    let answer = patch_if(&world, "/api/projects/p", &tag, body.clone()).await;
-    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-    let project = answer.json();
+    let response = patch_if(&harness, "/api/projects/p", &tag, body.clone()).await;
+    assert_eq!(response.status, StatusCode::OK, "{response:?}");
+    let project = response.json();
     assert_eq!(
         (&project["status"], &project["match"], project.get("owner")),
         (&json!("archived"), &json!(["Dev", "Test"]), None)
     );
     assert_eq!(project["metrics"]["total_tasks"], 1);
-    assert_eq!(world.read("/api/projects/p").await, project);
-    assert_eq!(world.read("/api/projects").await["projects"][0], project);
-    let refused = patch_if(&world, "/api/projects/p", &tag, body).await;
+    assert_eq!(harness.read("/api/projects/p").await, project);
+    assert_eq!(harness.read("/api/projects").await["projects"][0], project);
+    let refused = patch_if(&harness, "/api/projects/p", &tag, body).await;
     assert_eq!(refused.problem(), "precondition-failed");
     let wrong = patch(
-        &world,
+        &harness,
         "/api/projects/p",
         json!({"metrics": {}, "project_name": ""}),
     )
@@ -248,7 +256,7 @@ async fn a_project_is_patched_with_its_metrics_untouched() {
 
 const START_MS: i64 = 1_700_000_000_000;
 
-/// What a log of an agent has said, each line a second after the one before.
+/// The ledger of an agent's log, with one second between lines.
 fn ledger_of(lines: &[&str]) -> Ledger {
     let mut ledger = Ledger::default();
     for (second, line) in (0..).zip(lines) {
@@ -275,41 +283,45 @@ fn fold(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
     fold_into_task(&task_id, &origin, previous, ledger).live()
 }
 
-/// A world with a task that a log has reported.
-async fn reported(lines: &[&str]) -> (World, Task) {
-    let world = World::new();
+/// A task that comes from a log.
+async fn reported(lines: &[&str]) -> (Harness, Task) {
+    let harness = Harness::new();
     let ledger = ledger_of(lines);
     let task = fold(None, &ledger).unwrap();
-    world.store.save(None, &task, Some(&ledger)).await.unwrap();
-    (world, task)
+    harness
+        .store
+        .save(None, &task, Some(&ledger))
+        .await
+        .unwrap();
+    (harness, task)
 }
 
-async fn stored_ledger(world: &World) -> Ledger {
+async fn stored_ledger(harness: &Harness) -> Ledger {
     let ids = ["a".parse().unwrap()];
-    let mut records = world.store.fetch_records(&ids).await.unwrap();
+    let mut records = harness.store.fetch_records(&ids).await.unwrap();
     records.remove(0).ledger
 }
 
 #[tokio::test]
-async fn what_a_caller_ends_stays_ended_whatever_the_log_still_says() {
-    let (world, _) = reported(&["[3/10] cloning"]).await;
+async fn later_log_lines_do_not_reopen_a_task_that_a_caller_ended() {
+    let (harness, _) = reported(&["[3/10] cloning"]).await;
     let body = json!({"status": "cancelled", "message": "stopped by Ada"});
-    let answer = patch(&world, "/api/tasks/a", body).await;
-    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-    let edited = world
+    let response = patch(&harness, "/api/tasks/a", body).await;
+    assert_eq!(response.status, StatusCode::OK, "{response:?}");
+    let edited = harness
         .store
         .fetch(&"a".parse().unwrap())
         .await
         .unwrap()
         .unwrap();
-    let mut ledger = stored_ledger(&world).await;
+    let mut ledger = stored_ledger(&harness).await;
     assert_eq!(
         Task {
             revision: edited.revision,
             ..fold(Some(&edited), &ledger).unwrap()
         },
         edited,
-        "a line that says nothing new changes nothing"
+        "a known line changes nothing"
     );
     ledger.merge(&ledger_of(&["[3/10] cloning", "[4/10] testing", "done"]));
     let later = fold(Some(&edited), &ledger).unwrap();
@@ -319,7 +331,7 @@ async fn what_a_caller_ends_stays_ended_whatever_the_log_still_says() {
 }
 
 #[test]
-fn what_a_caller_says_holds_until_the_log_says_something_later() {
+fn a_later_log_line_overrides_a_change_by_a_caller() {
     let mut ledger = ledger_of(&["[3/10] cloning"]);
     let task = fold(None, &ledger).unwrap();
     let edit = CallerEdit {
@@ -344,20 +356,20 @@ fn what_a_caller_says_holds_until_the_log_says_something_later() {
 }
 
 #[tokio::test]
-async fn a_deleted_task_is_not_brought_back_by_lines_that_are_read_again() {
+async fn lines_that_are_read_again_do_not_restore_a_deleted_task() {
     let lines = ["[3/10] cloning", "[10/10] done"];
-    let (world, task) = reported(&lines).await;
-    let deleted = world.call(Method::DELETE, "/api/tasks/a").await;
+    let (harness, task) = reported(&lines).await;
+    let deleted = harness.call(Method::DELETE, "/api/tasks/a").await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
-    let mut ledger = stored_ledger(&world).await;
+    let mut ledger = stored_ledger(&harness).await;
     ledger.merge(&ledger_of(&lines));
     assert_eq!(fold(None, &ledger), None);
     assert_eq!(fold(Some(&task), &ledger), None);
 }
 
 #[tokio::test]
-async fn an_eta_follows_the_pace_of_the_run_and_of_earlier_ones() {
-    let world = World::new();
+async fn an_eta_depends_on_this_run_and_on_earlier_runs() {
+    let harness = Harness::new();
     let now = Timestamp::now();
     let before = |seconds: i64| Timestamp::from_millis(now.as_millis() - seconds * 1000);
     let mut running = task("a", 0);
@@ -366,8 +378,8 @@ async fn an_eta_follows_the_pace_of_the_run_and_of_earlier_ones() {
     running.updated_at = before(10);
     running.progress.current = Some(5);
     running.progress.total = Some(10);
-    world.save(&running).await;
-    let shown = world.read("/api/tasks/a").await;
+    harness.save(&running).await;
+    let shown = harness.read("/api/tasks/a").await;
     let eta: Timestamp = shown["eta"].as_str().unwrap().parse().unwrap();
     assert_eq!(
         eta,
@@ -375,17 +387,17 @@ async fn an_eta_follows_the_pace_of_the_run_and_of_earlier_ones() {
     );
     running.task_id = "b".parse().unwrap();
     running.usual_duration_ms = Some(150_000);
-    world.save(&running).await;
-    let shown = world.read("/api/tasks/b").await;
+    harness.save(&running).await;
+    let shown = harness.read("/api/tasks/b").await;
     let eta: Timestamp = shown["eta"].as_str().unwrap().parse().unwrap();
     assert_eq!(
         eta,
         running.updated_at.after(std::time::Duration::from_secs(75))
     );
-    // What should be over and is not has no expected end.
+    // A task that takes longer than usual has no estimate.
     running.task_id = "c".parse().unwrap();
     running.updated_at = before(59);
     running.usual_duration_ms = Some(2_000);
-    world.save(&running).await;
-    assert_eq!(world.read("/api/tasks/c").await.get("eta"), None);
+    harness.save(&running).await;
+    assert_eq!(harness.read("/api/tasks/c").await.get("eta"), None);
 }

@@ -1,20 +1,20 @@
-//! The dashboard's files, as a browser asks for them. What they do is tested in a browser: `assets/tests`.
+//! The files of the dashboard, as a browser requests them. `assets/tests` runs them in a browser.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 
-use crate::world::{Answer, World};
+use crate::harness::{ApiResponse, Harness};
 
 /// The addresses of the page's style and script.
-fn files(page: &Answer) -> Vec<String> {
+fn files(page: &ApiResponse) -> Vec<String> {
     let html = std::str::from_utf8(&page.body).unwrap();
     let quoted = html.split('"').filter(|text| text.contains("assets/"));
     quoted.map(|address| format!("/{address}")).collect()
 }
 
 #[tokio::test]
-async fn the_page_may_run_its_own_files_alone() {
-    let page = World::new().get("/").await;
+async fn the_policy_of_the_page_allows_only_its_own_files() {
+    let page = Harness::new().get("/").await;
     assert_eq!(page.status, StatusCode::OK);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(page.header("cache-control"), "no-cache");
@@ -23,34 +23,34 @@ async fn the_page_may_run_its_own_files_alone() {
     assert!(!policy.contains("unsafe"), "{policy}");
     let html = String::from_utf8(page.body).unwrap();
     for inline in ["<style", " style=", " onclick=", " onload="] {
-        assert!(!html.contains(inline), "{inline} would not be let in");
+        assert!(!html.contains(inline), "the policy forbids {inline}");
     }
 }
 
 #[tokio::test]
-async fn a_page_that_is_known_is_not_sent_again() {
-    let world = World::new();
-    let tag = world.get("/").await.header("etag").to_owned();
+async fn an_unchanged_page_is_not_sent_again() {
+    let harness = Harness::new();
+    let tag = harness.get("/").await.header("etag").to_owned();
     let request = Request::get("/?status=failed").header("if-none-match", &tag);
-    let answer = world.send(request.body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
-    assert_eq!(answer.header("etag"), tag);
-    assert!(answer.body.is_empty());
+    let response = harness.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(response.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(response.header("etag"), tag);
+    assert!(response.body.is_empty());
 }
 
 #[tokio::test]
-async fn its_files_are_kept_for_ever_and_are_sent_compressed() {
-    let world = World::new();
-    let files = files(&world.get("/").await);
+async fn its_files_can_be_stored_forever_and_are_compressed() {
+    let harness = Harness::new();
+    let files = files(&harness.get("/").await);
     assert_eq!(files.len(), 2, "{files:?}");
     for file in files {
-        let plain = world.get(&file).await;
+        let plain = harness.get(&file).await;
         assert_eq!(plain.status, StatusCode::OK, "{file}");
         let keep = "public, max-age=31536000, immutable";
         assert_eq!(plain.header("cache-control"), keep);
         assert_eq!(plain.header("content-encoding"), "");
         let request = Request::get(&file).header("accept-encoding", "br, gzip");
-        let packed = world.send(request.body(Body::empty()).unwrap()).await;
+        let packed = harness.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(packed.header("content-encoding"), "gzip");
         assert_eq!(packed.header("vary"), "accept-encoding");
         assert_eq!(packed.header("content-type"), plain.header("content-type"));
@@ -65,17 +65,17 @@ async fn its_files_are_kept_for_ever_and_are_sent_compressed() {
 }
 
 #[tokio::test]
-async fn a_file_of_another_version_is_not_there() {
-    let world = World::new();
+async fn a_file_of_another_version_is_not_found() {
+    let harness = Harness::new();
     for path in [
         "/assets/dashboard.js",
         "/assets/",
         "/assets/..%2findex.html",
     ] {
-        let answer = world.get(path).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-        assert_eq!(answer.problem(), "unknown-path");
+        let response = harness.get(path).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(response.problem(), "unknown-path");
     }
-    let answer = world.call(Method::POST, "/").await;
-    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    let response = harness.call(Method::POST, "/").await;
+    assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED);
 }

@@ -1,19 +1,19 @@
-//! The API as a client meets it: requests into the router, on parts in memory.
+//! The API as clients see it: requests to the router, with stores and caches in memory.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 mod auth;
 mod cache;
 mod changes;
 mod dashboard;
 mod docs;
+mod harness;
 mod health;
-mod manners;
+mod http_semantics;
+mod lost_responses;
 mod paging;
 mod problems;
 mod projects;
 mod properties;
-mod repeated;
 mod sample_events;
 mod tasks;
-mod world;

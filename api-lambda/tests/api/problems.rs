@@ -1,16 +1,15 @@
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use lambda_http::{Context, RequestExt as _};
+use testkit::faults::MESSAGE;
 
-use crate::world::{DownStore, Fault, World};
+use crate::harness::{Harness, failing_store, panicking_store, refusing_store};
 
 const TASK: &str = r#"{"task_name":"Build","task_type":"build"}"#;
 
 #[tokio::test]
-async fn a_path_that_is_not_ours_is_a_problem() {
-    let world = World::new();
+async fn an_unknown_path_is_a_problem() {
+    let harness = Harness::new();
     let paths = [
         "/api",
         "/api/task",
@@ -20,40 +19,40 @@ async fn a_path_that_is_not_ours_is_a_problem() {
         "/api/tasks/a/history/",
     ];
     for path in paths {
-        let answer = world.get(path).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-        assert_eq!(answer.problem(), "unknown-path", "{path}");
+        let response = harness.get(path).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(response.problem(), "unknown-path", "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_take_is_a_problem() {
-    let world = World::new();
+async fn an_unsupported_method_is_a_problem() {
+    let harness = Harness::new();
     for (method, path, allow) in [
         (Method::DELETE, "/api/tasks", "GET,HEAD,POST"),
         (Method::PUT, "/api/projects", "GET,HEAD,POST"),
         (Method::POST, "/health", "GET,HEAD"),
         (Method::POST, "/api/tasks/a/history", "GET,HEAD"),
     ] {
-        let answer = world.call(method, path).await;
-        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
-        assert_eq!(answer.problem(), "method-not-allowed");
-        assert_eq!(answer.header("allow"), allow);
+        let response = harness.call(method, path).await;
+        assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(response.problem(), "method-not-allowed");
+        assert_eq!(response.header("allow"), allow);
     }
 }
 
 #[tokio::test]
-async fn a_body_has_to_be_json() {
-    let world = World::new();
+async fn a_body_must_be_json() {
+    let harness = Harness::new();
     let check = async |content_type: Option<&str>, body: Vec<u8>, problem: &str, status: u16| {
         let mut request = Request::post("/api/tasks");
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
-        let answer = world.send(request.body(Body::from(body)).unwrap()).await;
-        assert_eq!(answer.problem(), problem);
-        assert_eq!(answer.status.as_u16(), status);
-        assert_eq!(world.stored().await, []);
+        let response = harness.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(response.problem(), problem);
+        assert_eq!(response.status.as_u16(), status);
+        assert_eq!(harness.stored().await, []);
     };
     let json = Some("application/json");
     check(None, TASK.into(), "unsupported-media-type", 415).await;
@@ -87,87 +86,88 @@ async fn a_body_has_to_be_json() {
     check(json, huge.into(), "body-too-large", 413).await;
     let largest = format!("{TASK}{}", " ".repeat(64 * 1024 - TASK.len()));
     assert_eq!(
-        world.post("/api/tasks", largest.clone()).await.status,
+        harness.post("/api/tasks", largest.clone()).await.status,
         StatusCode::CREATED
     );
     let larger = format!("{largest} ");
     assert_eq!(
-        world.post("/api/tasks", larger).await.problem(),
+        harness.post("/api/tasks", larger).await.problem(),
         "body-too-large"
     );
 }
 
 #[tokio::test]
-async fn a_fault_inside_stays_inside() {
-    for (fault, status, problem) in [
+async fn a_response_hides_internal_errors() {
+    for (store, status, problem) in [
         (
-            Fault::Unavailable,
+            failing_store(),
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",
         ),
         (
-            Fault::Refused,
+            refusing_store(),
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
         ),
-        (Fault::Panic, StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        (
+            panicking_store(),
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+        ),
     ] {
-        let world = World::with_tasks(Arc::new(DownStore(fault)), None);
-        let mut answers = vec![world.post("/api/tasks", TASK).await];
+        let harness = Harness::with_tasks(store, None);
+        let mut responses = vec![harness.post("/api/tasks", TASK).await];
         for path in [
             "/api/tasks",
             "/api/tasks/a",
             "/api/tasks/a/history",
             "/api/projects/a/tasks",
         ] {
-            answers.push(world.get(path).await);
+            responses.push(harness.get(path).await);
         }
-        for answer in answers {
+        for response in responses {
             assert_eq!(
-                (answer.status, answer.problem().as_str()),
+                (response.status, response.problem().as_str()),
                 (status, problem)
             );
             let may_try_again = status == StatusCode::SERVICE_UNAVAILABLE;
-            assert_eq!(answer.headers.contains_key("retry-after"), may_try_again);
-            let text = String::from_utf8(answer.body).unwrap();
-            assert!(
-                !text.contains("secret-inside") && !text.contains("a test"),
-                "{text}"
-            );
+            assert_eq!(response.headers.contains_key("retry-after"), may_try_again);
+            let text = String::from_utf8(response.body).unwrap();
+            assert!(!text.contains(MESSAGE), "{text}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_answer_names_its_request() {
-    let world = World::new();
+async fn a_response_has_the_id_of_its_request() {
+    let harness = Harness::new();
     let mut context = Context::default();
     context.request_id = "11111111-2222-3333-4444-555555555555".to_owned();
     let request = Request::get("/api/tasks/none").header("x-request-id", "forged");
     let request = request.body(Body::empty()).unwrap();
-    let answer = world
+    let response = harness
         .send(request.with_lambda_context(context.clone()))
         .await;
-    assert_eq!(answer.header("x-request-id"), context.request_id);
-    assert_eq!(answer.json()["request_id"], context.request_id);
-    assert_eq!(answer.json()["instance"], "/api/tasks/none");
-    let (one, other) = (world.get("/health").await, world.get("/health").await);
+    assert_eq!(response.header("x-request-id"), context.request_id);
+    assert_eq!(response.json()["request_id"], context.request_id);
+    assert_eq!(response.json()["instance"], "/api/tasks/none");
+    let (one, other) = (harness.get("/health").await, harness.get("/health").await);
     assert_eq!(one.header("x-request-id").len(), 36);
     assert_ne!(one.header("x-request-id"), other.header("x-request-id"));
 }
 
 #[tokio::test]
-async fn an_answer_is_never_taken_for_a_page() {
-    let world = World::new();
+async fn a_response_is_never_html() {
+    let harness = Harness::new();
     for path in ["/health", "/api/tasks", "/api/tasks/none", "/nowhere"] {
-        let answer = world.get(path).await;
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        let is_json = answer.header("content-type").ends_with("json");
+        let response = harness.get(path).await;
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        let is_json = response.header("content-type").ends_with("json");
         assert!(is_json, "{path}");
     }
-    let answer = world.get("/api/tasks").await;
+    let response = harness.get("/api/tasks").await;
     assert_eq!(
-        answer.header("cache-control"),
+        response.header("cache-control"),
         "private, max-age=0, must-revalidate"
     );
 }

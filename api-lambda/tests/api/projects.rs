@@ -1,52 +1,52 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::world::{World, ids, task};
+use crate::harness::{Harness, ids, task};
 
 #[tokio::test]
-async fn a_project_is_made_and_found() {
-    let world = World::new();
-    assert_eq!(world.read("/api/projects").await, json!({"projects": []}));
+async fn a_created_project_is_found() {
+    let harness = Harness::new();
+    assert_eq!(harness.read("/api/projects").await, json!({"projects": []}));
     let body = json!({
         "project_id": "alpha", "project_name": "Alpha", "description": "first\nline",
         "owner": "platform", "status": "paused", "match": ["Miyabi", "agent-"],
     });
-    let answer = world.post("/api/projects", body.to_string()).await;
-    assert_eq!(answer.status, StatusCode::CREATED);
-    assert_eq!(answer.header("location"), "/api/projects/alpha");
-    let made = answer.json();
+    let response = harness.post("/api/projects", body.to_string()).await;
+    assert_eq!(response.status, StatusCode::CREATED);
+    assert_eq!(response.header("location"), "/api/projects/alpha");
+    let made = response.json();
     for (name, value) in body.as_object().unwrap() {
         assert_eq!(&made[name], value, "{name}");
     }
     assert_eq!(made["metrics"]["total_tasks"], 0);
-    assert_eq!(world.read("/api/projects/alpha").await, made);
+    assert_eq!(harness.read("/api/projects/alpha").await, made);
     assert_eq!(
-        world.read("/api/projects").await,
+        harness.read("/api/projects").await,
         json!({"projects": [made]})
     );
 }
 
 #[tokio::test]
 async fn a_project_counts_its_tasks() {
-    let world = World::new();
+    let harness = Harness::new();
     let body = |id: &str| json!({"task_id": id, "task_name": "x", "task_type": "build", "project_id": "alpha"});
-    // A task may name a project that is yet to be made.
-    world.make("/api/tasks", body("a")).await;
-    assert_eq!(ids(&world.read("/api/projects/alpha/tasks").await), ["a"]);
+    // A task can name a project before the project exists.
+    harness.make("/api/tasks", body("a")).await;
+    assert_eq!(ids(&harness.read("/api/projects/alpha/tasks").await), ["a"]);
     let project = json!({"project_id": "alpha", "project_name": "Alpha"});
-    let made = world.make("/api/projects", project).await;
+    let made = harness.make("/api/projects", project).await;
     assert_eq!(made["metrics"]["pending"], 1);
-    world.make("/api/tasks", body("b")).await;
-    let shown = world.read("/api/projects/alpha").await;
+    harness.make("/api/tasks", body("b")).await;
+    let shown = harness.read("/api/projects/alpha").await;
     assert_eq!(shown["metrics"]["total_tasks"], 2);
-    let all = world.read("/api/projects").await;
+    let all = harness.read("/api/projects").await;
     assert_eq!(all["projects"][0]["metrics"]["total_tasks"], 2);
 }
 
 #[tokio::test]
 async fn a_project_lists_its_own_tasks() {
-    let world = World::new();
-    world
+    let harness = Harness::new();
+    harness
         .make(
             "/api/projects",
             json!({"project_id": "empty", "project_name": "Empty"}),
@@ -56,44 +56,47 @@ async fn a_project_lists_its_own_tasks() {
         let mut next = task(&format!("t{number}"), number);
         let owner = if number % 2 == 0 { "alpha" } else { "beta" };
         next.project_id = Some(owner.parse().unwrap());
-        world.save(&next).await;
+        harness.save(&next).await;
     }
-    let first = world.read("/api/projects/alpha/tasks?limit=3").await;
+    let first = harness.read("/api/projects/alpha/tasks?limit=3").await;
     assert_eq!(ids(&first), ["t6", "t4", "t2"]);
     let cursor = first["next_cursor"].as_str().unwrap();
     let rest = format!("/api/projects/alpha/tasks?limit=3&cursor={cursor}");
-    assert_eq!(ids(&world.read(&rest).await), ["t0"]);
-    assert_eq!(ids(&world.read("/api/projects/empty/tasks").await), [""; 0]);
-    let answer = world.get("/api/projects/none/tasks").await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert_eq!(answer.problem(), "project-not-found");
+    assert_eq!(ids(&harness.read(&rest).await), ["t0"]);
+    assert_eq!(
+        ids(&harness.read("/api/projects/empty/tasks").await),
+        [""; 0]
+    );
+    let response = harness.get("/api/projects/none/tasks").await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    assert_eq!(response.problem(), "project-not-found");
 }
 
 #[tokio::test]
-async fn a_project_is_made_once() {
-    let world = World::new();
+async fn a_project_id_can_be_used_only_once() {
+    let harness = Harness::new();
     let body = json!({"project_id": "alpha", "project_name": "Alpha"});
-    let made = world.make("/api/projects", body).await;
+    let made = harness.make("/api/projects", body).await;
     let again = json!({"project_id": "alpha", "project_name": "Other"});
-    let answer = world.post("/api/projects", again.to_string()).await;
-    assert_eq!(answer.status, StatusCode::CONFLICT);
-    assert_eq!(answer.problem(), "project-exists");
-    assert_eq!(world.read("/api/projects/alpha").await, made);
+    let response = harness.post("/api/projects", again.to_string()).await;
+    assert_eq!(response.status, StatusCode::CONFLICT);
+    assert_eq!(response.problem(), "project-exists");
+    assert_eq!(harness.read("/api/projects/alpha").await, made);
     assert_eq!(
-        world.get("/api/projects/none").await.problem(),
+        harness.get("/api/projects/none").await.problem(),
         "project-not-found"
     );
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_named_and_changes_nothing() {
-    let world = World::new();
+async fn an_invalid_project_names_the_fields_and_is_not_created() {
+    let harness = Harness::new();
     let check = async |name: &str, value: Value, field: &str| {
         let mut body = json!({"project_name": "Alpha"});
         body[name] = value;
-        let answer = world.post("/api/projects", body.to_string()).await;
-        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
-        assert_eq!(answer.fields(), [field], "{body}");
+        let response = harness.post("/api/projects", body.to_string()).await;
+        assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(response.fields(), [field], "{body}");
     };
     check("project_name", json!(null), "project_name").await;
     check("project_name", json!("\t"), "project_name").await;
@@ -107,5 +110,5 @@ async fn what_makes_no_sense_is_named_and_changes_nothing() {
     check("match", json!([1]), "match[0]").await;
     check("match", json!(["x".repeat(129)]), "match[0]").await;
     check("metrics", json!({}), "metrics").await;
-    assert_eq!(world.read("/api/projects").await, json!({"projects": []}));
+    assert_eq!(harness.read("/api/projects").await, json!({"projects": []}));
 }

@@ -1,5 +1,5 @@
-//! Every file below `events/api` is an event that a front door sends, pushed through the deserializer of the
-//! Lambda runtime, and has the answer that its name promises.
+//! Every file in `events/api` is an event from a source of HTTP requests. The Lambda runtime parses
+//! it, and the API must answer as the name of the file says.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,32 +10,11 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use shared::model::TaskType;
 
-use crate::world::{Answer, World, ids, task};
+use crate::harness::{ApiResponse, Harness, ids, task};
 
-const ROUTES: [&str; 19] = [
-    "change-project",
-    "change-task",
-    "create-project",
-    "create-task",
-    "dashboard",
-    "delete-task",
-    "docs",
-    "get-encoded-task",
-    "get-project",
-    "get-task",
-    "get-task-history",
-    "head-task",
-    "health",
-    "list-project-tasks",
-    "list-projects",
-    "list-tasks",
-    "openapi",
-    "options-tasks",
-    "ready",
-];
-
-/// What each door has: a request of each method, a path with escapes, a query with lists, a body in base64.
-const EACH_DOOR: [&str; 8] = [
+/// The events that each source has: one of each method, a path with escapes, a query with lists, a
+/// body in base64.
+const EACH_SOURCE: [&str; 8] = [
     "change-task",
     "create-task",
     "delete-task",
@@ -46,7 +25,7 @@ const EACH_DOOR: [&str; 8] = [
     "options-tasks",
 ];
 
-const DOORS: [&str; 7] = [
+const SOURCES: [&str; 7] = [
     "alb",
     "alb-multi-value",
     "function-url",
@@ -56,7 +35,10 @@ const DOORS: [&str; 7] = [
     "rest-v1-domain",
 ];
 
-/// The task of which the events speak, with what a path may escape in its id.
+/// The stage in the paths of `rest-v1` and `http-v2-stage`.
+const STAGE: &str = "/prod";
+
+/// The id in the events, with a character that clients may percent-encode.
 const TASK: &str = "cdk:deploy-42";
 
 fn events() -> PathBuf {
@@ -72,83 +54,83 @@ fn name(path: &Path) -> String {
     path.file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
-/// A world that has what the events ask for.
-async fn world() -> World {
-    let world = World::new();
-    world.save(&task("cdk-deploy-MiyabiWebUIStack", 1)).await;
+/// An API with the tasks and the project that the events name.
+async fn harness() -> Harness {
+    let harness = Harness::new();
+    harness.save(&task("cdk-deploy-MiyabiWebUIStack", 1)).await;
     let mut deploy = task(TASK, 2);
     deploy.task_type = TaskType::CdkDeploy;
-    world.save(&deploy).await;
+    harness.save(&deploy).await;
     let project = json!({"project_id": "miyabi-web", "project_name": "Miyabi Web"});
-    world.make("/api/projects", project).await;
-    world
+    harness.make("/api/projects", project).await;
+    harness
 }
 
-/// Checks the answer to the event of this name.
-async fn check(name: &str, world: &World, answer: &Answer) {
+/// Checks the body of the response to the event with this name.
+async fn check(name: &str, harness: &Harness, response: &ApiResponse) {
     let is_text = |value: &Value, expected: &str| assert_eq!(value, expected, "{name}");
     match name {
-        "list-tasks" => assert_eq!(ids(&answer.json()), [TASK]),
-        "get-encoded-task" => is_text(&answer.json()["task_id"], TASK),
-        "get-task" => is_text(&answer.json()["task_id"], "cdk-deploy-MiyabiWebUIStack"),
+        "list-tasks" => assert_eq!(ids(&response.json()), [TASK]),
+        "get-encoded-task" => is_text(&response.json()["task_id"], TASK),
+        "get-task" => is_text(&response.json()["task_id"], "cdk-deploy-MiyabiWebUIStack"),
         "change-task" => {
-            let task = answer.json();
+            let task = response.json();
             is_text(&task["message"], "Verpackt · 3/8 läuft");
             is_text(&task["status"], "running");
             assert_eq!(task["progress"]["percentage"], 37);
         }
-        "change-project" => is_text(&answer.json()["owner"], "Team Miyabi"),
+        "change-project" => is_text(&response.json()["owner"], "Team Miyabi"),
         "create-task" => {
-            let task = answer.json();
+            let task = response.json();
             is_text(&task["task_name"], "Agent · review of the billing module");
         }
         "delete-task" => {
-            let left = world.stored().await;
+            let left = harness.stored().await;
             assert_eq!(left.len(), 1, "{left:?}");
-            assert!(answer.body.is_empty());
+            assert!(response.body.is_empty());
         }
         "head-task" => {
-            assert!(answer.body.is_empty());
-            assert!(!answer.header("etag").is_empty());
+            assert!(response.body.is_empty());
+            assert!(!response.header("etag").is_empty());
         }
-        "options-tasks" => assert_eq!(answer.header("allow"), "GET,HEAD,POST"),
-        "docs" | "dashboard" => assert!(answer.body.starts_with(b"<!doctype html>")),
-        "openapi" => is_text(&answer.json()["openapi"], "3.1.0"),
-        _ => assert!(answer.json().is_object()),
+        "options-tasks" => assert_eq!(response.header("allow"), "GET,HEAD,POST"),
+        "docs" | "dashboard" => assert!(response.body.starts_with(b"<!doctype html>")),
+        "openapi" => is_text(&response.json()["openapi"], "3.1.0"),
+        _ => assert!(response.json().is_object()),
     }
 }
 
 #[tokio::test]
-async fn every_event_is_answered_as_its_name_promises() {
-    for door in entries(&events()) {
-        for file in entries(&door) {
+async fn every_event_gets_the_response_that_its_name_promises() {
+    for source in entries(&events()) {
+        let source_name = name(&source);
+        // If the client has to write the stage, links must have it too.
+        let has_stage = ["rest-v1", "http-v2-stage"].contains(&source_name.as_str());
+        for file in entries(&source) {
             let event = fs::read_to_string(&file).unwrap();
             let request = lambda_http::request::from_str(&event).unwrap();
-            let world = world().await;
-            let answer = world.send(request.map(into_body)).await;
+            let harness = harness().await;
+            let response = harness.send(request.map(into_body)).await;
             let name = name(&file);
             let expected = match name.split_once('-') {
                 Some(("create", _)) => StatusCode::CREATED,
                 Some(("delete" | "options", _)) => StatusCode::NO_CONTENT,
                 _ => StatusCode::OK,
             };
-            assert_eq!(answer.status, expected, "{file:?}: {answer:?}");
-            check(&name, &world, &answer).await;
-            // Where the client named a stage, it has to name it again.
-            let door = door.file_name().unwrap().to_str().unwrap();
-            let has_stage = ["rest-v1", "http-v2-stage"].contains(&door);
+            assert_eq!(response.status, expected, "{file:?}: {response:?}");
+            check(&name, &harness, &response).await;
             if expected == StatusCode::CREATED {
                 let start = if has_stage { "/prod/api/" } else { "/api/" };
-                assert!(answer.header("location").starts_with(start), "{file:?}");
+                assert!(response.header("location").starts_with(start), "{file:?}");
             }
             if name == "dashboard" {
-                // A relative address of `/prod` would not be below it.
+                // An address relative to `/prod` would not be below it.
                 let start = if has_stage {
                     "=\"/prod/assets/"
                 } else {
                     "=\"assets/"
                 };
-                let html = String::from_utf8(answer.body).unwrap();
+                let html = String::from_utf8(response.body).unwrap();
                 assert_eq!(html.matches(start).count(), 2, "{file:?}");
             }
         }
@@ -156,44 +138,103 @@ async fn every_event_is_answered_as_its_name_promises() {
 }
 
 #[tokio::test]
-async fn a_rest_api_is_given_text_as_it_can_not_hand_on_bytes() {
-    let check = async |door: &str, expected: &str| {
-        let event = fs::read_to_string(events().join(door).join("openapi.json")).unwrap();
+async fn a_rest_api_gets_no_compressed_response() {
+    let check = async |source: &str, expected: &str| {
+        let event = fs::read_to_string(events().join(source).join("openapi.json")).unwrap();
         let mut event: Value = serde_json::from_str(&event).unwrap();
         event["headers"]["accept-encoding"] = "gzip".into();
-        if door == "rest-v1" {
+        if source == "rest-v1" {
             event["multiValueHeaders"]["accept-encoding"] = json!(["gzip"]);
         }
         let request = lambda_http::request::from_str(&event.to_string()).unwrap();
-        let answer = World::new().send(request.map(into_body)).await;
-        assert_eq!(answer.status, StatusCode::OK);
-        assert_eq!(answer.header("content-encoding"), expected, "{door}");
+        let response = Harness::new().send(request.map(into_body)).await;
+        assert_eq!(response.status, StatusCode::OK);
+        assert_eq!(response.header("content-encoding"), expected, "{source}");
     };
     check("rest-v1", "").await;
     check("http-v2", "gzip").await;
     check("alb", "gzip").await;
 }
 
-/// A body as the Lambda runtime hands it on.
+/// The body as the Lambda runtime passes it on.
 fn into_body(body: lambda_http::Body) -> Body {
     Body::new(body)
 }
 
+/// The operations of the OpenAPI document, and the dashboard: `GET /api/tasks/{task_id}`.
+fn operations() -> BTreeSet<String> {
+    let document: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    let mut operations = BTreeSet::from(["GET /".to_owned()]);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let methods = item.as_object().unwrap().keys();
+        operations.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    operations
+}
+
+/// The method and the path that an event requests, without the stage.
+fn requested(event: &Path) -> (String, String) {
+    let event = fs::read_to_string(event).unwrap();
+    let request = lambda_http::request::from_str(&event).unwrap();
+    let full_path = request.uri().path();
+    let path = match full_path.strip_prefix(STAGE) {
+        // The runtime adds the stage a second time to a path that is only the stage.
+        Some("" | STAGE) => "/",
+        Some(path) => path,
+        None => full_path,
+    };
+    (request.method().to_string(), path.to_owned())
+}
+
+/// Whether a path fits a template such as `/api/tasks/{task_id}`.
+fn fits(path: &str, template: &str) -> bool {
+    let (segments, templates) = (path.split('/'), template.split('/'));
+    segments.clone().count() == templates.clone().count()
+        && segments
+            .zip(templates)
+            .all(|(segment, template)| template.starts_with('{') || segment == template)
+}
+
 #[test]
-fn every_route_has_an_event_of_either_version() {
-    for door in ["http-v2", "rest-v1"] {
-        let files = entries(&events().join(door));
-        let names: BTreeSet<_> = files.iter().map(|file| name(file)).collect();
-        assert_eq!(names, ROUTES.map(str::to_owned).into());
+fn every_operation_has_an_event_of_either_version() {
+    for source in ["http-v2", "rest-v1"] {
+        let files = entries(&events().join(source));
+        let requests: Vec<_> = files.iter().map(|file| requested(file)).collect();
+        for operation in operations() {
+            let (method, template) = operation.split_once(' ').unwrap();
+            let is_one =
+                |(requested, path): &(String, String)| requested == method && fits(path, template);
+            let found = requests.iter().any(is_one);
+            assert!(found, "{source} has no event for {operation}");
+        }
     }
 }
 
 #[test]
-fn every_door_has_an_event_of_each_kind() {
-    for door in DOORS {
-        let files = entries(&events().join(door));
+fn every_event_requests_an_operation() {
+    let operations = operations();
+    for file in entries(&events()).iter().flat_map(|source| entries(source)) {
+        let (requested, path) = requested(&file);
+        let is_requested = |operation: &String| {
+            let (method, template) = operation.split_once(' ').unwrap();
+            let is_method = match requested.as_str() {
+                "HEAD" => method == "GET",
+                "OPTIONS" => true,
+                requested => requested == method,
+            };
+            is_method && fits(&path, template)
+        };
+        let found = operations.iter().any(is_requested);
+        assert!(found, "{file:?} requests no operation of the API");
+    }
+}
+
+#[test]
+fn every_source_has_an_event_of_each_kind() {
+    for source in SOURCES {
+        let files = entries(&events().join(source));
         let names: BTreeSet<_> = files.iter().map(|file| name(file)).collect();
-        let expected = EACH_DOOR.map(str::to_owned).into();
-        assert!(names.is_superset(&expected), "{door}: {names:?}");
+        let expected = EACH_SOURCE.map(str::to_owned).into();
+        assert!(names.is_superset(&expected), "{source}: {names:?}");
     }
 }

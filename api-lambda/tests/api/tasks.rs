@@ -3,22 +3,22 @@ use serde_json::{Value, json};
 use shared::model::{Revision, Task, TaskStatus, Timestamp};
 use shared::store::TaskStore as _;
 
-use crate::world::{World, ids, task};
+use crate::harness::{Harness, ids, task};
 
 #[tokio::test]
-async fn a_task_is_made_and_found() {
-    let world = World::new();
+async fn a_created_task_is_found() {
+    let harness = Harness::new();
     let body = json!({
         "task_id": "run-1", "task_name": "Review · 請求", "task_type": "agent_execution",
         "status": "running", "priority": "P1", "progress": {"current": 5, "total": 29},
         "project_id": "alpha", "message": "<script>alert(1)</script>\u{1b}[31m", "phase": "review",
         "current_step": "reading", "metadata": {"pull_request": 42},
     });
-    let answer = world.post("/api/tasks", body.to_string()).await;
-    assert_eq!(answer.status, StatusCode::CREATED);
-    assert_eq!(answer.header("location"), "/api/tasks/run-1");
-    assert_eq!(answer.header("cache-control"), "no-store");
-    let made = answer.json();
+    let response = harness.post("/api/tasks", body.to_string()).await;
+    assert_eq!(response.status, StatusCode::CREATED);
+    assert_eq!(response.header("location"), "/api/tasks/run-1");
+    assert_eq!(response.header("cache-control"), "no-store");
+    let made = response.json();
     for (name, value) in body.as_object().unwrap() {
         if name != "progress" {
             assert_eq!(&made[name], value, "{name}");
@@ -33,58 +33,58 @@ async fn a_task_is_made_and_found() {
     assert_eq!(made["run"], made["created_at"]);
     assert_eq!(made["started_at"], made["created_at"]);
     assert_eq!(made.get("completed_at"), None);
-    assert_eq!(world.read("/api/tasks/run-1").await, made);
-    assert_eq!(world.read("/api/tasks").await["tasks"], json!([made]));
-    assert_eq!(world.stored().await[0].run, made["run"].as_str().unwrap());
+    assert_eq!(harness.read("/api/tasks/run-1").await, made);
+    assert_eq!(harness.read("/api/tasks").await["tasks"], json!([made]));
+    assert_eq!(harness.stored().await[0].run, made["run"].as_str().unwrap());
 }
 
 #[tokio::test]
-async fn the_least_task_has_a_name_and_a_type() {
-    let world = World::new();
+async fn a_task_needs_only_a_name_and_a_type() {
+    let harness = Harness::new();
     let body = json!({"task_name": "Build", "task_type": "build", "message": null});
-    let made = world.make("/api/tasks", body).await;
+    let made = harness.make("/api/tasks", body).await;
     let task_id = made["task_id"].as_str().unwrap();
     assert_eq!(made["status"], "pending");
     let unknown = json!({"current": null, "total": null, "percentage": null});
     assert_eq!(made["progress"], unknown);
     assert_eq!(made.get("started_at"), None);
-    assert_eq!(world.read(&format!("/api/tasks/{task_id}")).await, made);
+    assert_eq!(harness.read(&format!("/api/tasks/{task_id}")).await, made);
 }
 
 #[tokio::test]
-async fn a_task_may_be_over_when_it_is_made() {
-    let world = World::new();
+async fn a_task_can_be_created_as_completed() {
+    let harness = Harness::new();
     let body = json!({
         "task_name": "Build", "task_type": "build", "status": "completed",
         "progress": {"current": u64::MAX, "total": 0},
     });
-    let made = world.make("/api/tasks", body).await;
+    let made = harness.make("/api/tasks", body).await;
     assert_eq!(made["completed_at"], made["created_at"]);
     assert_eq!(made["progress"]["percentage"], 100);
 }
 
 #[tokio::test]
-async fn a_task_is_made_once() {
-    let world = World::new();
+async fn a_task_id_can_be_used_only_once() {
+    let harness = Harness::new();
     let body = json!({"task_id": "a", "task_name": "First", "task_type": "build"});
-    world.make("/api/tasks", body).await;
-    let before = world.stored().await;
+    harness.make("/api/tasks", body).await;
+    let before = harness.stored().await;
     let again = json!({"task_id": "a", "task_name": "Second", "task_type": "other"});
-    let answer = world.post("/api/tasks", again.to_string()).await;
-    assert_eq!(answer.status, StatusCode::CONFLICT);
-    assert_eq!(answer.problem(), "task-exists");
-    assert_eq!(world.stored().await, before);
+    let response = harness.post("/api/tasks", again.to_string()).await;
+    assert_eq!(response.status, StatusCode::CONFLICT);
+    assert_eq!(response.problem(), "task-exists");
+    assert_eq!(harness.stored().await, before);
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_named_and_changes_nothing() {
-    let world = World::new();
+async fn an_invalid_task_names_the_fields_and_is_not_created() {
+    let harness = Harness::new();
     let check = async |body: Value, fields: &[&str]| {
-        let answer = world.post("/api/tasks", body.to_string()).await;
-        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
-        assert_eq!(answer.problem(), "invalid-fields");
-        assert_eq!(answer.fields(), fields, "{body}");
-        assert_eq!(world.stored().await, []);
+        let response = harness.post("/api/tasks", body.to_string()).await;
+        assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(response.problem(), "invalid-fields");
+        assert_eq!(response.fields(), fields, "{body}");
+        assert_eq!(harness.stored().await, []);
     };
     let with = |name: &str, value: Value| {
         let mut body = json!({"task_name": "Build", "task_type": "build"});
@@ -134,49 +134,49 @@ async fn what_makes_no_sense_is_named_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_longest_values_are_taken() {
-    let world = World::new();
+async fn the_longest_values_are_accepted() {
+    let harness = Harness::new();
     let body = json!({
         "task_id": "x".repeat(128), "task_name": "é".repeat(256), "task_type": "build",
         "message": "é".repeat(512), "metadata": {"k": "x".repeat(4096 - r#"{"k":""}"#.len())},
     });
-    world.make("/api/tasks", body).await;
+    harness.make("/api/tasks", body).await;
 }
 
 #[tokio::test]
-async fn a_field_is_given_once() {
-    let world = World::new();
+async fn a_repeated_field_is_refused() {
+    let harness = Harness::new();
     let body = r#"{"task_name":"a","task_name":"b","task_type":"build"}"#;
-    let answer = world.post("/api/tasks", body).await;
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(answer.fields(), ["task_name"]);
-    assert_eq!(world.stored().await, []);
+    let response = harness.post("/api/tasks", body).await;
+    assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(response.fields(), ["task_name"]);
+    assert_eq!(harness.stored().await, []);
 }
 
 #[tokio::test]
-async fn an_answer_does_not_grow_with_what_is_wrong() {
-    let world = World::new();
+async fn the_number_of_listed_errors_is_limited() {
+    let harness = Harness::new();
     let body: serde_json::Map<_, _> = (0..2000).map(|n| (format!("f{n}"), json!(n))).collect();
-    let answer = world
+    let response = harness
         .post("/api/tasks", Value::from(body).to_string())
         .await;
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(answer.body.len() < 4000, "{}", answer.body.len());
+    assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(response.body.len() < 4000, "{}", response.body.len());
 }
 
 #[tokio::test]
-async fn a_list_has_what_was_asked_for() {
-    let world = World::new();
+async fn a_list_can_be_filtered() {
+    let harness = Harness::new();
     let mut tasks = vec![task("a", 1), task("b", 2), task("c", 3), task("d", 4)];
     tasks[1].status = TaskStatus::Failed;
     tasks[2].status = TaskStatus::Running;
     tasks[2].project_id = Some("alpha".parse().unwrap());
     tasks[3].task_type = "cdk_deploy".parse().unwrap();
     for task in &tasks {
-        world.save(task).await;
+        harness.save(task).await;
     }
     let check = async |query: &str, expected: &[&str]| {
-        let page = world.read(&format!("/api/tasks{query}")).await;
+        let page = harness.read(&format!("/api/tasks{query}")).await;
         assert_eq!(ids(&page), expected, "{query}");
     };
     check("", &["d", "c", "b", "a"]).await;
@@ -191,13 +191,13 @@ async fn a_list_has_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_query_that_can_not_be_used_is_named() {
-    let world = World::new();
+async fn an_invalid_query_names_the_parameters() {
+    let harness = Harness::new();
     let check = async |path: &str, fields: &[&str]| {
-        let answer = world.get(path).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
-        assert_eq!(answer.problem(), "invalid-parameters");
-        assert_eq!(answer.fields(), fields, "{path}");
+        let response = harness.get(path).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(response.problem(), "invalid-parameters");
+        assert_eq!(response.fields(), fields, "{path}");
     };
     for bad in ["0", "201", "-1", "many", "", "1.5", "99999999999999999999"] {
         check(&format!("/api/tasks?limit={bad}"), &["limit"]).await;
@@ -220,53 +220,53 @@ async fn a_query_that_can_not_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn an_id_may_be_encoded() {
-    let world = World::new();
-    world.save(&task("cdk:main.log", 1)).await;
-    let shown = world.read("/api/tasks/cdk%3Amain%2Elog").await;
+async fn an_id_can_be_percent_encoded() {
+    let harness = Harness::new();
+    harness.save(&task("cdk:main.log", 1)).await;
+    let shown = harness.read("/api/tasks/cdk%3Amain%2Elog").await;
     assert_eq!(shown["task_id"], "cdk:main.log");
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
-    let world = World::new();
+async fn an_unknown_task_is_not_found() {
+    let harness = Harness::new();
     for path in ["/api/tasks/none", "/api/tasks/none/history"] {
-        let answer = world.get(path).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-        assert_eq!(answer.problem(), "task-not-found");
+        let response = harness.get(path).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(response.problem(), "task-not-found");
     }
 }
 
 #[tokio::test]
-async fn a_silent_task_is_stale() {
-    let world = World::new();
+async fn a_running_task_without_events_is_stale() {
+    let harness = Harness::new();
     let silent = Task {
         status: TaskStatus::Running,
         ..task("a", 0)
     };
-    world.save(&silent).await;
-    assert_eq!(world.read("/api/tasks/a").await["stale"], true);
-    assert_eq!(world.read("/api/tasks").await["tasks"][0]["stale"], true);
+    harness.save(&silent).await;
+    assert_eq!(harness.read("/api/tasks/a").await["stale"], true);
+    assert_eq!(harness.read("/api/tasks").await["tasks"][0]["stale"], true);
 }
 
 #[tokio::test]
-async fn a_head_has_no_body() {
-    let world = World::new();
-    world.save(&task("a", 1)).await;
+async fn a_response_to_head_has_no_body() {
+    let harness = Harness::new();
+    harness.save(&task("a", 1)).await;
     for (path, status) in [("/api/tasks/a", 200), ("/api/tasks/b", 404)] {
-        let answer = world.call(Method::HEAD, path).await;
-        assert_eq!((answer.status.as_u16(), answer.body.len()), (status, 0));
+        let response = harness.call(Method::HEAD, path).await;
+        assert_eq!((response.status.as_u16(), response.body.len()), (status, 0));
     }
 }
 
-/// Saves a task that was changed `changes` times, a second each.
-async fn changed_task(world: &World, changes: u64) {
+/// Saves a task and changes it, `changes` times in all, with one second between changes.
+async fn changed_task(harness: &Harness, changes: u64) {
     let mut previous: Option<Task> = None;
     for number in 1..=changes {
         let mut next = task("a", i64::try_from(number).unwrap());
         next.revision = Revision(number);
         next.progress.current = Some(number);
-        let saved = world.store.save(previous.as_ref(), &next, None);
+        let saved = harness.store.save(previous.as_ref(), &next, None);
         saved.await.unwrap();
         previous = Some(next);
     }
@@ -280,12 +280,12 @@ fn steps(page: &Value) -> Vec<u64> {
 
 #[tokio::test]
 async fn history_is_oldest_first_and_paged() {
-    let world = World::new();
-    changed_task(&world, 10).await;
+    let harness = Harness::new();
+    changed_task(&harness, 10).await;
     let mut path = "/api/tasks/a/history?limit=3".to_owned();
     let mut seen = Vec::new();
     for _ in 0..4 {
-        let page = world.read(&path).await;
+        let page = harness.read(&path).await;
         seen.extend(steps(&page));
         match page["next_cursor"].as_str() {
             Some(cursor) => path = format!("/api/tasks/a/history?limit=3&cursor={cursor}"),
@@ -294,15 +294,15 @@ async fn history_is_oldest_first_and_paged() {
     }
     assert_eq!(seen, (1..=10).collect::<Vec<_>>());
     let other = path.replace("limit=3", "limit=3&from=0");
-    assert_eq!(world.get(&other).await.fields(), ["cursor"]);
+    assert_eq!(harness.get(&other).await.fields(), ["cursor"]);
 }
 
 #[tokio::test]
-async fn history_is_cut_to_a_window_with_both_ends() {
-    let world = World::new();
-    changed_task(&world, 10).await;
+async fn history_can_be_limited_to_a_period_that_includes_both_ends() {
+    let harness = Harness::new();
+    changed_task(&harness, 10).await;
     let check = async |query: &str, expected: &[u64]| {
-        let page = world.read(&format!("/api/tasks/a/history?{query}")).await;
+        let page = harness.read(&format!("/api/tasks/a/history?{query}")).await;
         assert_eq!(steps(&page), expected, "{query}");
         assert_eq!(page["next_cursor"], Value::Null);
     };

@@ -1,11 +1,9 @@
-//! The real binary, as Lambda runs it.
+//! The real binary, run as Lambda runs it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 mod recorded;
 #[path = "../../../shared/tests/backends/redis_server.rs"]
-#[expect(dead_code, reason = "made for the tests of the cache")]
+#[expect(dead_code, reason = "the tests of the cache use all of it")]
 mod redis_server;
-#[path = "../../../progress-collector/tests/wire/runtime_api.rs"]
-mod runtime_api;
 mod secrets;

@@ -1,11 +1,11 @@
-//! A process of which all that it writes is kept.
+//! A process whose output is recorded.
 
 use std::fs::{self, File};
 use std::process::{Child, Command};
 
 use tempfile::TempDir;
 
-/// A process; it is killed when this is dropped.
+/// A process and its output. Dropping it kills the process.
 pub(crate) struct Recorded {
     child: Child,
     output: TempDir,
@@ -19,7 +19,7 @@ impl Drop for Recorded {
 }
 
 impl Recorded {
-    /// Starts a program with these settings and no others.
+    /// Starts a program with exactly these environment variables.
     pub(crate) fn start(program: &str, settings: &[(&str, &str)]) -> Self {
         let output = tempfile::tempdir().unwrap();
         let file = |name: &str| File::create(output.path().join(name)).unwrap();
@@ -33,12 +33,12 @@ impl Recorded {
         Self { child, output }
     }
 
-    /// Waits until it has ended by itself, and says whether that was well.
+    /// Waits until the process ends. Returns whether it succeeded.
     pub(crate) fn ended_well(&mut self) -> bool {
         self.child.wait().unwrap().success()
     }
 
-    /// All that it has written.
+    /// The output so far, stdout first.
     pub(crate) fn output(&self) -> String {
         let names = ["stdout", "stderr"];
         let texts = names.map(|name| fs::read(self.output.path().join(name)).unwrap());

@@ -1,4 +1,4 @@
-//! Nothing secret is written, whatever is logged, asked and refused.
+//! The output of the binary contains no secrets.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,25 +7,25 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::{Answer, RuntimeApi};
 
 use crate::recorded::Recorded;
 use crate::redis_server::RedisServer;
-use crate::runtime_api::{Answer, RuntimeApi};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_api-lambda");
-const HS256_SECRET: &str = "the-secret-by-which-tokens-are-signed";
+const HS256_SECRET: &str = "the-secret-that-signs-the-tokens";
 const REDIS_PASSWORD: &str = "the-password-of-redis";
 const URL_PASSWORD: &str = "the-password-in-the-url";
 const AWS_SECRET: &str = "the-secret-of-the-account";
 const AWS_SESSION: &str = "the-session-of-the-account";
-const BAD_TOKEN: &str = "a-token-that-is-none";
-/// Nobody listens there.
+const BAD_TOKEN: &str = "this-is-not-a-token";
+/// An address without a server.
 const NOWHERE: &str = "http://127.0.0.1:1";
-/// How long an answer may take, on a busy machine.
+/// The longest time to wait for a response, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A token that the API takes, and its signature.
-fn good_token() -> (String, String) {
+/// A valid token, and its signature.
+fn valid_token() -> (String, String) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let expires = now.as_secs() + 300;
     let claims = json!({"sub": "tester", "exp": expires, "scope": "progress:read progress:write"});
@@ -37,7 +37,7 @@ fn good_token() -> (String, String) {
     (format!("{message}.{signature}"), signature)
 }
 
-/// An event of an HTTP API: this request, with this token.
+/// An event of an HTTP API with this path and token.
 fn event(path: &str, token: &str) -> Value {
     let event = include_str!("../../../events/api/http-v2/get-task.json");
     let mut event: Value = serde_json::from_str(event).unwrap();
@@ -47,10 +47,11 @@ fn event(path: &str, token: &str) -> Value {
     event
 }
 
-/// Has the binary started, with these settings of Redis, and asked; looks at all that it writes, at the level `trace`,
-/// and answers, and says how Redis is by its own words.
-async fn redis_is((store_url, key_id): (&str, &str), redis: &[(&str, &str)]) -> String {
-    let mut runtime = RuntimeApi::start().await;
+/// Starts the binary with these settings for Redis, and sends requests. Checks that neither the log
+/// at level `trace` nor the responses contain secrets. Returns the status of Redis that `/ready`
+/// reports.
+async fn redis_status((store_url, key_id): (&str, &str), redis: &[(&str, &str)]) -> String {
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let mut settings = vec![
         ("AWS_LAMBDA_RUNTIME_API", runtime.address.as_str()),
         ("AWS_LAMBDA_FUNCTION_NAME", "api"),
@@ -69,7 +70,7 @@ async fn redis_is((store_url, key_id): (&str, &str), redis: &[(&str, &str)]) -> 
     ];
     settings.extend(redis);
     let function = Recorded::start(BINARY, &settings);
-    let (token, signature) = good_token();
+    let (token, signature) = valid_token();
     let (mut answers, mut ready) = (Vec::new(), Value::Null);
     for (path, token, status) in [
         ("/api/tasks", BAD_TOKEN, 401),
@@ -108,13 +109,13 @@ fn assert_clean(text: &str) {
     ];
     for secret in secrets {
         for line in text.lines() {
-            assert!(!line.contains(secret), "{secret} was written: {line}");
+            assert!(!line.contains(secret), "{secret} is in the output: {line}");
         }
     }
 }
 
 #[tokio::test]
-async fn of_what_is_asked_nothing_secret_is_written() {
+async fn requests_write_no_secrets() {
     let database = EmbeddedDynamoDb::start().await.unwrap();
     let redis = RedisServer::start().await;
     let password = ["CONFIG", "SET", "requirepass", REDIS_PASSWORD];
@@ -135,18 +136,18 @@ async fn of_what_is_asked_nothing_secret_is_written() {
                 ("REDIS_AUTH_TOKEN", token),
                 ("REDIS_CLUSTER", cluster),
             ];
-            // It is none.
+            // The server is not a cluster.
             let expected = if cluster == "true" { "down" } else { expected };
             let store = (database.endpoint_url.as_str(), database.access_key_id());
-            let is = redis_is(store, &settings).await;
-            assert_eq!(is, expected, "{endpoint} {cluster}");
+            let status = redis_status(store, &settings).await;
+            assert_eq!(status, expected, "{endpoint} {cluster}");
         }
     }
-    redis_is((NOWHERE, "id"), &[("REDIS_ENDPOINT", &at)]).await;
+    redis_status((NOWHERE, "id"), &[("REDIS_ENDPOINT", &at)]).await;
 }
 
 #[test]
-fn of_a_setting_that_is_refused_nothing_is_written_but_its_name() {
+fn an_invalid_setting_is_named_but_not_shown() {
     let jwks = format!(r#"{{"keys":[{{"kty":"oct","k":"{HS256_SECRET}"}}]}}"#);
     let url = format!("redis://:{URL_PASSWORD}@cache:port");
     let url_over_tls = format!("rediss://:{URL_PASSWORD}@cache#insecure");

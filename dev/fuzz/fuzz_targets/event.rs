@@ -1,4 +1,4 @@
-//! Any bytes as what the collector is invoked with: see `testkit::properties::collector`.
+//! Arbitrary bytes as an event of the collector: see `testkit::properties::collector`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

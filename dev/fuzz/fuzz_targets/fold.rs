@@ -1,4 +1,4 @@
-//! Any bytes as a log that is delivered in any way: see `progress_core::fold::properties`.
+//! Arbitrary bytes as a log, delivered in any order: see `progress_core::fold::properties`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

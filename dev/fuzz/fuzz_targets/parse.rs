@@ -1,4 +1,4 @@
-//! Any bytes as a log message: see `progress_core::log_parser::properties`.
+//! Arbitrary bytes as a log message: see `progress_core::log_parser::properties`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

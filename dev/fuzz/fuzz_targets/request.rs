@@ -1,4 +1,4 @@
-//! Any bytes as a request to the API: see `testkit::properties::api`.
+//! Arbitrary bytes as a request to the API: see `testkit::properties::api`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

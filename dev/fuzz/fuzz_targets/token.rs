@@ -1,4 +1,4 @@
-//! Any bytes as a token, or as what is signed in one: see `testkit::properties::api`.
+//! Arbitrary bytes as a token, or as the signed content of one: see `testkit::properties::api`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

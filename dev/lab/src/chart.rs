@@ -1,32 +1,33 @@
-//! Charts as Markdown has them: in Mermaid's language, which GitHub draws.
+//! Charts for Markdown, in the language of Mermaid, which GitHub draws.
 
 use std::time::Duration;
 
 use crate::statistics::millis;
 
-/// With fewer points a table says it all.
+/// A chart with fewer points adds nothing to the table.
 const FEWEST: usize = 3;
 
-/// Two times at a number.
+/// The two times of one x value.
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
-    /// What they belong to.
+    /// The x value.
     pub number: usize,
-    /// The time that is drawn as a bar.
+    /// The time drawn as a bar.
     pub bar: Duration,
-    /// The time that is drawn as a point of the line.
+    /// The time drawn as a point of the line.
     pub line: Duration,
 }
 
-/// The text of a chart of times over `numbers`. `title` must say which is which, as charts have no legend. `None` if there
-/// are too few points to draw.
+/// The text of a chart of times over `numbers`. Charts have no legend, so `title` must explain bars
+/// and line.
+/// `None` if there are too few points.
 pub fn render(title: &str, numbers: &str, points: &[Point]) -> Option<String> {
     if points.len() < FEWEST {
         return None;
     }
     let list = |of: fn(&Point) -> String| points.iter().map(of).collect::<Vec<_>>().join(", ");
     let highest = points.iter().map(|point| point.bar.max(point.line)).max();
-    // From zero, so that what looks steep is steep.
+    // The axis begins at zero, so that slopes are not exaggerated.
     let top = (highest.unwrap_or_default().as_secs_f64() * 1100.0).ceil();
     Some(format!(
         "```mermaid\nxychart-beta\n    title \"{title}\"\n    x-axis \"{numbers}\" [{}]\n    y-axis \"ms\" 0 --> {top}\n    \
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_has_bars_and_a_line_from_zero() {
+    fn a_chart_has_bars_and_a_line_and_begins_at_zero() {
         let points = [
             point(100, 10_230, 266),
             point(10_000, 12_900, 273),
@@ -70,7 +71,7 @@ xychart-beta
     }
 
     #[test]
-    fn two_points_are_no_chart() {
+    fn two_points_are_too_few_for_a_chart() {
         let points = [point(100, 10, 1), point(10_000, 10, 1)];
         assert_eq!(render("A page", "stored", &points), None);
         assert_eq!(render("A page", "stored", &[]), None);

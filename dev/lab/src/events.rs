@@ -1,4 +1,4 @@
-//! What the functions are handed: events as API Gateway and the scheduler send them.
+//! Events for the functions, as API Gateway and the scheduler send them.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub fn get(path: &str) -> Vec<u8> {
     request("GET", path, "", None)
 }
 
-/// `POST /api/tasks`, of a task whose id is new.
+/// `POST /api/tasks` with a new task id.
 pub fn post_task(task_id: &str) -> Vec<u8> {
     let task = json!({
         "task_id": task_id,
@@ -42,12 +42,12 @@ pub fn post_task(task_id: &str) -> Vec<u8> {
     request("POST", "/api/tasks", "", Some(&task.to_string()))
 }
 
-/// What the scheduler sends the collector.
+/// The event that the scheduler sends to the collector.
 pub fn sweep() -> Vec<u8> {
     include_bytes!("../../../events/collector/scheduler.json").to_vec()
 }
 
-/// The status of a function's answer to a request; 0 if there is none.
+/// The HTTP status in a function's answer; 0 if there is none.
 pub fn status(answer: &[u8]) -> u64 {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     answer["statusCode"].as_u64().unwrap_or_default()

@@ -1,15 +1,15 @@
-//! What the functions' real binaries do while Redis or DynamoDB have trouble: whether their answers stay right, and how
-//! long anybody waits.
+//! Experiments: faults of Redis and DynamoDB happen while the functions' binaries run under load.
+//! Do their responses stay correct, and how long do clients wait?
 
-pub mod check;
 pub mod client;
 pub mod dynamodb;
+pub mod end_state;
 pub mod fault;
+pub mod harness;
 pub mod load;
+pub mod outcome;
 pub mod proxy;
 pub mod report;
 pub mod run;
 pub mod samples;
-pub mod truth;
-pub mod verdict;
-pub mod world;
+pub mod tasks;

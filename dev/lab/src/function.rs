@@ -1,4 +1,4 @@
-//! A function's process, as Lambda starts it, and what it costs.
+//! The process of a function, started as Lambda does, and its costs.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
@@ -6,16 +6,22 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::runtime_api::{Invocation, RuntimeApi};
+use testkit::runtime_api::{Invocation, RuntimeApi};
+use tokio::runtime::{Builder, Runtime};
 
-/// A running function; it is killed when this is dropped.
+/// The time until the deadline of an invocation.
+const TIME_LIMIT: Duration = Duration::from_secs(900);
+
+/// A running function. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Function {
     child: Child,
-    runtime: RuntimeApi,
-    /// What it says.
+    api: RuntimeApi,
+    /// Runs the Runtime API in the thread that calls the function.
+    runtime: Runtime,
+    /// Its standard error.
     log: File,
-    /// From the start of the process until it asked for an event.
+    /// The time from the start of the process until it asked for an event.
     pub ready_after: Duration,
     started: Instant,
 }
@@ -28,21 +34,23 @@ impl Drop for Function {
 }
 
 impl Function {
-    /// Starts `program` with nothing in its environment but what Lambda puts there, and `environment`.
+    /// Starts `program`. Its environment is what Lambda sets, and `environment`.
     ///
-    /// `before` is a command that becomes the program, like one that limits it; it may be empty.
+    /// `wrapper` is a command that starts the program, for example to limit it. It may be empty.
     ///
     /// # Errors
     ///
-    /// That it can't be started, or does not ask for an event.
+    /// If the program can't be started, or does not ask for an event.
     pub fn start(
         program: &Path,
         environment: &[(String, String)],
-        before: &[String],
+        wrapper: &[String],
     ) -> io::Result<Self> {
         let log = tempfile::tempfile()?;
-        let runtime = RuntimeApi::start()?;
-        let mut command = match before.split_first() {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let mut api = runtime.block_on(RuntimeApi::start())?;
+        api.time_limit = TIME_LIMIT;
+        let mut command = match wrapper.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);
                 command.args(rest).arg(program);
@@ -52,7 +60,7 @@ impl Function {
         };
         command
             .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", runtime.address()?.to_string())
+            .env("AWS_LAMBDA_RUNTIME_API", &api.address)
             .env("AWS_LAMBDA_FUNCTION_NAME", "measured")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
@@ -64,12 +72,13 @@ impl Function {
         let started = Instant::now();
         let mut function = Self {
             child: command.spawn()?,
+            api,
             runtime,
             log,
             ready_after: Duration::ZERO,
             started,
         };
-        let outcome = function.runtime.wait_until_ready();
+        let outcome = function.runtime.block_on(function.api.ready());
         function.ready_after = started.elapsed();
         match outcome {
             Ok(()) => Ok(function),
@@ -77,44 +86,50 @@ impl Function {
         }
     }
 
-    /// Hands it an event and waits for its answer.
+    /// Hands an event to the function and waits for its answer.
     ///
     /// # Errors
     ///
-    /// That it does not answer, or answers by an error.
+    /// If the function does not answer, or answers with an error.
     pub fn invoke(&mut self, event: &[u8]) -> io::Result<Invocation> {
-        let outcome = self.runtime.invoke(event);
+        let outcome = match self.attempt(event) {
+            Ok(invocation) if invocation.is_error => {
+                let answer = String::from_utf8_lossy(&invocation.answer);
+                Err(io::Error::other(format!("the function failed: {answer}")))
+            }
+            outcome => outcome,
+        };
         outcome.map_err(|error| self.explained(&error))
     }
 
-    /// An error, with what the function has said.
+    /// An error, with the log of the function.
     fn explained(&mut self, error: &io::Error) -> io::Error {
-        let mut said = String::new();
+        let mut log = String::new();
         let read = self
             .log
             .rewind()
-            .and_then(|()| self.log.read_to_string(&mut said));
+            .and_then(|()| self.log.read_to_string(&mut log));
         match read {
-            Ok(_) => io::Error::other(format!("{error}; the function says: {said}")),
+            Ok(_) => io::Error::other(format!("{error}; the log of the function: {log}")),
             Err(_) => io::Error::other(error.to_string()),
         }
     }
 
-    /// As [`invoke`](Self::invoke), but that it may answer by an error.
+    /// As [`invoke`](Self::invoke), but the answer may be an error.
     ///
     /// # Errors
     ///
-    /// That it does not answer.
+    /// If the function does not answer.
     pub fn attempt(&mut self, event: &[u8]) -> io::Result<Invocation> {
-        self.runtime.attempt(event)
+        self.runtime.block_on(self.api.invoke(event))
     }
 
-    /// How long ago its process was started.
+    /// The time since its process was started.
     pub fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The number of its process.
+    /// The id of its process.
     pub fn process_id(&self) -> u32 {
         self.child.id()
     }
@@ -123,7 +138,7 @@ impl Function {
     ///
     /// # Errors
     ///
-    /// That the system does not say (it is Linux that does).
+    /// If the system does not report it (Linux does).
     pub fn cpu_time(&self) -> io::Result<Duration> {
         let mut total = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -134,11 +149,11 @@ impl Function {
         Ok(Duration::from_nanos(total))
     }
 
-    /// The most memory that it had at a time, in bytes.
+    /// Its peak memory, in bytes.
     ///
     /// # Errors
     ///
-    /// That the system does not say (it is Linux that does).
+    /// If the system does not report it (Linux does).
     pub fn peak_memory(&self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

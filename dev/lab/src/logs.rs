@@ -1,5 +1,6 @@
-//! `FilterLogEvents` of CloudWatch Logs, as far as a sweep uses it, with answers that are made beforehand: so that what is
-//! measured is the collector. Two log groups have the same events.
+//! An emulator of `FilterLogEvents` of CloudWatch Logs, as far as a sweep uses it. Its answers are
+//! prepared beforehand, so that only the collector is measured. Two log groups have the same
+//! events.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -12,7 +13,7 @@ use axum::routing::post;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// The most events that AWS gives at once
+/// The largest number of events in a page of AWS
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>).
 const PAGE: usize = 10_000;
 
@@ -21,17 +22,17 @@ type Pages = Arc<Mutex<Vec<String>>>;
 /// A server of logs. It lives as long as the runtime.
 #[derive(Debug)]
 pub struct Logs {
-    /// Where it is.
+    /// Its URL.
     pub endpoint_url: String,
     pages: Pages,
 }
 
 impl Logs {
-    /// Begins to listen, with no events.
+    /// Starts a server without events.
     ///
     /// # Errors
     ///
-    /// That there is no address to listen on.
+    /// If there is no address to listen on.
     pub async fn start() -> io::Result<Self> {
         let pages = Pages::default();
         let router = Router::new()
@@ -46,7 +47,7 @@ impl Logs {
         })
     }
 
-    /// Has these lines from now on, of `streams` streams and no others, from the moment `start_ms` on.
+    /// Replaces all events with these lines, spread over `streams` streams, from `start_ms` on.
     pub fn set(&self, lines: &[String], streams: usize, start_ms: u64) {
         let total = lines.len();
         let event = |number: usize, line: &String| {
@@ -74,8 +75,8 @@ async fn page(
     State(pages): State<Pages>,
     body: String,
 ) -> ([(axum::http::HeaderName, &'static str); 1], String) {
-    let asked: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-    let number = asked["nextToken"]
+    let request: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+    let number = request["nextToken"]
         .as_str()
         .and_then(|token| token.parse().ok());
     let number: usize = number.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Putting what was measured into a page.
+//! Puts measurements into a page.
 
 use std::fs;
 use std::io;
@@ -7,26 +7,29 @@ use std::path::Path;
 const BEGIN: &str = "<!-- measured -->\n";
 const END: &str = "<!-- end of measured -->\n";
 
-/// Replaces what was measured before in a file, which stands between two lines.
+/// Replaces the text between two marker lines of a file.
 ///
 /// # Errors
 ///
-/// That the file has no such lines, or can't be written.
+/// If the file has no such lines, or can't be written.
 pub fn insert(file: &Path, text: &str) -> io::Result<()> {
     let present = fs::read_to_string(file)?;
     let parts = present
         .split_once(BEGIN)
         .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) =
-        parts.ok_or_else(|| io::Error::other("the file has no lines for the tables"))?;
+    let (before, after) = parts.ok_or_else(|| {
+        io::Error::other(
+            "the file lacks the lines `<!-- measured -->` and `<!-- end of measured -->`",
+        )
+    })?;
     fs::write(file, format!("{before}{BEGIN}\n{text}\n{END}{after}"))
 }
 
-/// On what machine this is, and when.
+/// A sentence with the machine and the date.
 ///
 /// # Errors
 ///
-/// That the system does not say (it is Linux that does).
+/// If the system does not report them (Linux does).
 pub fn machine() -> io::Result<String> {
     let info = fs::read_to_string("/proc/cpuinfo")?;
     let model = info

@@ -1,4 +1,4 @@
-//! How a function is measured: from its start, and once it is warm.
+//! Measures a function: its cold start, and its warm invocations.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,17 +8,17 @@ use crate::events::status;
 use crate::function::Function;
 use crate::statistics::Times;
 
-/// A function as it is started.
+/// A function to measure.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// Its program.
     pub program: PathBuf,
-    /// Its environment, beyond what Lambda puts there.
+    /// Its environment, without the variables that Lambda sets.
     pub environment: Vec<(String, String)>,
 }
 
 impl Subject {
-    /// The same program with one variable changed; taken away by an empty value.
+    /// The same function with one variable changed. An empty value removes it.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut changed = self.clone();
@@ -41,25 +41,25 @@ impl Subject {
     }
 }
 
-/// Makes the event of an invocation, of which the number is given.
+/// Makes the event of the invocation with a number.
 pub type MakeEvent<'a> = &'a dyn Fn(usize) -> Vec<u8>;
 
-/// What many cold starts have cost.
+/// The costs of many cold starts.
 #[derive(Debug)]
 pub struct Cold {
-    /// From the start of the process until it asked for an event.
+    /// The time from the start of the process until it asked for an event.
     pub ready: Times,
-    /// From the start of the process until its first answer.
+    /// The time from the start of the process until its first answer.
     pub answered: Times,
-    /// The most memory that it had until then, in bytes; the median.
+    /// The median of its peak memory until then, in bytes.
     pub peak_memory: u64,
 }
 
-/// Starts each subject so often, in turn, and hands each its event: `events` are made anew for each start.
+/// Starts each subject `rounds` times, in turns, and sends each process one event.
 ///
 /// # Errors
 ///
-/// That a function does not start, or its answer is not a success.
+/// If a function does not start, or its answer is no success.
 pub fn cold(
     subjects: &[(&Subject, MakeEvent<'_>)],
     limit: Option<&CpuLimit>,
@@ -71,8 +71,8 @@ pub fn cold(
     for round in 0..rounds {
         for (number, (subject, event)) in subjects.iter().enumerate() {
             let event = event(round);
-            let before = limit.map(CpuLimit::command).unwrap_or_default();
-            let mut function = Function::start(&subject.program, &subject.environment, &before)?;
+            let wrapper = limit.map(CpuLimit::command).unwrap_or_default();
+            let mut function = Function::start(&subject.program, &subject.environment, &wrapper)?;
             let answer = function.invoke(&event)?.answer;
             answered[number].push(function.age());
             ready[number].push(function.ready_after);
@@ -93,24 +93,24 @@ pub fn cold(
         .collect())
 }
 
-/// What many invocations of a warm function have cost.
+/// The costs of many invocations of a warm function.
 #[derive(Debug)]
 pub struct Warm {
-    /// How long each took.
+    /// The time of each.
     pub took: Times,
-    /// Processor time of one, on average.
+    /// The mean processor time of one.
     pub cpu: Duration,
 }
 
-/// How many invocations of one function follow each other before the next function's turn: what disturbs the machine
-/// for a moment disturbs all of them.
+/// The invocations of one function before the next function's turn. Short turns spread a
+/// disturbance of the machine over all functions.
 const BLOCK: usize = 50;
 
-/// Hands each subject so many events, in turns, after as many as it takes to become warm.
+/// Invokes each subject `invocations` times, in turns, after a warm-up.
 ///
 /// # Errors
 ///
-/// That a function does not answer, or its answer is not a success.
+/// If a function does not answer, or its answer is no success.
 pub fn warm(subjects: &[(&Subject, MakeEvent<'_>)], invocations: usize) -> io::Result<Vec<Warm>> {
     let mut functions = Vec::new();
     for (subject, event) in subjects {
@@ -145,7 +145,7 @@ pub fn warm(subjects: &[(&Subject, MakeEvent<'_>)], invocations: usize) -> io::R
 fn expect_success(answer: &[u8]) -> io::Result<()> {
     match status(answer) {
         200..300 => Ok(()),
-        // The collector's answer is no answer to a request.
+        // The collector's answer has no HTTP status.
         0 => Ok(()),
         status => {
             let answer = String::from_utf8_lossy(answer);
@@ -156,16 +156,17 @@ fn expect_success(answer: &[u8]) -> io::Result<()> {
     }
 }
 
-/// A share of one processor that a function gets: Lambda gives 1,769 MB of memory one whole processor, and less a share
-/// in proportion (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
+/// Limits a function to its share of a processor. Lambda gives one whole processor to 1,769 MB of
+/// memory, and proportionally less to smaller functions
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
 #[derive(Debug)]
 pub struct CpuLimit {
     folder: PathBuf,
 }
 
-/// The share of a function with 256 MB, in microseconds of each period.
+/// The processor time of a function with 256 MB in each period, in microseconds.
 const QUOTA_US: u32 = 2_900;
-/// In which time a function gets its share.
+/// The period, in microseconds.
 const PERIOD_US: u32 = 20_000;
 
 impl CpuLimit {
@@ -173,7 +174,7 @@ impl CpuLimit {
     ///
     /// # Errors
     ///
-    /// That this process may not limit others (it takes root, and control groups of Linux).
+    /// If this process may not limit others. That takes root and Linux control groups.
     pub fn of_256_mb() -> io::Result<Self> {
         let name = format!("bench-{}", std::process::id());
         let old = PathBuf::from("/sys/fs/cgroup/cpu").join(&name);
@@ -194,7 +195,7 @@ impl CpuLimit {
         Ok(limit)
     }
 
-    /// What becomes the program that it is followed by, limited.
+    /// The command that starts the program after it with this limit.
     fn command(&self) -> Vec<String> {
         let members = self.folder.join("cgroup.procs");
         let script = format!(r#"echo $$ > {} && exec "$0" "$@""#, members.display());
@@ -204,7 +205,7 @@ impl CpuLimit {
 
 impl Drop for CpuLimit {
     fn drop(&mut self) {
-        // What was killed is gone from it a moment later.
+        // Killed processes leave the group a moment later.
         for _ in 0..100 {
             if std::fs::remove_dir(&self.folder).is_ok() {
                 return;

@@ -1,4 +1,4 @@
-//! What the functions stand on: DynamoDB in this process, a real redis-server, and CloudWatch Logs as far as they read it.
+//! The services of the functions: DynamoDB in this process, and a real redis-server.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,13 +17,13 @@ use tokio_rustls::TlsAcceptor;
 
 /// The services of one run of the bench.
 pub struct Services {
-    /// DynamoDB; the API's tables are in it.
+    /// DynamoDB, with the tables.
     pub dynamodb: EmbeddedDynamoDb,
     /// The cache.
     pub redis: RedisProcess,
     /// The same DynamoDB over TLS.
     pub tls_endpoint_url: String,
-    /// The file with the authority that has signed the certificate of that.
+    /// The file with the certificate authority of that endpoint.
     pub authority_file: PathBuf,
     _directory: TempDir,
 }
@@ -39,7 +39,7 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// That one of them can't be started.
+    /// If one can't be started.
     pub async fn start() -> Result<Self, Source> {
         let dynamodb = EmbeddedDynamoDb::start().await?;
         let redis = RedisProcess::start(0).await?;
@@ -78,7 +78,7 @@ impl Services {
     }
 }
 
-/// Serves what `target` serves, over TLS, by a certificate for `localhost` whose authority is written to a file.
+/// Serves `target` over TLS, with a certificate for `localhost`. Writes its authority to a file.
 async fn serve_tls(target: SocketAddr, authority_file: &Path) -> Result<SocketAddr, Source> {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     std::fs::write(authority_file, certified.cert.pem())?;
@@ -94,7 +94,7 @@ async fn serve_tls(target: SocketAddr, authority_file: &Path) -> Result<SocketAd
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            // A connection that ends by an error is one that the bench notices elsewhere.
+            // The bench notices a failed connection elsewhere.
             tokio::spawn(serve_connection(acceptor.clone(), client, target));
         }
     });

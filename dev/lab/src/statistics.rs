@@ -1,19 +1,19 @@
-//! Few numbers for many.
+//! Summaries of many times.
 
 use std::time::Duration;
 
-/// Times, in rising order; at least one.
+/// Times in rising order.
 #[derive(Debug, Clone)]
 pub struct Times(Vec<Duration>);
 
 impl Times {
-    /// These times, in any order.
+    /// Sorts these times.
     pub fn new(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         Self(times)
     }
 
-    /// The time that so many of a hundred are not above.
+    /// The given percentile.
     pub fn percentile(&self, percent: usize) -> Duration {
         let last = self.0.len().saturating_sub(1);
         self.0
@@ -22,18 +22,18 @@ impl Times {
             .unwrap_or_default()
     }
 
-    /// The middle one.
+    /// The median.
     pub fn median(&self) -> Duration {
         self.percentile(50)
     }
 }
 
-/// How many times `floor` is in `time`.
-pub fn ratio(time: Duration, floor: Duration) -> f64 {
-    time.as_secs_f64() / floor.as_secs_f64().max(f64::MIN_POSITIVE)
+/// The ratio of two times.
+pub fn ratio(time: Duration, reference: Duration) -> f64 {
+    time.as_secs_f64() / reference.as_secs_f64().max(f64::MIN_POSITIVE)
 }
 
-/// A time in milliseconds, with as many digits as it is worth.
+/// A time in milliseconds, with three significant digits.
 pub fn millis(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1000.0;
     match millis {

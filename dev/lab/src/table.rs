@@ -1,4 +1,4 @@
-//! Tables as Markdown has them, which are as well read on a terminal.
+//! Markdown tables that are also readable on a terminal.
 
 /// A table whose cells are padded to columns.
 #[derive(Debug)]
@@ -7,7 +7,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these heads of columns.
+    /// A table with these column headings.
     pub fn new(heads: &[&str]) -> Self {
         Self {
             rows: vec![heads.iter().map(|&head| head.to_owned()).collect()],
@@ -20,7 +20,7 @@ impl Table {
             .push(cells.iter().map(|&cell| cell.to_owned()).collect());
     }
 
-    /// The text of it.
+    /// The text of the table.
     pub fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
@@ -35,7 +35,7 @@ impl Table {
         for (number, row) in self.rows.iter().enumerate() {
             for (column, cell) in row.iter().enumerate() {
                 let padding = widths[column] - cell.chars().count();
-                // Numbers are compared by their ends.
+                // Numbers are aligned to the right.
                 text += &match column {
                     0 => format!("| {cell}{} ", " ".repeat(padding)),
                     _ => format!("| {}{cell} ", " ".repeat(padding)),

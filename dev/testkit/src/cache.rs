@@ -1,5 +1,4 @@
-//! Caches for tests, and the contract that every cache keeps.
+//! A cache for tests, and the conformance suite of caches.
 
 pub mod conformance;
-pub mod faulty;
 pub mod memory;

@@ -1,142 +1,101 @@
-//! Faults on demand, for tests of what happens when a store or a cache fails.
+//! Fault injection for every role: stores, cache, log source and event sink.
+//!
+//! [`Faulty`] decorates a part that works. Its [`Faults`] decide what happens to each call:
+//! nothing, an error, a lost answer, or no answer at all. Several decorated parts may share one
+//! `Faults`.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+mod decorator;
+mod plan;
 
-use shared::error::Source;
+pub use decorator::Faulty;
+pub use plan::{Call, Disturbance, ErrorKind, Fault, Faults, MESSAGE, Moment, Role};
 
-/// How a call fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It is not made.
-    Unmade,
-    /// It is made, and its answer is lost: the caller can't know.
-    AnswerLost,
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
 
-/// What happens to one call.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Disturbance {
-    /// How long it takes until the call is made.
-    pub before: Duration,
-    /// How it fails, if it does.
-    pub fault: Option<Fault>,
-    /// How long it takes then until it is answered.
-    pub after: Duration,
-}
+    use shared::store::{StoreError, TaskStore};
+    use tokio::time::{Instant, timeout};
 
-/// What the error of a fault says.
-#[derive(Debug, thiserror::Error)]
-#[error("a fault that the test asked for")]
-struct Injected;
+    use super::*;
+    use crate::store::conformance::new_task;
+    use crate::store::memory::InMemoryStore;
 
-/// Says which calls of a faulty part fail. Clones speak of the same part.
-#[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<Plan>>);
+    const UNAVAILABLE: Fault = Fault::Error(ErrorKind::Unavailable);
 
-#[derive(Default)]
-struct Plan {
-    calls: u64,
-    always: Option<Fault>,
-    once: BTreeMap<u64, Fault>,
-    disturb: Option<Box<dyn FnMut() -> Disturbance + Send>>,
-}
-
-impl fmt::Debug for Plan {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Plan")
-            .field("calls", &self.calls)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Faults {
-    /// No faults, until some are asked for.
-    pub fn none() -> Self {
-        Self::default()
+    fn faulty_store() -> (Faulty<InMemoryStore>, Faults) {
+        let faults = Faults::none();
+        let store = Faulty::new(Arc::new(InMemoryStore::new()), faults.clone());
+        (store, faults)
     }
 
-    /// From now on every call fails.
-    pub fn fail_always(&self, fault: Fault) {
-        self.lock().always = Some(fault);
+    #[tokio::test]
+    async fn a_call_fails_before_or_after_it_is_made() {
+        let (store, faults) = faulty_store();
+        let (first, second) = (new_task("first"), new_task("second"));
+        faults.fail_call(1, UNAVAILABLE);
+        faults.fail_call(3, Fault::AnswerLost);
+        let save = async |task| TaskStore::save(&store, None, task, None).await;
+        assert!(save(&first).await.is_err());
+        assert!(save(&first).await.is_ok(), "the failed call was made");
+        assert!(save(&second).await.is_err());
+        let conflict = save(&second).await;
+        assert!(matches!(conflict, Err(StoreError::Conflict(_))));
+        faults.fail_always(UNAVAILABLE);
+        assert!(store.ping().await.is_err());
+        assert!(store.inner().ping().await.is_ok());
+        faults.clear();
+        assert!(store.ping().await.is_ok());
+        assert_eq!(faults.calls(), 6);
     }
 
-    /// The `nth` call from now on fails, 1 being the next.
-    pub fn fail_call(&self, nth: u64, fault: Fault) {
-        let mut plan = self.lock();
-        let call = plan.calls.saturating_add(nth);
-        plan.once.insert(call, fault);
+    #[tokio::test(start_paused = true)]
+    async fn a_predicate_decides_about_each_call() {
+        let (store, faults) = faulty_store();
+        let mut calls = 0;
+        faults.disturb(move |_| {
+            calls += 1;
+            Disturbance {
+                before: Duration::from_millis(10),
+                fault: (calls % 2 == 0).then_some(UNAVAILABLE),
+                after: Duration::from_millis(5),
+            }
+        });
+        let started = Instant::now();
+        let answers = [store.ping().await, store.ping().await, store.ping().await];
+        let answers = answers.map(|answer| answer.is_ok());
+        assert_eq!(answers, [true, false, true]);
+        assert_eq!(started.elapsed(), Duration::from_millis(40));
+        faults.clear();
+        assert!(store.ping().await.is_ok() && store.ping().await.is_ok());
     }
 
-    /// From now on `disturb` says of each call, when it is made, what happens to it, unless one of the others does.
-    pub fn disturb(&self, disturb: impl FnMut() -> Disturbance + Send + 'static) {
-        self.lock().disturb = Some(Box::new(disturb));
+    #[tokio::test]
+    async fn a_predicate_knows_the_operation_and_the_subject() {
+        let (store, faults) = faulty_store();
+        faults.disturb(|call| {
+            let is_save = (call.role, call.operation) == (Role::TaskStore, "save");
+            (is_save && call.is_about("bad")).then_some(Fault::Error(ErrorKind::Invalid))
+        });
+        let save = async |id| TaskStore::save(&store, None, &new_task(id), None).await;
+        let refused = save("bad").await;
+        assert!(matches!(refused, Err(StoreError::Corrupt { id, .. }) if id == "bad"));
+        save("good").await.unwrap();
     }
 
-    /// From now on no call fails.
-    pub fn clear(&self) {
-        let mut plan = self.lock();
-        plan.always = None;
-        plan.once.clear();
-        plan.disturb = None;
-    }
-
-    /// How many calls there were, failed ones included.
-    pub fn calls(&self) -> u64 {
-        self.lock().calls
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Disturbance {
-        let mut plan = self.lock();
-        plan.calls += 1;
-        let calls = plan.calls;
-        let asked_for = plan.once.remove(&calls).or(plan.always);
-        let mut disturbance = match &mut plan.disturb {
-            Some(disturb) => disturb(),
-            None => Disturbance::default(),
-        };
-        disturbance.fault = asked_for.or(disturbance.fault);
-        disturbance
-    }
-
-    /// Makes `call`, or fails it with what `error` makes of the cause.
-    ///
-    /// # Errors
-    ///
-    /// Those of the call, and of the faults.
-    pub async fn around<T, E>(
-        &self,
-        call: impl Future<Output = Result<T, E>> + Send,
-        error: impl FnOnce(Source) -> E + Send,
-    ) -> Result<T, E> {
-        let Disturbance {
-            before,
-            fault,
-            after,
-        } = self.next();
-        pause(before).await;
-        if fault == Some(Fault::Unmade) {
-            return Err(error(Injected.into()));
-        }
-        let answer = call.await?;
-        pause(after).await;
-        match fault {
-            Some(_) => Err(error(Injected.into())),
-            None => Ok(answer),
-        }
-    }
-}
-
-async fn pause(duration: Duration) {
-    if !duration.is_zero() {
-        tokio::time::sleep(duration).await;
+    #[tokio::test(start_paused = true)]
+    async fn a_killed_part_never_answers() {
+        let (store, faults) = faulty_store();
+        let task = new_task("t");
+        let patience = Duration::from_secs(60);
+        faults.fail_call(1, Fault::NeverAnswers);
+        let save = TaskStore::save(&store, None, &task, None);
+        assert!(timeout(patience, save).await.is_err());
+        let stored = store.inner().fetch_records(&[task.task_id.clone()]).await;
+        assert_eq!(stored.unwrap().len(), 1, "the call was not made");
+        store.ping().await.unwrap();
+        faults.kill();
+        assert!(timeout(patience, store.ping()).await.is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! What the tests of Miyabi Progress share: in-memory and faulty parts, conformance suites, samples.
+//! Parts for the tests of Miyabi Progress: in-memory stores, fault injection, conformance suites,
+//! emulators and the oracle.
 //!
 //! No product crate depends on this one outside its dev-dependencies. The embedded DynamoDB and the
 //! redis-server process belong to `local`; they are re-exported here.
@@ -9,7 +10,9 @@ pub mod checkpoint;
 pub mod event_sink;
 pub mod faults;
 pub mod log_source;
+pub mod oracle;
 pub mod properties;
+pub mod runtime_api;
 pub mod store;
 
 pub use local::{embedded_dynamodb, redis_process};

@@ -1,4 +1,4 @@
-//! Events that a test, or a caller that has them at hand, put in memory.
+//! A log source in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 
-/// Log groups in memory. A group that was never put is not found.
+/// Log groups in memory. A log group without a call of [`put`](Self::put) does not exist.
 #[derive(Debug)]
 pub struct InMemoryLogSource {
     groups: Mutex<BTreeMap<String, Vec<LogEvent>>>,
@@ -16,7 +16,7 @@ pub struct InMemoryLogSource {
 }
 
 impl InMemoryLogSource {
-    /// A source without groups, whose pages have at most `page_size` events (at least 1).
+    /// A source without log groups. Its pages have at most `page_size` events (at least 1).
     pub fn new(page_size: usize) -> Self {
         Self {
             groups: Mutex::default(),
@@ -24,7 +24,7 @@ impl InMemoryLogSource {
         }
     }
 
-    /// Adds events to a group, made if need be.
+    /// Adds events to a log group, and creates it if necessary.
     pub fn put(&self, log_group: &str, events: impl IntoIterator<Item = LogEvent>) {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let group = groups.entry(log_group.to_owned()).or_default();

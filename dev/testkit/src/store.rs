@@ -1,5 +1,4 @@
-//! Stores for tests, and the contract that every store keeps.
+//! A store for tests, and the conformance suite of stores.
 
 pub mod conformance;
-pub mod faulty;
 pub mod memory;

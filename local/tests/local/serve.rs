@@ -158,7 +158,7 @@ fn requests_need_a_token_if_auth_mode_is_jwt() {
     assert!(program.end("INT").success());
 
     let logged = fs::read_to_string(&log).unwrap();
-    assert!(logged.contains("a request was let in"), "{logged}");
+    assert!(logged.contains("a request was authorized"), "{logged}");
     let parts = TOKEN.split('.').chain([SECRET]);
     for part in parts {
         assert!(!logged.contains(part) && !printed.contains(part), "{part}");

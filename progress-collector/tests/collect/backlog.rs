@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +20,7 @@ use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
+use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use tokio::time::{Instant, timeout};
 
 use crate::harness::{AGENTS, Harness, START_MS, now};
@@ -40,7 +41,6 @@ struct AgentLog {
     events: u64,
     streams: u64,
     page_size: u64,
-    page_tokens_expired: AtomicBool,
     /// Log events that were read, repeated ones included.
     events_read: AtomicU64,
 }
@@ -51,7 +51,6 @@ impl AgentLog {
             events,
             streams,
             page_size,
-            page_tokens_expired: AtomicBool::new(false),
             events_read: AtomicU64::new(0),
         })
     }
@@ -105,12 +104,6 @@ impl LogSource for AgentLog {
         }
         let mut window = self.in_window(&request);
         if let Some(page_token) = request.next_token {
-            if self.page_tokens_expired.load(Ordering::Relaxed) {
-                return Err(LogSourceError::Refused {
-                    log_group: AGENTS.to_owned(),
-                    source: "the page token has expired".into(),
-                });
-            }
             window.start = page_token.parse().unwrap();
         }
         let end = window.end.min(window.start + self.page_size);
@@ -191,7 +184,7 @@ async fn several_invocations_read_a_backlog() {
     let collector = undisturbed.collector_reading(agents());
     let summary = collector.handle(&Sweep, minute(runs), None).await.unwrap();
     assert_eq!(
-        (summary.totals().events, summary.totals().pages),
+        (summary.totals().log_events, summary.totals().pages),
         (events, 101)
     );
     let tasks = undisturbed.tasks().await;
@@ -223,7 +216,6 @@ async fn a_refused_or_old_page_token_restarts_the_window() {
             "no window is complete"
         );
 
-        source.page_tokens_expired.store(refused, Ordering::Relaxed);
         let summary = sweep_later(&harness, &source, refused, later).await;
         assert!(summary.totals().complete);
         assert_eq!(summary.groups[1].error, None);
@@ -238,26 +230,22 @@ async fn a_refused_or_old_page_token_restarts_the_window() {
     }
 }
 
-/// Sweeps at the time `later`. The source accepts the page tokens that it returns from then on.
+/// Sweeps at the time `later`. If `refused`, the source refuses the first page token that it gets.
 async fn sweep_later(
     harness: &Harness,
     source: &Arc<AgentLog>,
     refused: bool,
     later: Timestamp,
 ) -> Summary {
-    struct OnceRefused(Arc<AgentLog>);
-    #[async_trait]
-    impl LogSource for OnceRefused {
-        async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
-            let page = self.0.fetch_page(request).await;
-            if request.log_group == AGENTS {
-                self.0.page_tokens_expired.store(false, Ordering::Relaxed);
-            }
-            page
-        }
-    }
-    assert_eq!(source.page_tokens_expired.load(Ordering::Relaxed), refused);
-    let collector = harness.collector_reading(Arc::new(OnceRefused(source.clone())));
+    let faults = Faults::none();
+    let mut refuses = refused;
+    faults.disturb(move |call| {
+        let has_token = call.is_about(AGENTS) && call.subjects.len() > 1;
+        let is_refused = has_token && std::mem::take(&mut refuses);
+        is_refused.then_some(Fault::Error(ErrorKind::Refused))
+    });
+    let source = Faulty::new(source.clone(), faults);
+    let collector = harness.collector_reading(Arc::new(source));
     collector.handle(&Sweep, later, None).await.unwrap()
 }
 

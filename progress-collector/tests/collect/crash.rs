@@ -1,144 +1,64 @@
 //! A collector that is killed between any two steps: the next run repairs everything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use progress_collector::{Collector, Parts, Sweep};
 use proptest::prelude::*;
-use shared::checkpoint::{Checkpoint, CheckpointStore};
-use shared::fold::Ledger;
 use shared::log_event::LogEvent;
-use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
-use shared::model::{HistoryEntry, Task, TaskId, Timestamp};
-use shared::store::{
-    IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
-};
+use shared::model::Timestamp;
+use testkit::faults::{Call, Disturbance, Faults, Faulty, Moment, Role};
 use tokio::time::{Instant, timeout};
 
 use crate::harness::{self, AGENTS, CDK, Harness, completed, events, now, rolled_back};
 use crate::races::{block_on, config};
 
-/// Lets a number of steps pass, then never answers again: what a killed process looks like from
-/// outside.
-struct Fuse {
-    steps: AtomicUsize,
-    /// How long a step takes.
-    takes: Duration,
-}
-
-impl Fuse {
-    async fn burn(&self) {
-        tokio::time::sleep(self.takes).await;
-        let left = self
-            .steps
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            });
-        if left.is_err() {
-            std::future::pending::<()>().await;
+/// Kills the process after `steps` steps, each of which takes `takes`. A read is one step. A write is two:
+/// the process may die before it and after it.
+fn dies_after(mut steps: usize, takes: Duration) -> Faults {
+    let faults = Faults::none();
+    faults.disturb(move |call| Disturbance {
+        before: if is_read(call) || is_write(call) {
+            takes
+        } else {
+            Duration::ZERO
+        },
+        after: if is_write(call) {
+            takes
+        } else {
+            Duration::ZERO
+        },
+        fault: None,
+    });
+    let killed = faults.clone();
+    faults.observe(move |call, moment| {
+        let is_step = match moment {
+            Moment::Begun => is_read(call) || is_write(call),
+            Moment::Made => false,
+            Moment::Answered => is_write(call),
+        };
+        if is_step {
+            match steps.checked_sub(1) {
+                Some(left) => steps = left,
+                None => killed.kill(),
+            }
         }
-    }
+    });
+    faults
 }
 
-/// A part in which a fuse burns before and after each step that changes something or reads.
-struct Mortal<T: ?Sized> {
-    fuse: Arc<Fuse>,
-    inner: Arc<T>,
+fn is_read(call: &Call<'_>) -> bool {
+    matches!(
+        (call.role, call.operation),
+        (Role::TaskStore, "fetch_records") | (Role::CheckpointStore, "load") | (Role::LogSource, _)
+    )
 }
 
-#[async_trait]
-impl TaskStore for Mortal<dyn TaskStore> {
-    async fn fetch(&self, task_id: &TaskId) -> Result<Option<Task>, StoreError> {
-        self.inner.fetch(task_id).await
-    }
-
-    async fn fetch_records(&self, ids: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError> {
-        self.fuse.burn().await;
-        self.inner.fetch_records(ids).await
-    }
-
-    async fn save(
-        &self,
-        previous: Option<&Task>,
-        next: &Task,
-        ledger: Option<&Ledger>,
-    ) -> Result<(), StoreError> {
-        self.fuse.burn().await;
-        let saved = self.inner.save(previous, next, ledger).await;
-        self.fuse.burn().await;
-        saved
-    }
-
-    async fn create(
-        &self,
-        task: &Task,
-        receipt: &IdempotencyRecord,
-    ) -> Result<Option<IdempotencyRecord>, StoreError> {
-        self.inner.create(task, receipt).await
-    }
-
-    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError> {
-        self.inner.delete(previous, ledger).await
-    }
-
-    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
-        self.fuse.burn().await;
-        let saved = self.inner.save_deleted(task_id, ledger).await;
-        self.fuse.burn().await;
-        saved
-    }
-
-    async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
-        self.inner.usual_duration_ms(task).await
-    }
-
-    async fn list(
-        &self,
-        query: &TaskQuery,
-        after: Option<&ListPosition>,
-        limit: usize,
-    ) -> Result<TaskPage, StoreError> {
-        self.inner.list(query, after, limit).await
-    }
-
-    async fn history(
-        &self,
-        task_id: &TaskId,
-        after: Option<Timestamp>,
-        until: Option<Timestamp>,
-        limit: usize,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        self.inner.history(task_id, after, until, limit).await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.inner.ping().await
-    }
-}
-
-#[async_trait]
-impl CheckpointStore for Mortal<dyn CheckpointStore> {
-    async fn load(&self, source: &str) -> Result<Option<Checkpoint>, StoreError> {
-        self.fuse.burn().await;
-        self.inner.load(source).await
-    }
-
-    async fn save(&self, source: &str, checkpoint: Checkpoint) -> Result<(), StoreError> {
-        self.fuse.burn().await;
-        let saved = self.inner.save(source, checkpoint).await;
-        self.fuse.burn().await;
-        saved
-    }
-}
-
-#[async_trait]
-impl LogSource for Mortal<dyn LogSource> {
-    async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
-        self.fuse.burn().await;
-        self.inner.fetch_page(request).await
-    }
+fn is_write(call: &Call<'_>) -> bool {
+    matches!(
+        (call.role, call.operation),
+        (Role::TaskStore, "save" | "save_deleted") | (Role::CheckpointStore, "save")
+    )
 }
 
 fn filled(page_size: usize) -> Harness {
@@ -154,36 +74,25 @@ fn filled(page_size: usize) -> Harness {
     harness
 }
 
-/// A collector that dies after `steps` steps.
-fn mortal(harness: &Harness, steps: usize, takes: Duration) -> Collector {
-    let steps = AtomicUsize::new(steps);
-    let fuse = Arc::new(Fuse { steps, takes });
+/// A collector whose parts share `faults`.
+fn faulty(harness: &Harness, faults: &Faults) -> Collector {
     let parts = harness.parts();
-    let mortal = Parts {
-        tasks: Arc::new(Mortal {
-            fuse: fuse.clone(),
-            inner: parts.tasks,
-        }),
-        checkpoints: Arc::new(Mortal {
-            fuse: fuse.clone(),
-            inner: parts.checkpoints,
-        }),
-        logs: Arc::new(Mortal {
-            fuse,
-            inner: parts.logs,
-        }),
+    let faulty = Parts {
+        tasks: Arc::new(Faulty::new(parts.tasks, faults.clone())),
+        checkpoints: Arc::new(Faulty::new(parts.checkpoints, faults.clone())),
+        logs: Arc::new(Faulty::new(parts.logs, faults.clone())),
         projects: parts.projects,
         cache: parts.cache,
     };
-    Collector::new(mortal, harness::config())
+    Collector::new(faulty, harness::config())
 }
 
-/// Sweeps until the fuse has burnt down `steps` steps, time is over, or the sweep is done.
+/// Sweeps until the collector has died after `steps` steps, time is over, or the sweep is done.
 async fn sweep_and_die(harness: &Harness, steps: usize, takes: Duration) {
-    let collector = mortal(harness, steps, takes);
+    let collector = faulty(harness, &dies_after(steps, takes));
     let deadline = Instant::now() + Duration::from_secs(20);
     let sweep = collector.handle(&Sweep, now(), Some(deadline));
-    // A fuse that has burnt down never wakes: all other parts answer at once.
+    // A dead collector never ends: the timeout drops it.
     let died = timeout(Duration::from_secs(600), sweep).await;
     drop(died);
 }
@@ -223,7 +132,7 @@ async fn a_page_that_one_run_can_not_save_is_saved_by_several_runs() {
     let mut runs = Vec::new();
     for _ in 0..4 {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let slow = mortal(&harness, usize::MAX, Duration::from_millis(10));
+        let slow = faulty(&harness, &dies_after(usize::MAX, Duration::from_millis(10)));
         let summary = slow.handle(&Sweep, now(), Some(deadline)).await;
         assert!(Instant::now() < deadline, "it ran late");
         runs.push(summary.unwrap().groups[1].complete);

@@ -4,18 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use progress_collector::{Collector, PublishSummary, StreamRecords, Trigger as _};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVENTS, TaskEvent};
+use shared::event_sink::{MOST_EVENTS, TaskEvent};
 use shared::model::{Task, TaskId, TaskStatus, Transition};
 use shared::store::TaskStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::event_sink::InMemoryEventSink;
+use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use testkit::store::conformance::{moment, new_task, next_of};
 use tokio::time::Instant;
 
@@ -49,99 +49,54 @@ fn write() -> impl Strategy<Value = Write> {
     })
 }
 
-/// What a sink does with a request.
+/// What a sink does with a batch of events.
 #[derive(Debug, Clone)]
-enum Fault {
-    None,
-    /// The sink is unavailable.
-    Unavailable,
-    /// The sink refuses the request.
-    Refused,
-    /// The sink accepts the events, and the response is lost.
-    ResponseLost,
-    /// The sink accepts the events, and never responds.
-    NoResponse,
+enum BatchFault {
+    Whole(Option<Fault>),
     /// The sink fails the events whose bit in `failed` is set, and accepts the others.
     Partial {
         failed: u16,
-        is_transient: bool,
+        kind: ErrorKind,
     },
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
+fn fault() -> impl Strategy<Value = BatchFault> {
+    let kinds = [ErrorKind::Unavailable, ErrorKind::Refused];
     prop_oneof![
-        2 => Just(Fault::None),
-        1 => Just(Fault::Unavailable),
-        1 => Just(Fault::Refused),
-        1 => Just(Fault::ResponseLost),
-        1 => Just(Fault::NoResponse),
-        3 => (any::<u16>(), any::<bool>())
-            .prop_map(|(failed, is_transient)| Fault::Partial { failed, is_transient }),
+        2 => Just(BatchFault::Whole(None)),
+        1 => Just(BatchFault::Whole(Some(Fault::Error(ErrorKind::Unavailable)))),
+        1 => Just(BatchFault::Whole(Some(Fault::Error(ErrorKind::Refused)))),
+        1 => Just(BatchFault::Whole(Some(Fault::AnswerLost))),
+        1 => Just(BatchFault::Whole(Some(Fault::NeverAnswers))),
+        3 => (any::<u16>(), prop::sample::select(kinds.to_vec()))
+            .prop_map(|(failed, kind)| BatchFault::Partial { failed, kind }),
     ]
 }
 
-/// A sink with one fault per request. After the last fault it accepts everything.
-struct FaultySink {
-    faults: Mutex<VecDeque<Fault>>,
-    accepted: InMemoryEventSink,
-}
+type FaultySink = Faulty<InMemoryEventSink>;
 
-impl FaultySink {
-    fn new(faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
-        Arc::new(Self {
-            faults: Mutex::new(faults.into_iter().collect()),
-            accepted: InMemoryEventSink::default(),
-        })
-    }
-}
-
-fn unavailable() -> EventSinkError {
-    EventSinkError::Unavailable("as the test asked for".into())
-}
-
-fn refused() -> EventSinkError {
-    EventSinkError::Refused("as the test asked for".into())
-}
-
-#[async_trait]
-impl EventSink for FatefulSink {
-    async fn send(
-        &self,
-        events: &[&TaskEvent],
-    ) -> Result<Vec<Result<(), EventSinkError>>, EventSinkError> {
-        let bytes = events.iter().map(|event| event.detail.len()).sum::<usize>();
-        assert!(!events.is_empty() && events.len() <= MOST_EVENTS && bytes <= MOST_DETAIL_BYTES);
-        let fault = self.faults.lock().unwrap().pop_front();
-        match fault.unwrap_or(Fault::None) {
-            Fault::None => self.taken.send(events).await,
-            Fault::Unavailable => Err(unavailable()),
-            Fault::Refused => Err(refused()),
-            Fault::ResponseLost => {
-                self.taken.send(events).await?;
-                Err(unavailable())
-            }
-            Fault::NoResponse => {
-                self.taken.send(events).await?;
-                std::future::pending().await
-            }
-            Fault::Partial {
-                failed,
-                is_transient,
-            } => {
-                let mut outcomes = Vec::new();
-                for (index, event) in events.iter().enumerate() {
-                    if failed & (1 << index) == 0 {
-                        outcomes.append(&mut self.taken.send(&[event]).await?);
-                    } else if is_transient {
-                        outcomes.push(Err(unavailable()));
-                    } else {
-                        outcomes.push(Err(refused()));
-                    }
-                }
-                Ok(outcomes)
+/// A sink with one fault per batch. After the last fault it accepts everything.
+fn faulty_sink(batch_faults: impl IntoIterator<Item = BatchFault>) -> Arc<FaultySink> {
+    let mut batch_faults: VecDeque<BatchFault> = batch_faults.into_iter().collect();
+    let (mut present, mut index) = (BatchFault::Whole(None), 0);
+    let faults = Faults::none();
+    faults.disturb(move |call| {
+        if call.operation == "send" {
+            assert!((1..=MOST_EVENTS).contains(&call.subjects.len()));
+            present = batch_faults.pop_front().unwrap_or(BatchFault::Whole(None));
+            index = 0;
+        } else {
+            index += 1;
+        }
+        match present {
+            BatchFault::Whole(fault) => fault.filter(|_| index == 0),
+            BatchFault::Partial { failed, kind } => {
+                let is_failed = index > 0 && failed & (1 << (index - 1)) != 0;
+                is_failed.then_some(Fault::Error(kind))
             }
         }
-    }
+    });
+    Arc::new(Faulty::new(Arc::new(InMemoryEventSink::default()), faults))
 }
 
 /// How Lambda passes the next records.
@@ -271,7 +226,7 @@ async fn write_all(schedule: &[Write]) -> (Vec<Value>, Expected) {
 fn accepted(sink: &FaultySink) -> BTreeMap<TaskId, Vec<(u64, Transition)>> {
     let mut known: BTreeMap<_, TaskEvent> = BTreeMap::new();
     let mut accepted: BTreeMap<TaskId, Vec<(u64, Transition)>> = BTreeMap::new();
-    for event in sink.accepted.events() {
+    for event in sink.inner().events() {
         if let Some(known) = known.get(&event.id) {
             assert_eq!(*known, event);
             continue;
@@ -303,13 +258,13 @@ proptest! {
         faults in prop::collection::vec(fault(), 0..20),
     ) {
         let (records, expected) = on_network(write_all(&schedule));
-        let undisturbed = FaultySink::new([]);
+        let undisturbed = faulty_sink([]);
         block_on(publish_all(&records, &[], undisturbed.clone()));
         prop_assert_eq!(&accepted(&undisturbed), &expected.transitions);
         let total: usize = expected.transitions.values().map(Vec::len).sum();
-        prop_assert_eq!(undisturbed.accepted.events().len(), total, "without faults, once");
+        prop_assert_eq!(undisturbed.inner().events().len(), total, "without faults, once");
 
-        let disturbed = FaultySink::new(faults);
+        let disturbed = faulty_sink(faults);
         block_on(publish_all(&records, &batches, disturbed.clone()));
         prop_assert_eq!(&accepted(&disturbed), &expected.transitions);
     }

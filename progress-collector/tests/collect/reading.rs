@@ -1,7 +1,6 @@
 //! Reading log groups: pages, windows, deadlines and failures.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,77 +9,44 @@ use serde_json::{Value, json};
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{TaskStatus, Timestamp};
+use testkit::faults::{Disturbance, ErrorKind, Fault, Faults, Faulty};
 use tokio::time::Instant;
 
 use crate::harness::{AGENTS, CDK, Harness, RUNNING, START_MS, completed, events, now};
 
-/// A source that fails for one log group, responds late, or returns an empty page before each full
-/// one.
-struct FaultySource {
-    inner: Arc<dyn LogSource>,
-    failing_group: Option<&'static str>,
-    transient: bool,
-    delay: Duration,
-    empty_pages: bool,
-    requests: AtomicUsize,
-}
-
-impl FaultySource {
-    fn of(harness: &Harness) -> Self {
-        Self {
-            inner: harness.logs.clone(),
-            failing_group: None,
-            transient: true,
-            delay: Duration::ZERO,
-            empty_pages: false,
-            requests: AtomicUsize::new(0),
-        }
-    }
-}
+/// A source that returns an empty page before each page with events.
+struct EmptyPages(Arc<dyn LogSource>);
 
 #[async_trait]
-impl LogSource for FaultySource {
+impl LogSource for EmptyPages {
     async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(self.delay).await;
-        let log_group = request.log_group.to_owned();
-        if self.failing_group == Some(request.log_group) {
-            let source = "throttled".into();
-            return Err(match self.transient {
-                true => LogSourceError::Unavailable { log_group, source },
-                false => LogSourceError::Refused { log_group, source },
+        let page_token = request.next_token.unwrap_or("first");
+        let Some(page_token) = page_token.strip_prefix("empty-") else {
+            return Ok(LogPage {
+                events: Vec::new(),
+                next_token: Some(format!("empty-{page_token}")),
             });
-        }
-        if self.empty_pages {
-            let page_token = request.next_token.unwrap_or("first");
-            let Some(page_token) = page_token.strip_prefix("empty-") else {
-                let next_token = Some(format!("empty-{page_token}"));
-                return Ok(LogPage {
-                    events: Vec::new(),
-                    next_token,
-                });
-            };
-            let next_token = (page_token != "first").then_some(page_token);
-            return self
-                .inner
-                .fetch_page(PageRequest {
-                    next_token,
-                    ..request
-                })
-                .await;
-        }
-        self.inner.fetch_page(request).await
+        };
+        let request = PageRequest {
+            next_token: (page_token != "first").then_some(page_token),
+            ..request
+        };
+        self.0.fetch_page(request).await
     }
+}
+
+/// The harness's logs, of which [`CDK`] can't be read.
+fn failing_cdk(harness: &Harness, kind: ErrorKind) -> Arc<dyn LogSource> {
+    let faults = Faults::none();
+    faults.disturb(move |call| call.is_about(CDK).then_some(Fault::Error(kind)));
+    Arc::new(Faulty::new(harness.logs.clone(), faults))
 }
 
 #[tokio::test]
 async fn pages_after_an_empty_page_are_read() {
     let harness = Harness::new(1);
     harness.logs.put(CDK, events("deploy-7", &completed()));
-    let source = FaultySource {
-        empty_pages: true,
-        ..FaultySource::of(&harness)
-    };
+    let source = EmptyPages(harness.logs.clone());
     let collector = harness.collector_reading(Arc::new(source));
     let summary = collector.handle(&Sweep, now(), None).await.unwrap();
     assert!(summary.totals().complete);
@@ -179,18 +145,13 @@ async fn a_late_event_within_the_overlap_is_found() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_log_group_does_not_stop_the_others() {
-    for (transient, retries) in [(true, 4), (false, 0)] {
+    for (kind, retries) in [(ErrorKind::Unavailable, 4), (ErrorKind::Refused, 0)] {
         let harness = Harness::new(100);
         harness.logs.put(CDK, events("deploy-7", &RUNNING));
         harness
             .logs
             .put(AGENTS, events("agent-1", &["[3/10] cloning"]));
-        let source = FaultySource {
-            failing_group: Some(CDK),
-            transient,
-            ..FaultySource::of(&harness)
-        };
-        let collector = harness.collector_reading(Arc::new(source));
+        let collector = harness.collector_reading(failing_cdk(&harness, kind));
         let summary = collector.handle(&Sweep, now(), None).await.unwrap();
         assert!(harness.task("agent:agent-1").await.is_some());
         assert_eq!(
@@ -208,11 +169,8 @@ async fn a_failing_log_group_does_not_stop_the_others() {
 #[tokio::test(start_paused = true)]
 async fn retries_before_the_deadline_are_counted() {
     let harness = Harness::new(100);
-    let source = FaultySource {
-        failing_group: Some(CDK),
-        ..FaultySource::of(&harness)
-    };
-    let collector = harness.collector_reading(Arc::new(source));
+    let source = failing_cdk(&harness, ErrorKind::Unavailable);
+    let collector = harness.collector_reading(source);
     // Reading has 3.1 seconds. Three attempts take at most 3 seconds, and a fourth starts after at
     // least 3.5.
     let deadline = Some(Instant::now() + Duration::from_millis(6_100));
@@ -238,11 +196,13 @@ async fn a_missing_log_group_counts_as_empty() {
 async fn the_deadline_stops_reading_but_not_saving() {
     let harness = Harness::new(1);
     harness.logs.put(CDK, events("deploy-7", &RUNNING));
-    let source = FaultySource {
-        delay: Duration::from_secs(2),
-        ..FaultySource::of(&harness)
-    };
-    let collector = harness.collector_reading(Arc::new(source));
+    let faults = Faults::none();
+    faults.disturb(|_| Disturbance {
+        before: Duration::from_secs(2),
+        ..Disturbance::default()
+    });
+    let slow = Faulty::new(harness.logs.clone(), faults);
+    let collector = harness.collector_reading(Arc::new(slow));
     let started = Instant::now();
     let deadline = Some(started + Duration::from_secs(10));
     let summary = collector.handle(&Sweep, now(), deadline).await.unwrap();

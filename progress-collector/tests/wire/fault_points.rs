@@ -17,11 +17,11 @@ use shared::model::{Revision, TaskId, Timestamp};
 use shared::store::{TaskQuery, TaskRecord, TaskStore};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::RuntimeApi;
 
 use crate::function::{Function, invoke, invoke_until, wait_until};
 use crate::log_server::{Behavior, LogServer};
 use crate::redis_server::RedisServer;
-use crate::runtime_api::RuntimeApi;
 
 const CDK: &str = "/faults/cdk";
 const AGENTS: &str = "/faults/agents";
@@ -165,7 +165,7 @@ impl Harness {
             dynamodb: EmbeddedDynamoDb::start().await.unwrap(),
             redis: RedisServer::start().await,
             logs: LogServer::start(PAGE_SIZE).await,
-            runtime: RuntimeApi::start().await,
+            runtime: RuntimeApi::start().await.unwrap(),
         };
         let padding = if scenario == Scenario::Large {
             900_000

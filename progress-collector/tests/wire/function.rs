@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::{Answer, RuntimeApi};
 use tokio::sync::mpsc;
-
-use crate::runtime_api::{Answer, RuntimeApi};
 
 /// The number of SIGKILL.
 const SIGKILL: i32 = 9;

@@ -15,11 +15,11 @@ use shared::log_parser::LogFormat;
 use shared::model::{Revision, Task, Timestamp};
 use shared::store::{TaskQuery, TaskStore};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::RuntimeApi;
 
 use crate::function::{Function, invoke, responds_within};
 use crate::harness::Harness;
 use crate::log_group::LogGroup;
-use crate::runtime_api::RuntimeApi;
 
 /// The number of kills, unless `KILLS` sets another.
 const KILLS: u64 = 15;
@@ -82,7 +82,7 @@ async fn the_next_run_repairs_every_kill() {
 
     let kills = env::var("KILLS").ok().and_then(|kills| kills.parse().ok());
     let kills = usize::try_from(kills.unwrap_or(KILLS)).unwrap();
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let mut interrupted = 0;
     let delays: Vec<_> = delays(7).take(kills).collect();
     // A kill after everything is saved tests nothing, so the tables are emptied after a few kills.
@@ -115,7 +115,7 @@ async fn the_next_run_repairs_every_kill() {
 async fn an_invalid_event_is_a_function_error_and_the_next_event_is_handled() {
     let group = backlog("/binary/bad-event", 1).await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let _function = start(&runtime, &dynamodb, &group);
     let invalid = json!({"log_group": group.name, "start_time": "now", "end_time": 5});
     let error = invoke(&mut runtime, invalid).await.unwrap_err();

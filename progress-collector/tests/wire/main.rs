@@ -22,7 +22,6 @@ mod recorded;
 #[path = "../../../shared/tests/backends/redis_server.rs"]
 #[expect(dead_code, reason = "made for the tests of the cache")]
 mod redis_server;
-mod runtime_api;
 mod scripted;
 mod secrets;
 mod sockets;

@@ -9,6 +9,7 @@ use shared::aws;
 use shared::model::TaskStatus;
 use shared::store::{TaskQuery, TaskStore};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::RuntimeApi;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -16,7 +17,6 @@ use crate::client::config;
 use crate::function::{Function, invoke};
 use crate::killed::backlog;
 use crate::log_group::LogGroup;
-use crate::runtime_api::RuntimeApi;
 use crate::stream::{enable_stream, stream_records};
 
 /// An event bus with a rule, and the log group that receives its events.
@@ -81,7 +81,7 @@ async fn each_run_that_ends_is_delivered_as_one_event_even_if_records_come_twice
     let bus = Bus::create("published").await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
     enable_stream(&dynamodb).await;
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let logs = group.endpoint_url();
     let more = [
         ("CDK_LOG_GROUP_NAME", group.name.as_str()),
@@ -133,7 +133,7 @@ async fn each_run_that_ends_is_delivered_as_one_event_even_if_records_come_twice
 async fn a_missing_bus_fails_the_records_and_no_configured_bus_drops_them() {
     let group = LogGroup::create("/binary/no-bus", &[]).await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
-    let mut runtime = RuntimeApi::start().await;
+    let mut runtime = RuntimeApi::start().await.unwrap();
     let logs = group.endpoint_url();
     let sample = include_str!("../../../events/collector/stream.json");
     let sample: Value = serde_json::from_str(sample).unwrap();

@@ -4,12 +4,12 @@ use axum::Router;
 use axum::http::StatusCode;
 use serde_json::Value;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::runtime_api::RuntimeApi;
 use tokio::net::TcpListener;
 
 use crate::function::invoke;
 use crate::recorded::Recorded;
 use crate::redis_server::RedisServer;
-use crate::runtime_api::RuntimeApi;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_progress-collector");
 const REDIS_PASSWORD: &str = "the-password-of-redis";
@@ -73,7 +73,7 @@ async fn pushes_and_sweeps_write_no_secret() {
         (&urls[0], ""),
         (&urls[1], ""),
     ] {
-        let mut runtime = RuntimeApi::start().await;
+        let mut runtime = RuntimeApi::start().await.unwrap();
         let address = runtime.address.clone();
         let settings = settings(
             &address,

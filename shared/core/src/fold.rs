@@ -6,9 +6,8 @@
 //! therefore harmless.
 //!
 //! A [`Report`] is the state of a task: status, progress and parts. It is derived from the ledger
-//! alone, after each change. Questions that need several lines are answered then: which names are
-//! the same stack, which stacks are nested, which stack a row without a stack name belongs to, and
-//! where the current run starts.
+//! alone, after each change. This step answers the questions that need several lines: which names
+//! are the same stack, which stacks are nested, and where the current run starts.
 
 mod agent;
 mod caller_edit;

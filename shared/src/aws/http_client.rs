@@ -1,7 +1,7 @@
-//! The HTTP client of all clients of AWS.
+//! The HTTP client of all AWS clients.
 //!
-//! Nothing of it is made before the first call: an answer from the cache needs none. Of root certificates it reads the
-//! few that AWS has, and not the 140 of a system, which would take longer than all else that a function does at its
+//! It is made at the first call, because a response from the cache needs none. It loads the few
+//! root certificates of AWS. Loading the system's 140 would take longer than the rest of a cold
 //! start.
 
 use std::sync::OnceLock;
@@ -16,12 +16,14 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
 use crate::config::Settings;
 
-/// Amazon Root CA 1 to 4, and Starfield Services Root Certificate Authority - G2: what the endpoints of AWS are
-/// certified by (<https://www.amazontrust.com/repository/>).
+/// The root certificates of all AWS endpoints: Amazon Root CA 1 to 4, and Starfield Services Root
+/// Certificate Authority - G2 (<https://www.amazontrust.com/repository/>).
 const AMAZON_ROOTS: &str = include_str!("amazon_roots.pem");
 
-/// A client that is made when it is first used. It trusts the authorities of AWS alone; or else those of the system,
-/// where they are named (`SSL_CERT_FILE`, `SSL_CERT_DIR`), or where the region is one of China, which has others.
+/// Makes a client that is built at its first use and trusts the root certificates of AWS.
+///
+/// It trusts the system's root certificates instead if `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, or
+/// if the region is in China, where AWS uses others.
 pub(super) fn http_client(settings: &Settings<'_>) -> SharedHttpClient {
     SharedHttpClient::new(Lazy {
         system_roots: uses_system_roots(settings),
@@ -61,10 +63,11 @@ fn build(system_roots: bool) -> SharedHttpClient {
         TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
     };
     let context = TlsContext::builder().with_trust_store(roots).build();
-    // ring: it has no entropy source that costs up to a second at the first connection.
+    // ring, because the default provider's entropy source delays the first connection by up to a
+    // second.
     Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context.expect("roots are all that is set"))
+        .tls_context(context.expect("the root certificates are valid"))
         .build_https()
 }
 
@@ -86,9 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn the_roots_of_the_system_are_for_those_who_name_them_and_for_china() {
+    fn system_roots_are_used_if_they_are_named_and_in_china() {
         let uses = |name: &'static str, value: &'static str| {
-            let lookup = |asked: &str| (asked == name).then(|| value.to_owned());
+            let lookup = |wanted: &str| (wanted == name).then(|| value.to_owned());
             uses_system_roots(&Settings::new(&lookup))
         };
         assert!(!uses("AWS_REGION", "us-east-1"));

@@ -1,12 +1,15 @@
-//! A cache that is not believed blindly once it was away.
+//! Guards against stale values after an outage of the cache.
 //!
-//! While a cache is away, or takes no writes, the store changes without it; when it is back it still holds what it
-//! held. Who has just seen the store's answer must not be shown that older one. So
-//! - what the cache failed to be told is made good with the next call: the task is forgotten there, and a generation begins;
-//! - after some failures on end, a task that the cache holds counts as a miss until it was put once more, which leaves
-//!   there what is newer, and pages are not believed until all who use the cache must have noticed that it is back.
+//! While Redis is down or rejects writes, the store changes and the cache keeps old values. A
+//! client that has seen a response from the store must not see an older one later. So:
+//! - If a write to the cache fails, the next call makes up for it: it removes the task from the
+//!   cache, or begins the generation.
+//! - After several failures in a row, cached tasks count as misses until they are put again.
+//!   `put_task` keeps the later revision.
+//! - After several failures in a row, cached pages are ignored until all processes have noticed
+//!   that Redis is back.
 //!
-//! Each process does so for itself: it knows of its own failures alone.
+//! Each process knows only its own failures.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,24 +20,22 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::breaker::PAUSE;
-pub use super::breaker::TOLERATED_FAILURES;
-use super::{CacheError, PageLookup, TaskCache};
+use super::circuit_breaker::PAUSE;
+pub use super::circuit_breaker::TOLERATED_FAILURES;
+use super::{CacheError, CacheLookup, PageLookup, TaskCache};
 use crate::model::{Revision, TaskId};
 
-/// For how long a cache may hold what it held when it failed: a task that is over is kept longest, for an hour and its
-/// spread.
+/// The longest time that the cache keeps a value: an hour for a finished task, plus jitter.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(70 * 60);
-/// For how long after a failure nothing that the cache holds is believed, once it answers again: others may have been told
-/// to leave it alone, and write without it a little longer than we do: for two pauses, and until they are asked again.
+/// After Redis recovers, ignore cached values this long. Other processes may still have an open
+/// circuit breaker and write to the store alone: for two pauses, and until their next call.
 pub const OTHERS_RETURN: Duration = PAUSE.saturating_mul(3);
-/// How many tasks are remembered as confirmed, or as owed: those beyond it are read from the store each time, or left to
-/// their time to live.
+/// The most task ids in each set. Further tasks are read from the store, or expire in the cache.
 const MOST_REMEMBERED: usize = 10_000;
-/// How many tasks are made good at once.
+/// The most failed writes that one call makes up for.
 const AT_ONCE: usize = 32;
 
-/// A cache of which this process knows when it has failed.
+/// A cache that tracks its own failures.
 #[derive(Debug)]
 pub struct CautiousTaskCache<C> {
     inner: C,
@@ -43,24 +44,25 @@ pub struct CautiousTaskCache<C> {
 
 #[derive(Debug, Default)]
 struct Doubts {
-    /// Failures since the last answer.
+    /// Failures since the last response.
     failures: u32,
-    /// Until when tasks may be held from before the cache was away; `None` if it never was.
+    /// Until when the cache may hold tasks from before the outage; `None` if there was no outage.
     until: Option<Instant>,
-    /// From when on a task can be confirmed, and pages be believed; `None` while the cache has not answered since.
+    /// When cached tasks and pages count again; `None` until the cache has responded after an
+    /// outage.
     settled_at: Option<Instant>,
-    /// Tasks that are known to be no older, though.
+    /// Tasks that were put since the outage.
     confirmed: BTreeSet<TaskId>,
-    /// Tasks whose last write the cache was not told of.
+    /// Tasks whose last write to the cache failed.
     owed: BTreeSet<TaskId>,
-    /// Whether the cache may lack the generation of a write.
+    /// Whether the cache may have missed a generation.
     pages: bool,
 }
 
 impl Doubts {
     fn note_failure(&mut self) {
         self.failures = self.failures.saturating_add(1);
-        // One alone is of a call, and not of the cache: what that call should have told is owed.
+        // A single failure concerns one call. The next call makes up for its write.
         if self.failures >= TOLERATED_FAILURES {
             self.until = Some(Instant::now() + LONGEST_LIFE);
             self.settled_at = None;
@@ -76,7 +78,7 @@ impl Doubts {
         }
     }
 
-    /// Whether all who use the cache know that it is there.
+    /// Whether all processes have noticed that the cache is back.
     fn is_settled(&self) -> bool {
         let settled_at = self.settled_at;
         self.until.is_none() || settled_at.is_some_and(|at| at <= Instant::now())
@@ -100,7 +102,7 @@ impl Doubts {
 }
 
 impl<C: TaskCache> CautiousTaskCache<C> {
-    /// `inner`, which has not failed yet.
+    /// Wraps `inner`, which has not failed yet.
     pub fn new(inner: C) -> Self {
         Self {
             inner,
@@ -108,7 +110,7 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         }
     }
 
-    /// The cache inside.
+    /// The wrapped cache.
     pub fn inner(&self) -> &C {
         &self.inner
     }
@@ -117,8 +119,8 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a call, and notes whether the cache has failed. What it was not told before is made good beside it, so that
-    /// nobody waits twice.
+    /// Makes a call and records whether it failed. Makes up for earlier failed writes at the same
+    /// time, so that the request waits once.
     async fn call<T: Send>(
         &self,
         call: impl Future<Output = Result<T, CacheError>> + Send,
@@ -131,7 +133,7 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         outcome
     }
 
-    /// As [`call`](Self::call), of a write that concerns one task.
+    /// Makes a call that writes one task. If it fails, a later call makes up for it.
     async fn tell<T: Send>(
         &self,
         task_id: &TaskId,
@@ -173,12 +175,12 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         }
     }
 
-    /// Who calls this is about to tell the cache `news`.
+    /// Records that a write is about to be sent to the cache.
     fn owing<'a>(&'a self, news: News<'a>) -> Owing<'a> {
         let mut doubts = self.doubts();
         match news {
             News::Task(task_id) => drop(doubts.owed.remove(task_id)),
-            // Until then one is true for a moment alone.
+            // Before that, a new generation protects readers for a moment only.
             News::Generation => doubts.pages &= !doubts.is_settled(),
         }
         Owing {
@@ -188,17 +190,17 @@ impl<C: TaskCache> CautiousTaskCache<C> {
     }
 }
 
-/// What the cache is to be told.
+/// A write that the cache must receive.
 #[derive(Debug, Clone, Copy)]
 enum News<'a> {
-    /// That a task was written.
+    /// One task was written.
     Task(&'a TaskId),
-    /// That some were.
+    /// A generation must begin.
     Generation,
 }
 
-/// Something that the cache is being told. Until that is settled it is owed: also when nobody waits for the end of the
-/// call, as a request has no more time for it.
+/// A write that is being sent to the cache. Until it succeeds it counts as failed, also if the
+/// request runs out of time and drops the call.
 #[derive(Debug)]
 struct Owing<'a> {
     doubts: &'a Mutex<Doubts>,
@@ -206,7 +208,7 @@ struct Owing<'a> {
 }
 
 impl Owing<'_> {
-    /// The cache was told.
+    /// The write succeeded.
     fn settle(mut self) {
         self.news = None;
     }
@@ -225,12 +227,15 @@ impl Drop for Owing<'_> {
 
 #[async_trait]
 impl<C: TaskCache> TaskCache for CautiousTaskCache<C> {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
-        let held = self.call(self.inner.fetch_task(task_id)).await?;
-        Ok(held.filter(|_| !self.doubts().is_doubted(task_id)))
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
+        let lookup = self.call(self.inner.fetch_task(task_id)).await?;
+        Ok(match self.doubts().is_doubted(task_id) {
+            true => CacheLookup::Miss,
+            false => lookup,
+        })
     }
 
-    async fn fetch_task_as_held(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task_as_held(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         self.call(self.inner.fetch_task(task_id)).await
     }
 

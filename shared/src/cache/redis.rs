@@ -2,19 +2,19 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `task:{task_id}` | the bytes of a task, a JSON object with its `revision` |
+//! | `task:{task_id}` | a task, or the mark of its deletion: see [`CacheLookup`] |
 //! | `{tasks}:generation` | a number that grows with every write of any task or project |
-//! | `{tasks}:fresh` | there while indexes may lack the last write |
-//! | `{tasks}:page:{generation}:{key}` | the bytes of a page of tasks, of a project, or of all projects |
+//! | `{tasks}:fresh` | exists while the store's indexes may miss the last write |
+//! | `{tasks}:page:{generation}:{key}` | a page of tasks, a project, or the list of projects |
 //!
-//! The braces around `tasks` are really there: they put all of these keys into one slot of a cluster, as a
-//! script may only touch one. What is found under one of our keys and is not a string is a miss, and
+//! The braces around `tasks` are part of the keys. They put these keys into one slot of a cluster,
+//! because a script may touch only one slot. A value that is not a string is a miss, and is
 //! replaced.
 
 mod cluster;
 mod connect;
 mod endpoint;
-mod link;
+mod reconnect;
 mod script;
 
 use std::future::Future;
@@ -27,16 +27,18 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use self::connect::{Connection, Connector};
-use self::link::Link;
+use self::reconnect::ReconnectingConnection;
 use self::script::Script;
-use super::breaker::Breaker;
-use super::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
+use super::circuit_breaker::CircuitBreaker;
+use super::{
+    CacheError, CacheLookup, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache,
+};
 use crate::config::{CacheConfig, ConfigError};
 use crate::model::{Revision, TaskId};
 
-/// How long any call may take, with all its attempts.
+/// The most time for a call with all its attempts.
 const BUDGET: Duration = Duration::from_millis(50);
-/// How far a time to live is spread, in per cent to either side, so that keys don't end together.
+/// The jitter of a time to live, in per cent to either side. Keys must not expire all at once.
 const JITTER_PERCENT: u64 = 10;
 
 const GENERATION_KEY: &str = "{tasks}:generation";
@@ -54,20 +56,20 @@ static FETCH_PAGE: LazyLock<Script> =
 static PUT_PAGE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("redis/put_page.lua")));
 
-/// Why a call was not made.
+/// The circuit breaker is open.
 #[derive(Debug, thiserror::Error)]
-#[error("the cache is left alone for a moment, as it did not answer")]
-struct LeftAlone;
+#[error("the circuit breaker is open after several failures")]
+struct BreakerOpen;
 
-/// A cache that a Redis holds. It need not be up: calls fail until it is.
+/// A cache in Redis. Redis need not be up: until it is, calls fail.
 pub struct RedisTaskCache {
-    link: Link,
-    breaker: Mutex<Breaker>,
+    connection: ReconnectingConnection,
+    breaker: Mutex<CircuitBreaker>,
 }
 
 impl std::fmt::Debug for RedisTaskCache {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The client would print its password.
+        // Derived output would include the password.
         formatter
             .debug_struct("RedisTaskCache")
             .finish_non_exhaustive()
@@ -75,37 +77,38 @@ impl std::fmt::Debug for RedisTaskCache {
 }
 
 impl RedisTaskCache {
-    /// The cache at the endpoint of `config`, to which a connection is made behind.
+    /// Creates the cache at the endpoint of `config`, and connects in the background.
     ///
     /// # Errors
     ///
-    /// A setting that makes no sense. That nobody answers there is no error.
+    /// An invalid setting. An unreachable endpoint is no error.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime.
     pub fn new(config: &CacheConfig) -> Result<Self, ConfigError> {
         let connector = Connector::new(config)?;
-        let link = Link::new(connector).map_err(|_| ConfigError::Invalid {
-            name: "REDIS_ENDPOINT",
-            expected: "an endpoint that can be connected to",
-        })?;
+        let connection =
+            ReconnectingConnection::new(connector).map_err(|_| ConfigError::Invalid {
+                name: "REDIS_ENDPOINT",
+                expected: "a valid endpoint",
+            })?;
         Ok(Self {
-            link,
+            connection,
             breaker: Mutex::default(),
         })
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+    fn breaker(&self) -> MutexGuard<'_, CircuitBreaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a call within the budget, if Redis is not left alone. It is made twice if the connection
-    /// turns out to be lost, as it is after a function was frozen.
+    /// Makes a call within the budget, if the circuit breaker admits it. Repeats it once if the
+    /// connection turns out to be lost, as after a freeze of the function.
     async fn call<T, F>(
         &self,
         operation: &'static str,
-        ask: impl Fn(Connection) -> F + Send + Sync,
+        command: impl Fn(Connection) -> F + Send + Sync,
     ) -> Result<T, CacheError>
     where
         T: Send,
@@ -113,23 +116,23 @@ impl RedisTaskCache {
     {
         let failed = |source| CacheError { operation, source };
         if !self.breaker().admits(Instant::now()) {
-            return Err(failed(LeftAlone.into()));
+            return Err(failed(BreakerOpen.into()));
         }
-        let connection = self.link.connection();
+        let connection = self.connection.current();
         let attempts = async {
-            match ask(connection.clone()).await {
-                Err(error) if error.is_connection_dropped() => ask(connection).await,
+            match command(connection.clone()).await {
+                Err(error) if error.is_connection_dropped() => command(connection).await,
                 outcome => outcome,
             }
         };
         match timeout(BUDGET, attempts).await {
-            Ok(Ok(answer)) => {
-                self.note_answer();
-                Ok(answer)
+            Ok(Ok(reply)) => {
+                self.note_reply();
+                Ok(reply)
             }
             Ok(Err(error)) => {
-                if is_answer(&error) {
-                    self.note_answer();
+                if is_reply(&error) {
+                    self.note_reply();
                 } else {
                     self.note_failure(&error);
                 }
@@ -142,9 +145,9 @@ impl RedisTaskCache {
         }
     }
 
-    fn note_answer(&self) {
+    fn note_reply(&self) {
         if self.breaker().succeeded() {
-            info!("the cache answers again");
+            info!("the cache responds again");
         }
     }
 
@@ -155,22 +158,22 @@ impl RedisTaskCache {
         };
         if opened {
             let error = crate::error::error_chain(error);
-            warn!(error, "the cache does not answer: going on without it");
+            warn!(error, "the cache does not respond: going on without it");
         }
-        // A connection that died without a word, or waits for the rest of some rubbish, would never be given up by
-        // itself; nor would the one that replaced it, if it was made too early.
+        // A connection that hangs, or waits for the rest of an invalid reply, never ends by itself.
+        // Neither does its replacement, if it was made too early.
         if is_open {
-            self.link.replace();
+            self.connection.reconnect();
         }
     }
 }
 
-/// Whether Redis is there, and only will not or can't do what it was asked.
-fn is_answer(error: &RedisError) -> bool {
+/// Whether Redis responded, and only rejected or failed the command.
+fn is_reply(error: &RedisError) -> bool {
     match error.kind() {
-        // Another has its place, or will: a new connection may lead there.
+        // Another node is or becomes the master. A new connection may lead there.
         ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => false,
-        // A cluster says these of keys whose node is lost, until its replica has taken over.
+        // A cluster responds so for keys of a lost node, until its replica takes over.
         ErrorKind::Server(_) if error.is_cluster_error() => false,
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType => true,
         _ => false,
@@ -189,9 +192,9 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A time to live in milliseconds, at least 1, up to a tenth more or less than `ttl`.
+/// A random time to live in milliseconds, at least 1, within a tenth of `ttl`.
 fn jittered_millis(ttl: Duration) -> u64 {
-    // A year at most: what Redis adds to its clock must not overflow.
+    // At most a year, because Redis adds the number to its clock, which must not overflow.
     let ttl = millis(ttl).clamp(1, 365 * 24 * 60 * 60 * 1000);
     let spread = ttl * JITTER_PERCENT / 100;
     fastrand::u64(ttl - spread..=ttl + spread)
@@ -199,12 +202,13 @@ fn jittered_millis(ttl: Duration) -> u64 {
 
 #[async_trait]
 impl TaskCache for RedisTaskCache {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         let key = task_key(task_id);
         let get = |mut connection: Connection| {
             let key = &key;
             async move {
-                // As GET, but that it counts as a write: a replica, which may have missed writes, refuses it.
+                // GETEX is GET, but counts as a write. A replica, which may have missed writes,
+                // rejects it.
                 let held = cmd("GETEX").arg(key).query_async(&mut connection).await;
                 match held {
                     Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
@@ -212,7 +216,8 @@ impl TaskCache for RedisTaskCache {
                 }
             }
         };
-        self.call("fetching a task", get).await
+        let value = self.call("fetching a task", get).await?;
+        Ok(CacheLookup::parse(task_id, value))
     }
 
     async fn put_task(
@@ -309,9 +314,9 @@ impl TaskCache for RedisTaskCache {
 mod tests {
     use super::*;
 
-    /// Whatever is asked for, its key is that of a page of this generation, in the slot of all pages.
+    /// Every query text yields a key of a page of its generation, in the slot of all pages.
     #[test]
-    fn no_text_leaves_its_key() {
+    fn no_query_text_escapes_the_key_of_its_page() {
         let slot = |key: &str| {
             let (_, rest) = key.split_once('{').unwrap();
             rest.split_once('}').unwrap().0.to_owned()

@@ -17,7 +17,7 @@ pub struct DynamoDbCheckpointStore {
 }
 
 impl DynamoDbCheckpointStore {
-    /// The store in `table`. Connects at the first call.
+    /// Creates the store in `table`. It connects at the first call.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
         Self { client, table }
@@ -58,7 +58,7 @@ impl CheckpointStore for DynamoDbCheckpointStore {
                     Some(UpdateItemError::ConditionalCheckFailedException(_))
                 ) =>
             {
-                Ok(()) // a later checkpoint is held
+                Ok(()) // a later checkpoint is stored
             }
             Err(error) => Err(store_error("saving a checkpoint", error)),
         }

@@ -5,26 +5,27 @@ use super::{ConfigError, Secret, Settings, read_text};
 /// The cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// `REDIS_ENDPOINT`: `host`, `host:port`, or a `redis://` or `rediss://` URL; of a cluster, one or more of
-    /// these, with commas between. It is not printed, as a URL may have a password.
+    /// `REDIS_ENDPOINT`: `host`, `host:port`, or a `redis://` or `rediss://` URL. For a cluster,
+    /// one or more of these, separated by commas. It is a secret, because a URL may include a
+    /// password.
     pub endpoint: Secret,
-    /// `REDIS_USERNAME`: the user of Redis' access control lists that the password is of, Redis' `default`
-    /// where it is not set.
+    /// `REDIS_USERNAME`: the user in Redis's access control list. Redis uses `default` if it is not
+    /// set.
     pub username: Option<String>,
-    /// `REDIS_AUTH_TOKEN`: the password, where the endpoint wants one.
+    /// `REDIS_AUTH_TOKEN`: the password, if the endpoint requires one.
     pub auth_token: Option<Secret>,
-    /// `REDIS_TLS` (`true` or `false`, default `false`): TLS for an endpoint that is not a URL.
+    /// `REDIS_TLS` (`true` or `false`, default `false`): use TLS for an endpoint that is not a URL.
     pub tls: bool,
-    /// `REDIS_CA_CERT`, as PEM (or the path of a file of it, which is read then): the certificates of those who
-    /// may have signed the endpoint's. The public authorities where it is not set.
+    /// `REDIS_CA_CERT`: the trusted certificate authorities, in PEM or as the path of a PEM file.
+    /// The public authorities if it is not set.
     pub ca_cert: Option<String>,
-    /// `REDIS_CLUSTER` (`true` or `false`, default `false`): the endpoint is a node of a cluster, or stands for
-    /// all of them, and the others are asked for there.
+    /// `REDIS_CLUSTER` (`true` or `false`, default `false`): the endpoint is a cluster, or some of
+    /// its nodes. The client asks there for the other nodes.
     pub cluster: bool,
 }
 
 impl CacheConfig {
-    /// The cache at an endpoint that asks for nothing.
+    /// Creates the configuration of an endpoint without a password or TLS.
     pub fn at(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: Secret::from(endpoint.into()),
@@ -36,7 +37,8 @@ impl CacheConfig {
         }
     }
 
-    /// Reads the settings of the cache; `None` without `REDIS_ENDPOINT`: there is no cache.
+    /// Reads the settings of the cache; `None` if `REDIS_ENDPOINT` is not set, so that there is no
+    /// cache.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Option<Self>, ConfigError> {
         let Some(endpoint) = settings.optional("REDIS_ENDPOINT") else {
             return Ok(None);
@@ -53,15 +55,16 @@ impl CacheConfig {
     }
 }
 
-/// PEM that a setting has as text, or as the path of a file. What is in it is looked at by who uses it.
+/// Reads PEM from the text of a setting, or from the file that it names. The client checks the
+/// contents.
 fn pem(value: String) -> Result<String, ConfigError> {
     if value.trim_start().starts_with("-----BEGIN") {
-        // Files of variables have one line for each, and then `\n` is two characters.
+        // In an env file a variable has one line, so `\n` is two characters there.
         return Ok(value.replace("\\n", "\n"));
     }
     read_text(&value).map_err(|_| ConfigError::Invalid {
         name: "REDIS_CA_CERT",
-        expected: "certificates in PEM, or the path of a file of them that can be read",
+        expected: "certificates in PEM, or the path of a readable file of them",
     })
 }
 
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_makes_no_sense_is_named_and_not_shown() {
+    fn an_invalid_setting_is_named_without_its_value() {
         for (name, value) in [
             ("REDIS_TLS", "perhaps"),
             ("REDIS_CLUSTER", "perhaps"),

@@ -6,11 +6,11 @@ use std::io::{self, Read};
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
-/// The text of the file at `path`.
+/// Reads the text of the file at `path`.
 ///
 /// # Errors
 ///
-/// It can't be read, is larger than 256 KiB, or no UTF-8.
+/// The file can't be read, is larger than 256 KiB, or is not UTF-8.
 pub fn read_text(path: &str) -> io::Result<String> {
     let mut text = String::new();
     let file = File::open(path)?;

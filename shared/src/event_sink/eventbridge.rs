@@ -1,4 +1,4 @@
-//! Events to an event bus of EventBridge.
+//! Publishes events to an event bus of EventBridge.
 
 use std::error::Error;
 use std::sync::LazyLock;
@@ -14,19 +14,19 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::{EventSink, EventSinkError, TaskEvent};
 use crate::aws::is_transient;
 
-/// The source of all events, as rules match it.
+/// The source of all events, for the patterns of rules.
 pub const SOURCE: &str = "miyabi-progress";
 
-/// Makes a client, once it is needed.
+/// Makes a client when it is needed.
 type MakeClient = Box<dyn FnOnce() -> Client + Send>;
 
-/// Sends events by `PutEvents`.
+/// Sends events with `PutEvents`.
 pub struct EventBridgeSink {
     client: LazyLock<Client, MakeClient>,
     event_bus: String,
 }
 
-/// What EventBridge says of an event that it did not take.
+/// EventBridge's reason for refusing one event.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}: {message}")]
 struct Refusal {
@@ -34,14 +34,14 @@ struct Refusal {
     message: String,
 }
 
-/// The answer does not say what has become of the event.
+/// The response has no result for the event.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer has nothing of the event")]
-struct Unanswered;
+#[error("the response has no result for the event")]
+struct MissingResult;
 
 impl EventBridgeSink {
-    /// A sink to `event_bus`, a name or an ARN, through the client that `make_client` makes at the first event. Its
-    /// own retries should be off.
+    /// Creates a sink to `event_bus` (a name or an ARN). `make_client` makes the client at the
+    /// first event. The client's own retries should be off.
     pub fn new(
         make_client: impl FnOnce() -> Client + Send + 'static,
         event_bus: impl Into<String>,
@@ -68,25 +68,25 @@ impl EventBridgeSink {
 impl EventSink for EventBridgeSink {
     async fn send(
         &self,
-        events: &[&TaskEvent],
+        bus_events: &[&TaskEvent],
     ) -> Result<Vec<Result<(), EventSinkError>>, EventSinkError> {
-        let entries = events.iter().map(|event| self.entry(event)).collect();
+        let entries = bus_events.iter().map(|event| self.entry(event)).collect();
         let call = self.client.put_events().set_entries(Some(entries));
-        let answer = call.send().await.map_err(classify)?;
-        let mut answers = answer.entries.unwrap_or_default().into_iter();
-        let outcomes = events.iter().map(|_| outcome(answers.next()));
+        let response = call.send().await.map_err(classify)?;
+        let mut results = response.entries.unwrap_or_default().into_iter();
+        let outcomes = bus_events.iter().map(|_| outcome(results.next()));
         Ok(outcomes.collect())
     }
 }
 
-/// What has become of one event.
-fn outcome(answer: Option<PutEventsResultEntry>) -> Result<(), EventSinkError> {
-    let answer = answer.ok_or_else(|| EventSinkError::Unavailable(Box::new(Unanswered)))?;
-    match (answer.error_code, answer.event_id) {
+/// The outcome of one event.
+fn outcome(result: Option<PutEventsResultEntry>) -> Result<(), EventSinkError> {
+    let result = result.ok_or_else(|| EventSinkError::Unavailable(Box::new(MissingResult)))?;
+    match (result.error_code, result.event_id) {
         (None, Some(_)) => Ok(()),
-        (None, None) => Err(EventSinkError::Unavailable(Box::new(Unanswered))),
+        (None, None) => Err(EventSinkError::Unavailable(Box::new(MissingResult))),
         (Some(code), _) => {
-            let message = answer.error_message.unwrap_or_default();
+            let message = result.error_message.unwrap_or_default();
             let kind = kind_of(Some(&code), None);
             Err(kind(Box::new(Refusal { code, message })))
         }
@@ -105,13 +105,13 @@ fn classify(error: SdkError<PutEventsError>) -> EventSinkError {
     kind(Box::new(error))
 }
 
-/// Which error a code is, and the status of an answer that is an error as a whole
+/// The kind of error for a code, and for the status of a failed response
 /// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>).
 fn kind_of(
     code: Option<&str>,
     status: Option<u16>,
 ) -> fn(Box<dyn Error + Send + Sync>) -> EventSinkError {
-    // Of an event alone there is no status: 400 says nothing beyond the code.
+    // The result of one event has no status. 400 adds nothing to the code.
     if is_transient(code, status.unwrap_or(400)) {
         EventSinkError::Unavailable
     } else if matches!(
@@ -128,9 +128,9 @@ fn kind_of(
 mod tests {
     use super::*;
 
-    fn outcome_of(answer: PutEventsResultEntry) -> &'static str {
-        match outcome(Some(answer)) {
-            Ok(()) => "taken",
+    fn outcome_of(result: PutEventsResultEntry) -> &'static str {
+        match outcome(Some(result)) {
+            Ok(()) => "accepted",
             Err(EventSinkError::Unavailable(_)) => "unavailable",
             Err(EventSinkError::Refused(_)) => "refused",
             Err(EventSinkError::Invalid(_)) => "invalid",
@@ -138,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_taken_only_if_it_has_an_id_and_no_error() {
-        let answer = PutEventsResultEntry::builder;
-        assert_eq!(outcome_of(answer().event_id("7").build()), "taken");
-        assert_eq!(outcome_of(answer().build()), "unavailable");
+    fn an_event_is_accepted_only_if_it_has_an_id_and_no_error() {
+        let result = PutEventsResultEntry::builder;
+        assert_eq!(outcome_of(result().event_id("7").build()), "accepted");
+        assert_eq!(outcome_of(result().build()), "unavailable");
         for (code, expected) in [
             ("InternalFailure", "unavailable"),
             ("InternalException", "unavailable"),
@@ -155,10 +155,10 @@ mod tests {
             ("InvalidArgument", "invalid"),
             ("MalformedDetail", "invalid"),
         ] {
-            let refused = answer().error_code(code).event_id("7").build();
+            let refused = result().error_code(code).event_id("7").build();
             assert_eq!(outcome_of(refused), expected, "{code}");
         }
-        let unanswered = outcome(None);
-        assert!(unanswered.is_err_and(|error| error.is_transient()));
+        let without_result = outcome(None);
+        assert!(without_result.is_err_and(|error| error.is_transient()));
     }
 }

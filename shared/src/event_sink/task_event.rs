@@ -1,5 +1,5 @@
-//! The event of a transition: a function of the write that brought it about, so that it is the same however often it
-//! has to be sent.
+//! The event of a transition. It depends only on the write that caused it, so every repetition is
+//! the same event.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -8,26 +8,26 @@ use crate::model::{Task, TaskId, TaskStatus, Timestamp, Transition};
 use crate::store::stream_record::TaskWrite;
 use crate::view::{Renderer, TaskView};
 
-/// The most that the details of events sent at once may hold, in bytes: with all that comes around them, less than the
-/// 256 KB that EventBridge took until 2026. It takes 1 MB since, but what is behind a rule may not
-/// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>).
+/// The most bytes of details in one request. With the rest of the request it stays below 256 KB,
+/// the limit of EventBridge until 2026. The limit is 1 MB now, but targets of rules may have a
+/// lower one (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>).
 pub const MOST_DETAIL_BYTES: usize = 240 * 1024;
 
-/// What the ids of events are derived in: it must never change.
+/// The namespace of event ids. It must never change.
 const ID_NAMESPACE: Uuid = uuid::uuid!("1671d178-eef9-481c-881b-60aac2ef7118");
 
-/// A transition of a task, told to others.
+/// An event about a transition of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEvent {
-    /// The same whenever this transition is told, and that of no other: by it, receivers know what they have had.
+    /// The event's id. It is the same at every repetition, and receivers use it to skip duplicates.
     pub id: Uuid,
     /// The task.
     pub task_id: TaskId,
-    /// What has happened.
+    /// The transition.
     pub transition: Transition,
-    /// When it happened, by the task.
+    /// The time of the transition, from the task.
     pub time: Timestamp,
-    /// What the event is of: `task/<id>`, and `project/<id>` if the task has a project.
+    /// The event's resources: `task/<id>`, and `project/<id>` if the task has a project.
     pub resources: Vec<String>,
     /// The event's JSON, at most [`MOST_DETAIL_BYTES`].
     pub detail: String,
@@ -39,15 +39,15 @@ struct Detail<'a> {
     event_id: String,
     transition: Transition,
     previous_status: Option<TaskStatus>,
-    /// Whether the task is not shown whole: it would have been too large.
+    /// Whether parts of the task are left out, because the detail would be too large.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     trimmed: bool,
     task: TaskView<'a>,
 }
 
 impl TaskEvent {
-    /// The event that a write calls for, with the task as `renderer` shows it at that time; `None` if the write is no
-    /// transition.
+    /// Makes the event of a write, with the task as `renderer` shows it at that time; `None` if the
+    /// write is no transition.
     pub fn of(write: &TaskWrite, renderer: Renderer) -> Option<Self> {
         let TaskWrite { previous, next } = write;
         let transition = Transition::of(previous.as_ref(), next)?;
@@ -55,8 +55,8 @@ impl TaskEvent {
             Transition::Unblocked => next.updated_at,
             _ => next.completed_at.unwrap_or(next.updated_at),
         };
-        // The revision tells the writes of a task apart, the run its lives: a deleted task may come again. A line
-        // break is in neither.
+        // The revision identifies the write, and the run identifies the life of a task id: a
+        // deleted task may be created again. None of the three can contain a line break.
         let name = format!("{}\n{}\n{}", next.task_id, next.run, next.revision);
         let id = Uuid::new_v5(&ID_NAMESPACE, name.as_bytes());
         let detail = |task: &Task, trimmed| {
@@ -92,7 +92,7 @@ impl TaskEvent {
         })
     }
 
-    /// What kind of event it is, as rules match it: `Task Completed` and the like.
+    /// The detail type, for the patterns of rules: `Task Completed` and so on.
     pub fn detail_type(&self) -> &'static str {
         match self.transition {
             Transition::Completed => "Task Completed",
@@ -103,7 +103,7 @@ impl TaskEvent {
     }
 }
 
-/// Leaves out what the parts say, but for those that failed: why they did is what one wants to know.
+/// Leaves out the messages of all parts except the failed ones, whose messages say why they failed.
 fn trim_messages(task: &mut Task) {
     let parts = task.parts.values_mut();
     for part in parts.filter(|part| part.status != TaskStatus::Failed) {
@@ -116,7 +116,7 @@ fn trim_parts(task: &mut Task) {
     task.parts.clear();
 }
 
-/// Leaves out all that has no bound of its own, or a wide one.
+/// Leaves out the texts without a tight bound of their own.
 fn trim_texts(task: &mut Task) {
     task.metadata = None;
     task.message = None;
@@ -155,7 +155,7 @@ mod tests {
         serde_json::from_str(&event.detail).unwrap()
     }
 
-    /// As many parts as stacks of an unheard-of deploy, each with as much to say as it may.
+    /// As many parts as stacks of a huge deploy, each with the longest possible message.
     fn parts(number: usize, status: TaskStatus) -> impl Iterator<Item = (String, Part)> {
         (0..number).map(move |number| {
             let part = Part {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_new_was_nothing_before() {
+    fn the_event_of_a_new_task_has_no_previous_status() {
         let mut task = new_task("t");
         task.status = TaskStatus::Cancelled;
         let event = event(None, task).unwrap();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_that_of_one_write_of_one_run_of_one_task() {
+    fn an_id_belongs_to_one_write_of_one_run_of_one_task() {
         let id = failed(|_| {}).id;
         assert_eq!(id, failed(|task| task.message = Some("x".to_owned())).id);
         let others = [
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_task_loses_what_matters_least_and_never_the_event() {
+    fn a_large_task_is_trimmed_until_its_event_fits() {
         let few = failed(|task| task.parts.extend(parts(3, TaskStatus::Completed)));
         assert_eq!(detail(&few).get("trimmed"), None);
         let many = failed(|task| {

@@ -1,4 +1,4 @@
-//! Finds the project of a task that names none.
+//! Finds the project of a task whose logs name none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) struct ProjectMatcher {
 }
 
 impl ProjectMatcher {
-    /// A matcher that reads the projects of `projects`.
+    /// Creates a matcher that reads the projects from `projects`.
     pub(super) fn new(projects: Arc<dyn ProjectStore>) -> Self {
         Self {
             projects,
@@ -27,7 +27,7 @@ impl ProjectMatcher {
         }
     }
 
-    /// The project with the longest prefix that one of the task's stacks, or its log stream, begins with.
+    /// Finds the project with the longest prefix of the task's log stream or of one of its stacks.
     pub(super) async fn project_of(&self, task: &Task) -> Result<Option<ProjectId>, StoreError> {
         let mut known = self.known.lock().await;
         let is_fresh = known
@@ -52,7 +52,7 @@ fn best_match<'a>(projects: impl Iterator<Item = &'a Project>, task: &Task) -> O
             .map(String::len);
         lengths.max().map(|length| (length, project))
     };
-    // Of equally long prefixes the lower id wins, so that the choice does not depend on the order.
+    // Among equally long prefixes the lower id wins, so the choice does not depend on the order.
     let best = projects
         .filter_map(longest)
         .max_by(|(length, project), (other_length, other)| {

@@ -1,4 +1,4 @@
-//! Events from CloudWatch Logs.
+//! Log events from CloudWatch Logs.
 
 use async_trait::async_trait;
 use aws_sdk_cloudwatchlogs::Client;
@@ -11,15 +11,15 @@ use super::{LogEvent, LogPage, LogSource, LogSourceError, PageRequest};
 use crate::aws::is_transient;
 use crate::model::Timestamp;
 
-/// Reads log groups by `FilterLogEvents`: pages of at most 1 MB or 10,000 events, about five a second for an
-/// account and region.
+/// Reads log groups with `FilterLogEvents`: pages of at most 1 MB or 10,000 events, and about five
+/// requests a second for each account and region.
 #[derive(Debug, Clone)]
 pub struct CloudWatchLogSource {
     client: Client,
 }
 
 impl CloudWatchLogSource {
-    /// A source that asks through `client`, whose own retries should be off.
+    /// Creates a source that uses `client`. The client's own retries should be off.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
@@ -33,17 +33,17 @@ impl LogSource for CloudWatchLogSource {
             .filter_log_events()
             .log_group_name(request.log_group)
             .start_time(request.start.as_millis())
-            // AWS documents the end as included, and yet was seen to leave it out: one millisecond more is
-            // asked for, and what is too late is dropped below.
+            // AWS documents the end as included, but has left it out at times. The request asks for
+            // one more millisecond, and later events are dropped below.
             .end_time(request.end.as_millis().saturating_add(1))
             .set_next_token(request.next_token.map(str::to_owned));
         let page = call
             .send()
             .await
             .map_err(|error| classify(request.log_group, error))?;
-        let events = page.events.unwrap_or_default();
+        let log_events = page.events.unwrap_or_default();
         Ok(LogPage {
-            events: events
+            events: log_events
                 .into_iter()
                 .filter_map(log_event)
                 .filter(|event| event.timestamp <= request.end)
@@ -53,7 +53,7 @@ impl LogSource for CloudWatchLogSource {
     }
 }
 
-/// An event as ours. One without a time or a stream can't be placed; AWS gives none such.
+/// Converts an event; `None` without a time, stream or id. AWS always returns all three.
 fn log_event(event: FilteredLogEvent) -> Option<LogEvent> {
     Some(LogEvent {
         log_stream: event.log_stream_name?,

@@ -1,8 +1,8 @@
 //! Tasks and projects in DynamoDB.
 //!
-//! A task is written by one transaction, conditional on the revision that was read: its head, its ledger,
-//! its history and the counters of its project change together or not at all. Reads by id are strongly
-//! consistent; lists are merged from index partitions and no list scans the tasks.
+//! One transaction writes a task, on the condition of the revision that was read. Its head, its
+//! ledger, its history and the counters of its project change together or not at all. Reads by id
+//! are strongly consistent. Lists merge index partitions and never scan the table.
 
 mod error;
 mod history;
@@ -29,28 +29,31 @@ use super::dynamodb_item::task::{
     is_previous, is_tombstone, is_tombstone_of, ledger_item, ledger_key, read_head, read_ledger,
     read_ledger_revision, tombstone,
 };
-use super::dynamodb_item::{Item, idempotency_record, is_expired, number, pace, project, text};
+use super::dynamodb_item::{
+    Item, duration_estimate, idempotency_record, is_expired, number, project, text,
+};
 use super::{
     IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskRecord, TaskStore,
-    usual_duration_after,
+    duration_estimate_after,
 };
 use crate::config::StoreConfig;
 use crate::fold::Ledger;
 use crate::model::{HistoryEntry, MetricsDelta, Task, TaskId, Timestamp};
 
-/// How long an item lives after it was last written, in seconds: 90 days.
+/// How long an item lives after its last write, in seconds: 90 days.
 const LIFETIME_SECONDS: i64 = 90 * 24 * 60 * 60;
-/// The most tasks in one BatchGetItem, which takes 100 keys: a head and a ledger each.
+/// The most tasks in one BatchGetItem, which takes 100 keys: a head and a ledger for each task.
 const TASKS_PER_BATCH: usize = 50;
-/// How often what a BatchGetItem left out, or read while it was written, is read again.
+/// How often to repeat a BatchGetItem for unprocessed keys, or for tasks that were written
+/// meanwhile.
 const BATCH_RETRIES: usize = 6;
 
-/// The item of a task's head, without a ledger, as a table in `index_shards` shards keeps it. For filling a
-/// table in tests and benches.
+/// The item of a task's head, without a ledger, for a table with `index_shards` shards. Tests and
+/// benches fill tables with it.
 ///
 /// # Errors
 ///
-/// Those of writing the task's metadata as JSON.
+/// The task's metadata can't be written as JSON.
 pub fn head_item(task: &Task, index_shards: u32) -> Result<Item, serde_json::Error> {
     let stamp = Stamp {
         now_seconds: 0,
@@ -59,7 +62,7 @@ pub fn head_item(task: &Task, index_shards: u32) -> Result<Item, serde_json::Err
     super::dynamodb_item::task::head(task, index_shards, stamp)
 }
 
-/// Tells what time it is.
+/// Returns the present time.
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The tasks table, and the counters in the projects table.
@@ -85,7 +88,7 @@ impl fmt::Debug for DynamoDbTaskStore {
 }
 
 impl DynamoDbTaskStore {
-    /// The store in the tables of `config`. Connects at the first call.
+    /// Creates the store in the tables of `config`. It connects at the first call.
     pub fn new(client: Client, config: &StoreConfig) -> Self {
         Self {
             client,
@@ -97,8 +100,8 @@ impl DynamoDbTaskStore {
         }
     }
 
-    /// Ends a page of a list early once this many items were looked at, instead of the number that keeps
-    /// every request short.
+    /// Ends a page of a list once this many items were examined. The default keeps every request
+    /// short.
     #[must_use]
     pub fn with_read_budget(self, read_budget: usize) -> Self {
         Self {
@@ -107,7 +110,7 @@ impl DynamoDbTaskStore {
         }
     }
 
-    /// Takes the time, which decides when items expire, from `clock`.
+    /// Takes the time from `clock`. It decides when items expire.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self {
@@ -128,7 +131,7 @@ impl DynamoDbTaskStore {
         }
     }
 
-    /// All that the write of `next` over `previous` changes, its head first.
+    /// All items of the transaction that writes `next` over `previous`. The head comes first.
     fn items_of_save(
         &self,
         previous: Option<&Task>,
@@ -152,9 +155,9 @@ impl DynamoDbTaskStore {
             let entry = history_item(&next.task_id, &entry, stamp);
             items.push(put(table, entry)?);
         }
-        if let Some(usual_ms) = usual_duration_after(previous, next) {
-            let pace = pace::item(next, usual_ms, stamp.ttl_seconds);
-            items.push(put(table, pace)?);
+        if let Some(usual_ms) = duration_estimate_after(previous, next) {
+            let estimate = duration_estimate::item(next, usual_ms, stamp.ttl_seconds);
+            items.push(put(table, estimate)?);
         }
         items.extend(self.items_of_metrics(previous, Some(next))?);
         Ok(items)
@@ -185,7 +188,7 @@ impl DynamoDbTaskStore {
         Ok(response.item)
     }
 
-    /// All items with `keys` that there are; at most 100 keys.
+    /// Reads all existing items with `keys`: at most 100 keys.
     async fn get_batch(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         const OPERATION: &str = "reading tasks";
         let mut delays = backoff(BATCH_RETRIES);
@@ -220,10 +223,10 @@ impl DynamoDbTaskStore {
         }
     }
 
-    /// The records of at most [`TASKS_PER_BATCH`] tasks.
+    /// Reads the records of at most [`TASKS_PER_BATCH`] tasks.
     ///
-    /// A batch is not read at one moment: a ledger may be older or newer than the head beside it. Heads
-    /// name the revision whose ledger is theirs, so that such a pair is told, and read again.
+    /// A BatchGetItem is no snapshot: a ledger may be older or newer than its head. A head names
+    /// the revision of its ledger. If the two differ, the task is read again.
     async fn get_records(&self, task_ids: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError> {
         let mut records = Vec::with_capacity(task_ids.len());
         let mut torn: Vec<TaskId> = task_ids.to_vec();
@@ -262,9 +265,11 @@ impl DynamoDbTaskStore {
                             continue;
                         }
                     },
-                    // It expired while the head, changed by others than logs, lives on.
+                    // The ledger has expired. The head lives on, because callers changed it and no
+                    // logs did.
                     (Some(_), None) if is_last && task.is_some() => Ledger::default(),
-                    // Nothing of ours leaves a tombstone alone, but who writes here has to know of it.
+                    // A tombstone always comes with a ledger. If the ledger is missing, writers
+                    // must still know the deletion.
                     (Some(tombstone), None) if is_last => Ledger::of_tombstone(tombstone),
                     (Some(_), None) => {
                         torn.push(task_id);
@@ -283,7 +288,7 @@ impl DynamoDbTaskStore {
             let Some(delay) = delays.next() else {
                 return Err(StoreError::Unavailable {
                     operation: "reading tasks",
-                    source: "a task was written whenever it was read".into(),
+                    source: "a task was written during every attempt to read it".into(),
                 });
             };
             sleep(delay).await;
@@ -292,7 +297,7 @@ impl DynamoDbTaskStore {
     }
 }
 
-/// Whether a stored head is that of `task`.
+/// Whether a stored head is the head of `task`.
 fn is_head_of(stored: Option<&Item>, task: &Task) -> bool {
     let stored = stored.map(read_head);
     stored.is_some_and(|stored| stored.is_ok_and(|stored| stored == *task))
@@ -331,15 +336,15 @@ impl TaskStore for DynamoDbTaskStore {
     async fn create(
         &self,
         task: &Task,
-        receipt: &IdempotencyRecord,
+        record: &IdempotencyRecord,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let mut items = self.items_of_save(None, task, None)?;
-        let receipt_index = items.len();
-        let item = idempotency_record::item(receipt);
+        let record_index = items.len();
+        let item = idempotency_record::item(record);
         items.push(put_if(
             &self.tasks_table,
             item,
-            idempotency_record::is_absent(receipt),
+            idempotency_record::is_absent(record),
         )?);
         let written = write_all(&self.client, items, |stored| is_head_of(stored, task)).await;
         let unmet = match written {
@@ -348,18 +353,18 @@ impl TaskStore for DynamoDbTaskStore {
             Err(unwritten) => return Err(unwritten.into_error(&task.task_id)),
         };
         let mut unmet = unmet.into_iter();
-        let Some(held) = unmet.find(|unmet| unmet.index == receipt_index) else {
+        let Some(held) = unmet.find(|unmet| unmet.index == record_index) else {
             return Err(StoreError::Conflict(format!("task {}", task.task_id)));
         };
         let held = match held.stored {
             Some(held) => held,
             None => self
-                .get(idempotency_record::key(&receipt.key))
+                .get(idempotency_record::key(&record.key))
                 .await?
                 .unwrap_or_default(),
         };
-        let corrupt = |error| corrupt(format!("receipt {}", receipt.key), error);
-        idempotency_record::read(&receipt.key, &held)
+        let corrupt = |error| corrupt(format!("idempotency record {}", record.key), error);
+        idempotency_record::read(&record.key, &held)
             .map(Some)
             .map_err(corrupt)
     }
@@ -401,10 +406,15 @@ impl TaskStore for DynamoDbTaskStore {
     }
 
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
-        let item = self.get(pace::key(task)).await?;
+        let item = self.get(duration_estimate::key(task)).await?;
         let item = item.filter(|item| !is_expired(item, self.now_seconds()));
-        let corrupt = |error| corrupt(format!("the pace of {}", task.task_name), error);
-        item.map(|item| pace::read(&item).map_err(corrupt))
+        let corrupt = |error| {
+            corrupt(
+                format!("the duration estimate of {}", task.task_name),
+                error,
+            )
+        };
+        item.map(|item| duration_estimate::read(&item).map_err(corrupt))
             .transpose()
     }
 
@@ -428,7 +438,7 @@ impl TaskStore for DynamoDbTaskStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // Reading one item, which need not be there, wants no right that the other reads don't want.
+        // A GetItem needs no permission beyond those of the other reads. The item need not exist.
         let request = self
             .client
             .get_item()

@@ -1,12 +1,12 @@
-//! The items of the three tables. Nothing else knows the names of attributes.
+//! The items of the three tables. Only this module knows the names of attributes.
 //!
-//! Every item has a `format`, which is raised when an older reader would misread it, and each kind of
-//! item is written and read in one file: [`task`] (heads, ledgers, history), [`receipt`], [`pace`], [`project`],
-//! [`checkpoint`].
+//! Every item has a `format`, which is raised when older code would misread the item. Each kind of
+//! item has one file that writes and reads it: [`task`] (heads, ledgers, history),
+//! [`idempotency_record`], [`duration_estimate`], [`project`], [`checkpoint`].
 
 pub(crate) mod checkpoint;
+pub(crate) mod duration_estimate;
 pub(crate) mod idempotency_record;
-pub(crate) mod pace;
 pub(crate) mod project;
 pub(crate) mod task;
 
@@ -16,34 +16,34 @@ use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-/// The attributes of an item, or its key, by name.
+/// The attributes of an item or of its key, by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The version of the items' form.
+/// The version of the item's format.
 pub(crate) const FORMAT: &str = "format";
 /// When DynamoDB may delete the item, in seconds since 1970.
 pub(crate) const TTL: &str = "ttl";
 
-/// The form that is written and understood here.
+/// The format that this code writes and understands.
 const PRESENT_FORMAT: u32 = 1;
 
-/// What is wrong with an item.
+/// The fault in an item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ItemError {
-    /// An attribute is not there.
+    /// An attribute is missing.
     #[error("attribute {0} is missing")]
     Missing(&'static str),
-    /// An attribute is of another type than it should be, or its value is none it can have.
-    #[error("attribute {0} has a value it can't have")]
+    /// An attribute has the wrong type or an impossible value.
+    #[error("attribute {0} has an invalid value")]
     Invalid(&'static str),
 }
 
-/// An update that makes an item's attributes what they should be, with what its expression needs.
+/// An update of an item's attributes, with the names and values of its expressions.
 #[derive(Debug, Clone)]
 pub(crate) struct ItemUpdate {
     /// The update expression.
     pub(crate) expression: String,
-    /// The condition on which it is made.
+    /// The condition expression, if there is one.
     pub(crate) condition: Option<String>,
     /// The attribute names in both.
     pub(crate) names: HashMap<String, String>,
@@ -52,7 +52,7 @@ pub(crate) struct ItemUpdate {
 }
 
 impl ItemUpdate {
-    /// Sets the attributes of `set` and removes those of `remove`.
+    /// Creates an update that sets the attributes of `set` and removes those of `remove`.
     pub(crate) fn new(set: Item, remove: &[&str]) -> Self {
         let mut assigned: Vec<&String> = set.keys().collect();
         assigned.sort_unstable();
@@ -78,7 +78,7 @@ impl ItemUpdate {
     }
 }
 
-/// The condition on which an item is written, with what its expression needs.
+/// The condition of a write, with the names and values of its expression.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
     /// The condition expression.
@@ -89,7 +89,8 @@ pub(crate) struct Condition {
     pub(crate) values: Item,
 }
 
-/// The placeholder of an attribute in an expression, which may be any name, and the attribute.
+/// The placeholder of an attribute in expressions, and the attribute. Names need placeholders,
+/// because some are reserved words.
 pub(crate) fn alias(name: &str) -> (String, String) {
     (format!("#{name}"), name.to_owned())
 }
@@ -104,12 +105,12 @@ pub(crate) fn number(value: impl Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// Puts an item together.
+/// Builds an item.
 #[derive(Debug)]
 pub(crate) struct ItemWriter(Item);
 
 impl ItemWriter {
-    /// An item of the present form.
+    /// Begins an item of the present format.
     pub(crate) fn new() -> Self {
         Self(Item::new()).number(FORMAT, PRESENT_FORMAT)
     }
@@ -146,12 +147,12 @@ impl ItemWriter {
     }
 }
 
-/// Takes an item apart, trusting nothing.
+/// Reads an item. Any attribute may be missing or invalid.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ItemReader<'a>(&'a Item);
 
 impl<'a> ItemReader<'a> {
-    /// Reads an item whose form is understood here.
+    /// Creates a reader of an item; an error if its format is unknown.
     pub(crate) fn new(item: &'a Item) -> Result<Self, ItemError> {
         let reader = Self(item);
         match reader.number(FORMAT)? {
@@ -172,7 +173,7 @@ impl<'a> ItemReader<'a> {
         self.optional_text(name)?.ok_or(ItemError::Missing(name))
     }
 
-    /// A string attribute that is the text of a `T`.
+    /// Reads an optional string attribute as a `T`.
     pub(crate) fn optional_parsed<T: FromStr>(
         self,
         name: &'static str,
@@ -181,7 +182,7 @@ impl<'a> ItemReader<'a> {
         self.optional_text(name)?.map(parse).transpose()
     }
 
-    /// A string attribute that is the text of a `T`.
+    /// Reads a string attribute as a `T`.
     pub(crate) fn parsed<T: FromStr>(self, name: &'static str) -> Result<T, ItemError> {
         self.optional_parsed(name)?.ok_or(ItemError::Missing(name))
     }
@@ -204,7 +205,7 @@ impl<'a> ItemReader<'a> {
         self.optional_number(name)?.ok_or(ItemError::Missing(name))
     }
 
-    /// A string attribute of JSON.
+    /// Reads an optional string attribute as JSON.
     pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(
         self,
         name: &'static str,
@@ -213,7 +214,7 @@ impl<'a> ItemReader<'a> {
         self.optional_text(name)?.map(parse).transpose()
     }
 
-    /// A list of strings; empty if it is not there.
+    /// Reads a list of strings; empty if the attribute is missing.
     pub(crate) fn texts(self, name: &'static str) -> Result<Vec<String>, ItemError> {
         let Some(value) = self.0.get(name) else {
             return Ok(Vec::new());
@@ -224,7 +225,7 @@ impl<'a> ItemReader<'a> {
     }
 }
 
-/// Whether an item's `ttl` lies in the past: it is as good as deleted. DynamoDB takes days for it.
+/// Whether an item has expired. DynamoDB may take days to delete it.
 pub(crate) fn is_expired(item: &Item, now_seconds: i64) -> bool {
     let ttl = item.get(TTL).and_then(|ttl| ttl.as_n().ok());
     let ttl = ttl.and_then(|ttl| ttl.parse::<i64>().ok());

@@ -1,5 +1,4 @@
-//! What a record of the tasks table's stream says: the stream is the one place where every write of every task is
-//! seen once, whoever made it.
+//! Reads records of the tasks table's stream. Only the stream shows every write of every task once.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
@@ -11,17 +10,17 @@ use crate::model::Task;
 /// A write of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskWrite {
-    /// The task before; `None` if there was none.
+    /// The task before the write; `None` if there was none.
     pub previous: Option<Task>,
-    /// The task as it was written.
+    /// The task after the write.
     pub next: Task,
 }
 
-/// A record that can't be read, today or later.
+/// A record that can never be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a stream record of task {task_id:?} can't be read")]
 pub struct UnreadableRecord {
-    /// The task, if the record names one.
+    /// The task's id, if the record has one.
     task_id: String,
     #[source]
     cause: Cause,
@@ -31,17 +30,18 @@ pub struct UnreadableRecord {
 enum Cause {
     #[error("it has no {0}: the stream must have the new and the old images")]
     Missing(&'static str),
-    #[error("its {0} is no task")]
+    #[error("its {0} is not a valid task")]
     Image(&'static str, #[source] ItemError),
 }
 
-/// The write of a task that a record tells of, in the form in which Lambda hands records over and `GetRecords` gives
-/// them (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html>). `None` if it tells
-/// of anything else: of a ledger or of history, or that a task was deleted or has expired.
+/// Reads the write of a task from a stream record. Its JSON is the form of Lambda events and of
+/// `GetRecords`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html>).
+/// Returns `None` for writes of ledgers and history, and for tasks that were deleted or expired.
 ///
 /// # Errors
 ///
-/// [`UnreadableRecord`] if something is missing, or an image is no task: reading it again will not help.
+/// [`UnreadableRecord`] if a part is missing or an image is no task. Another attempt will not help.
 pub fn read_stream_record(record: &Value) -> Result<Option<TaskWrite>, UnreadableRecord> {
     let change = record.get("dynamodb");
     let item = |name: &str| change.and_then(|change| change.get(name)).and_then(item);
@@ -72,7 +72,7 @@ pub fn read_stream_record(record: &Value) -> Result<Option<TaskWrite>, Unreadabl
     Ok(Some(TaskWrite { previous, next }))
 }
 
-/// An item from its JSON.
+/// Converts the JSON of an item.
 fn item(json: &Value) -> Option<Item> {
     let attributes = json.as_object()?.iter();
     Some(
@@ -82,8 +82,8 @@ fn item(json: &Value) -> Option<Item> {
     )
 }
 
-/// An attribute from its JSON, if it is of a type that heads have. Any other becomes null, which is none of these
-/// types either: it matters to no one but who expects something there.
+/// Converts the JSON of an attribute. Heads have only strings and numbers, so every other type
+/// becomes null, which fails where a string or number is required.
 fn attribute(json: &Value) -> AttributeValue {
     let text = |kind| json.get(kind).and_then(Value::as_str).map(str::to_owned);
     match (text("S"), text("N")) {
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_was_made_has_no_past() {
+    fn a_created_task_has_no_previous_state() {
         let write = read_stream_record(&record("INSERT")).unwrap().unwrap();
         assert_eq!(write.previous, None);
     }
 
     #[test]
-    fn what_is_no_write_of_a_head_is_passed() {
+    fn records_of_other_items_and_removals_are_skipped() {
         let removal = json!({"Keys": {"task_id": {"S": "t"}, "timestamp": {"N": "0"}}});
         for record in [
             with("MODIFY", "/dynamodb/Keys/timestamp", json!({"N": "-1"})),
@@ -161,18 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn what_a_deleted_task_leaves_is_no_task_before_or_after() {
-        let mut grave = head();
-        grave.as_object_mut().unwrap().remove("task_name");
-        let deletion = with("MODIFY", "/dynamodb/NewImage", grave.clone());
+    fn a_tombstone_is_no_task_before_or_after_a_write() {
+        let mut tombstone = head();
+        tombstone.as_object_mut().unwrap().remove("task_name");
+        let deletion = with("MODIFY", "/dynamodb/NewImage", tombstone.clone());
         assert_eq!(read_stream_record(&deletion), Ok(None));
-        let made_again = with("MODIFY", "/dynamodb/OldImage", grave);
-        let write = read_stream_record(&made_again).unwrap().unwrap();
+        let created_again = with("MODIFY", "/dynamodb/OldImage", tombstone);
+        let write = read_stream_record(&created_again).unwrap().unwrap();
         assert_eq!(write.previous, None);
     }
 
     #[test]
-    fn what_can_not_be_read_says_why_and_of_which_task() {
+    fn the_error_of_an_unreadable_record_names_the_task_and_the_fault() {
         let bad = |pointer| with("MODIFY", pointer, json!(null));
         for (record, words) in [
             (bad("/dynamodb"), "it has no Keys"),
@@ -180,7 +180,10 @@ mod tests {
             (bad("/dynamodb/OldImage"), "no OldImage: the stream must"),
             (bad("/eventName"), "no eventName"),
             (bad("/dynamodb/NewImage/status"), "status"),
-            (bad("/dynamodb/OldImage/format"), "OldImage is no task"),
+            (
+                bad("/dynamodb/OldImage/format"),
+                "OldImage is not a valid task",
+            ),
             (
                 with(
                     "MODIFY",

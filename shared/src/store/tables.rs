@@ -1,4 +1,4 @@
-//! The three tables, made where no template makes them: in tests and on a laptop.
+//! Creates the three tables where no template does: in tests and on a laptop.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
@@ -18,14 +18,14 @@ use super::dynamodb_item::task::{
 use super::dynamodb_item::{TTL, checkpoint, project};
 use crate::config::StoreConfig;
 
-const OPERATION: &str = "making a table";
+const OPERATION: &str = "creating a table";
 
-/// Makes those tables of `config` that do not exist.
+/// Creates the missing tables of `config`.
 ///
 /// # Errors
 ///
-/// [`StoreError::Unavailable`] and [`StoreError::Refused`], as DynamoDB has it. That expired items are not
-/// deleted is no error: reads leave them out.
+/// [`StoreError::Unavailable`] or [`StoreError::Refused`]. A failure to set the time to live is no
+/// error, because reads skip expired items.
 pub async fn create_tables(client: &Client, config: &StoreConfig) -> Result<(), StoreError> {
     let indexes = [
         (PROJECT_INDEX, PROJECT_ID),
@@ -59,14 +59,14 @@ pub async fn create_tables(client: &Client, config: &StoreConfig) -> Result<(), 
     table.create(client).await
 }
 
-/// A table to be made.
+/// A table to create.
 #[derive(Debug)]
 struct Table<'a> {
     name: &'a str,
     partition_key: &'a str,
-    /// A number.
+    /// The name of the sort key, which is a number.
     sort_key: Option<&'a str>,
-    /// Names and partition keys; the sort key of each is [`UPDATED_AT`].
+    /// The names and partition keys of the indexes. The sort key of each is [`UPDATED_AT`].
     indexes: &'a [(&'a str, &'a str)],
 }
 
@@ -136,7 +136,7 @@ async fn expire_items(client: &Client, table: &str) {
     let specification = TimeToLiveSpecification::builder();
     let specification = specification.attribute_name(TTL).enabled(true).build();
     let Ok(specification) = specification else {
-        return; // nothing that it needs is missing
+        return; // never: both parts are set
     };
     let request = client
         .update_time_to_live()
@@ -144,6 +144,6 @@ async fn expire_items(client: &Client, table: &str) {
         .time_to_live_specification(specification);
     if let Err(error) = request.send().await {
         let error = crate::error::error_chain(&error);
-        debug!(table, error, "expired items will not be deleted");
+        debug!(table, error, "DynamoDB will not delete expired items");
     }
 }

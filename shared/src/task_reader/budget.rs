@@ -1,4 +1,4 @@
-//! How long a request that reads may wait for the cache, in all.
+//! The time that one request may wait for the cache, over all its calls.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,22 +10,23 @@ use super::log_and_ignore;
 use crate::cache::CacheError;
 use crate::server_timing::for_cache;
 
-/// A little more than a call may take: one that fails is told as such, and what a look-up has taken, the fill may not.
+/// A little more than the budget of one call, so that a failed call returns its own error. The fill
+/// may use only the time that the look-up has left.
 const BUDGET: Duration = Duration::from_millis(55);
 
-/// What is left of it for one request.
+/// The rest of a request's cache budget.
 #[derive(Debug)]
 pub(super) struct CacheBudget {
     left: Duration,
 }
 
 impl CacheBudget {
-    /// All of it.
+    /// The whole budget.
     pub(super) fn new() -> Self {
         Self { left: BUDGET }
     }
 
-    /// Waits for a call as long as may be; what it answered, if it did.
+    /// Waits for a call within the budget; `None` if it failed or ran out of time.
     pub(super) async fn within<T>(
         &mut self,
         call: impl Future<Output = Result<T, CacheError>>,
@@ -33,7 +34,8 @@ impl CacheBudget {
         let begun = Instant::now();
         let outcome = for_cache(async {
             match self.left {
-                // The first call is held to its own budget: a timer costs as much as a good part of it.
+                // The first call has its own budget. A second timer would cost a good part of a
+                // fast call.
                 BUDGET => Ok(call.await),
                 left => timeout(left, call).await,
             }
@@ -43,7 +45,7 @@ impl CacheBudget {
         match outcome {
             Ok(outcome) => log_and_ignore(outcome),
             Err(_) => {
-                warn!("went on without the cache, which had its time");
+                warn!("went on without the cache: its time budget is used up");
                 None
             }
         }
@@ -68,6 +70,10 @@ mod tests {
         assert_eq!(budget.within(slow()).await, None);
         assert_eq!(budget.within(slow()).await, None);
         assert!(begun.elapsed() <= Duration::from_millis(60));
-        assert_eq!(budget.within(async { Ok(()) }).await, Some(()), "at once");
+        assert_eq!(
+            budget.within(async { Ok(()) }).await,
+            Some(()),
+            "a call that does not wait"
+        );
     }
 }

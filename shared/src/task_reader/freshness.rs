@@ -1,8 +1,8 @@
-//! How long the cache may keep what was rendered.
+//! How long the cache may keep rendered tasks and pages.
 
 use std::time::Duration;
 
-use crate::model::{Revision, Task, Timestamp};
+use crate::model::{Task, Timestamp};
 use crate::view::Renderer;
 
 /// How long the cache keeps a task that has ended.
@@ -12,20 +12,11 @@ const LIVE_TTL: Duration = Duration::from_secs(60);
 /// The shortest time that the cache keeps a task.
 const LEAST_TTL: Duration = Duration::from_secs(1);
 
-/// How long the mark of a deleted task is kept: longer than a slow reader takes.
+/// How long the cache keeps the mark of a deleted task: longer than a slow reader takes.
 pub(super) const DELETED_TTL: Duration = Duration::from_secs(60);
-/// How the mark of a deleted task begins.
-pub(super) const DELETED_BEGIN: &[u8] = br#"{"deleted":true,"#;
 
-/// The mark of a deleted task in the cache. It keeps a slow reader from putting the task back.
-pub(super) fn deleted_mark(revision: Revision) -> Vec<u8> {
-    let mut mark = DELETED_BEGIN.to_vec();
-    mark.extend_from_slice(format!(r#""revision":{revision}}}"#).as_bytes());
-    mark
-}
-
-/// How long the bytes of `task`, rendered at `now`, may be kept: an hour once the task has ended. Otherwise
-/// at most a minute, and not past the moment when its view changes (but at least a second).
+/// How long the cache may keep `task` as it was rendered at `now`: an hour once the task has ended,
+/// otherwise at most a minute. It expires when its view changes, but not within a second.
 pub(super) fn cache_ttl(renderer: &Renderer, task: &Task, now: Timestamp) -> Duration {
     if task.status.is_terminal() {
         return TERMINAL_TTL;
@@ -36,8 +27,8 @@ pub(super) fn cache_ttl(renderer: &Renderer, task: &Task, now: Timestamp) -> Dur
     }
 }
 
-/// Until when a page of `tasks`, rendered at `now`, stays true if none of them is written: at most `most`
-/// from now.
+/// Until when a page of `tasks` that was rendered at `now` stays true if nothing is written. It is
+/// at most `most` from now.
 pub(super) fn true_until(
     renderer: &Renderer,
     tasks: &[Task],
@@ -57,7 +48,7 @@ mod tests {
     use testkit::store::conformance::{moment, new_task};
 
     #[test]
-    fn no_bytes_outlive_the_moment_a_task_turns_stale() {
+    fn cached_bytes_expire_when_a_task_turns_stale() {
         let renderer = Renderer::new(Duration::from_secs(900));
         let ttl = |status, silent_seconds: i64| {
             let task = Task {

@@ -1,32 +1,32 @@
-//! Answers that are kept by generation: pages of tasks, projects, and the list of these.
+//! Representations that the cache keeps by generation: pages of tasks, projects, and the list of
+//! projects.
 //!
-//! A generation begins with every write, so that what is kept can never be older than the last write that
-//! the cache was told of.
+//! Every write begins a new generation. A kept page is therefore never older than the last write
+//! that reached the cache.
 
 use std::future::Future;
 
 use tracing::warn;
 
 use super::budget::CacheBudget;
-use super::{Answer, ConditionalRead, TaskReader, Validator};
+use super::{ConditionalRead, Representation, TaskReader, Validator};
 use crate::cache::PAGE_TTL;
 use crate::model::Timestamp;
 use crate::server_timing::for_store;
 use crate::store::StoreError;
 
-/// An answer as it was read from the store.
+/// A page as it was read from the store.
 pub(super) struct Page {
     pub(super) json: Vec<u8>,
-    /// Until when it stays true if nothing is written.
+    /// Until when the page stays true if nothing is written.
     pub(super) true_until: Timestamp,
 }
 
 impl TaskReader {
-    /// The answer that is kept under `key` and begins with `begin`; otherwise what `read` reads.
+    /// Returns the page that the cache keeps under `key`, or else the page that `read` returns.
     pub(super) async fn read_page(
         &self,
         key: &str,
-        begin: &[u8],
         known: &[Validator],
         now: Timestamp,
         read: impl Future<Output = Result<Option<Page>, StoreError>> + Send,
@@ -46,9 +46,9 @@ impl TaskReader {
                     }
                     _ => {}
                 }
-                match lookup.page.as_deref().map(|page| decode(page, begin)) {
-                    Some(Some(answer)) => return Ok(Some(ConditionalRead::Current(answer))),
-                    Some(None) => warn!("the cache holds something else than a page"),
+                match lookup.page.as_deref().map(|value| decode(key, value)) {
+                    Some(Some(page)) => return Ok(Some(ConditionalRead::Current(page))),
+                    Some(None) => warn!("the cache holds an invalid page"),
                     None => {}
                 }
                 fillable = Some((cache, lookup));
@@ -61,43 +61,40 @@ impl TaskReader {
             Some((_, lookup)) if lookup.is_settled => {
                 Validator::of_page(key, lookup.generation, page.true_until)
             }
-            // It may miss the last write, and have it later in the same generation.
+            // The page may miss the last write, and include it later in the same generation.
             _ => Validator::of_bytes(&page.json),
         };
-        let answer = Answer {
+        let representation = Representation {
             validator,
             json: page.json,
         };
-        // A page is kept for a fixed time, so one that would be wrong before is not kept at all.
+        // The cache keeps pages for a fixed time. A page that turns wrong earlier is not kept.
         if let Some((cache, lookup)) = fillable
             && page.true_until >= now.after(PAGE_TTL)
         {
-            let kept = encode(&answer);
-            let put = cache.put_page(key, lookup.generation, &kept);
+            let value = encode(&representation);
+            let put = cache.put_page(key, lookup.generation, &value);
             budget.within(put).await;
         }
-        Ok(Some(ConditionalRead::Current(answer)))
+        Ok(Some(ConditionalRead::Current(representation)))
     }
 }
 
-/// An answer as it is kept: its validator, a line break, and its bytes.
-fn encode(answer: &Answer) -> Vec<u8> {
-    let validator = answer.validator.as_str().as_bytes();
-    [validator, b"\n", &answer.json].concat()
+/// The value that the cache keeps for a page: its validator, a line break, and its bytes.
+fn encode(page: &Representation) -> Vec<u8> {
+    let validator = page.validator.as_str().as_bytes();
+    [validator, b"\n", &page.json].concat()
 }
 
-/// The answer that `kept` holds, if it is one and begins as it should.
-fn decode(kept: &[u8], begin: &[u8]) -> Option<Answer> {
-    let end = memchr::memchr(b'\n', kept)?;
-    let (validator, json) = kept.split_at_checked(end)?;
+/// The page under `key` that a value of the cache holds; `None` unless its validator is one of
+/// this page.
+fn decode(key: &str, value: &[u8]) -> Option<Representation> {
+    let end = value.iter().position(|byte| *byte == b'\n')?;
+    let (validator, json) = value.split_at_checked(end)?;
     let json = json.strip_prefix(b"\n")?;
-    let validator = str::from_utf8(validator).ok()?;
-    let is_validator = validator
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let is_whole = json.starts_with(begin) && json.ends_with(b"}");
-    (is_validator && is_whole).then(|| Answer {
-        validator: Validator::from(validator.to_owned()),
+    let validator = Validator::from(str::from_utf8(validator).ok()?.to_owned());
+    validator.is_of_page(key, json).then(|| Representation {
+        validator,
         json: json.to_vec(),
     })
 }
@@ -106,14 +103,28 @@ fn decode(kept: &[u8], begin: &[u8]) -> Option<Answer> {
 mod tests {
     use super::*;
 
+    const KEY: &str = "tasks?limit=1";
+
     #[test]
-    fn a_kept_answer_comes_back_and_rubbish_does_not() {
-        let answer = Answer {
-            validator: Validator::of_bytes(b"x"),
-            json: br#"{"tasks":[],"next_cursor":null}"#.to_vec(),
-        };
-        assert_eq!(decode(&encode(&answer), br#"{"tasks":["#), Some(answer));
-        for rubbish in [
+    fn a_kept_page_is_read_back() {
+        let json = br#"{"tasks":[],"next_cursor":null}"#;
+        for validator in [
+            Validator::of_bytes(json),
+            Validator::of_page(KEY, 7, Timestamp::from_millis(1000)),
+        ] {
+            let page = Representation {
+                validator,
+                json: json.to_vec(),
+            };
+            assert_eq!(decode(KEY, &encode(&page)), Some(page));
+        }
+    }
+
+    #[test]
+    fn a_value_without_a_validator_of_the_page_is_no_page() {
+        let other_page = Validator::of_page("tasks?limit=2", 7, Timestamp::from_millis(1000));
+        let other_bytes = Validator::of_bytes(b"{}");
+        for invalid in [
             "",
             "\n",
             r#"{"tasks":[]}"#,
@@ -121,9 +132,10 @@ mod tests {
             "a\n{}",
             "a\"b\n{\"tasks\":[]}",
             "\u{e4}\n{\"tasks\":[]}",
+            &format!("{other_page}\n{{\"tasks\":[]}}"),
+            &format!("{other_bytes}\n{{\"tasks\":[]}}"),
         ] {
-            let decoded = decode(rubbish.as_bytes(), br#"{"tasks":["#);
-            assert_eq!(decoded, None, "{rubbish}");
+            assert_eq!(decode(KEY, invalid.as_bytes()), None, "{invalid}");
         }
     }
 }

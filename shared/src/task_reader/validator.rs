@@ -1,34 +1,48 @@
-//! What tells whether an answer is still the one that a client has.
+//! Validators: they show whether a client's copy of a representation is current.
 
 use std::fmt;
 
+use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::{Revision, Timestamp};
 
-/// A short text that is another whenever the answer is: what HTTP calls an entity tag.
+/// A short text that changes whenever the representation changes: an HTTP entity tag.
 ///
-/// There are three forms. That of a task or a project begins with its revision. A page that was read while the cache knew of
-/// no later write names the cache's generation and until when it stays true if nothing is written: so that
-/// it can be found unchanged without reading the page. All others are made of the answer's bytes alone.
+/// | of | text |
+/// | --- | --- |
+/// | a task or project | `{revision}-{hash of the bytes}` |
+/// | a page that misses no write | `g{generation}-{true until, in ms}-{hash of the page's key}` |
+/// | anything else | `{hash of the bytes}` |
+///
+/// The second form shows that a page is unchanged without reading the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validator(String);
 
 impl Validator {
-    /// That of any answer.
+    /// The validator of any bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self(format!("{:016x}", xxh3_64(bytes)))
     }
 
-    /// That of the bytes of a task or a project, of which only the revision is looked for.
-    pub fn of_record(bytes: &[u8]) -> Self {
-        match revision_in(bytes) {
-            Some(revision) => Self(format!("{revision}-{:016x}", xxh3_64(bytes))),
-            None => Self::of_bytes(bytes),
+    /// The validator of a task or project of this revision.
+    pub fn of_revision(revision: Revision, bytes: &[u8]) -> Self {
+        Self(format!("{revision}-{:016x}", xxh3_64(bytes)))
+    }
+
+    /// The validator of a task or project, with the revision that its JSON has.
+    pub fn of_record(json: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Header {
+            revision: u64,
+        }
+        match serde_json::from_slice(json) {
+            Ok(Header { revision }) => Self::of_revision(Revision(revision), json),
+            Err(_) => Self::of_bytes(json),
         }
     }
 
-    /// That of the page kept under `key`.
+    /// The validator of the page under `key`. It holds until `true_until` if nothing is written.
     pub(super) fn of_page(key: &str, generation: u64, true_until: Timestamp) -> Self {
         let until = true_until.as_millis();
         Self(format!(
@@ -37,16 +51,27 @@ impl Validator {
         ))
     }
 
-    /// The generation for which this is the validator of the page under `key`, if it still tells anything
-    /// at `now`.
+    /// The generation of the page under `key`; `None` if this is no validator of that page, or if
+    /// it no longer holds at `now`.
     pub(super) fn page_generation(&self, key: &str, now: Timestamp) -> Option<u64> {
+        let (generation, until) = self.parse_page(key)?;
+        (now < until).then_some(generation)
+    }
+
+    /// Whether this is a validator of the page under `key` with these bytes.
+    pub(super) fn is_of_page(&self, key: &str, bytes: &[u8]) -> bool {
+        self.parse_page(key).is_some() || *self == Self::of_bytes(bytes)
+    }
+
+    /// The generation and the time of a validator of the page under `key`.
+    fn parse_page(&self, key: &str) -> Option<(u64, Timestamp)> {
         let mut fields = self.0.strip_prefix('g')?.split('-');
         let generation = fields.next()?.parse().ok()?;
         let until = Timestamp::from_millis(fields.next()?.parse().ok()?);
-        (now < until && *self == Self::of_page(key, generation, until)).then_some(generation)
+        (*self == Self::of_page(key, generation, until)).then_some((generation, until))
     }
 
-    /// The revision of the task or project that this is a validator of, if it is one of these.
+    /// The revision of the task or project; `None` for other validators.
     pub fn revision(&self) -> Option<Revision> {
         let (revision, _) = self.0.split_once('-')?;
         revision.parse().ok().map(Revision)
@@ -59,7 +84,7 @@ impl Validator {
 }
 
 impl From<String> for Validator {
-    /// A validator that someone says they have; it may be none of ours.
+    /// A validator that a client sent. It may be none of ours.
     fn from(text: String) -> Self {
         Self(text)
     }
@@ -68,22 +93,6 @@ impl From<String> for Validator {
 impl fmt::Display for Validator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
-    }
-}
-
-/// The revision in the JSON of a task or a project. The first member of that name is its own: what comes before it are
-/// texts, in which quotes are escaped, and parts, whose values are no numbers.
-fn revision_in(bytes: &[u8]) -> Option<u64> {
-    const MEMBER: &[u8] = br#","revision":"#;
-    let mut rest = bytes;
-    loop {
-        let found = memchr::memmem::find(rest, MEMBER)?;
-        rest = rest.get(found + MEMBER.len()..)?;
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
-        let digits = rest.get(..digits.count())?;
-        if !digits.is_empty() {
-            return str::from_utf8(digits).ok()?.parse().ok();
-        }
     }
 }
 
@@ -108,24 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_known_by_its_revision() {
-        let check = |json: &str, expected: Option<u64>| {
-            let validator = Validator::of_record(json.as_bytes());
-            assert_eq!(validator.revision(), expected.map(Revision), "{json}");
-        };
-        check(r#"{"task_id":"a","run":"r","revision":12,"x":1}"#, Some(12));
-        check(
-            r#"{"task_id":"a","message":",\"revision\":9","revision":3}"#,
-            Some(3),
-        );
-        check(
-            r#"{"task_id":"a","parts":{"b":{},"revision":{"current":1}},"run":"r","revision":4}"#,
-            Some(4),
-        );
-        check(r#"{"task_id":"a"}"#, None);
-        check(r#"{"task_id":"a","revision":}"#, None);
-        check(r#"{"task_id":"a","revision":99999999999999999999}"#, None);
-        let (one, other) = (br#"{"revision":1}"#, br#"{"revision":1,"stale":true}"#);
-        assert_ne!(Validator::of_record(one), Validator::of_record(other));
+    fn a_task_is_known_by_its_revision_and_bytes() {
+        let json = br#"{"task_id":"a","revision":12}"#;
+        let validator = Validator::of_record(json);
+        assert_eq!(validator.revision(), Some(Revision(12)));
+        assert_eq!(validator, Validator::of_revision(Revision(12), json));
+        let stale = br#"{"task_id":"a","revision":12,"stale":true}"#;
+        assert_ne!(validator, Validator::of_record(stale));
+        assert_ne!(validator, Validator::of_revision(Revision(13), json));
+        let without_revision = Validator::of_record(br#"{"task_id":"a"}"#);
+        assert_eq!(without_revision.revision(), None);
     }
 }

@@ -1,21 +1,22 @@
-//! What the cache has to be told after a write.
+//! Updates of the cache after a write to the store.
 
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tracing::warn;
 
-use super::freshness::{DELETED_TTL, cache_ttl, deleted_mark};
+use super::freshness::{DELETED_TTL, cache_ttl};
+use crate::cache::lookup::deletion_mark;
 use crate::cache::{CacheError, TaskCache};
 use crate::error::error_chain;
 use crate::model::{Task, Timestamp};
 use crate::server_timing::for_cache;
 use crate::view::Renderer;
 
-/// Keeps the cache true after a write to the store.
+/// Updates the cache after a write to the store.
 ///
-/// It does its best and no more: what is saved is saved, so a cache that fails is a warning. What it then
-/// still holds is gone after its time.
+/// A failed call of the cache is logged and not repeated here, because the store has the write. The
+/// outdated value expires after its time to live.
 #[derive(Clone)]
 pub struct WriteThrough {
     cache: Option<Arc<dyn TaskCache>>,
@@ -23,15 +24,14 @@ pub struct WriteThrough {
 }
 
 impl WriteThrough {
-    /// Write-through to `cache`; without one there is nothing to do.
+    /// Creates the write-through to `cache`. Without a cache, it does nothing.
     pub fn new(cache: Option<Arc<dyn TaskCache>>, renderer: Renderer) -> Self {
         Self { cache, renderer }
     }
 
-    /// Tells the cache of tasks that were saved: puts them, and makes all pages and projects unfindable. All
-    /// at once, so that the wait is that for one.
+    /// Puts saved tasks into the cache and begins a generation, all at the same time.
     ///
-    /// Returns how many operations the cache failed.
+    /// Returns how many cache operations failed.
     pub async fn tasks_saved(&self, saved: &[&Task], now: Timestamp) -> usize {
         let Some(cache) = self.cache.as_deref() else {
             return 0;
@@ -46,11 +46,13 @@ impl WriteThrough {
         failures_of(operations).await
     }
 
-    /// Heals the cache of tasks that a run has found saved as they should be: a run before it may have died, or been
-    /// failed by the cache, between the store and the cache, and what the cache holds would stay old for all of its
-    /// time. Of a task that it does not hold, it is told nothing.
+    /// Repairs the cache entries of tasks that a run found unchanged in the store.
     ///
-    /// Returns how many operations the cache failed.
+    /// An earlier run may have crashed between the store and the cache, or its cache call may have
+    /// failed. Its outdated value would stay for its whole time to live. Tasks that are not in the
+    /// cache are not put.
+    ///
+    /// Returns how many cache operations failed.
     pub async fn tasks_unchanged(&self, tasks: &[&Task], now: Timestamp) -> usize {
         let Some(cache) = self.cache.as_deref() else {
             return 0;
@@ -73,29 +75,30 @@ impl WriteThrough {
         failures
     }
 
-    /// Tells the cache that a task was made by a request before, which may have ended before it told so.
+    /// Begins a generation for a task that an earlier request created. That request may have ended
+    /// before it updated the cache.
     ///
-    /// Returns how many operations the cache failed.
+    /// Returns how many cache operations failed.
     pub async fn task_made_before(&self) -> usize {
         self.all_changed().await
     }
 
-    /// Tells the cache of a task that was deleted.
+    /// Marks a task as deleted and begins a generation.
     ///
-    /// Returns how many operations the cache failed.
+    /// Returns how many cache operations failed.
     pub async fn task_deleted(&self, task: &Task) -> usize {
         let Some(cache) = self.cache.as_deref() else {
             return 0;
         };
         let revision = task.revision.next();
-        let mark = deleted_mark(revision);
+        let mark = deletion_mark(revision);
         let put = cache.put_task(&task.task_id, revision, &mark, DELETED_TTL);
         failures_of(vec![put, cache.bump_generation()]).await
     }
 
-    /// Tells the cache that a project was made or changed.
+    /// Begins a generation after a project was created or changed.
     ///
-    /// Returns how many operations the cache failed.
+    /// Returns how many cache operations failed.
     pub async fn project_saved(&self) -> usize {
         self.all_changed().await
     }
@@ -120,19 +123,19 @@ impl WriteThrough {
     }
 }
 
-/// Runs all operations side by side and counts those that failed.
+/// Runs all operations at the same time and counts the failed ones.
 async fn failures_of(operations: Vec<BoxFuture<'_, Result<(), CacheError>>>) -> usize {
     count_failures(for_cache(join_all(operations)).await)
 }
 
-/// Counts the operations that failed, with one warning for all of them.
+/// Counts the failed operations and logs one warning for all of them.
 fn count_failures<T>(outcomes: Vec<Result<T, CacheError>>) -> usize {
     let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     if let Some(first) = errors.first() {
         let failures = errors.len();
         warn!(
             error = error_chain(first),
-            failures, "the cache was not told of a write"
+            failures, "the cache missed a write"
         );
     }
     errors.len()

@@ -1,4 +1,4 @@
-//! The conformance suite on each cache.
+//! Runs the conformance suite on each cache.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ async fn in_redis() -> (Arc<dyn TaskCache>, RedisServer) {
     (Arc::new(cache), server)
 }
 
-/// A cluster, and a cache in it.
+/// A cluster with a connected cache.
 struct InCluster {
     cluster: RedisCluster,
     cache: Arc<RedisTaskCache>,
@@ -47,7 +47,7 @@ async fn in_cluster() -> InCluster {
     InCluster::start(cluster, &config).await
 }
 
-/// As ElastiCache has it: over TLS, for a user that may do what template.yaml says.
+/// A cluster as in ElastiCache: over TLS, with the user that template.yaml creates.
 async fn in_cluster_over_tls() -> InCluster {
     let cluster = RedisCluster::start_with_tls(&Authority::new()).await;
     let config = cluster.config();

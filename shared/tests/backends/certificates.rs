@@ -1,4 +1,4 @@
-//! Certificate authorities of our own, and what they sign.
+//! Private certificate authorities, and certificates that they sign.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
-/// An authority that nobody knows unless they are told.
+/// A certificate authority that clients trust only if they are configured to.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
-        // Another name than what it signs has: OpenSSL would take that for signed by itself.
+        // The name must differ from the names of its certificates. Otherwise OpenSSL takes them for
+        // self-signed.
         params
             .distinguished_name
             .push(DnType::CommonName, "authority");
@@ -21,12 +22,12 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// Its own certificate, in PEM.
+    /// The certificate of the authority, in PEM.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Signs a certificate of a server that has these names or addresses.
+    /// Signs a server certificate for these names or addresses.
     pub(crate) fn sign(&self, names: &[&str]) -> Certificate {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
@@ -41,7 +42,7 @@ impl Authority {
     }
 }
 
-/// A certificate with its key, in files, as servers want them.
+/// A certificate and its key, in files.
 pub(crate) struct Certificate {
     directory: TempDir,
 }
@@ -51,7 +52,7 @@ impl Certificate {
         self.directory.path().join(name)
     }
 
-    /// The arguments by which `redis-server` speaks TLS with it.
+    /// The arguments of `redis-server` for TLS with this certificate.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let files = [
             ("--tls-cert-file", "cert.pem"),
@@ -60,7 +61,7 @@ impl Certificate {
         ];
         let files = files.map(|(name, file)| [name.into(), self.path(file).display().to_string()]);
         let mut arguments = files.concat();
-        // The client need not have one, too.
+        // Clients need no certificate.
         arguments.extend(["--tls-auth-clients".to_owned(), "no".to_owned()]);
         arguments
     }

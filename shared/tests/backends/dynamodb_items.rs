@@ -1,4 +1,4 @@
-//! What is true of DynamoDB alone: items expire, may be damaged, and answers get lost.
+//! Tests of DynamoDB only: expired items, damaged items, and lost responses.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-/// An item as it is stored.
+/// Reads an item in its stored form.
 async fn item(
     embedded: &EmbeddedDynamoDb,
     table: &str,
@@ -35,14 +35,14 @@ async fn item(
     request.send().await.unwrap().item.unwrap()
 }
 
-/// Stores an item as it is.
+/// Writes an item in its stored form.
 async fn put(embedded: &EmbeddedDynamoDb, table: &str, item: HashMap<String, AttributeValue>) {
     let request = embedded.client.put_item().table_name(table);
     request.set_item(Some(item)).send().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_task_is_gone_ninety_days_after_its_last_write() {
+async fn a_task_expires_ninety_days_after_its_last_write() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let now_ms = Arc::new(AtomicI64::new(moment(0).as_millis()));
     let clock = Arc::clone(&now_ms);
@@ -60,14 +60,14 @@ async fn a_task_is_gone_ninety_days_after_its_last_write() {
     let stored = store.fetch(&first.task_id).await.unwrap();
     assert_eq!(stored, Some(second), "91 days after the first write");
     let history = store.history(&first.task_id, None, None, 10).await.unwrap();
-    assert_eq!(history.len(), 1, "what changed first has expired");
+    assert_eq!(history.len(), 1, "the first change has expired");
     now_ms.fetch_add(88 * DAY_MS, Ordering::Relaxed);
     let ids = [first.task_id.clone()];
     assert_eq!(store.fetch(&first.task_id).await.unwrap(), None);
     assert_eq!(store.fetch_records(&ids).await.unwrap(), []);
     let listed = store.list(&TaskQuery::default(), None, 10).await.unwrap();
     assert_eq!(listed.tasks, []);
-    // Its items may still be there for days: a new task of this id takes nothing from them.
+    // The expired items may remain for days. A new task with this id must not read them.
     store.save(None, &first, None).await.unwrap();
     let records = store.fetch_records(&ids).await.unwrap();
     assert_eq!(records[0].task.as_ref(), Some(&first));
@@ -77,7 +77,7 @@ async fn a_task_is_gone_ninety_days_after_its_last_write() {
 }
 
 #[tokio::test]
-async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
+async fn a_damaged_item_is_corrupt_and_fails_no_list() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let store = embedded.tasks();
     let (damaged, healthy) = (new_task("damaged"), new_task("healthy"));
@@ -131,7 +131,7 @@ async fn a_damaged_item_is_corrupt_and_takes_no_list_down() {
 }
 
 #[tokio::test]
-async fn a_tombstone_without_its_ledger_stands_in_nobody_s_way() {
+async fn a_task_can_be_created_over_a_tombstone_without_its_ledger() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let (store, task) = (embedded.tasks(), new_task("t"));
     let mut ledger = shared::fold::Ledger::default();
@@ -153,7 +153,7 @@ async fn a_tombstone_without_its_ledger_stands_in_nobody_s_way() {
 }
 
 #[tokio::test]
-async fn a_page_ends_early_where_little_is_found_and_the_next_one_goes_on() {
+async fn a_page_of_rare_tasks_ends_early_and_the_next_page_continues() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let store = embedded.tasks();
     let mut expected = Vec::new();
@@ -195,7 +195,7 @@ async fn a_page_ends_early_where_little_is_found_and_the_next_one_goes_on() {
 }
 
 #[tokio::test]
-async fn heads_keep_the_names_that_other_readers_know() {
+async fn the_stored_attributes_of_a_head_keep_their_names() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let mut task = new_task("foobar");
     task.progress.current = Some(5);
@@ -209,13 +209,14 @@ async fn heads_keep_the_names_that_other_readers_know() {
     assert_eq!(head["progress_current"], number("5"));
     assert_eq!(head["progress_total"], number("29"));
     assert_eq!(head["progress_percentage"], number("17"));
-    // FNV-1a of "foobar" is 0xbf9c_f968, by its authors, and there are three shards.
+    // The FNV authors list 0xbf9c_f968 as the FNV-1a hash of "foobar". The table has three shards.
     let shard = 0xbf9c_f968_u32 % 3;
     assert_eq!(head["status_shard"], text(&format!("pending#{shard}")));
 }
 
-/// A way to the database that drops the connection instead of the first answer to a transaction.
-async fn lossy_way(to: String) -> (String, Arc<AtomicUsize>) {
+/// A proxy to the database. It drops the connection instead of sending the first response to a
+/// transaction.
+async fn lossy_proxy(to: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let lost = Arc::new(AtomicUsize::new(0));
@@ -234,8 +235,8 @@ async fn lossy_way(to: String) -> (String, Arc<AtomicUsize>) {
                     String::from_utf8_lossy(request).contains("TransactWriteItems");
                 server.write_all(request).await.unwrap();
                 if is_transaction && counter.fetch_add(1, Ordering::Relaxed) == 0 {
-                    let mut answer = vec![0; 1024];
-                    assert!(server.read(&mut answer).await.unwrap() > 0);
+                    let mut response = vec![0; 1024];
+                    assert!(server.read(&mut response).await.unwrap() > 0);
                     return;
                 }
                 let (mut from_client, mut to_client) = client.split();
@@ -250,12 +251,12 @@ async fn lossy_way(to: String) -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_is_lost_is_made_once_and_reported_as_made() {
+async fn a_write_whose_response_is_lost_is_made_once_and_succeeds() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let project = new_project("p");
     let stores = embedded.stores();
     stores.projects.create(&project).await.unwrap();
-    let (address, attempts) = lossy_way(embedded.endpoint_url.replace("http://", "")).await;
+    let (address, attempts) = lossy_proxy(embedded.endpoint_url.replace("http://", "")).await;
     let client =
         shared::aws::local_dynamodb(&format!("http://{address}"), embedded.access_key_id());
     let lossy = shared::store::dynamodb::DynamoDbTaskStore::new(client, &embedded.config);
@@ -295,7 +296,7 @@ async fn a_database_that_is_down_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_there_is_refused_and_made_once() {
+async fn a_missing_table_is_refused_and_existing_tables_are_kept() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let mut config = embedded.config.clone();
     shared::store::tables::create_tables(&embedded.client, &config)

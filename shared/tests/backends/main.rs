@@ -1,5 +1,5 @@
-//! Every store and every cache keeps the promises of its trait: in memory, in an embedded DynamoDB behind
-//! the real SDK client, and in a real Redis.
+//! Every store and every cache keeps the contract of its trait: in memory, in an embedded DynamoDB
+//! behind the real SDK client, and in a real Redis.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;

@@ -1,4 +1,4 @@
-//! The read path and its write-through on a real Redis before an embedded DynamoDB.
+//! The read path and the write-through, with a real Redis and an embedded DynamoDB.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::cache::TaskCache;
 use shared::model::{Task, Timestamp};
-use shared::store::Stores;
 use shared::store::{ListPosition, TaskQuery};
 use shared::task_reader::{ConditionalRead, ListRequest, TaskReader, Validator, WriteThrough};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::Stores;
 
 use crate::redis_server::RedisServer;
 
@@ -23,7 +23,7 @@ fn task(id: &str, revision: u64, now: Timestamp) -> Task {
     serde_json::from_value(task).unwrap()
 }
 
-/// The read path and the write path over the same parts.
+/// The read path and the write path over the same stores and cache.
 struct Paths {
     stores: Stores,
     reader: TaskReader,
@@ -53,8 +53,8 @@ impl Paths {
 
     async fn show(&self, id: &str, now: Timestamp) -> Value {
         let read = self.reader.fetch_task(&id.parse().unwrap(), &[], now).await;
-        let answer = read.unwrap().unwrap().current().unwrap();
-        serde_json::from_slice(&answer.json).unwrap()
+        let task = read.unwrap().unwrap().current().unwrap();
+        serde_json::from_slice(&task.json).unwrap()
     }
 
     async fn list_unless(&self, known: &[Validator], now: Timestamp) -> ConditionalRead {
@@ -69,15 +69,15 @@ impl Paths {
     }
 
     async fn list(&self, now: Timestamp) -> Value {
-        let ConditionalRead::Current(answer) = self.list_unless(&[], now).await else {
-            panic!("nothing was known");
+        let ConditionalRead::Current(page) = self.list_unless(&[], now).await else {
+            panic!("no validator was known");
         };
-        serde_json::from_slice(&answer.json).unwrap()
+        serde_json::from_slice(&page.json).unwrap()
     }
 }
 
 #[tokio::test]
-async fn what_is_written_is_read_also_without_the_store() {
+async fn a_written_task_is_readable_without_the_store() {
     let database = EmbeddedDynamoDb::start().await.unwrap();
     let (cache, _server) = RedisServer::start_with_cache().await;
     let paths = Paths::of(database.stores(), Arc::new(cache));
@@ -109,7 +109,7 @@ async fn what_is_written_is_read_also_without_the_store() {
 }
 
 #[tokio::test]
-async fn rubbish_in_redis_is_replaced() {
+async fn an_invalid_value_in_redis_is_replaced() {
     let database = EmbeddedDynamoDb::start().await.unwrap();
     let (cache, _server) = RedisServer::start_with_cache().await;
     let cache: Arc<dyn TaskCache> = Arc::new(cache);
@@ -117,34 +117,35 @@ async fn rubbish_in_redis_is_replaced() {
     let now = Timestamp::now();
     let saved = task("a", 1, now);
     paths.stores.tasks.save(None, &saved, None).await.unwrap();
-    for rubbish in [b"".as_slice(), b"{\"revision\":9}", b"\xff", b"[1,"] {
+    for invalid in [b"".as_slice(), b"{\"revision\":9}", b"\xff", b"[1,"] {
         let revision = task("a", 9, now).revision;
-        let put = cache.put_task(&saved.task_id, revision, rubbish, Duration::from_secs(60));
+        let put = cache.put_task(&saved.task_id, revision, invalid, Duration::from_secs(60));
         put.await.unwrap();
         assert_eq!(paths.show("a", now).await["task_name"], saved.task_name);
-        let held = cache.fetch_task(&saved.task_id).await.unwrap().unwrap();
-        assert!(held.starts_with(br#"{"task_id":"a","#));
+        let lookup = cache.fetch_task(&saved.task_id).await.unwrap();
+        assert_eq!(lookup.revision(), Some(saved.revision));
+        assert!(lookup.into_json().is_some());
     }
 }
 
 #[tokio::test]
-async fn a_settled_list_is_found_unchanged_without_the_store() {
+async fn a_settled_list_is_known_to_be_unchanged_without_the_store() {
     let database = EmbeddedDynamoDb::start().await.unwrap();
     let (cache, server) = RedisServer::start_with_cache().await;
     let paths = Paths::of(database.stores(), Arc::new(cache));
     let now = Timestamp::now();
     paths.save(None, &task("a", 1, now)).await;
     server.run::<()>(&["DEL", "{tasks}:fresh"]).await;
-    let ConditionalRead::Current(answer) = paths.list_unless(&[], now).await else {
-        panic!("nothing was known");
+    let ConditionalRead::Current(page) = paths.list_unless(&[], now).await else {
+        panic!("no validator was known");
     };
-    let known = [answer.validator.clone()];
+    let known = [page.validator.clone()];
     let _database = database.stop().await;
-    // Not from the page that is kept, either.
+    // The response must not come from the kept page either.
     let page_key: String = server.run(&["GET", "{tasks}:generation"]).await;
     let page_key =
         format!("{{tasks}}:page:{page_key}:tasks?status=&task_type=&project_id=&limit=2");
     assert_eq!(server.run::<i64>(&["DEL", &page_key]).await, 1);
-    let unchanged = ConditionalRead::NotModified(answer.validator);
+    let unchanged = ConditionalRead::NotModified(page.validator);
     assert_eq!(paths.list_unless(&known, now).await, unchanged);
 }

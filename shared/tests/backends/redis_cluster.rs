@@ -1,9 +1,9 @@
-//! What is true of a cluster alone: keys are on several nodes, and a node may be replaced by its replica.
+//! Tests of a cluster only: keys are on several nodes, and a replica may replace a node.
 
 use std::time::{Duration, Instant};
 
-use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
+use shared::cache::{CacheLookup, TaskCache};
 use shared::error::error_chain;
 use shared::model::{Revision, TaskId};
 use testkit::cache::conformance::task_bytes;
@@ -12,9 +12,9 @@ use tokio::time::interval;
 use crate::redis_cluster_servers::RedisCluster;
 use crate::redis_server::{PATIENCE, until_up};
 
-/// The budget of a call, and what a busy machine may take beside it.
+/// The budget of a call, plus the delays of a busy machine.
 const BUDGET: Duration = Duration::from_millis(50 + 200);
-/// How long after a failover the cache must be used again.
+/// The most time between a failover and the next successful call.
 const RECOVERY: Duration = Duration::from_secs(5);
 
 async fn connected(cluster: &RedisCluster) -> RedisTaskCache {
@@ -23,28 +23,31 @@ async fn connected(cluster: &RedisCluster) -> RedisTaskCache {
     cache
 }
 
-/// What comes of asking for a list.
+/// The outcome of fetching a list.
 #[derive(Debug, PartialEq)]
-enum Is {
-    Answered,
-    Failing,
-    /// Nothing is asked, as nothing was answered.
-    LeftAlone,
+enum Outcome {
+    Succeeded,
+    Failed,
+    /// The circuit breaker is open, so no call is made.
+    BreakerOpen,
 }
 
-/// Asks for a list until that is what comes of it, and says after how long. No call takes longer than its budget.
-async fn until_lists(cache: &RedisTaskCache, expected: Is) -> Duration {
+/// Fetches a list until the outcome is `expected`, and returns how long that took. Checks that no
+/// call exceeds its budget.
+async fn until_lists(cache: &RedisTaskCache, expected: Outcome) -> Duration {
     let begun = Instant::now();
     let mut ticks = interval(Duration::from_millis(10));
     loop {
         ticks.tick().await;
-        let asked = Instant::now();
+        let called = Instant::now();
         let outcome = match cache.fetch_page("all", None).await {
-            Ok(_) => Is::Answered,
-            Err(error) if error_chain(&error).contains("left alone") => Is::LeftAlone,
-            Err(_) => Is::Failing,
+            Ok(_) => Outcome::Succeeded,
+            Err(error) if error_chain(&error).contains("circuit breaker is open") => {
+                Outcome::BreakerOpen
+            }
+            Err(_) => Outcome::Failed,
         };
-        assert!(asked.elapsed() < BUDGET, "{:?}", asked.elapsed());
+        assert!(called.elapsed() < BUDGET, "{:?}", called.elapsed());
         if outcome == expected {
             return begun.elapsed();
         }
@@ -53,19 +56,19 @@ async fn until_lists(cache: &RedisTaskCache, expected: Is) -> Duration {
 }
 
 #[tokio::test]
-async fn tasks_are_on_all_nodes_and_found_by_one_connection() {
+async fn tasks_are_spread_over_all_nodes_and_found_by_one_connection() {
     let cluster = RedisCluster::start().await;
     let cache = connected(&cluster).await;
     let minute = Duration::from_secs(60);
     let ids: Vec<TaskId> = (0..16).map(|n| format!("t-{n}").parse().unwrap()).collect();
     for (revision, id) in (0..).zip(&ids) {
-        let bytes = task_bytes(revision);
+        let bytes = task_bytes(id, revision);
         let put = cache.put_task(id, Revision(revision), &bytes, minute);
         put.await.unwrap();
     }
     for (revision, id) in (0..).zip(&ids) {
         let held = cache.fetch_task(id).await.unwrap();
-        assert_eq!(held, Some(task_bytes(revision)));
+        assert_eq!(held.into_json(), Some(task_bytes(id, revision)));
     }
     for master in cluster.masters() {
         let keys: u64 = master.run(&["DBSIZE"]).await;
@@ -73,9 +76,9 @@ async fn tasks_are_on_all_nodes_and_found_by_one_connection() {
     }
 }
 
-/// As it is when a function was frozen for long.
+/// The situation after a long freeze of a function.
 #[tokio::test]
-async fn connections_that_were_all_lost_cost_no_call() {
+async fn losing_all_connections_fails_no_call() {
     let cluster = RedisCluster::start().await;
     let cache = connected(&cluster).await;
     for _ in 0..3 {
@@ -89,47 +92,48 @@ async fn connections_that_were_all_lost_cost_no_call() {
     }
 }
 
-/// What a failover looks like from here: calls fail, each within its budget, and soon after it they don't.
+/// Checks a failover: calls fail within their budget, and succeed soon after the failover.
 async fn check_failover(cache: &RedisTaskCache, cluster: &RedisCluster) {
-    until_lists(cache, Is::Failing).await;
-    until_lists(cache, Is::LeftAlone).await;
+    until_lists(cache, Outcome::Failed).await;
+    until_lists(cache, Outcome::BreakerOpen).await;
     cluster.fail_over().await;
-    let took = until_lists(cache, Is::Answered).await;
+    let took = until_lists(cache, Outcome::Succeeded).await;
     assert!(took < RECOVERY, "{took:?}");
 }
 
 #[tokio::test]
-async fn a_node_that_dies_is_replaced() {
+async fn a_replica_replaces_a_dead_node() {
     let mut cluster = RedisCluster::start().await;
     let cache = connected(&cluster).await;
-    until_lists(&cache, Is::Answered).await;
+    until_lists(&cache, Outcome::Succeeded).await;
     cluster.kill_master_of_lists().await;
     check_failover(&cache, &cluster).await;
 }
 
 #[tokio::test]
-async fn a_node_that_hangs_is_replaced() {
+async fn a_replica_replaces_a_hanging_node() {
     let cluster = RedisCluster::start().await;
     let cache = connected(&cluster).await;
-    until_lists(&cache, Is::Answered).await;
+    until_lists(&cache, Outcome::Succeeded).await;
     let elsewhere = cluster.task_elsewhere().await;
     cluster.hang_master_of_lists().await;
     for _ in 0..5 {
-        until_lists(&cache, Is::Failing).await;
-        assert_eq!(cache.fetch_task(&elsewhere).await.unwrap(), None);
+        until_lists(&cache, Outcome::Failed).await;
+        let lookup = cache.fetch_task(&elsewhere).await.unwrap();
+        assert_eq!(lookup, CacheLookup::Miss);
     }
     check_failover(&cache, &cluster).await;
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_down_keeps_nobody_waiting() {
+async fn a_cluster_that_is_down_delays_no_call() {
     let cluster = RedisCluster::start().await;
     let config = cluster.config();
     let cache = connected(&cluster).await;
     drop(cluster);
-    until_lists(&cache, Is::LeftAlone).await;
+    until_lists(&cache, Outcome::BreakerOpen).await;
     let begun = Instant::now();
     let unused = RedisTaskCache::new(&config).unwrap();
     assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
-    until_lists(&unused, Is::LeftAlone).await;
+    until_lists(&unused, Outcome::BreakerOpen).await;
 }

@@ -1,4 +1,5 @@
-//! A real cluster of Redis: three masters and a replica, each a child of the test, on the loopback interface.
+//! A real Redis cluster on the loopback interface: three masters and a replica, each a child
+//! process of the test.
 
 use std::net::TcpListener;
 use std::ops::Range;
@@ -11,11 +12,11 @@ use tokio::time::{interval, timeout};
 use crate::certificates::{Authority, Certificate};
 use crate::redis_server::{PATIENCE, RedisServer, free_port};
 
-/// How many slots a cluster has, whatever its size.
+/// The number of slots of any cluster.
 const SLOTS: usize = 16384;
 const MASTERS: usize = 3;
-/// How nodes are started: quick to become a cluster, each of use without the others, as ElastiCache has it, and
-/// none replaced before the test says so.
+/// The arguments of each node. The cluster forms fast, works without all of its nodes (as
+/// ElastiCache does), and fails over only when the test says so.
 const CLUSTER_MODE: [&str; 12] = [
     "--cluster-enabled",
     "yes",
@@ -31,16 +32,16 @@ const CLUSTER_MODE: [&str; 12] = [
     "1",
 ];
 
-/// A node, and the port that other nodes and clients know it by.
+/// A node, and the port at which clients and other nodes reach it.
 struct Node {
     server: RedisServer,
     port: u16,
 }
 
-/// A cluster that ends when it is dropped.
+/// A cluster that stops when it is dropped.
 pub(crate) struct RedisCluster {
     masters: Vec<Node>,
-    /// A copy of the master that has the lists of tasks.
+    /// The replica of the master with the task lists.
     replica: Node,
     authority_pem: Option<String>,
 }
@@ -50,11 +51,11 @@ impl RedisCluster {
         Self::start_as(None).await
     }
 
-    /// One whose nodes speak TLS, with each other too, and have a user `ann`.
+    /// Starts a cluster with TLS, also between the nodes, and with a user `ann`.
     pub(crate) async fn start_with_tls(authority: &Authority) -> Self {
         let certificate = authority.sign(&["127.0.0.1"]);
         let cluster = Self::start_as(Some(&certificate)).await;
-        // The rights of the user in template.yaml.
+        // The permissions of the user in template.yaml.
         let rules = ["~task:*", "~project:*", "~{tasks}:*", "resetchannels"];
         let commands = ["+@all", "-@admin", "-@dangerous"];
         let user = [
@@ -86,14 +87,14 @@ impl RedisCluster {
         cluster
     }
 
-    /// Makes one cluster of the nodes.
+    /// Joins the nodes into one cluster.
     async fn join(&self) {
         for (n, master) in self.masters.iter().enumerate() {
             let slots: Vec<_> = slots_of(n).map(|slot| slot.to_string()).collect();
             let mut command = vec!["CLUSTER", "ADDSLOTS"];
             command.extend(slots.iter().map(String::as_str));
             master.server.run::<()>(&command).await;
-            // By it the others believe a claim of slots, or not.
+            // Nodes accept a claim of slots by its epoch.
             let epoch = (n + 1).to_string();
             let command = ["CLUSTER", "SET-CONFIG-EPOCH", &epoch];
             master.server.run::<()>(&command).await;
@@ -123,7 +124,7 @@ impl RedisCluster {
         self.until_whole().await;
     }
 
-    /// Waits until all nodes agree on who serves what.
+    /// Waits until all nodes agree on the owner of every slot.
     async fn until_whole(&self) {
         let epoch = format!("cluster_current_epoch:{MASTERS}");
         for node in self.nodes() {
@@ -142,7 +143,7 @@ impl RedisCluster {
         self.masters.iter().chain([&self.replica])
     }
 
-    /// Which of the masters has the lists of tasks.
+    /// The index of the master with the task lists.
     async fn index_of_lists(&self) -> usize {
         let command = ["CLUSTER", "KEYSLOT", "{tasks}:generation"];
         let slot: usize = self.masters[0].server.run(&command).await;
@@ -155,7 +156,7 @@ impl RedisCluster {
         &self.masters[self.index_of_lists().await].server
     }
 
-    /// A task that another master has.
+    /// The id of a task on another master.
     pub(crate) async fn task_elsewhere(&self) -> TaskId {
         let lists = slots_of(self.index_of_lists().await);
         for n in 0.. {
@@ -169,18 +170,18 @@ impl RedisCluster {
         unreachable!("two slots of three are elsewhere")
     }
 
-    /// Ends the master that has the lists of tasks.
+    /// Stops the master with the task lists.
     pub(crate) async fn kill_master_of_lists(&mut self) {
         let index = self.index_of_lists().await;
         drop(self.masters.remove(index));
     }
 
-    /// Stops the master that has the lists of tasks, without a word to anyone.
+    /// Suspends the master with the task lists, so that it hangs.
     pub(crate) async fn hang_master_of_lists(&self) {
         self.master_of_lists().await.hang();
     }
 
-    /// Makes the replica the master that it is a copy of, whatever the others think.
+    /// Promotes the replica to master without the agreement of the other nodes.
     pub(crate) async fn fail_over(&self) {
         let command = ["CLUSTER", "FAILOVER", "TAKEOVER"];
         self.replica.server.run::<()>(&command).await;
@@ -190,7 +191,7 @@ impl RedisCluster {
         self.masters.iter().map(|node| &node.server)
     }
 
-    /// How to get there: two nodes of which the others are learned.
+    /// The configuration of a client. It names two nodes, and the client discovers the others.
     pub(crate) fn config(&self) -> CacheConfig {
         let endpoints = [&self.masters[0], &self.masters[1]];
         let endpoints = endpoints.map(|node| format!("127.0.0.1:{}", node.port));
@@ -228,17 +229,17 @@ impl Node {
     }
 }
 
-/// The slots that the nth master serves.
+/// The slots of the nth master.
 fn slots_of(n: usize) -> Range<usize> {
     SLOTS * n / MASTERS..SLOTS * (n + 1) / MASTERS
 }
 
-/// Where nodes talk among each other.
+/// The port of the cluster bus.
 fn bus_of(port: u16) -> u32 {
     u32::from(port) + 10_000
 }
 
-/// A port of which that of the bus is one, and free too.
+/// A free port whose cluster bus port is free too.
 fn free_port_of_node() -> u16 {
     loop {
         let port = free_port();
@@ -249,7 +250,7 @@ fn free_port_of_node() -> u16 {
     }
 }
 
-/// Waits until it is so.
+/// Waits until `is_so` returns true.
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         let mut ticks = interval(Duration::from_millis(20));

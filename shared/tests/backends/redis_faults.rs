@@ -1,4 +1,5 @@
-//! What Redis may do to the cache: hold rubbish, forget, stop, hang, be full, want a password.
+//! Faults of Redis: invalid values, lost values, a stop, a hang, a full memory, a required
+//! password.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use testkit::cache::conformance::task_bytes;
 use crate::redis_server::{RedisServer, until_up};
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// The budget of a call, and what a busy machine may take beside it.
+/// The budget of a call, plus the delays of a busy machine.
 const BUDGET: Duration = Duration::from_millis(50 + 200);
 
 fn task_id() -> TaskId {
@@ -19,13 +20,17 @@ fn task_id() -> TaskId {
 }
 
 async fn put(cache: &RedisTaskCache, revision: u64) -> Result<(), CacheError> {
-    let bytes = task_bytes(revision);
+    let bytes = task_bytes(&task_id(), revision);
     let (task_id, revision) = (task_id(), Revision(revision));
     cache.put_task(&task_id, revision, &bytes, MINUTE).await
 }
 
+async fn fetch(cache: &RedisTaskCache) -> Option<Vec<u8>> {
+    cache.fetch_task(&task_id()).await.unwrap().into_json()
+}
+
 #[tokio::test]
-async fn rubbish_under_a_task_s_key_is_replaced() {
+async fn an_invalid_value_under_the_key_of_a_task_is_replaced() {
     let (cache, server) = RedisServer::start_with_cache().await;
     let texts = [
         "",
@@ -36,15 +41,15 @@ async fn rubbish_under_a_task_s_key_is_replaced() {
         "{}",
         r#"{"revision":"9"}"#,
     ];
-    let mut rubbish: Vec<Vec<&str>> = texts.map(|text| vec!["SET", "task:t", text]).into();
-    rubbish.push(vec!["HSET", "task:t", "revision", "9"]);
-    rubbish.push(vec!["RPUSH", "task:t", "9"]);
-    for command in rubbish {
+    let mut invalid: Vec<Vec<&str>> = texts.map(|text| vec!["SET", "task:t", text]).into();
+    invalid.push(vec!["HSET", "task:t", "revision", "9"]);
+    invalid.push(vec!["RPUSH", "task:t", "9"]);
+    for command in invalid {
         server.run::<()>(&["DEL", "task:t"]).await;
         server.run::<()>(&command).await;
         put(&cache, 2).await.unwrap();
-        let held = cache.fetch_task(&task_id()).await.unwrap();
-        assert_eq!(held, Some(task_bytes(2)), "{command:?}");
+        let held = fetch(&cache).await;
+        assert_eq!(held, Some(task_bytes(&task_id(), 2)), "{command:?}");
     }
 }
 
@@ -54,7 +59,7 @@ async fn a_value_of_another_type_is_a_miss_and_replaced() {
     for key in ["task:t", "{tasks}:generation", "{tasks}:fresh"] {
         server.run::<()>(&["RPUSH", key, "1"]).await;
     }
-    assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
+    assert_eq!(fetch(&cache).await, None);
     let generation = cache.fetch_page("all", None).await.unwrap().generation;
     let page_key = format!("{{tasks}}:page:{generation}:all");
     server.run::<()>(&["RPUSH", &page_key, "1"]).await;
@@ -65,23 +70,23 @@ async fn a_value_of_another_type_is_a_miss_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_generation_that_is_lost_or_rubbish_is_never_an_old_one() {
+async fn a_lost_or_invalid_generation_is_replaced_by_a_higher_one() {
     let (cache, server) = RedisServer::start_with_cache().await;
     let key = "{tasks}:generation";
     let mut before = cache.fetch_page("all", None).await.unwrap().generation;
     cache.put_page("all", before, b"old").await.unwrap();
     let huge = "99999999999999999999999";
-    for rubbish in ["-5", "0x10", "1e400", "nan", huge, "9007199254740993", ""] {
-        server.run::<()>(&["SET", key, rubbish]).await;
+    for invalid in ["-5", "0x10", "1e400", "nan", huge, "9007199254740993", ""] {
+        server.run::<()>(&["SET", key, invalid]).await;
         let after = cache.fetch_page("all", None).await.unwrap();
         assert!(
             after.generation > before && after.page.is_none(),
-            "{rubbish}"
+            "{invalid}"
         );
-        server.run::<()>(&["SET", key, rubbish]).await;
+        server.run::<()>(&["SET", key, invalid]).await;
         cache.bump_generation().await.unwrap();
         before = cache.fetch_page("all", None).await.unwrap().generation;
-        assert!(before > after.generation, "{rubbish}");
+        assert!(before > after.generation, "{invalid}");
     }
     server.run::<()>(&["DEL", key]).await;
     cache.bump_generation().await.unwrap();
@@ -90,7 +95,7 @@ async fn a_generation_that_is_lost_or_rubbish_is_never_an_old_one() {
 }
 
 #[tokio::test]
-async fn everything_but_the_generation_ends() {
+async fn every_key_but_the_generation_expires() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
     let generation = cache.fetch_page("all", None).await.unwrap().generation;
@@ -102,7 +107,7 @@ async fn everything_but_the_generation_ends() {
         assert!(left > seconds * 900 - 500, "{key}: {left} ms");
     };
     check("task:t", 60).await;
-    // A generation that has just begun may miss a write, so a page of it does not live long.
+    // A page of a new generation may miss a write, so it expires soon.
     check(&page_key, 1).await;
     assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
     server.run::<()>(&["DEL", "{tasks}:fresh"]).await;
@@ -120,19 +125,19 @@ async fn everything_but_the_generation_ends() {
 }
 
 #[tokio::test]
-async fn a_redis_that_forgot_its_scripts_is_told_again() {
+async fn scripts_that_redis_lost_are_sent_again() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
     server.run::<()>(&["SCRIPT", "FLUSH"]).await;
     server.run::<()>(&["FLUSHALL"]).await;
     put(&cache, 2).await.unwrap();
     cache.bump_generation().await.unwrap();
-    let held = cache.fetch_task(&task_id()).await.unwrap();
-    assert_eq!(held, Some(task_bytes(2)));
+    let held = fetch(&cache).await;
+    assert_eq!(held, Some(task_bytes(&task_id(), 2)));
 }
 
 #[tokio::test]
-async fn a_redis_that_is_down_fails_fast_and_is_used_again_when_it_is_back() {
+async fn calls_fail_fast_while_redis_is_down_and_succeed_after_its_return() {
     let server = RedisServer::start().await;
     let (port, config) = (server.port, server.config());
     drop(server);
@@ -145,14 +150,14 @@ async fn a_redis_that_is_down_fails_fast_and_is_used_again_when_it_is_back() {
     let server = RedisServer::start_on(port).await;
     until_up(&cache).await;
     put(&cache, 1).await.unwrap();
-    // A restart of Redis costs no call: the one that finds the connection lost is made again.
+    // A restart of Redis fails no call. The call that finds the connection lost is repeated.
     drop(server);
     let _server = RedisServer::start_on(port).await;
-    assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
+    assert_eq!(fetch(&cache).await, None);
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_keeps_nobody_waiting() {
+async fn a_hanging_redis_delays_no_call_beyond_its_budget() {
     let (cache, server) = RedisServer::start_with_cache().await;
     server.run::<()>(&["CLIENT", "PAUSE", "3000", "ALL"]).await;
     for _ in 0..3 {
@@ -160,7 +165,7 @@ async fn a_redis_that_hangs_keeps_nobody_waiting() {
         cache.fetch_task(&task_id()).await.unwrap_err();
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
     }
-    // From now on it is left alone: no call waits at all.
+    // The circuit breaker is open now, so no call waits.
     let begun = Instant::now();
     for _ in 0..1000 {
         put(&cache, 1).await.unwrap_err();
@@ -171,15 +176,15 @@ async fn a_redis_that_hangs_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_full_fails_writes_and_still_answers() {
+async fn a_full_redis_fails_writes_but_not_reads() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
     server.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
     let before = cache.fetch_page("all", None).await.unwrap().generation;
     for revision in 2..10 {
         put(&cache, revision).await.unwrap_err();
-        // What it held would be shown, and be wrong.
-        assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
+        // The value from before would be outdated.
+        assert_eq!(fetch(&cache).await, None);
     }
     cache.bump_generation().await.unwrap_err();
     let after = cache.fetch_page("all", None).await.unwrap().generation;
@@ -190,7 +195,7 @@ async fn a_redis_that_is_full_fails_writes_and_still_answers() {
 }
 
 #[tokio::test]
-async fn a_replica_is_not_asked_as_it_may_have_missed_a_write() {
+async fn a_replica_is_not_read_because_it_may_miss_a_write() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
     cache.bump_generation().await.unwrap();
@@ -199,12 +204,12 @@ async fn a_replica_is_not_asked_as_it_may_have_missed_a_write() {
     cache.fetch_page("all", None).await.unwrap_err();
     server.run::<()>(&["REPLICAOF", "NO", "ONE"]).await;
     until_up(&cache).await;
-    let held = cache.fetch_task(&task_id()).await.unwrap();
-    assert_eq!(held, Some(task_bytes(1)));
+    let held = fetch(&cache).await;
+    assert_eq!(held, Some(task_bytes(&task_id(), 1)));
 }
 
 #[tokio::test]
-async fn a_password_is_given_where_one_is_wanted() {
+async fn a_required_password_is_sent() {
     let server = RedisServer::start().await;
     let password = ["CONFIG", "SET", "requirepass", "hunter2"];
     server.run::<()>(&password).await;

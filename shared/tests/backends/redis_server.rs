@@ -1,6 +1,6 @@
-//! A real Redis, a new one for each test, on a free port of the loopback interface.
+//! A real Redis for each test, on a free port of the loopback interface.
 //!
-//! It is a child of the test and is ended through its own handle, never by a signal to a number.
+//! It is a child process of the test. The test stops it through its handle, never by a process id.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -14,14 +14,14 @@ use shared::config::CacheConfig;
 use tempfile::TempDir;
 use tokio::time::{interval, timeout};
 
-/// How long a Redis may take to start or to be found again, on a busy machine.
+/// The most time for a Redis to start or to be found again, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A Redis that ends when it is dropped.
+/// A Redis that stops when it is dropped.
 pub(crate) struct RedisServer {
     child: Child,
     pub(crate) port: u16,
-    /// Where it keeps what it must.
+    /// Its working directory.
     _directory: TempDir,
     admin: MultiplexedConnection,
 }
@@ -42,7 +42,7 @@ impl RedisServer {
         Self::start_with(port, &[]).await
     }
 
-    /// One with further `arguments`.
+    /// Starts a Redis with further `arguments`.
     pub(crate) async fn start_with(port: u16, arguments: &[String]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let child = Command::new("redis-server")
@@ -65,7 +65,7 @@ impl RedisServer {
             loop {
                 ticks.tick().await;
                 if let Some(status) = child.try_wait().unwrap() {
-                    panic!("redis-server ended at once ({status}): was it built with TLS?");
+                    panic!("redis-server ended at once ({status}); it may lack support for TLS");
                 }
                 if let Ok(connection) = client.get_multiplexed_async_connection().await {
                     return connection;
@@ -81,7 +81,7 @@ impl RedisServer {
         }
     }
 
-    /// A Redis, and a cache that is connected to it.
+    /// Starts a Redis with a connected cache.
     pub(crate) async fn start_with_cache() -> (RedisTaskCache, Self) {
         let server = Self::start().await;
         let cache = RedisTaskCache::new(&server.config()).unwrap();
@@ -93,14 +93,14 @@ impl RedisServer {
         CacheConfig::at(format!("127.0.0.1:{}", self.port))
     }
 
-    /// Stops it where it is: it takes connections and answers nothing until it is let go on.
+    /// Suspends the process: it accepts connections and responds to nothing.
     pub(crate) fn hang(&self) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-STOP", &pid]).status();
         assert!(status.unwrap().success());
     }
 
-    /// Runs a command, whose words are `command`.
+    /// Runs a command, given as words.
     pub(crate) async fn run<T: FromRedisValue>(&self, command: &[&str]) -> T {
         let (name, arguments) = command.split_first().unwrap();
         let mut admin = self.admin.clone();
@@ -110,19 +110,19 @@ impl RedisServer {
     }
 }
 
-/// A port that nobody listens on.
+/// A free port.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
-/// Waits until the cache answers.
+/// Waits until the cache responds.
 pub(crate) async fn until_up(cache: &RedisTaskCache) {
-    let answers = async {
+    let is_up = async {
         let mut ticks = interval(Duration::from_millis(20));
         while cache.ping().await.is_err() {
             ticks.tick().await;
         }
     };
-    timeout(PATIENCE, answers).await.unwrap();
+    timeout(PATIENCE, is_up).await.unwrap();
 }

@@ -1,10 +1,10 @@
-//! A real Redis over TLS: who is believed to be it, and who it lets in.
+//! A real Redis over TLS: trusted certificates and passwords.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared::cache::redis::RedisTaskCache;
-use shared::cache::{CacheError, TaskCache};
+use shared::cache::{CacheError, CacheLookup, TaskCache};
 use shared::config::{CacheConfig, Secret, Settings};
 use shared::error::error_chain;
 use shared::model::{TaskId, Timestamp};
@@ -17,10 +17,10 @@ use testkit::store::memory::InMemoryStore;
 use crate::certificates::Authority;
 use crate::redis_server::{RedisServer, free_port, until_up};
 
-/// The budget of a call, and what a busy machine may take beside it.
+/// The budget of a call, plus the delays of a busy machine.
 const BUDGET: Duration = Duration::from_millis(50 + 200);
 
-/// A Redis that speaks TLS on a port of its own.
+/// A Redis with a separate TLS port.
 struct TlsServer {
     server: RedisServer,
     tls_port: u16,
@@ -28,7 +28,7 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    /// One whose certificate has these names.
+    /// Starts a Redis whose certificate has these names.
     async fn start(names: &[&str]) -> Self {
         let authority = Authority::new();
         let certificate = authority.sign(names);
@@ -43,7 +43,7 @@ impl TlsServer {
         }
     }
 
-    /// How to get there, for somebody who knows its authority.
+    /// The configuration of a client that trusts the server's authority.
     fn config(&self) -> CacheConfig {
         CacheConfig {
             tls: true,
@@ -57,18 +57,19 @@ fn task_id() -> TaskId {
     "t".parse().unwrap()
 }
 
-async fn answers(config: &CacheConfig) {
+async fn check_calls(config: &CacheConfig) {
     let cache = RedisTaskCache::new(config).unwrap();
     until_up(&cache).await;
-    assert_eq!(cache.fetch_task(&task_id()).await.unwrap(), None);
+    let lookup = cache.fetch_task(&task_id()).await.unwrap();
+    assert_eq!(lookup, CacheLookup::Miss);
     cache.bump_generation().await.unwrap();
 }
 
-/// Why the calls of a cache are refused; each is within the budget.
-async fn refused(config: &CacheConfig) -> String {
+/// The reasons for which calls of a cache fail. Checks that each call is within its budget.
+async fn reasons_of_failure(config: &CacheConfig) -> String {
     let cache = RedisTaskCache::new(config).unwrap();
     let mut reasons = String::new();
-    // The first may give up before it is known why.
+    // The first call may time out before the reason is known.
     for _ in 0..3 {
         let begun = Instant::now();
         let error: CacheError = cache.fetch_task(&task_id()).await.unwrap_err();
@@ -80,10 +81,10 @@ async fn refused(config: &CacheConfig) -> String {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_named_is_believed() {
+async fn a_configured_authority_is_trusted() {
     let server = TlsServer::start(&["127.0.0.1"]).await;
-    answers(&server.config()).await;
-    // The same by settings: a URL, and certificates of several authorities in a file.
+    check_calls(&server.config()).await;
+    // The same by settings: a URL, and a file with the certificates of several authorities.
     let file = tempfile::NamedTempFile::new().unwrap();
     let pem = [Authority::new().pem(), server.authority.pem()].concat();
     std::fs::write(file.path(), pem).unwrap();
@@ -93,13 +94,13 @@ async fn an_authority_that_is_named_is_believed() {
         _ => None,
     };
     let config = CacheConfig::from_settings(&Settings::new(&lookup)).unwrap();
-    answers(&config.unwrap()).await;
+    check_calls(&config.unwrap()).await;
 }
 
 #[tokio::test]
-async fn an_authority_that_is_not_named_is_not_believed() {
+async fn an_unknown_authority_is_not_trusted() {
     let server = TlsServer::start(&["127.0.0.1"]).await;
-    // The other authority has the same name, and another key.
+    // The other authority has the same name and another key.
     for (ca_cert, reason) in [
         (Some(Authority::new().pem()), "BadSignature"),
         (None, "UnknownIssuer"),
@@ -108,30 +109,30 @@ async fn an_authority_that_is_not_named_is_not_believed() {
             ca_cert,
             ..server.config()
         };
-        let reasons = refused(&config).await;
+        let reasons = reasons_of_failure(&config).await;
         assert!(reasons.contains(reason), "{reasons}");
     }
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_host_is_not_believed() {
+async fn a_certificate_of_another_host_is_not_trusted() {
     let server = TlsServer::start(&["127.0.0.2", "cache.example.org"]).await;
-    let reasons = refused(&server.config()).await;
+    let reasons = reasons_of_failure(&server.config()).await;
     assert!(reasons.contains("not valid for name"), "{reasons}");
 }
 
 #[tokio::test]
-async fn neither_side_takes_plain_text_for_tls() {
+async fn neither_side_accepts_plain_text_for_tls() {
     let server = TlsServer::start(&["127.0.0.1"]).await;
     let plain = CacheConfig::at(format!("127.0.0.1:{}", server.tls_port));
-    refused(&plain).await;
+    reasons_of_failure(&plain).await;
     let mut tls = server.config();
     tls.endpoint = Secret::from(format!("127.0.0.1:{}", server.server.port));
-    refused(&tls).await;
+    reasons_of_failure(&tls).await;
 }
 
 #[tokio::test]
-async fn a_password_opens_with_a_user_and_without() {
+async fn a_password_is_accepted_with_and_without_a_user() {
     let server = TlsServer::start(&["127.0.0.1"]).await;
     let rules = ["ACL", "SETUSER", "ann", "on", ">of ann", "~*", "+@all"];
     server.server.run::<()>(&rules).await;
@@ -147,7 +148,7 @@ async fn a_password_opens_with_a_user_and_without() {
         (Some("default"), "of all"),
         (Some("ann"), "of ann"),
     ] {
-        answers(&with(username, Some(password))).await;
+        check_calls(&with(username, Some(password))).await;
     }
     for (username, password) in [
         (None, None),
@@ -155,13 +156,13 @@ async fn a_password_opens_with_a_user_and_without() {
         (Some("ann"), Some("of all")),
         (Some("bob"), Some("of all")),
     ] {
-        let reasons = refused(&with(username, password)).await;
+        let reasons = reasons_of_failure(&with(username, password)).await;
         assert!(!reasons.contains("of a"), "{reasons}");
     }
 }
 
 #[tokio::test]
-async fn a_redis_that_is_not_believed_costs_no_answer() {
+async fn reads_succeed_while_redis_is_not_trusted() {
     let server = TlsServer::start(&["cache.example.org"]).await;
     let cache = Arc::new(RedisTaskCache::new(&server.config()).unwrap());
     let store = Arc::new(InMemoryStore::new());
@@ -175,15 +176,15 @@ async fn a_redis_that_is_not_believed_costs_no_answer() {
             .fetch_task(&task.task_id, &[], Timestamp::now())
             .await;
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
-        let answer = reading.unwrap().unwrap().current().unwrap();
-        let json: serde_json::Value = serde_json::from_slice(&answer.json).unwrap();
+        let representation = reading.unwrap().unwrap().current().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&representation.json).unwrap();
         assert_eq!(json["task_name"], "Task t");
     }
 }
 
-/// ElastiCache's certificates are signed by Amazon, and some of them by way of Starfield.
+/// Amazon signs ElastiCache's certificates, some of them through Starfield.
 #[test]
-fn the_public_authorities_that_are_compiled_in_are_those_of_elasticache_too() {
+fn the_compiled_in_authorities_include_those_of_elasticache() {
     let contains = |subject: &[u8], name: &str| {
         subject
             .windows(name.len())

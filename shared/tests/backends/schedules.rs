@@ -1,14 +1,14 @@
-//! Any schedule of saves, good and stale, leaves the same tasks, lists, history and metrics in memory as in
-//! DynamoDB, and metrics that are those of the tasks.
+//! Every schedule of saves, current and stale, leaves the same tasks, lists, history and metrics in
+//! memory as in DynamoDB. The metrics match the tasks.
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use shared::model::{ProjectId, Task, TaskStatus};
-use shared::store::Stores;
 use shared::store::{StoreError, TaskQuery};
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::Stores;
 use testkit::store::conformance::{moment, new_project, new_task, next_of, recount};
 use testkit::store::memory::InMemoryStore;
 
@@ -24,7 +24,7 @@ struct Save {
     duration_ms: Option<u64>,
     current: Option<u64>,
     at_ms: i64,
-    /// Whether it builds on the state before the last one.
+    /// Whether the save builds on the state before the last one.
     is_stale: bool,
 }
 
@@ -63,7 +63,7 @@ fn applied(save: &Save, task: &mut Task) {
     task.updated_at = moment(save.at_ms);
 }
 
-/// Runs `schedule`, and tells how each save ended.
+/// Runs `schedule`. Returns which saves succeeded and the last state of each task.
 async fn run(schedule: &[Save], stores: &Stores) -> (Vec<bool>, Vec<Option<Task>>) {
     stores
         .projects
@@ -145,7 +145,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_schedule_leaves_the_same_in_memory_and_in_dynamodb(
+    fn any_schedule_leaves_the_same_state_in_memory_and_in_dynamodb(
         schedule in prop::collection::vec(any_save(), 1..24),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

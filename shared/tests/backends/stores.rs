@@ -1,10 +1,10 @@
-//! The conformance suite on each store.
+//! Runs the conformance suite on each store.
 
 use std::sync::Arc;
 
-use shared::store::Stores;
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::Stores;
 use testkit::store::memory::InMemoryStore;
 
 async fn in_memory() -> (Stores, ()) {

@@ -8,10 +8,8 @@ use shared::model::{
 };
 use shared::model::{TaskId, Timestamp};
 use shared::store::{ListPosition, ProjectStore, TaskQuery, TaskStore};
-use testkit::cache::faulty::FaultyTaskCache;
 use testkit::cache::memory::InMemoryTaskCache;
-use testkit::faults::{Fault, Faults};
-use testkit::store::faulty::FaultyTaskStore;
+use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use testkit::store::memory::InMemoryStore;
 
 use shared::task_reader::{
@@ -87,14 +85,14 @@ impl Fixture {
         }
     }
 
-    /// Saves to the store alone, as if the cache had not been told.
+    /// Saves to the store alone, as if the write-through had failed.
     async fn save(&self, task: &Task) {
         self.store.save(None, task, None).await.unwrap();
     }
 
     async fn list(&self, limit: usize, now: Timestamp) -> serde_json::Value {
         match self.list_unless(&[], limit, now).await {
-            ConditionalRead::Current(answer) => serde_json::from_slice(&answer.json).unwrap(),
+            ConditionalRead::Current(page) => serde_json::from_slice(&page.json).unwrap(),
             unchanged => panic!("{unchanged:?}"),
         }
     }
@@ -115,7 +113,13 @@ impl Fixture {
         reading.await.unwrap()
     }
 
-    /// A task's bytes.
+    /// The bytes of a task that the cache holds.
+    async fn held(&self, id: &str) -> Option<Vec<u8>> {
+        let lookup = self.cache.fetch_task(&id.parse().unwrap()).await;
+        lookup.unwrap().into_json()
+    }
+
+    /// The body of a task.
     async fn read(&self, id: &str, now: Timestamp) -> Option<Vec<u8>> {
         let reading = self.reader.fetch_task(&id.parse().unwrap(), &[], now).await;
         let reading = reading.unwrap()?;
@@ -128,7 +132,7 @@ fn id(text: &str) -> TaskId {
 }
 
 #[test]
-fn a_query_has_one_text() {
+fn equal_queries_have_equal_texts() {
     let query = |statuses: &[TaskStatus]| TaskQuery {
         statuses: statuses.to_vec(),
         ..TaskQuery::default()
@@ -140,11 +144,11 @@ fn a_query_has_one_text() {
 }
 
 #[tokio::test]
-async fn a_task_is_read_once_and_then_comes_from_the_cache() {
+async fn a_task_is_read_from_the_store_once_and_then_from_the_cache() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
     let read = fixture.read("a", at(1)).await.unwrap();
-    let held = fixture.cache.fetch_task(&id("a")).await.unwrap();
+    let held = fixture.held("a").await;
     assert_eq!(held.as_ref(), Some(&read));
     let shown: serde_json::Value = serde_json::from_slice(&read).unwrap();
     assert_eq!(shown["stale"], false);
@@ -153,11 +157,11 @@ async fn a_task_is_read_once_and_then_comes_from_the_cache() {
 }
 
 #[tokio::test]
-async fn rubbish_in_the_cache_is_replaced() {
+async fn an_invalid_value_in_the_cache_is_replaced() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
     let other = Renderer::new(STALE_AFTER).task(&task("b", TaskStatus::Failed, at(0)), at(0));
-    for rubbish in [
+    for invalid in [
         b"".as_slice(),
         b"null",
         b"\xff\xfe",
@@ -166,20 +170,17 @@ async fn rubbish_in_the_cache_is_replaced() {
     ] {
         let cache = &fixture.cache;
         cache
-            .put_task(&id("a"), Revision(9), rubbish, STALE_AFTER)
+            .put_task(&id("a"), Revision(9), invalid, STALE_AFTER)
             .await
             .unwrap();
         let read = fixture.read("a", at(1)).await.unwrap();
         assert!(read.starts_with(br#"{"task_id":"a","#));
-        assert_eq!(
-            fixture.cache.fetch_task(&id("a")).await.unwrap(),
-            Some(read)
-        );
+        assert_eq!(fixture.held("a").await, Some(read));
     }
 }
 
 #[tokio::test]
-async fn what_a_client_has_is_not_answered_with_something_older() {
+async fn a_client_never_gets_an_older_revision_than_it_has() {
     let fixture = Fixture::new();
     let old = task("a", TaskStatus::Running, at(0));
     fixture.save(&old).await;
@@ -189,21 +190,25 @@ async fn what_a_client_has_is_not_answered_with_something_older() {
         ..old.clone()
     };
     let save = fixture.store.save(Some(&old), &new, None);
-    save.await.unwrap(); // and the cache is not told
+    save.await.unwrap(); // the cache keeps the old revision
     let read = async |known: &[Validator]| {
-        let answer = fixture.reader.fetch_task(&id("a"), known, at(2)).await;
-        let answer = answer.unwrap().unwrap().current().unwrap();
-        answer.validator.revision()
+        let read = fixture.reader.fetch_task(&id("a"), known, at(2)).await;
+        let task = read.unwrap().unwrap().current().unwrap();
+        task.validator.revision()
     };
     assert_eq!(read(&[]).await, Some(Revision(1)));
     assert_eq!(read(&[Validator::of_bytes(b"x")]).await, Some(Revision(1)));
     let known = [Validator::of_record(br#"{"x":"","revision":2}"#)];
     assert_eq!(read(&known).await, Some(Revision(2)));
-    assert_eq!(read(&[]).await, Some(Revision(2)), "others have it too");
+    assert_eq!(
+        read(&[]).await,
+        Some(Revision(2)),
+        "the cache has the new revision"
+    );
 }
 
 #[tokio::test]
-async fn a_page_is_kept_until_a_write_is_told() {
+async fn a_page_is_cached_until_the_next_write() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Pending, at(0))).await;
     assert_eq!(fixture.list(5, at(1)).await["tasks"][0]["task_id"], "a");
@@ -219,11 +224,11 @@ async fn a_page_is_kept_until_a_write_is_told() {
     let fresh = fixture.list(5, at(3)).await;
     assert_eq!(fresh["tasks"][0]["task_id"], "b");
     assert_eq!(fresh["tasks"].as_array().unwrap().len(), 2);
-    assert!(fixture.cache.fetch_task(&id("b")).await.unwrap().is_some());
+    assert!(fixture.held("b").await.is_some());
 }
 
 #[tokio::test]
-async fn a_page_that_would_soon_be_wrong_is_not_kept() {
+async fn a_page_that_soon_turns_wrong_is_not_cached() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
     assert_eq!(fixture.list(5, at(880)).await["tasks"][0]["stale"], false);
@@ -231,7 +236,7 @@ async fn a_page_that_would_soon_be_wrong_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_next_page_is_named_only_if_there_is_one() {
+async fn only_a_page_with_a_next_page_has_a_cursor() {
     let fixture = Fixture::new();
     for number in 0..4 {
         let id = format!("t{number}");
@@ -248,7 +253,7 @@ async fn a_next_page_is_named_only_if_there_is_one() {
 }
 
 #[tokio::test]
-async fn a_write_forgets_projects_whose_metrics_it_may_change() {
+async fn a_task_write_invalidates_cached_projects() {
     let fixture = Fixture::new();
     let store = &*fixture.store;
     ProjectStore::create(store, &project("alpha"))
@@ -256,9 +261,9 @@ async fn a_write_forgets_projects_whose_metrics_it_may_change() {
         .unwrap();
     let alpha = "alpha".parse().unwrap();
     let total = async || {
-        let answer = fixture.reader.fetch_project(&alpha, at(1)).await;
-        let answer = answer.unwrap().unwrap();
-        let project: serde_json::Value = serde_json::from_slice(&answer.json).unwrap();
+        let read = fixture.reader.fetch_project(&alpha, at(1)).await;
+        let representation = read.unwrap().unwrap();
+        let project: serde_json::Value = serde_json::from_slice(&representation.json).unwrap();
         project["metrics"]["total_tasks"].clone()
     };
     assert_eq!(total().await, 0);
@@ -272,22 +277,22 @@ async fn a_write_forgets_projects_whose_metrics_it_may_change() {
     assert_eq!(total().await, 1);
 }
 
-/// The validator of the list's first page.
+/// The validator of the first page of the list.
 async fn validator_of_list(fixture: &Fixture, now: Timestamp) -> Validator {
     match fixture.list_unless(&[], 5, now).await {
-        ConditionalRead::Current(answer) => answer.validator,
+        ConditionalRead::Current(page) => page.validator,
         ConditionalRead::NotModified(validator) => validator,
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_is_known_by_its_generation_until_a_write_or_the_time_changes_it() {
+async fn a_list_is_known_by_its_generation_until_a_write_or_its_end_of_validity() {
     let fixture = Fixture::new();
     let first = task("a", TaskStatus::Running, at(0));
     fixture.save(&first).await;
     let known = [validator_of_list(&fixture, at(1)).await];
     let unchanged = ConditionalRead::NotModified(known[0].clone());
-    // The store is not asked: what was saved to it alone is not seen.
+    // The store is not read, so a task that only the store has does not appear.
     fixture.save(&task("b", TaskStatus::Pending, at(0))).await;
     assert_eq!(fixture.list_unless(&known, 5, at(60)).await, unchanged);
     assert_ne!(fixture.list_unless(&known, 5, at(61)).await, unchanged);
@@ -304,10 +309,10 @@ async fn a_list_that_may_miss_the_last_write_is_known_by_its_bytes() {
     let saved = task("a", TaskStatus::Pending, at(0));
     fixture.save(&saved).await;
     tokio::time::advance(Duration::from_secs(2)).await; // the index has it now
-    let ConditionalRead::Current(answer) = fixture.list_unless(&known, 5, at(3)).await else {
-        panic!("what was written is not seen");
+    let ConditionalRead::Current(page) = fixture.list_unless(&known, 5, at(3)).await else {
+        panic!("the list misses the write");
     };
-    assert_ne!(answer.validator, known[0]);
+    assert_ne!(page.validator, known[0]);
     tokio::time::advance(Duration::from_secs(5)).await;
     let settled = [validator_of_list(&fixture, at(10)).await];
     let again = fixture.list_unless(&settled, 5, at(10)).await;
@@ -315,7 +320,7 @@ async fn a_list_that_may_miss_the_last_write_is_known_by_its_bytes() {
 }
 
 #[tokio::test]
-async fn a_list_is_not_known_beyond_the_moment_a_task_turns_stale() {
+async fn a_list_is_modified_once_a_task_turns_stale() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
     let known = [validator_of_list(&fixture, at(880)).await];
@@ -325,19 +330,19 @@ async fn a_list_is_not_known_beyond_the_moment_a_task_turns_stale() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_doubted_is_shown_while_the_store_is_down() {
+async fn a_possibly_outdated_task_is_shown_while_the_store_is_down() {
     let (store, cache_faults, store_faults) =
         (InMemoryStore::new(), Faults::none(), Faults::none());
     let saved = task("a", TaskStatus::Running, at(0));
     store.save(None, &saved, None).await.unwrap();
-    let store = Arc::new(FaultyTaskStore::new(store, store_faults.clone()));
-    let cache = FaultyTaskCache::new(InMemoryTaskCache::new(), cache_faults.clone());
+    let store = Arc::new(Faulty::new(Arc::new(store), store_faults.clone()));
+    let cache = Faulty::new(Arc::new(InMemoryTaskCache::new()), cache_faults.clone());
     let cache = Arc::new(CautiousTaskCache::new(cache));
     let projects = Arc::new(InMemoryStore::new());
     let renderer = Renderer::new(STALE_AFTER);
     let reader = TaskReader::new(store, projects, Some(cache), renderer);
     let shown = reader.fetch_task(&id("a"), &[], at(1)).await.unwrap();
-    cache_faults.fail_always(Fault::Unmade);
+    cache_faults.fail_always(Fault::Error(ErrorKind::Unavailable));
     for _ in 0..5 {
         assert_eq!(
             reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(),
@@ -345,12 +350,12 @@ async fn a_task_that_is_doubted_is_shown_while_the_store_is_down() {
         );
     }
     cache_faults.clear();
-    store_faults.fail_always(Fault::Unmade);
+    store_faults.fail_always(Fault::Error(ErrorKind::Unavailable));
     assert_eq!(
         reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(),
         shown
     );
-    // Who has a later one is not shown this.
+    // A client with a later revision does not get this one.
     let known = [Validator::of_record(br#"{"x":"","revision":2}"#)];
     assert_eq!(
         reader.fetch_task(&id("a"), &known, at(1)).await.unwrap(),
@@ -360,7 +365,7 @@ async fn a_task_that_is_doubted_is_shown_while_the_store_is_down() {
 }
 
 #[tokio::test]
-async fn a_deleted_task_is_not_put_back_by_a_slow_reader() {
+async fn a_slow_reader_does_not_put_a_deleted_task_back() {
     let fixture = Fixture::new();
     let deleted = task("a", TaskStatus::Completed, at(0));
     let slow = Renderer::new(STALE_AFTER).task(&deleted, at(1));
@@ -369,7 +374,7 @@ async fn a_deleted_task_is_not_put_back_by_a_slow_reader() {
     let put = cache.put_task(&id, deleted.revision, &slow, STALE_AFTER);
     put.await.unwrap();
     assert_eq!(fixture.read("a", at(1)).await, None);
-    // One that is made anew is read from the store.
+    // A task that was created again is read from the store.
     fixture.save(&deleted).await;
     assert!(fixture.read("a", at(1)).await.is_some());
 }

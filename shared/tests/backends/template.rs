@@ -1,8 +1,8 @@
-//! The tables of `template.yaml`: the store keeps its promises on them, and they are those that the code makes where
-//! no template does.
+//! The tables of `template.yaml`. The store keeps its contract on them, and the code creates the
+//! same tables where no template does.
 //!
-//! `test_data/tables.json` is what CloudFormation's emulator makes of the template: `scripts/deploy-proof` compares
-//! the two.
+//! `test_data/tables.json` is what CloudFormation's emulator makes of the template.
+//! `scripts/deploy-proof` compares the two.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
 };
 use serde_json::Value;
-use shared::store::Stores;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::embedded_dynamodb::Stores;
 
 const TABLES: &str = include_str!("../../test_data/tables.json");
 
@@ -46,7 +46,7 @@ fn index(index: &Value) -> GlobalSecondaryIndex {
         .unwrap()
 }
 
-/// Makes a table as CloudFormation would.
+/// Creates a table as CloudFormation would.
 async fn create(client: &Client, name: &str, table: &Value) {
     let attribute = |attribute: &Value| {
         AttributeDefinition::builder()
@@ -108,7 +108,7 @@ mod conformance {
     testkit::store_conformance!(super::in_tables_of_the_template);
 }
 
-/// Keys, indexes and their attributes, in an order of their own; and the attribute that items expire by.
+/// Keys, sorted indexes and attributes, and the attribute of the time to live.
 async fn shape(client: &Client, table: &str) -> impl PartialEq + std::fmt::Debug + use<> {
     let response = client.describe_table().table_name(table).send().await;
     let table: TableDescription = response.unwrap().table.unwrap();
@@ -143,7 +143,7 @@ async fn shape(client: &Client, table: &str) -> impl PartialEq + std::fmt::Debug
 }
 
 #[tokio::test]
-async fn the_code_makes_the_tables_of_the_template() {
+async fn the_code_creates_the_tables_of_the_template() {
     let template = of_the_template().await;
     let code = EmbeddedDynamoDb::start().await.unwrap();
     for table in ["tasks", "projects", "checkpoints"] {
@@ -156,7 +156,7 @@ async fn the_code_makes_the_tables_of_the_template() {
 }
 
 #[tokio::test]
-async fn changes_of_tasks_can_be_followed() {
+async fn the_tasks_table_has_a_stream_of_both_images() {
     let template = of_the_template().await;
     let table = template.client.describe_table().table_name("tasks").send();
     let table = table.await.unwrap().table.unwrap();

@@ -1,9 +1,9 @@
-//! The files of the dashboard, as `build.rs` has packed them.
+//! The files of the dashboard, as `build.rs` compressed them.
 
-/// The page, with places for the addresses of the two other files.
+/// The page, with placeholders for the addresses of the other two files.
 const PAGE: &str = include_str!("../../../assets/index.html");
 
-/// Which page it is.
+/// A hash of the page and of both files.
 pub(super) const PAGE_HASH: &str = env!("DASHBOARD_PAGE_HASH");
 
 const STYLE: Asset = Asset {
@@ -20,9 +20,9 @@ const SCRIPT: Asset = Asset {
     gzip: include_bytes!(concat!(env!("OUT_DIR"), "/dashboard.js.gz")),
 };
 
-/// A file that never changes under its name.
+/// A file whose content never changes under its name.
 pub(super) struct Asset {
-    /// Its name, with a hash of its content.
+    /// The name, with a hash of the content.
     name: &'static str,
     pub(super) content_type: &'static str,
     pub(super) plain: &'static [u8],
@@ -30,16 +30,16 @@ pub(super) struct Asset {
 }
 
 impl Asset {
-    /// The file that is named so.
+    /// Finds a file by name.
     pub(super) fn find(name: &str) -> Option<Self> {
         [STYLE, SCRIPT].into_iter().find(|asset| asset.name == name)
     }
 }
 
-/// The page for a client that sees our paths after `base`. Without one its addresses are relative: whatever
-/// a proxy puts before them stays.
+/// The page for a client that sees our paths below `base`.
 ///
-/// A stage has to be named, since a relative address of `/prod` is not below it.
+/// Without a base, the addresses are relative, so a proxy can serve the page below any path. With a
+/// stage they must be absolute, because an address relative to `/prod` is not below `/prod`.
 pub(super) fn page(base: &str) -> String {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.');
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_names_its_files_below_the_stage() {
+    fn the_addresses_of_files_start_with_the_stage() {
         for (base, expected) in [
             ("", "\"assets/dashboard."),
             ("/prod", "\"/prod/assets/dashboard."),
@@ -70,6 +70,6 @@ mod tests {
             assert!(page("").contains(asset.name));
             assert!(Asset::find(asset.name).is_some());
         }
-        assert!(!page("").contains('{'), "all places are filled");
+        assert!(!page("").contains('{'), "all placeholders are filled");
     }
 }

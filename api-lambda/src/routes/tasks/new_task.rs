@@ -1,61 +1,78 @@
-//! The task that a request makes.
+//! The body of `POST /api/tasks`.
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use shared::fold::shown_progress;
-use shared::model::{
-    MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Revision, Task, TaskId, TaskStatus,
-    Timestamp,
-};
+use shared::model::{Priority, ProjectId, Revision, Task, TaskId, TaskStatus, TaskType, Timestamp};
 
-use crate::fields::{Fields, TextRule};
-use crate::problem::ApiError;
+use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress};
+#[cfg(test)]
+use crate::openapi::schemas;
 
-/// The longest `phase` and `current_step`, in characters.
-pub(super) const MAX_STEP_CHARS: usize = 256;
+/// A new task. A field that is null counts as absent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub(crate) struct NewTask {
+    /// The id. The default is a new UUID.
+    #[cfg_attr(test, schema(value_type = Option<schemas::Id>))]
+    task_id: Option<Id<TaskId>>,
+    /// The name for people.
+    task_name: Name,
+    /// The kind of work.
+    #[cfg_attr(test, schema(value_type = schemas::TaskType))]
+    task_type: TaskType,
+    /// The status. The default is `pending`.
+    #[cfg_attr(test, schema(value_type = Option<schemas::TaskStatus>))]
+    status: Option<TaskStatus>,
+    /// The priority.
+    #[cfg_attr(test, schema(value_type = Option<schemas::Priority>))]
+    priority: Option<Priority>,
+    /// The progress.
+    progress: Option<NewProgress>,
+    /// The project of the task. It need not exist yet.
+    #[cfg_attr(test, schema(value_type = Option<schemas::Id>))]
+    project_id: Option<Id<ProjectId>>,
+    /// What happened last.
+    message: Option<Message>,
+    /// The phase of the work.
+    phase: Option<Name>,
+    /// The present step of the work.
+    current_step: Option<Name>,
+    /// An object of the caller's own, at most 4,096 bytes of JSON.
+    #[cfg_attr(test, schema(value_type = Option<Map<String, Value>>))]
+    metadata: Option<Metadata>,
+}
 
-/// The task as `fields` have it, made at `now`.
-pub(super) fn parse(mut fields: Fields, now: Timestamp) -> Result<Task, ApiError> {
-    let task_id = fields.id("task_id");
-    let task_name = fields.text("task_name", TextRule::Name(MAX_NAME_CHARS));
-    let task_name = fields.require("task_name", task_name);
-    let task_type = fields.parsed("task_type");
-    let task_type = fields.require("task_type", task_type);
-    let status = fields.parsed("status").unwrap_or(TaskStatus::Pending);
-    let priority = fields.parsed("priority");
-    let progress = fields.progress("progress").unwrap_or_default();
-    let project_id = fields.id("project_id");
-    let message = fields.text("message", TextRule::Message(MAX_MESSAGE_BYTES));
-    let phase = fields.text("phase", TextRule::Name(MAX_STEP_CHARS));
-    let current_step = fields.text("current_step", TextRule::Name(MAX_STEP_CHARS));
-    let metadata = fields.object("metadata", MAX_METADATA_BYTES);
-    fields.finish()?;
-    let (Some(task_name), Some(task_type)) = (task_name, task_type) else {
-        // `require` has noted what is missing, so `finish` has failed already.
-        return Err(ApiError::InvalidFields(Vec::new()));
-    };
-    Ok(Task {
-        task_id: task_id.unwrap_or_else(TaskId::random),
-        task_name,
-        task_type,
-        status,
-        priority,
-        progress: shown_progress(progress, status),
-        parts: BTreeMap::new(),
-        run: now.to_string(),
-        revision: Revision::default().next(),
-        project_id,
-        message,
-        phase,
-        current_step,
-        log_group: None,
-        log_stream: None,
-        created_at: now,
-        started_at: (status == TaskStatus::Running).then_some(now),
-        updated_at: now,
-        completed_at: status.is_terminal().then_some(now),
-        duration_ms: None,
-        usual_duration_ms: None,
-        metadata,
-    })
+impl NewTask {
+    /// The task, created at `now`.
+    pub(super) fn into_task(self, now: Timestamp) -> Task {
+        let status = self.status.unwrap_or(TaskStatus::Pending);
+        let progress = self.progress.unwrap_or_default().into();
+        Task {
+            task_id: self.task_id.map_or_else(TaskId::random, Id::into_inner),
+            task_name: self.task_name.into(),
+            task_type: self.task_type,
+            status,
+            priority: self.priority,
+            progress: shown_progress(progress, status),
+            parts: BTreeMap::new(),
+            run: now.to_string(),
+            revision: Revision::default().next(),
+            project_id: self.project_id.map(Id::into_inner),
+            message: self.message.map(Into::into),
+            phase: self.phase.map(Into::into),
+            current_step: self.current_step.map(Into::into),
+            log_group: None,
+            log_stream: None,
+            created_at: now,
+            started_at: (status == TaskStatus::Running).then_some(now),
+            updated_at: now,
+            completed_at: status.is_terminal().then_some(now),
+            duration_ms: None,
+            usual_duration_ms: None,
+            metadata: self.metadata.map(Into::into),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Whatever is sent in place of a token, nobody comes in by it, and the fault is never ours.
+//! Any bytes instead of a valid token are refused, and never cause a 5xx.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request};
@@ -7,17 +7,17 @@ use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::auth::signer::{RSA_PUBLIC, SECRET, Signer, encoded};
-use crate::auth::{bearer, claims, get, world};
-use crate::world::World;
+use crate::auth::{bearer, claims, get, harness};
+use crate::harness::Harness;
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-/// An API that knows keys of all kinds.
-async fn full_world() -> World {
+/// An API with keys of all types.
+async fn harness_with_all_keys() -> Harness {
     let keys = json!({"keys": [Signer::new_ec().jwk(json!({"kid": "1"}))]}).to_string();
-    world(&[
+    harness(&[
         ("AUTH_HS256_SECRET", SECRET),
         ("AUTH_PUBLIC_KEY", RSA_PUBLIC),
         ("AUTH_JWKS", &keys),
@@ -28,14 +28,14 @@ async fn full_world() -> World {
 
 fn check_refused(value: HeaderValue) -> Result<(), TestCaseError> {
     runtime().block_on(async {
-        let world = full_world().await;
+        let harness = harness_with_all_keys().await;
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = "/api/tasks".parse().unwrap();
         request.headers_mut().insert("authorization", value.clone());
-        let answer = world.send(request).await;
-        prop_assert_eq!(answer.status.as_u16(), 401, "{:?}", value);
-        prop_assert_eq!(answer.problem(), "unauthenticated");
-        let challenge = answer.header("www-authenticate");
+        let response = harness.send(request).await;
+        prop_assert_eq!(response.status.as_u16(), 401, "{:?}", value);
+        prop_assert_eq!(response.problem(), "unauthenticated");
+        let challenge = response.header("www-authenticate");
         prop_assert!(challenge.starts_with("Bearer realm="), "{}", challenge);
         Ok(())
     })
@@ -77,7 +77,7 @@ proptest! {
     }
 }
 
-/// All that may stand in a token, and some that may not.
+/// All bytes that a token can have, and some that it can't.
 const BYTES: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ ,";
 
 #[test]
@@ -85,12 +85,12 @@ fn a_token_with_any_byte_changed_is_refused() {
     runtime().block_on(async {
         for signer in Signer::all() {
             let (name, value) = signer.setting();
-            let world = world(&[(name, &value)]).await;
+            let harness = harness(&[(name, &value)]).await;
             let token = signer.token(&claims(json!({})));
-            assert_eq!(get(&world, &[&bearer(&token)]).await.status, 200);
+            assert_eq!(get(&harness, &[&bearer(&token)]).await.status, 200);
             for index in 0..token.len() {
                 let before = token.as_bytes()[index];
-                // The last bytes of a part have bits that carry nothing: there, all are tried.
+                // The last byte of a part has unused bits, so all values are tried there.
                 let parts_end = token.as_bytes().get(index + 1);
                 let is_last = parts_end.is_none_or(|byte| *byte == b'.');
                 let step = if is_last { 1 } else { 17 };
@@ -99,13 +99,13 @@ fn a_token_with_any_byte_changed_is_refused() {
                     let mut changed = token.clone().into_bytes();
                     changed[index] = *byte;
                     let changed = String::from_utf8(changed).unwrap();
-                    let answer = get(&world, &[&bearer(&changed)]).await;
-                    assert_eq!(answer.status, 401, "{index} {changed}");
+                    let response = get(&harness, &[&bearer(&changed)]).await;
+                    assert_eq!(response.status, 401, "{index} {changed}");
                 }
                 let mut shorter = token.clone();
                 shorter.remove(index);
-                let answer = get(&world, &[&bearer(&shorter)]).await;
-                assert_eq!(answer.status, 401, "{index} {shorter}");
+                let response = get(&harness, &[&bearer(&shorter)]).await;
+                assert_eq!(response.status, 401, "{index} {shorter}");
             }
         }
     });

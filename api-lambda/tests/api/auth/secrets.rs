@@ -1,4 +1,4 @@
-//! What is secret is not printed.
+//! Logs and debug output contain no secrets.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -9,14 +9,15 @@ use serde_json::json;
 use tokio::runtime::Builder;
 
 use crate::auth::signer::{RSA_PUBLIC, SECRET, Signer};
-use crate::auth::{ask, auth, bearer, claims, seconds, world};
+use crate::auth::{auth, bearer, claims, harness, seconds, send};
 
 thread_local! {
-    /// What was logged on this thread, which is that of one test.
+    /// The log of this thread. Each test has its own thread.
     static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// One for all tests, and for good: one that comes and goes with a test changes what others get to see.
+/// Set once for all tests. A subscriber that exists only during one test would change the logs of
+/// others.
 static SUBSCRIBER: Once = Once::new();
 
 struct Log;
@@ -32,7 +33,7 @@ impl Write for Log {
     }
 }
 
-/// What is logged, of all levels, while `work` is done.
+/// The log, at all levels, of `work`.
 fn logged(work: impl Future<Output = ()>) -> String {
     SUBSCRIBER.call_once(|| {
         tracing_subscriber::fmt()
@@ -60,20 +61,20 @@ fn neither_secrets_nor_tokens_are_logged() {
             &claims(json!({})),
         ),
         format!("{good}x"),
-        "rubbish-that-was-sent".to_owned(),
+        "this-is-not-a-token".to_owned(),
     ];
     let text = logged(async {
         let keys = json!({"keys": [Signer::new_ec().jwk(json!({"kid": "known", "d": "private"}))]});
-        let keys = with_a_good_key(keys);
+        let keys = with_a_usable_key(keys);
         let settings = [
             ("AUTH_HS256_SECRET", SECRET),
             ("AUTH_PUBLIC_KEY", RSA_PUBLIC),
             ("AUTH_JWKS", &keys),
         ];
-        let world = world(&settings).await;
+        let harness = harness(&settings).await;
         for token in &tokens {
             for method in [Method::GET, Method::POST] {
-                ask(&world, method, "/api/tasks", &[&bearer(token)]).await;
+                send(&harness, method, "/api/tasks", &[&bearer(token)]).await;
             }
         }
     });
@@ -81,7 +82,7 @@ fn neither_secrets_nor_tokens_are_logged() {
         "AUTH_ISSUER is not set",
         "AUTH_AUDIENCE is not set",
         "a key of AUTH_JWKS is not used",
-        "a request was let in",
+        "a request was authorized",
         "a request was refused",
         "a scope is missing",
         "the token has expired",
@@ -99,14 +100,14 @@ fn neither_secrets_nor_tokens_are_logged() {
     }
 }
 
-fn with_a_good_key(mut keys: serde_json::Value) -> String {
+fn with_a_usable_key(mut keys: serde_json::Value) -> String {
     let keys_list = keys["keys"].as_array_mut().unwrap();
     keys_list.push(Signer::rsa().jwk(json!({"kid": "good"})));
     keys.to_string()
 }
 
 #[test]
-fn it_is_said_when_nobody_is_asked() {
+fn running_without_authentication_is_a_warning() {
     let text = logged(async {
         assert!(auth(&[("AUTH_MODE", "none")]).is_none());
     });
@@ -118,7 +119,7 @@ fn it_is_said_when_nobody_is_asked() {
 }
 
 #[test]
-fn what_is_checked_is_not_warned_of() {
+fn complete_settings_cause_no_warning() {
     let text = logged(async {
         let rules = [("AUTH_ISSUER", "x"), ("AUTH_AUDIENCE", "y")];
         auth(&[("AUTH_HS256_SECRET", SECRET), rules[0], rules[1]]);
@@ -127,7 +128,7 @@ fn what_is_checked_is_not_warned_of() {
 }
 
 #[test]
-fn keys_are_not_printed() {
+fn debug_output_contains_no_key() {
     let [.., ec] = Signer::all();
     let (jwks, keys) = ec.setting();
     let auth = auth(&[

@@ -1,4 +1,4 @@
-//! Who signs tokens: the issuer's side, which the API does not have.
+//! Signs tokens, as an issuer does.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -24,7 +24,7 @@ pub(super) const SECRET: &str = "only tests use this secret of 48 bytes, and mor
 pub(super) const RSA_PUBLIC: &str = key!("rsa-a.public");
 pub(super) const EC_PUBLIC: &str = key!("ec-p256.public");
 
-/// A key that signs.
+/// A key that signs tokens.
 pub(super) enum Signer {
     Secret(String),
     Rsa(Box<RsaKeyPair>),
@@ -51,13 +51,13 @@ pub(super) fn encoded(bytes: impl AsRef<[u8]>) -> String {
 }
 
 impl Signer {
-    /// One of each algorithm.
+    /// One signer for each algorithm.
     pub(super) fn all() -> [Self; 3] {
         let secret = Self::Secret(SECRET.to_owned());
         [secret, Self::rsa(), ec(&pkcs8(key!("ec-p256.private")))]
     }
 
-    /// One of each algorithm, which the API does not know.
+    /// One signer for each algorithm, with keys that the API does not have.
     pub(super) fn others() -> [Self; 3] {
         let secret = Self::Secret(SECRET.to_uppercase());
         [secret, Self::other_rsa(), Self::new_ec()]
@@ -71,7 +71,7 @@ impl Signer {
         rsa(key!("rsa-b.private"))
     }
 
-    /// A key that is made now.
+    /// A new key.
     pub(super) fn new_ec() -> Self {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
@@ -86,7 +86,7 @@ impl Signer {
         }
     }
 
-    /// The setting that makes its tokens known to the API.
+    /// The setting with which the API accepts the tokens.
     pub(super) fn setting(&self) -> (&'static str, String) {
         match self {
             Self::Secret(secret) => ("AUTH_HS256_SECRET", secret.clone()),
@@ -98,7 +98,7 @@ impl Signer {
         }
     }
 
-    /// Its public key for a JWKS document, with these members beside.
+    /// The public key for a JWKS document, with these additional members.
     pub(super) fn jwk(&self, members: Value) -> Value {
         let key = match self {
             Self::Secret(secret) => json!({"kty": "oct", "k": encoded(secret)}),
@@ -131,17 +131,20 @@ impl Signer {
         }
     }
 
-    /// A token with this text as header and this one as claims.
+    /// A token with these texts as header and claims.
     pub(super) fn token_of(&self, header: &str, claims: &str) -> String {
         let message = format!("{}.{}", encoded(header), encoded(claims));
         let signature = self.sign(message.as_bytes());
         format!("{message}.{}", encoded(signature))
     }
 
-    /// A token with these claims, and these members in its header.
+    /// A token with these claims and these changes to the header.
     pub(super) fn token_with(&self, header: Value, claims: &Value) -> String {
-        let usual = json!({"typ": "JWT", "alg": self.algorithm()});
-        self.token_of(&with(usual, header).to_string(), &claims.to_string())
+        let header_defaults = json!({"typ": "JWT", "alg": self.algorithm()});
+        self.token_of(
+            &with(header_defaults, header).to_string(),
+            &claims.to_string(),
+        )
     }
 
     /// A token with these claims.

@@ -1,9 +1,10 @@
-//! A collector as one would write it first. It stands for a design that ours is compared with: the bench runs it, and
-//! nothing else uses it.
+//! The baseline: a collector as one would write it first. Only the bench runs it, to compare the
+//! designs.
 //!
-//! It reads one log group after another, looks at every line by regular expressions, and for each line that says
-//! something it updates an item of DynamoDB and sets a key of Redis, and waits for both. What examples teach, it does:
-//! clients and expressions are made once. It has no checkpoint, and knows of CDK and agents no more than their counters.
+//! It reads one log group after the other and matches every line with regular expressions. For each
+//! match it updates an item of DynamoDB, sets a key of Redis, and waits for both. It follows the
+//! usual advice: clients and expressions are created once. It has no checkpoint, and understands
+//! only the counters of CDK and agents.
 
 use std::collections::HashSet;
 use std::env;
@@ -21,7 +22,7 @@ use redis::aio::MultiplexedConnection;
 use regex::Regex;
 use serde_json::{Value, json};
 
-/// How far back a sweep reads.
+/// The time window of a sweep.
 const WINDOW: Duration = Duration::from_secs(300);
 
 /// `Shop | 3/29 | 10:00:03 AM | CREATE_COMPLETE | AWS::SQS::Queue | Queue3 (Queue1A2B)`
@@ -53,7 +54,7 @@ struct Collector {
 
 impl Collector {
     async fn connect() -> Result<Self, Error> {
-        // The client that the SDK would make itself, but for where its cryptography is from.
+        // Like the SDK's default client, but with ring for cryptography.
         let http_client = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
@@ -72,7 +73,7 @@ impl Collector {
         })
     }
 
-    /// Reads all log groups. The answer is that of our collector, as far as the bench looks at it.
+    /// Reads all log groups. The answer has the fields of our collector that the bench reads.
     async fn sweep(&self) -> Result<Value, Error> {
         let mut groups = Vec::new();
         for log_group in &self.log_groups {
@@ -82,7 +83,7 @@ impl Collector {
         Ok(json!({"groups": groups}))
     }
 
-    /// Reads a log group. How many tasks it speaks of: each log stream is one.
+    /// Reads a log group. Returns its number of tasks: each log stream is one.
     async fn read(&self, log_group: &str) -> Result<usize, Error> {
         let start = (SystemTime::now() - WINDOW).duration_since(UNIX_EPOCH)?;
         let request = self.logs.filter_log_events().log_group_name(log_group);
@@ -94,7 +95,7 @@ impl Collector {
                 let message = event.message().unwrap_or_default();
                 let stream = event.log_stream_name().unwrap_or_default();
                 if let Some((current, total)) = progress(message) {
-                    self.save(&format!("naive:{stream}"), current, total)
+                    self.save(&format!("baseline:{stream}"), current, total)
                         .await?;
                     tasks.insert(stream.to_owned());
                 }
@@ -123,7 +124,7 @@ impl Collector {
     }
 }
 
-/// The step that a line says a task is at, and of how many.
+/// The current step and the total in a line.
 fn progress(line: &str) -> Option<(u64, u64)> {
     let found = ROW.captures(line).or_else(|| STEP.captures(line))?;
     Some((found[1].parse().ok()?, found[2].parse().ok()?))
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_and_steps_are_progress_and_nothing_else_is() {
+    fn only_rows_and_steps_are_progress() {
         let row = "Shop | 3/29 | 10:00:03 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Queue3 (Queue1A2B)";
         assert_eq!(progress(row), Some((3, 29)));
         assert_eq!(progress("[3/10] reading the repository"), Some((3, 10)));

@@ -1,4 +1,5 @@
-//! Prints what the functions do while Redis or DynamoDB have trouble. `scripts/faults` builds what this needs and runs it.
+//! Runs the fault experiments and prints their table. `scripts/faults` builds the programs and runs
+//! this.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,36 +10,36 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use lab::faults::fault::Fault;
+use lab::faults::harness::Harness;
+use lab::faults::outcome::Outcome;
 use lab::faults::proxy::Wire;
 use lab::faults::report;
 use lab::faults::run::{Times, prepare, run};
-use lab::faults::truth::Truth;
-use lab::faults::verdict::Verdict;
-use lab::faults::world::World;
+use lab::faults::tasks::Tasks;
 use lab::markdown;
 use shared::error::Source;
 
-/// Runs the functions' real programs under load, has one fault after another happen to Redis and DynamoDB, and prints a
-/// table of what came of each. Fails if a budget is broken.
+/// Runs the functions' binaries under load while one fault after another happens to Redis and
+/// DynamoDB. Prints a table of the outcomes, and fails if a promise is broken.
 #[derive(Debug, Parser)]
 #[command(version, name = "faults")]
 struct Arguments {
-    /// The program api-lambda
+    /// Path of the program api-lambda
     #[arg(long)]
     api: PathBuf,
-    /// The program progress-collector
+    /// Path of the program progress-collector
     #[arg(long)]
     collector: PathBuf,
-    /// One fault of each kind, shortly: less than a minute
+    /// Run one short fault of each kind (less than a minute)
     #[arg(long)]
     short: bool,
-    /// Only faults whose name in the table has this in it
+    /// Run only faults whose name contains this
     #[arg(long)]
     only: Option<String>,
-    /// How long each fault lasts, in milliseconds [default: 6000; 1500 in the short form]
+    /// Duration of each fault in milliseconds [default: 6000, or 1500 with --short]
     #[arg(long)]
     lasts: Option<u64>,
-    /// A Markdown file in which the table replaces what is between the lines `<!-- measured -->` and
+    /// Markdown file in which the table replaces the lines between `<!-- measured -->` and
     /// `<!-- end of measured -->`
     #[arg(long)]
     into: Option<PathBuf>,
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all budgets were kept.
+/// Returns whether all promises were kept.
 fn measure(arguments: &Arguments) -> Result<bool, Source> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -65,9 +66,9 @@ fn measure(arguments: &Arguments) -> Result<bool, Source> {
         fs::canonicalize(&arguments.api)?,
         fs::canonicalize(&arguments.collector)?,
     );
-    let world = World::start(runtime.handle().clone(), &api, &collector)?;
-    let truth = Truth::default();
-    prepare(&world, &truth)?;
+    let harness = Harness::start(runtime.handle().clone(), &api, &collector)?;
+    let tasks = Tasks::new()?;
+    prepare(&harness, &tasks)?;
     let (calm_first, calm, lasts) = if arguments.short {
         (2000, 150, 1500)
     } else {
@@ -78,20 +79,20 @@ fn measure(arguments: &Arguments) -> Result<bool, Source> {
         fault: Duration::from_millis(arguments.lasts.unwrap_or(lasts)),
     };
     let names = AtomicU64::new(0);
-    // What happens for the first time takes longer.
+    // First requests are slow.
     let warm_up = Times {
         calm: Duration::from_secs(1),
         fault: Duration::ZERO,
     };
     run(
-        &world,
-        &truth,
+        &harness,
+        &tasks,
         &names,
         Fault::RedisWire(Wire::Whole),
         warm_up,
     )?;
     let mut quiet = Vec::new();
-    let mut verdicts = Vec::new();
+    let mut outcomes = Vec::new();
     let wanted = |fault: &Fault, in_short: bool| match &arguments.only {
         Some(only) => fault.name().contains(only.as_str()),
         None => in_short || !arguments.short,
@@ -100,35 +101,36 @@ fn measure(arguments: &Arguments) -> Result<bool, Source> {
         .into_iter()
         .filter(|(fault, short)| wanted(fault, *short))
     {
-        // What a busy machine may have broken has another chance. What is lost has none.
+        // Repeat an experiment that a busy machine may have disturbed, but never after a lost
+        // write.
         for is_last in [false, false, true] {
             let begun = Instant::now();
-            let mut outcome = run(&world, &truth, &names, fault, times)?;
-            quiet.append(&mut outcome.calm);
+            let mut observed = run(&harness, &tasks, &names, fault, times)?;
+            quiet.append(&mut observed.calm);
             times.calm = Duration::from_millis(calm);
-            let verdict = Verdict::of(fault, &outcome, &quiet);
+            let outcome = Outcome::of(fault, &observed, &quiet);
             let name = fault.name();
             writeln!(
                 io::stderr(),
                 "{name}: {:.1} s",
                 begun.elapsed().as_secs_f64()
             )?;
-            for (broken, _) in &verdict.broken {
+            for (broken, _) in &outcome.broken {
                 writeln!(io::stderr(), "    {broken}")?;
             }
-            if is_last || verdict.broken.is_empty() || !verdict.may_be_machine() {
-                verdicts.push((fault, verdict));
+            if is_last || outcome.broken.is_empty() || !outcome.may_be_machine() {
+                outcomes.push((fault, outcome));
                 break;
             }
         }
     }
-    let table = report::table(&verdicts);
+    let table = report::table(&outcomes);
     let text = format!("{}\n{table}", markdown::machine()?);
     io::stdout().write_all(text.as_bytes())?;
     if let Some(file) = &arguments.into {
         markdown::insert(file, &text)?;
     }
-    Ok(verdicts
+    Ok(outcomes
         .iter()
-        .all(|(_, verdict)| verdict.broken.is_empty()))
+        .all(|(_, outcome)| outcome.broken.is_empty()))
 }

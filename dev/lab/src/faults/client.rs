@@ -1,4 +1,4 @@
-//! Requests of the load, each to a process of a function that has time, as Lambda hands them out.
+//! Requests of the load. Each goes to a process that is idle, as Lambda does it.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,33 +9,33 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use shared::model::Timestamp;
+use shared::model::{TaskId, Timestamp};
 
 use super::samples::{Kind, Sample, Samples};
-use super::truth::TOTAL;
+use super::tasks::TOTAL;
 use crate::events;
 use crate::function::Function;
 
 /// The project of all tasks.
 pub const PROJECT: &str = "faults";
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// Its status.
     pub status: u16,
-    /// Its body; null if it has none.
+    /// Its body; null if there is none.
     pub body: Value,
 }
 
-impl Answer {
-    /// Whether it may be another if asked again.
-    pub fn is_trouble(&self) -> bool {
+impl Response {
+    /// Whether the same request may get another response later.
+    pub fn may_be_repeated(&self) -> bool {
         self.status >= 500
     }
 }
 
-/// A request of the API. `key` is its `Idempotency-Key`.
+/// The event of a request to the API. `key` is its `Idempotency-Key`.
 pub fn request(
     method: &str,
     path: &str,
@@ -53,8 +53,12 @@ pub fn request(
     event.to_string().into_bytes()
 }
 
-/// What a subscription pushes of an agent that has come so far.
-pub fn push(task_id: &str, current: u64) -> io::Result<Vec<u8>> {
+/// The event of a subscription, with a line of an agent at this count.
+///
+/// # Errors
+///
+/// If the event can't be compressed.
+pub fn push(task_id: &TaskId, current: u64) -> io::Result<Vec<u8>> {
     let now = Timestamp::now();
     let line = json!({
         "timestamp": now.to_string(),
@@ -82,27 +86,27 @@ pub fn push(task_id: &str, current: u64) -> io::Result<Vec<u8>> {
     Ok(json!({"awslogs": {"data": data}}).to_string().into_bytes())
 }
 
-/// Hands an event to one of the API's processes: the next one after `turn` that has time.
+/// Sends an event to a process of the API: the next idle one after `turn`.
 ///
 /// # Errors
 ///
-/// That the process is lost, or does not speak as Lambda's functions do.
-pub fn ask(
+/// If the process is lost, or its answer is not that of an HTTP API.
+pub fn send(
     apis: &[Mutex<Function>],
     turn: &mut usize,
     kind: Kind,
     event: &[u8],
     samples: &Samples,
-) -> io::Result<Answer> {
+) -> io::Result<Response> {
     let (process, mut function) = free(apis, turn);
     let started = Instant::now();
     let invocation = function.attempt(event)?;
     drop(function);
-    let answer: Value = serde_json::from_slice(&invocation.answer)?;
-    let status = answer["statusCode"].as_u64();
+    let response: Value = serde_json::from_slice(&invocation.answer)?;
+    let status = response["statusCode"].as_u64();
     let status = status.and_then(|status| u16::try_from(status).ok());
     let status = status.unwrap_or(500);
-    let timing = answer["headers"]["server-timing"].as_str();
+    let timing = response["headers"]["server-timing"].as_str();
     let wait = |part| timing.and_then(|timing| wait_for(timing, part));
     samples.note(Sample {
         kind,
@@ -110,23 +114,23 @@ pub fn ask(
         started,
         took: invocation.took,
         status,
-        has_retry_after: !answer["headers"]["retry-after"].is_null(),
+        has_retry_after: !response["headers"]["retry-after"].is_null(),
         cache: wait("cache"),
         store: wait("store"),
         cache_errors: 0,
     });
-    let body = answer["body"].as_str().unwrap_or_default();
-    Ok(Answer {
+    let body = response["body"].as_str().unwrap_or_default();
+    Ok(Response {
         status,
         body: serde_json::from_str(body).unwrap_or_default(),
     })
 }
 
-/// Hands an event to the collector; whether it did all of it.
+/// Sends an event to the collector. Returns whether it saved everything.
 ///
 /// # Errors
 ///
-/// That the process is lost.
+/// If the process is lost.
 pub fn collect(
     collector: &Mutex<Function>,
     process: usize,
@@ -153,7 +157,7 @@ pub fn collect(
     Ok(is_done)
 }
 
-/// The next process that has time; if none has, the next one as soon as it has.
+/// The next idle process. If all are busy, waits for the next one.
 fn free<'a>(apis: &'a [Mutex<Function>], turn: &mut usize) -> (usize, MutexGuard<'a, Function>) {
     *turn += 1;
     for number in 0..apis.len() {
@@ -167,7 +171,7 @@ fn free<'a>(apis: &'a [Mutex<Function>], turn: &mut usize) -> (usize, MutexGuard
     (process, function.unwrap_or_else(PoisonError::into_inner))
 }
 
-/// How long a `Server-Timing` says that a request has waited for a part.
+/// How long a request waited for a part, by its `Server-Timing` header.
 fn wait_for(timing: &str, part: &str) -> Option<Duration> {
     let entry = timing
         .split(", ")
@@ -181,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_read_by_part() {
+    fn server_timing_is_read_by_part() {
         let timing = "cache;dur=50.25, store;dur=3.00";
         assert_eq!(
             wait_for(timing, "cache"),

@@ -1,4 +1,5 @@
-//! An HTTP proxy in front of DynamoDB that answers some requests itself, as DynamoDB does when it has trouble.
+//! An HTTP proxy in front of DynamoDB that answers some requests itself, as DynamoDB does in
+//! trouble.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,45 +18,45 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// The most that a request of DynamoDB has.
+/// More than the largest request or response of DynamoDB.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 const EXCEPTION: &str = "com.amazonaws.dynamodb.v20120810#";
 
-/// What is answered to those requests that are not passed on.
+/// What happens to the affected requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// There were too many.
+    /// They are throttled.
     Throttled,
-    /// Something went wrong; nothing was done.
+    /// They fail. Nothing is done.
     Failed,
-    /// Something went wrong; what was asked for was done all the same.
+    /// They are done, but the answer is an error.
     FailedAfterwards,
-    /// Nothing.
+    /// They are never answered.
     Silence,
-    /// To changes: that another writer was faster. All else is passed on.
+    /// Writes fail as if another writer had been faster. Other requests are passed on.
     Conflict,
 }
 
-/// The trouble, and how many of a hundred requests have it.
+/// The trouble, and the percentage of requests that meet it.
 type Plan = Option<(Trouble, u64)>;
 
-/// The proxy; it lives as long as the runtime.
+/// The proxy. It lives as long as the runtime.
 #[derive(Debug, Clone)]
 pub struct DynamoDbProxy {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     target: SocketAddr,
     plan: Arc<Mutex<Plan>>,
-    asked: Arc<AtomicU64>,
+    requests: Arc<AtomicU64>,
     client: Client<HttpConnector, Body>,
 }
 
 impl DynamoDbProxy {
-    /// Begins to listen for requests to `target`, and passes them on.
+    /// Starts a proxy that passes all requests on to `target`.
     ///
     /// # Errors
     ///
-    /// That there is no address to listen on.
+    /// If there is no address to listen on.
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let mut connector = HttpConnector::new();
@@ -64,7 +65,7 @@ impl DynamoDbProxy {
             address: listener.local_addr()?,
             target,
             plan: Arc::default(),
-            asked: Arc::default(),
+            requests: Arc::default(),
             client: Client::builder(TokioExecutor::new()).build(connector),
         };
         let router = Router::new().fallback(pass).with_state(proxy.clone());
@@ -72,17 +73,17 @@ impl DynamoDbProxy {
         Ok(proxy)
     }
 
-    /// Has so many of a hundred requests meet this trouble from now on.
+    /// From now on requests meet this trouble.
     pub fn set(&self, plan: Plan) {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
     }
 
-    /// The trouble that the next request has.
+    /// The trouble of the next request.
     fn next(&self) -> Option<Trouble> {
         let plan = *self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let (trouble, percent) = plan?;
-        // Spread evenly without chance, and not in step with attempts that come in threes.
-        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        // Spread evenly, without randomness, and not in step with attempts that come in threes.
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
         (number * 37 % 100 < percent).then_some(trouble)
     }
 
@@ -143,8 +144,8 @@ fn failure() -> Response {
     refusal(StatusCode::INTERNAL_SERVER_ERROR, &body)
 }
 
-/// That the condition of a transaction's first item does not hold; `None` if that would not mean that another was faster,
-/// but that a new task exists.
+/// The answer that the condition of a transaction's first item does not hold. `None` for a new
+/// task, where it would mean that the task exists.
 fn lost_race(request: &Bytes) -> Option<Response> {
     let request: Value = serde_json::from_slice(request).unwrap_or_default();
     let items = request["TransactItems"].as_array()?;

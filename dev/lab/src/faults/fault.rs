@@ -1,4 +1,4 @@
-//! The faults, by name: how each begins and ends.
+//! The faults: how each begins and ends.
 
 use std::time::Duration;
 
@@ -6,51 +6,51 @@ use rustix::process::Signal;
 use shared::error::Source;
 
 use super::dynamodb::Trouble;
+use super::harness::Harness;
 use super::proxy::Wire;
-use super::truth::Truth;
-use super::world::World;
+use super::tasks::Tasks;
 
-/// Which service is in trouble.
+/// The service that a fault affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// The cache: nobody may notice.
+    /// The cache. No request may fail.
     Redis,
-    /// The store: what the cache does not have may be refused.
+    /// The store. A request that the cache can't serve may be refused.
     DynamoDb,
 }
 
-/// What happens to a service.
+/// A fault of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// To connections to Redis.
+    /// Of the connections to Redis.
     RedisWire(Wire),
-    /// Redis is stopped in its tracks.
+    /// Redis is stopped (SIGSTOP).
     RedisFrozen,
-    /// Redis is killed; another one takes its place.
+    /// Redis is killed. An empty one replaces it.
     RedisKilled,
-    /// Redis has no room left, and gives up nothing to make some.
+    /// Redis is out of memory and evicts nothing.
     RedisFull,
-    /// Redis has become a replica that is not written to.
+    /// Redis has become a read-only replica.
     RedisReplica,
-    /// Under our keys are lists.
+    /// Our keys hold lists.
     RedisWrongType,
-    /// Redis forgets everything, again and again.
+    /// Redis is emptied again and again.
     RedisFlushed,
-    /// Redis wants a password that we don't have.
+    /// Redis requires a password that the functions don't have.
     RedisPassword,
-    /// To connections to DynamoDB.
+    /// Of the connections to DynamoDB.
     DynamoDbWire(Wire),
-    /// To so many of a hundred requests to DynamoDB.
+    /// Of this percentage of the requests to DynamoDB.
     DynamoDb(Trouble, u64),
 }
 
-/// A delay that is longer than what a call of Redis may take.
+/// Longer than a call of Redis may take.
 const TOO_LONG: Duration = Duration::from_millis(80);
-/// A delay that one call may take.
+/// A delay that a call of Redis may take.
 const LONG: Duration = Duration::from_millis(25);
 
 impl Fault {
-    /// All of them, with whether they are in the short form.
+    /// All faults, each with whether the short form has it.
     pub const ALL: [(Self, bool); 23] = [
         (Self::RedisWire(Wire::Refused), false),
         (Self::RedisWire(Wire::Silent), true),
@@ -77,7 +77,7 @@ impl Fault {
         (Self::DynamoDbWire(Wire::Cut), false),
     ];
 
-    /// Which service is in trouble.
+    /// The service that the fault affects.
     pub fn service(self) -> Service {
         match self {
             Self::DynamoDbWire(_) | Self::DynamoDb(..) => Service::DynamoDb,
@@ -85,16 +85,16 @@ impl Fault {
         }
     }
 
-    /// In words.
+    /// Its name in the table.
     pub fn name(self) -> String {
         let wire = |wire| match wire {
             Wire::Whole => "nothing".to_owned(),
             Wire::Refused => "refuses connections".to_owned(),
-            Wire::Silent => "takes all and says nothing".to_owned(),
+            Wire::Silent => "accepts requests and never answers".to_owned(),
             Wire::Delayed(delay) => format!("answers {} ms late", delay.as_millis()),
             Wire::Cut => "connections cut within an answer".to_owned(),
             Wire::Garbled => "answers garbage".to_owned(),
-            Wire::Dripping => "answers drip, a byte each 20 ms".to_owned(),
+            Wire::Dripping => "answers byte by byte, 20 ms apart".to_owned(),
         };
         let trouble = |trouble| match trouble {
             Trouble::Throttled => "throttled",
@@ -106,7 +106,7 @@ impl Fault {
         match self {
             Self::RedisWire(how) => format!("Redis: {}", wire(how)),
             Self::RedisFrozen => "Redis: stopped (SIGSTOP)".to_owned(),
-            Self::RedisKilled => "Redis: killed, back empty".to_owned(),
+            Self::RedisKilled => "Redis: killed, replaced by an empty one".to_owned(),
             Self::RedisFull => "Redis: full, evicts nothing".to_owned(),
             Self::RedisReplica => "Redis: a read-only replica".to_owned(),
             Self::RedisWrongType => "Redis: lists under our keys".to_owned(),
@@ -117,51 +117,51 @@ impl Fault {
         }
     }
 
-    /// Begins it.
+    /// Begins the fault.
     ///
     /// # Errors
     ///
-    /// That it can't be done.
-    pub fn begin(self, world: &World) -> Result<(), Source> {
+    /// If a service can't be controlled.
+    pub fn begin(self, harness: &Harness) -> Result<(), Source> {
         match self {
-            Self::RedisWire(wire) => world.redis_wire.set(wire),
-            Self::RedisFrozen => world.signal_redis(Signal::STOP)?,
-            Self::RedisKilled => world.kill_redis(),
+            Self::RedisWire(wire) => harness.redis_wire.set(wire),
+            Self::RedisFrozen => harness.signal_redis(Signal::STOP)?,
+            Self::RedisKilled => harness.kill_redis(),
             Self::RedisFull => {
-                configure(world, "maxmemory-policy", "noeviction")?;
-                configure(world, "maxmemory", "1")?;
+                configure(harness, "maxmemory-policy", "noeviction")?;
+                configure(harness, "maxmemory", "1")?;
             }
-            // Of a master that is not there: it keeps what it has.
-            Self::RedisReplica => replicate(world, "127.0.0.1", "1")?,
+            // Its master does not exist, so it keeps its data.
+            Self::RedisReplica => replicate(harness, "127.0.0.1", "1")?,
             Self::RedisPassword => {
-                configure(world, "requirepass", "changed")?;
-                // Who is in stays in, unless the connection ends.
-                let mut redis = world.redis()?;
+                configure(harness, "requirepass", "changed")?;
+                // Authenticated connections stay valid until they end.
+                let mut redis = harness.redis()?;
                 redis::cmd("AUTH").arg("changed").exec(&mut redis)?;
                 let all = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
                 redis::cmd("CLIENT").arg(&all).exec(&mut redis)?;
             }
             Self::RedisWrongType | Self::RedisFlushed => {}
-            Self::DynamoDbWire(wire) => world.dynamodb_wire.set(wire),
-            Self::DynamoDb(trouble, percent) => world.dynamodb_proxy.set(Some((trouble, percent))),
+            Self::DynamoDbWire(wire) => harness.dynamodb_wire.set(wire),
+            Self::DynamoDb(trouble, percent) => {
+                harness.dynamodb_proxy.set(Some((trouble, percent)))
+            }
         }
         Ok(())
     }
 
-    /// Does what has to be done again and again while it lasts.
+    /// Repeats the step that some faults need again and again while they last.
     ///
     /// # Errors
     ///
-    /// That it can't be done.
-    pub fn go_on(self, world: &World, truth: &Truth) -> Result<(), Source> {
+    /// If a service can't be controlled.
+    pub fn repeat(self, harness: &Harness, tasks: &Tasks) -> Result<(), Source> {
         match self {
-            Self::RedisFlushed => redis::cmd("FLUSHALL").exec(&mut world.redis()?)?,
+            Self::RedisFlushed => redis::cmd("FLUSHALL").exec(&mut harness.redis()?)?,
             Self::RedisWrongType => {
-                let mut redis = world.redis()?;
-                let tasks = truth
-                    .counters()
-                    .map(|counter| format!("task:{}", counter.task_id));
-                for key in tasks.chain(["{tasks}:generation".to_owned()]) {
+                let mut redis = harness.redis()?;
+                let keys = tasks.counted().map(|task_id| format!("task:{task_id}"));
+                for key in keys.chain(["{tasks}:generation".to_owned()]) {
                     let mut replace = redis::pipe();
                     replace.atomic().del(&key).rpush(&key, "rubbish");
                     replace.exec(&mut redis)?;
@@ -172,44 +172,44 @@ impl Fault {
         Ok(())
     }
 
-    /// Ends it.
+    /// Ends the fault.
     ///
     /// # Errors
     ///
-    /// That it can't be done.
-    pub fn end(self, world: &World) -> Result<(), Source> {
+    /// If a service can't be controlled.
+    pub fn end(self, harness: &Harness) -> Result<(), Source> {
         match self {
-            Self::RedisWire(_) => world.redis_wire.set(Wire::Whole),
-            Self::RedisFrozen => world.signal_redis(Signal::CONT)?,
-            Self::RedisKilled => world.start_redis()?,
+            Self::RedisWire(_) => harness.redis_wire.set(Wire::Whole),
+            Self::RedisFrozen => harness.signal_redis(Signal::CONT)?,
+            Self::RedisKilled => harness.start_redis()?,
             Self::RedisFull => {
-                configure(world, "maxmemory", "67108864")?;
-                configure(world, "maxmemory-policy", "allkeys-lru")?;
+                configure(harness, "maxmemory", "67108864")?;
+                configure(harness, "maxmemory-policy", "allkeys-lru")?;
             }
-            Self::RedisReplica => replicate(world, "NO", "ONE")?,
+            Self::RedisReplica => replicate(harness, "NO", "ONE")?,
             Self::RedisPassword => {
-                let mut redis = world.redis()?;
+                let mut redis = harness.redis()?;
                 redis::cmd("AUTH").arg("changed").exec(&mut redis)?;
                 let open = ["SET", "requirepass", ""];
                 redis::cmd("CONFIG").arg(&open).exec(&mut redis)?;
             }
             Self::RedisWrongType | Self::RedisFlushed => {}
-            Self::DynamoDbWire(_) => world.dynamodb_wire.set(Wire::Whole),
-            Self::DynamoDb(..) => world.dynamodb_proxy.set(None),
+            Self::DynamoDbWire(_) => harness.dynamodb_wire.set(Wire::Whole),
+            Self::DynamoDb(..) => harness.dynamodb_proxy.set(None),
         }
         Ok(())
     }
 }
 
-fn configure(world: &World, name: &str, value: &str) -> Result<(), Source> {
-    let mut redis = world.redis()?;
+fn configure(harness: &Harness, name: &str, value: &str) -> Result<(), Source> {
+    let mut redis = harness.redis()?;
     Ok(redis::cmd("CONFIG")
         .arg(&["SET", name, value])
         .exec(&mut redis)?)
 }
 
-fn replicate(world: &World, host: &str, port: &str) -> Result<(), Source> {
-    let mut redis = world.redis()?;
+fn replicate(harness: &Harness, host: &str, port: &str) -> Result<(), Source> {
+    let mut redis = harness.redis()?;
     Ok(redis::cmd("REPLICAOF")
         .arg(&[host, port])
         .exec(&mut redis)?)

@@ -1,39 +1,42 @@
-//! The load: clients that read and write, each in a thread of its own, at a pace.
+//! The load: clients that read and write, each in a thread of its own, with a pause after each
+//! request.
 
 use std::io;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use shared::model::TaskId;
+use testkit::oracle::View;
 
-use super::client::{Answer, PROJECT, ask, collect, push, request};
+use super::client::{PROJECT, Response, collect, push, request, send};
+use super::harness::Harness;
 use super::samples::{Kind, Samples};
-use super::truth::{Counter, Memory, TOTAL, Truth};
-use super::world::World;
+use super::tasks::{TOTAL, Tasks};
 
 /// The pauses between two requests of a client.
 const READ_PAUSE: Duration = Duration::from_millis(35);
 const LIST_PAUSE: Duration = Duration::from_millis(100);
 const WRITE_PAUSE: Duration = Duration::from_millis(40);
-const MAKE_PAUSE: Duration = Duration::from_millis(250);
-/// The pause after a request that was refused for the moment. Clients in a hurry are the harder ones.
+const CREATE_PAUSE: Duration = Duration::from_millis(250);
+/// The pause after a request that was refused for the moment. Clients in a hurry are harder to
+/// serve.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// After how long a writer gives up what it is refused again and again.
+/// The time after which a writer gives up a request that is refused again and again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all clients share.
 pub struct Load<'a> {
-    /// What they talk to.
-    pub world: &'a World,
-    /// What they have asked for.
-    pub truth: &'a Truth,
-    /// What they have seen.
+    /// The functions and services.
+    pub harness: &'a Harness,
+    /// The tasks that they change.
+    pub tasks: &'a Tasks,
+    /// The requests so far.
     pub samples: &'a Samples,
-    /// Set when they are to end.
+    /// Set when they must end.
     pub is_over: AtomicBool,
-    /// Numbers for names that are new.
+    /// The next number for a new name.
     pub names: &'a AtomicU64,
 }
 
@@ -41,15 +44,11 @@ pub struct Load<'a> {
 struct Client<'a> {
     load: &'a Load<'a>,
     turn: usize,
-    memory: Memory,
+    view: View,
 }
 
 impl<'a> Load<'a> {
-    /// Runs all clients until it is over.
-    ///
-    /// # Errors
-    ///
-    /// That a function is lost.
+    /// Starts all clients. Each ends when the load is over, or with an error if a function is lost.
     pub fn run<'scope>(
         &'a self,
         scope: &'scope thread::Scope<'scope, 'a>,
@@ -60,17 +59,17 @@ impl<'a> Load<'a> {
             Client {
                 load: self,
                 turn: client,
-                memory: Memory::default(),
+                view: View::default(),
             }
         };
         let (mut one, mut other, mut lister) = (new(), new(), new());
-        let (mut patcher, mut maker) = (new(), new());
+        let (mut patcher, mut creator) = (new(), new());
         vec![
             scope.spawn(move || one.read_tasks()),
             scope.spawn(move || other.read_tasks()),
             scope.spawn(move || lister.read_lists()),
             scope.spawn(move || patcher.change()),
-            scope.spawn(move || maker.make()),
+            scope.spawn(move || creator.create()),
             scope.spawn(move || self.push_lines()),
         ]
     }
@@ -79,26 +78,27 @@ impl<'a> Load<'a> {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    /// Counts the pushed tasks up. What the collector does not do is handed to it again, as Lambda does.
+    /// Raises the counts of the pushed tasks. Repeats an invocation that failed, as Lambda does.
     fn push_lines(&self) -> io::Result<()> {
-        let (world, samples) = (self.world, self.samples);
-        for counter in self.truth.pushed.iter().cycle() {
+        let (harness, samples) = (self.harness, self.samples);
+        let oracle = &self.tasks.oracle;
+        for task_id in self.tasks.pushed.iter().cycle() {
             if self.is_over() {
                 break;
             }
-            let next = counter.told.load(Ordering::SeqCst) + 1;
-            counter.asked.store(next, Ordering::SeqCst);
-            let event = push(&counter.task_id, next)?;
-            let process = world.apis.len();
+            let next = oracle.confirmed_count(task_id) + 1;
+            oracle.request_count(task_id, next);
+            let event = push(task_id, next)?;
+            let process = harness.apis.len();
             let begun = Instant::now();
-            while !collect(&world.collector, process, &event, samples)? {
+            while !collect(&harness.collector, process, &event, samples)? {
                 if begun.elapsed() > PATIENCE {
-                    samples.note_wrong(format!("{} was not taken for long", counter.task_id));
+                    samples.note_wrong(format!("a line of {task_id} was refused for too long"));
                     return Ok(());
                 }
                 thread::sleep(RETRY_PAUSE);
             }
-            counter.told.store(next, Ordering::SeqCst);
+            oracle.confirm_count(task_id, next);
             thread::sleep(WRITE_PAUSE);
         }
         Ok(())
@@ -106,10 +106,10 @@ impl<'a> Load<'a> {
 }
 
 impl Client<'_> {
-    fn get(&mut self, kind: Kind, path: &str, query: &str) -> io::Result<Answer> {
+    fn get(&mut self, kind: Kind, path: &str, query: &str) -> io::Result<Response> {
         let event = request("GET", path, query, None, None);
-        ask(
-            &self.load.world.apis,
+        send(
+            &self.load.harness.apis,
             &mut self.turn,
             kind,
             &event,
@@ -117,21 +117,22 @@ impl Client<'_> {
         )
     }
 
-    /// Writes, again and again until it is done or refused for good; with how many attempts.
-    fn write(&mut self, event: &[u8]) -> io::Result<(Answer, u32)> {
+    /// Repeats a write until it succeeds or is refused for good. Returns the number of attempts
+    /// too.
+    fn write(&mut self, event: &[u8]) -> io::Result<(Response, u32)> {
         let begun = Instant::now();
         let mut attempt = 1;
         loop {
             let load = self.load;
-            let answer = ask(
-                &load.world.apis,
+            let response = send(
+                &load.harness.apis,
                 &mut self.turn,
                 Kind::Write,
                 event,
                 load.samples,
             )?;
-            if !answer.is_trouble() || begun.elapsed() > PATIENCE {
-                return Ok((answer, attempt));
+            if !response.may_be_repeated() || begun.elapsed() > PATIENCE {
+                return Ok((response, attempt));
             }
             thread::sleep(RETRY_PAUSE);
             attempt += 1;
@@ -142,37 +143,37 @@ impl Client<'_> {
         self.load.samples.note_wrong(what);
     }
 
-    fn look(&mut self, task: &Value) {
-        if let Some(wrong) = self.memory.look(self.load.truth, task) {
+    fn check(&mut self, task: &Value) {
+        let oracle = &self.load.tasks.oracle;
+        if let Err(wrong) = oracle.check_shown(&mut self.view, task) {
             self.wrong(wrong);
         }
     }
 
-    /// Reads a task that is there: all of them must always be.
-    fn read(&mut self, counter: &Counter) -> io::Result<()> {
-        let task_id = counter.task_id.as_str();
-        let answer = self.get(Kind::Task, &format!("/api/tasks/{task_id}"), "")?;
-        if answer.status == 200 && answer.body["task_id"] == task_id {
-            self.look(&answer.body);
-        } else if !answer.is_trouble() {
+    /// Reads a task that exists.
+    fn read(&mut self, task_id: &TaskId) -> io::Result<()> {
+        let response = self.get(Kind::Task, &format!("/api/tasks/{task_id}"), "")?;
+        if response.status == 200 && response.body["task_id"] == task_id.as_str() {
+            self.check(&response.body);
+        } else if !response.may_be_repeated() {
             self.wrong(format!(
-                "{task_id} is answered {} {}",
-                answer.status, answer.body
+                "the response for {task_id} is {} {}",
+                response.status, response.body
             ));
         }
         Ok(())
     }
 
     fn read_tasks(&mut self) -> io::Result<()> {
-        let truth = self.load.truth;
+        let tasks = self.load.tasks;
         while !self.load.is_over() {
-            // Each is read by either client some times on end, so that different processes are asked for it.
-            for counter in truth.counters() {
-                if counter.told.load(Ordering::SeqCst) == 0 {
+            // Each client reads a task three times in a row, so that it asks different processes.
+            for task_id in tasks.counted() {
+                if tasks.oracle.confirmed_count(task_id) == 0 {
                     continue;
                 }
                 for _ in 0..3 {
-                    self.read(counter)?;
+                    self.read(task_id)?;
                     thread::sleep(READ_PAUSE);
                 }
                 if self.load.is_over() {
@@ -186,13 +187,13 @@ impl Client<'_> {
     fn read_lists(&mut self) -> io::Result<()> {
         while !self.load.is_over() {
             for path in ["/api/tasks", "/api/projects/faults/tasks"] {
-                let answer = self.get(Kind::List, path, "limit=200")?;
-                match answer.body["tasks"].as_array() {
-                    Some(tasks) if answer.status == 200 => {
-                        tasks.iter().for_each(|task| self.look(task));
+                let response = self.get(Kind::List, path, "limit=200")?;
+                match response.body["tasks"].as_array() {
+                    Some(tasks) if response.status == 200 => {
+                        tasks.iter().for_each(|task| self.check(task));
                     }
-                    _ if answer.is_trouble() => {}
-                    _ => self.wrong(format!("{path} is answered {}", answer.status)),
+                    _ if response.may_be_repeated() => {}
+                    _ => self.wrong(format!("the response for {path} is {}", response.status)),
                 }
                 thread::sleep(LIST_PAUSE);
             }
@@ -200,98 +201,87 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Counts the patched tasks up, and reads each after it was written.
+    /// Raises the counts of the patched tasks, and reads each after its write.
     fn change(&mut self) -> io::Result<()> {
-        let truth = self.load.truth;
-        for counter in truth.patched.iter().cycle() {
+        let tasks = self.load.tasks;
+        let oracle = &tasks.oracle;
+        for task_id in tasks.patched.iter().cycle() {
             if self.load.is_over() {
                 break;
             }
-            let next = counter.told.load(Ordering::SeqCst) + 1;
-            counter.asked.store(next, Ordering::SeqCst);
+            let next = oracle.confirmed_count(task_id) + 1;
+            oracle.request_count(task_id, next);
             let body =
                 json!({"progress": {"current": next, "total": TOTAL}, "message": next.to_string()});
-            let path = format!("/api/tasks/{}", counter.task_id);
-            let (answer, _) = self.write(&request("PATCH", &path, "", Some(&body), None))?;
-            if answer.status != 200 || answer.body["progress"]["current"] != next {
+            let path = format!("/api/tasks/{task_id}");
+            let (response, _) = self.write(&request("PATCH", &path, "", Some(&body), None))?;
+            if response.status != 200 || response.body["progress"]["current"] != next {
                 self.wrong(format!(
-                    "a change of {} is answered {} {}",
-                    counter.task_id, answer.status, answer.body
+                    "the response to a change of {task_id} is {} {}",
+                    response.status, response.body
                 ));
                 continue;
             }
-            self.look(&answer.body);
-            counter.told.store(next, Ordering::SeqCst);
-            self.read(counter)?;
+            self.check(&response.body);
+            oracle.confirm_count(task_id, next);
+            self.read(task_id)?;
             thread::sleep(WRITE_PAUSE);
         }
         Ok(())
     }
 
-    /// Makes tasks, reads each, and deletes every second one.
-    fn make(&mut self) -> io::Result<()> {
+    /// Creates tasks, reads each, and deletes every second one.
+    fn create(&mut self) -> io::Result<()> {
         let mut stays = false;
         while !self.load.is_over() {
             stays = !stays;
             let name = self.load.names.fetch_add(1, Ordering::SeqCst);
             let body = json!({
-                "task_name": format!("Made {name}"),
+                "task_name": format!("Created {name}"),
                 "task_type": "build",
                 "project_id": PROJECT,
             });
-            let key = format!("make-{name}-of-this-run");
+            let key = format!("create-{name}-of-this-run");
             let event = request("POST", "/api/tasks", "", Some(&body), Some(&key));
-            let (answer, _) = self.write(&event)?;
-            let task_id = answer.body["task_id"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
-            if answer.status != 201 {
+            let (response, _) = self.write(&event)?;
+            let task_id = response.body["task_id"].as_str();
+            let task_id = task_id.and_then(|id| id.parse::<TaskId>().ok());
+            let Some(task_id) = task_id.filter(|_| response.status == 201) else {
                 self.wrong(format!(
-                    "a new task is answered {} {}",
-                    answer.status, answer.body
+                    "the response to a new task is {} {}",
+                    response.status, response.body
                 ));
                 continue;
-            }
+            };
             let path = format!("/api/tasks/{task_id}");
-            let mut made = self
-                .load
-                .truth
-                .made
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            made.insert(task_id.clone());
-            drop(made);
+            let oracle = &self.load.tasks.oracle;
+            oracle.expect_task(&task_id);
             self.expect(&path, 200)?;
             if !stays {
-                let (answer, attempts) = self.write(&request("DELETE", &path, "", None, None))?;
-                // An attempt that was refused may have done it.
-                if answer.status != 204 && (answer.status != 404 || attempts == 1) {
-                    self.wrong(format!("deleting {task_id} is answered {}", answer.status));
+                let (response, attempts) = self.write(&request("DELETE", &path, "", None, None))?;
+                // An attempt without a response may have deleted it.
+                if response.status != 204 && (response.status != 404 || attempts == 1) {
+                    self.wrong(format!(
+                        "the response to the deletion of {task_id} is {}",
+                        response.status
+                    ));
                 }
-                let mut made = self
-                    .load
-                    .truth
-                    .made
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                made.remove(&task_id);
-                drop(made);
+                oracle.note_deletion(&task_id);
                 self.expect(&path, 404)?;
             }
-            thread::sleep(MAKE_PAUSE);
+            thread::sleep(CREATE_PAUSE);
         }
         Ok(())
     }
 
-    /// Reads a task that is, or is not, there by each process.
+    /// Reads a task through each process and expects this status.
     fn expect(&mut self, path: &str, status: u16) -> io::Result<()> {
-        for _ in 0..self.load.world.apis.len() {
-            let answer = self.get(Kind::List, path, "")?; // not one of those that are always cached
-            if answer.status != status && !answer.is_trouble() {
+        for _ in 0..self.load.harness.apis.len() {
+            let response = self.get(Kind::List, path, "")?; // `Task` stands for cached tasks
+            if response.status != status && !response.may_be_repeated() {
                 self.wrong(format!(
-                    "{path} is answered {} and not {status}",
-                    answer.status
+                    "the response for {path} is {}, not {status}",
+                    response.status
                 ));
             }
         }

@@ -1,8 +1,10 @@
-//! A TCP proxy that does to connections what networks and failing servers do, and can be told at any moment what.
+//! A TCP proxy that disturbs connections as networks and failing servers do. The disturbance can be
+//! changed at any time.
 //!
-//! It is our own, as none of the kept ones can do all that is asked here while connections are open: that of
-//! `redis-server-wrapper` neither refuses connections nor garbles answers (and that crate ends process groups, which a
-//! measurement on a shared machine must not risk), `noxious` garbles nothing and is of 2021.
+//! No maintained crate can do all of this while connections are open. The proxy of
+//! `redis-server-wrapper` neither refuses connections nor garbles answers, and that crate ends
+//! process groups, which is a risk on a shared machine. `noxious` garbles nothing and dates from
+//! 2021.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,45 +16,45 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// For how long a port is tried again that was closed on purpose.
+/// How often to try again to open a port that was closed on purpose.
 const REBIND_ATTEMPTS: u32 = 500;
 const REBIND_PAUSE: Duration = Duration::from_millis(10);
-/// The pause between two bytes of an answer that drips.
+/// The pause between two bytes of a dripping answer.
 const DRIP: Duration = Duration::from_millis(20);
 
-/// What is done to connections.
+/// A disturbance of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     /// Nothing.
     Whole,
-    /// Nobody listens, and those that are there are closed.
+    /// New connections are refused, and open ones are closed.
     Refused,
-    /// All is taken and nothing comes.
+    /// Requests are accepted, but no answer comes.
     Silent,
-    /// Each answer comes so much later.
+    /// Each answer is late by this time.
     Delayed(Duration),
-    /// The connection ends in the middle of an answer.
+    /// The connection is closed in the middle of an answer.
     Cut,
-    /// Answers are other bytes.
+    /// Answers are changed to other bytes.
     Garbled,
     /// Answers come byte by byte.
     Dripping,
 }
 
-/// The proxy; it lives as long as the runtime.
+/// The proxy. It lives as long as the runtime.
 #[derive(Debug)]
 pub struct FaultProxy {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     wire: watch::Sender<Wire>,
 }
 
 impl FaultProxy {
-    /// Begins to listen for connections to `target`, and leaves them whole.
+    /// Starts a proxy that passes everything on to `target`.
     ///
     /// # Errors
     ///
-    /// That there is no address to listen on.
+    /// If there is no address to listen on.
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -61,7 +63,7 @@ impl FaultProxy {
         Ok(Self { address, wire })
     }
 
-    /// Does this to all connections from now on.
+    /// Disturbs all connections like this from now on.
     pub fn set(&self, wire: Wire) {
         self.wire.send_replace(wire);
     }
@@ -101,7 +103,7 @@ async fn accept(
     }
 }
 
-/// Listens on a port once more. Another may have been given it meanwhile, for a moment.
+/// Opens a port again. Another process may have it for a moment.
 async fn bind_again(address: SocketAddr) -> io::Result<TcpListener> {
     let mut attempt = 0;
     loop {
@@ -113,7 +115,7 @@ async fn bind_again(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Both directions end together, by whichever ends first.
+/// Serves a connection. When one direction ends, so does the other.
 async fn serve(
     client: TcpStream,
     target: SocketAddr,
@@ -125,12 +127,12 @@ async fn serve(
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        ended = ask(from_client, to_server, wire.clone()) => ended,
-        ended = answer(from_server, to_client, wire) => ended,
+        ended = pass_requests(from_client, to_server, wire.clone()) => ended,
+        ended = pass_answers(from_server, to_client, wire) => ended,
     }
 }
 
-/// Waits while nothing comes through; an error if the connection is to end.
+/// Waits while nothing may pass. An error means that the connection must end.
 async fn passable(wire: &mut watch::Receiver<Wire>) -> io::Result<Wire> {
     let allowed = wire.wait_for(|wire| *wire != Wire::Silent).await;
     match allowed.map(|wire| *wire) {
@@ -139,13 +141,13 @@ async fn passable(wire: &mut watch::Receiver<Wire>) -> io::Result<Wire> {
     }
 }
 
-/// Ends when connections are no longer allowed.
+/// Returns when connections are refused.
 async fn refused(wire: &mut watch::Receiver<Wire>) -> io::Result<usize> {
     drop(wire.wait_for(|wire| *wire == Wire::Refused).await);
     Err(io::ErrorKind::ConnectionReset.into())
 }
 
-async fn ask(
+async fn pass_requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut wire: watch::Receiver<Wire>,
@@ -165,8 +167,8 @@ async fn ask(
     }
 }
 
-/// Passes answers on. Those that are late are so by the same time each, however many are under way.
-async fn answer(
+/// Passes answers on. Delays don't add up: each answer is late by the same time.
+async fn pass_answers(
     mut from: OwnedReadHalf,
     to: OwnedWriteHalf,
     mut wire: watch::Receiver<Wire>,
@@ -190,7 +192,7 @@ async fn answer(
     tokio::try_join!(reading, written).map(drop)
 }
 
-/// Writes what is due, until there is an end.
+/// Writes each answer when it is due.
 async fn write(
     mut to: OwnedWriteHalf,
     mut answers: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>,
@@ -213,7 +215,7 @@ async fn write(
             Wire::Dripping => {
                 for byte in bytes.chunks(1) {
                     to.write_all(byte).await?;
-                    // What has not dripped when the fault ends comes at once.
+                    // When the fault ends, the rest comes at once.
                     if *wire.borrow() == Wire::Dripping {
                         sleep(DRIP).await;
                     }

@@ -1,48 +1,48 @@
-//! The table.
+//! The printed table.
 
 use std::time::Duration;
 
 use super::fault::{Fault, Service};
-use super::verdict::Verdict;
+use super::outcome::Outcome;
 use crate::statistics::millis;
 use crate::table::Table;
 
-/// The table of faults and what came of each.
-pub fn table(verdicts: &[(Fault, Verdict)]) -> String {
+/// The table of faults and their outcomes.
+pub fn table(outcomes: &[(Fault, Outcome)]) -> String {
     let mut table = Table::new(&[
         "fault",
         "requests",
-        "wrong answers",
-        "lost or twice",
+        "wrong responses",
+        "lost or repeated",
         "failed",
         "refused for the moment",
         "added to reads, p99 ms",
         "added to writes, p99 ms",
         "wait for Redis, p99 ms",
-        "once known, median ms",
+        "breaker open, median ms",
         "used again after, s",
-        "budgets",
+        "promises",
     ]);
-    for (fault, verdict) in verdicts {
+    for (fault, outcome) in outcomes {
         let of_redis = |text: String| match fault.service() {
             Service::Redis => text,
             Service::DynamoDb => String::new(),
         };
         table.row(&[
             &fault.name(),
-            &verdict.requests.to_string(),
-            &verdict.wrong.to_string(),
-            &verdict.lost.to_string(),
-            &verdict.failed.to_string(),
-            &verdict.refused.to_string(),
-            &format!("{:.0}", verdict.added_to_reads),
-            &format!("{:.0}", verdict.added_to_writes),
-            &of_redis(millis(verdict.wait)),
-            &of_redis(millis(verdict.wait_once_known)),
-            &verdict
+            &outcome.requests.to_string(),
+            &outcome.wrong.to_string(),
+            &outcome.lost.to_string(),
+            &outcome.failed.to_string(),
+            &outcome.refused.to_string(),
+            &format!("{:.0}", outcome.added_to_reads),
+            &format!("{:.0}", outcome.added_to_writes),
+            &of_redis(millis(outcome.wait)),
+            &of_redis(millis(outcome.wait_while_open)),
+            &outcome
                 .recovered
                 .map_or_else(|| "never".to_owned(), seconds),
-            if verdict.broken.is_empty() {
+            if outcome.broken.is_empty() {
                 "kept"
             } else {
                 "broken"

@@ -1,4 +1,4 @@
-//! One fault, from before it begins until it is forgotten.
+//! One experiment: load, a fault, and the recovery.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -7,107 +7,108 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use shared::error::Source;
 
-use super::check::{Findings, end_state};
-use super::client::{PROJECT, ask, request};
+use super::client::{PROJECT, request, send};
+use super::end_state::{Findings, end_state};
 use super::fault::{Fault, Service};
+use super::harness::Harness;
 use super::load::Load;
 use super::samples::{Kind, Sample, Samples};
-use super::truth::{TOTAL, Truth};
-use super::world::World;
+use super::tasks::{TOTAL, Tasks};
 
-/// How long the parts of a run take.
+/// The durations of an experiment.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// Before the fault, with the same load.
+    /// The time before the fault, with the same load.
     pub calm: Duration,
     /// The fault.
     pub fault: Duration,
 }
 
-/// How long it is waited, at most, until a service is used again.
-const MOST_RECOVERY: Duration = Duration::from_secs(12);
-/// For how long the load goes on once all is well again: what is still wrong then shows.
+/// The longest wait until all processes use the service again.
+const MAX_RECOVERY: Duration = Duration::from_secs(12);
+/// The load goes on this long after the recovery, to show what is still wrong.
 const AFTERWARDS: Duration = Duration::from_millis(400);
-/// How often a fault that has to be done again is.
-const AGAIN: Duration = Duration::from_millis(50);
+/// The pause between two repetitions of a fault that needs them.
+const REPEAT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What came of a fault.
+/// All that was observed in an experiment.
 #[derive(Debug)]
-pub struct Outcome {
-    /// Requests before it.
+pub struct Observations {
+    /// The requests before the fault.
     pub calm: Vec<Sample>,
-    /// Requests that were asked while it lasted.
+    /// The requests that began during the fault.
     pub during: Vec<Sample>,
-    /// Requests afterwards.
+    /// The requests after the fault.
     pub after: Vec<Sample>,
-    /// When it began.
+    /// When the fault began.
     pub begun: Instant,
-    /// How long it lasted.
+    /// How long the fault lasted.
     pub lasted: Duration,
-    /// When all processes used the service again, or when that was waited for no longer.
-    pub forgotten: Instant,
-    /// How long after its end all processes used the service again; `None`: not while it was waited.
+    /// When all processes used the service again, or when the wait for that ended.
+    pub settled: Instant,
+    /// The time from the end of the fault until all processes used the service again. `None` if
+    /// they did not.
     pub recovered: Option<Duration>,
-    /// Answers that were wrong.
+    /// Wrong responses.
     pub wrong: Vec<String>,
-    /// What the end state is.
+    /// The broken promises at the end.
     pub findings: Findings,
 }
 
-/// Makes what the load needs: the project, and the tasks that it changes.
+/// Creates the project and the tasks that the load changes.
 ///
 /// # Errors
 ///
-/// That the API does not do so.
-pub fn prepare(world: &World, truth: &Truth) -> Result<(), Source> {
+/// If the API refuses.
+pub fn prepare(harness: &Harness, tasks: &Tasks) -> Result<(), Source> {
     let samples = Samples::default();
-    let make = |path: &str, body| {
+    let create = |path: &str, body| {
         let event = request("POST", path, "", Some(&body), None);
-        let answer = ask(&world.apis, &mut 0, Kind::Write, &event, &samples)?;
-        match answer.status {
+        let response = send(&harness.apis, &mut 0, Kind::Write, &event, &samples)?;
+        match response.status {
             201 => Ok(()),
-            status => Err(Source::from(format!("{path}: {status} {}", answer.body))),
+            status => Err(Source::from(format!("{path}: {status} {}", response.body))),
         }
     };
     let project = json!({"project_id": PROJECT, "project_name": "Faults"});
-    make("/api/projects", project)?;
-    for counter in &truth.patched {
+    create("/api/projects", project)?;
+    for task_id in &tasks.patched {
         let task = json!({
-            "task_id": counter.task_id,
-            "task_name": counter.task_id,
+            "task_id": task_id,
+            "task_name": task_id,
             "task_type": "build",
             "status": "running",
             "progress": {"current": 0, "total": TOTAL},
             "project_id": PROJECT,
         });
-        make("/api/tasks", task)?;
+        create("/api/tasks", task)?;
     }
     Ok(())
 }
 
-/// Puts the load on the world, has the fault happen, and tells what came of it.
+/// Runs the load, makes the fault happen, and returns what was observed.
 ///
 /// # Errors
 ///
-/// That the bench itself can't go on.
+/// If a service or a function can't be used at all.
 pub fn run(
-    world: &World,
-    truth: &Truth,
+    harness: &Harness,
+    tasks: &Tasks,
     names: &AtomicU64,
     fault: Fault,
     times: Times,
-) -> Result<Outcome, Source> {
+) -> Result<Observations, Source> {
     let samples = Samples::default();
     let load = Load {
-        world,
-        truth,
+        harness,
+        tasks,
         samples: &samples,
         is_over: AtomicBool::new(false),
         names,
     };
     let timeline = thread::scope(|scope| {
         let clients = load.run(scope);
-        let timeline = happen(world, truth, &samples, fault, times);
+        let timeline = make_happen(harness, tasks, &samples, fault, times);
         load.is_over.store(true, Ordering::SeqCst);
         for client in clients {
             client.join().map_err(|_| "a client has panicked")??;
@@ -115,49 +116,50 @@ pub fn run(
         timeline
     });
     let (begun, ended, recovered) = timeline?;
-    let findings = end_state(world, truth)?;
+    let findings = end_state(harness, tasks)?;
     let (all, wrong) = samples.take();
     let (calm, rest): (Vec<_>, Vec<_>) = all
         .into_iter()
         .partition(|sample| sample.started + sample.took < begun);
     let (during, after) = rest.into_iter().partition(|sample| sample.started < ended);
-    Ok(Outcome {
+    Ok(Observations {
         calm,
         during,
         after,
         begun,
         lasted: ended - begun,
-        forgotten: recovered.unwrap_or_else(Instant::now),
+        settled: recovered.unwrap_or_else(Instant::now),
         recovered: recovered.map(|at| at.saturating_duration_since(ended)),
         wrong,
         findings,
     })
 }
 
-/// When the fault began, when it ended, and when it was over for everybody.
-fn happen(
-    world: &World,
-    truth: &Truth,
+/// Makes the fault happen. Returns when it began, when it ended, and when all processes had
+/// recovered.
+fn make_happen(
+    harness: &Harness,
+    tasks: &Tasks,
     samples: &Samples,
     fault: Fault,
     times: Times,
 ) -> Result<(Instant, Instant, Option<Instant>), Source> {
     thread::sleep(times.calm);
     let begun = Instant::now();
-    fault.begin(world)?;
+    fault.begin(harness)?;
     while begun.elapsed() < times.fault {
-        fault.go_on(world, truth)?;
-        thread::sleep(AGAIN);
+        fault.repeat(harness, tasks)?;
+        thread::sleep(REPEAT_PAUSE);
     }
-    fault.end(world)?; // a restart takes a moment of its own, which is not ours
+    fault.end(harness)?; // does not count: it may restart a server
     let ended = Instant::now();
-    let processes = world.apis.len() + 1; // and the collector
+    let processes = harness.apis.len() + 1; // and the collector
     let recovered = loop {
         let recovered = samples.all_are(processes, ended, |sample| match fault.service() {
             Service::Redis => sample.used_cache(),
             Service::DynamoDb => sample.used_store(),
         });
-        if recovered.is_some() || ended.elapsed() > MOST_RECOVERY {
+        if recovered.is_some() || ended.elapsed() > MAX_RECOVERY {
             break recovered;
         }
         thread::sleep(Duration::from_millis(10));

@@ -1,9 +1,9 @@
-//! What is noted of each request.
+//! Records of the requests.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What was asked for.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `GET` of a task.
@@ -16,36 +16,36 @@ pub enum Kind {
     Push,
 }
 
-/// A request and what came of it.
+/// A request and its response.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// What was asked for.
+    /// The kind of the request.
     pub kind: Kind,
-    /// Which process answered.
+    /// The process that responded.
     pub process: usize,
-    /// When it was asked.
+    /// When it was sent.
     pub started: Instant,
     /// How long it took.
     pub took: Duration,
-    /// The status of the answer; 500 for a function that fails.
+    /// The status of the response; 500 for a function that fails.
     pub status: u16,
-    /// Whether the answer says when to try again.
+    /// Whether the response has a `Retry-After`.
     pub has_retry_after: bool,
-    /// How long it waited for the cache; `None` if it did not, or does not tell.
+    /// How long it waited for the cache, if that is known.
     pub cache: Option<Duration>,
-    /// How long it waited for the store; `None` if it did not, or does not tell.
+    /// How long it waited for the store, if that is known.
     pub store: Option<Duration>,
-    /// What the cache failed to take, as far as it is told.
+    /// Cache errors that the collector reports.
     pub cache_errors: u64,
 }
 
 impl Sample {
-    /// Whether it was answered as it is when all is well.
+    /// Whether the response is no server error.
     pub fn is_good(&self) -> bool {
         self.status < 500
     }
 
-    /// Whether the cache was of use: an answer that came from it alone, or a push that it has taken wholly.
+    /// Whether the cache worked: it served the response alone, or took all of a push.
     pub fn used_cache(&self) -> bool {
         match self.kind {
             Kind::Task => self.is_good() && self.cache.is_some() && self.store.is_none(),
@@ -54,13 +54,13 @@ impl Sample {
         }
     }
 
-    /// Whether the store was of use.
+    /// Whether the store worked.
     pub fn used_store(&self) -> bool {
         self.is_good() && (self.store.is_some() || self.kind == Kind::Push)
     }
 }
 
-/// All that was noted, and what was wrong.
+/// All requests, and what was wrong.
 #[derive(Debug, Default)]
 pub struct Samples {
     samples: Mutex<Vec<Sample>>,
@@ -68,19 +68,20 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Notes a request.
+    /// Records a request.
     pub fn note(&self, sample: Sample) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         samples.push(sample);
     }
 
-    /// Notes that an answer was wrong, and how.
+    /// Records how a response was wrong.
     pub fn note_wrong(&self, what: String) {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.push(what);
     }
 
-    /// Whether all of `processes` were asked after `since`, and one of the answers of each is as `wanted`.
+    /// When each of `processes` had a response after `since` that is as `wanted`. `None` if one had
+    /// none.
     pub fn all_are(
         &self,
         processes: usize,
@@ -103,7 +104,7 @@ impl Samples {
         firsts?.into_iter().max()
     }
 
-    /// Takes all out.
+    /// Takes all records.
     pub fn take(&self) -> (Vec<Sample>, Vec<String>) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);

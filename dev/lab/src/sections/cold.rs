@@ -1,4 +1,4 @@
-//! Cold starts: what the first request after a while waits for.
+//! Cold starts.
 
 use lab::events::{get, post_task};
 use lab::measure::{Cold, CpuLimit, cold};
@@ -6,7 +6,7 @@ use lab::statistics::{millis, ratio};
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let health = |_| get("/health");
@@ -14,7 +14,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let post = |round| post_task(&format!("cold-{round}"));
     let slow_post = |round| post_task(&format!("slow-{round}"));
 
-    // The task that is cached.
+    // Create a task and put it into the cache.
     bench.api.start()?.invoke(&post_task("cached"))?;
     bench.api.start()?.invoke(&task(0))?;
 
@@ -28,10 +28,10 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
         .with("SSL_CERT_FILE", &authority);
     let starts = bench.arguments.starts;
 
-    let floor = &bench.floor;
+    let noop = &bench.noop;
     let measured = cold(
         &[
-            (floor, &health),
+            (noop, &health),
             (api, &health),
             (api, &task),
             (&over_tls, &post),
@@ -58,7 +58,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let limited = match CpuLimit::of_256_mb() {
         Ok(limit) => {
             let measured = cold(
-                &[(floor, &health), (&over_tls, &slow_post)],
+                &[(noop, &health), (&over_tls, &slow_post)],
                 Some(&limit),
                 starts.div_ceil(2),
             )?;
@@ -77,19 +77,19 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
             String::new()
         }
         Err(error) => {
-            format!("\nWith the share of a core that 256 MB get: not measured ({error}).\n")
+            format!("\nNot measured with the processor share of 256 MB ({error}).\n")
         }
     };
     Ok(format!("\n### Cold\n\n{}{limited}", times.render()))
 }
 
-fn row(table: &mut Table, name: &str, cold: &Cold, floor: &Cold) {
+fn row(table: &mut Table, name: &str, cold: &Cold, noop: &Cold) {
     let answered = cold.answered.median();
     table.row(&[
         name,
         &millis(cold.ready.median()),
         &millis(answered),
-        &format!("{:.2}", ratio(answered, floor.answered.median())),
+        &format!("{:.2}", ratio(answered, noop.answered.median())),
         &format!("{:.1}", cold.peak_memory as f64 / 1024.0 / 1024.0),
     ]);
 }

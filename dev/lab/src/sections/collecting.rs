@@ -10,15 +10,15 @@ use lab::statistics::{Times, millis, ratio};
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
-/// How many events each of both log groups has in the small sweep.
+/// The events of each of the two log groups in a small sweep.
 const EVENTS: usize = 1000;
 const SWEEPS: usize = 11;
-/// How many log streams share the lines of a large sweep.
+/// The log streams of a large sweep.
 const STREAMS: usize = 20;
 
-/// What a sweep costs.
+/// The costs of a sweep.
 struct Cost {
     took: Duration,
     cpu: Duration,
@@ -37,15 +37,15 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
         "CPU ms",
         "CPU µs a line",
         "peak MiB",
-        "× naive",
+        "× baseline",
     ]);
 
-    let [ours, naive] = in_turns(&logs, [&collector, &reading(&bench.naive)])?;
+    let [ours, baseline] = in_turns(&logs, [&collector, &reading(&bench.baseline)])?;
     for (name, cost) in [
         ("2 × 1,000 events", &ours),
-        ("2 × 1,000 events, naive", &naive),
+        ("2 × 1,000 events, baseline", &baseline),
     ] {
-        let ratio = format!("{:.3}", ratio(cost.took, naive.took));
+        let ratio = format!("{:.3}", ratio(cost.took, baseline.took));
         row(&mut table, name, 2 * EVENTS, cost, &ratio);
     }
 
@@ -63,7 +63,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     Ok(format!("\n### Collecting\n\n{}", table.render()))
 }
 
-/// Small sweeps of both collectors, once they are warm: of the same events, and of new ones each time.
+/// Small sweeps of both warm collectors. Both read the same events, and each sweep has new ones.
 fn in_turns(logs: &Logs, collectors: [&Subject; 2]) -> Result<[Cost; 2], Source> {
     let mut functions = [collectors[0].start()?, collectors[1].start()?];
     let mut costs = [const { Vec::new() }; 2];
@@ -79,7 +79,7 @@ fn in_turns(logs: &Logs, collectors: [&Subject; 2]) -> Result<[Cost; 2], Source>
     Ok(costs.map(typical))
 }
 
-/// The median time, the mean processor time, and the most memory.
+/// The median time, the mean processor time, and the peak memory.
 fn typical(costs: Vec<Cost>) -> Cost {
     let cpu: Duration = costs.iter().map(|cost| cost.cpu).sum();
     let most = costs.iter().map(|cost| cost.peak_memory).max();
@@ -128,11 +128,11 @@ fn now_ms() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    // A little while ago, so that nothing is too new to be read.
+    // In the past, so that no event is too new to be read.
     u64::try_from(now.as_millis()).unwrap_or_default() - 20_000
 }
 
-/// A deploy of so many lines: rows of CDK, and what other programs print around them.
+/// The lines of a deploy: rows of CDK, and lines of other programs around them.
 fn lines(number: usize) -> Vec<String> {
     let line = |number: usize| match number % 10 {
         0 => format!(

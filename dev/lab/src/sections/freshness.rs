@@ -1,4 +1,4 @@
-//! How soon a line that was written to a log is seen by who asks for its task, with `local serve`.
+//! The time from a written log line until the API of `local serve` shows it.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -12,16 +12,16 @@ use lab::statistics::{Times, millis};
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 const LINES: usize = 60;
-/// How often the task is asked for.
+/// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(2);
-/// How long it is from when a line was seen to the next one, at least.
+/// The shortest pause between two lines.
 const BETWEEN: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The process, which is ended with it.
+/// The process of `local serve`. Dropping it kills the process.
 struct Serving(Child);
 
 impl Drop for Serving {
@@ -49,9 +49,9 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
         )?;
         let started = Instant::now();
         let wanted = format!("\"current\":{number},");
-        while !ask(address)?.contains(&wanted) {
+        while !get_task(address)?.contains(&wanted) {
             if started.elapsed() > PATIENCE {
-                return Err(format!("line {number} is not seen").into());
+                return Err(format!("line {number} is not shown").into());
             }
             sleep(PAUSE);
         }
@@ -59,7 +59,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
         sleep(BETWEEN + spread(number));
     }
     let took = Times::new(took);
-    let mut table = Table::new(&["ms from a line to the answer that shows it", "p50", "p99"]);
+    let mut table = Table::new(&["ms from a line to the response that shows it", "p50", "p99"]);
     table.row(&[
         "`local serve`, file followed",
         &millis(took.median()),
@@ -68,12 +68,12 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     Ok(format!("{heading}{}", table.render()))
 }
 
-/// A line is seen at a look of `local`: what comes after the same pause each time would always be as far from the next one.
+/// `local` polls the file. Varying pauses spread the lines over its polling interval.
 fn spread(number: usize) -> Duration {
     Duration::from_millis(number as u64 * 7 % 50)
 }
 
-/// Starts `local serve` and reads where it listens.
+/// Starts `local serve` and reads its address.
 fn serve(program: &Path, log: &Path) -> Result<(Serving, SocketAddr), Source> {
     let mut child = Command::new(program)
         .args(["serve", "--port", "0", "--cdk"])
@@ -93,10 +93,10 @@ fn serve(program: &Path, log: &Path) -> Result<(Serving, SocketAddr), Source> {
             return Ok((serving, address.parse()?));
         }
     }
-    Err("`local serve` does not say where it listens".into())
+    Err("`local serve` does not print its address".into())
 }
 
-fn ask(address: SocketAddr) -> io::Result<String> {
+fn get_task(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(
         b"GET /api/tasks/cdk:fresh HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",

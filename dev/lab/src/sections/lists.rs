@@ -1,4 +1,4 @@
-//! A page of the list, by how many tasks are stored.
+//! A page of the list, by the number of stored tasks.
 
 use lab::chart::{self, Point};
 use lab::events::request;
@@ -9,9 +9,9 @@ use shared::error::Source;
 use shared::model::{Task, TaskStatus};
 use testkit::store::conformance::{moment, new_task};
 
-use crate::Bench;
+use super::bench::Bench;
 
-/// How many tasks are put there at once: their items are all in memory meanwhile.
+/// The number of tasks that are stored at once. Their items are all in memory meanwhile.
 const BATCH: usize = 10_000;
 
 pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
@@ -39,21 +39,21 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
         let health = |_| lab::events::get("/health");
         let measured = warm(
             &[
-                (&bench.floor, &health),
+                (&bench.noop, &health),
                 (&bench.api, &cached),
                 (&no_cache, &cached),
             ],
             invocations,
         )?;
-        let [floor, hit, read] = [0, 1, 2].map(|number: usize| measured[number].took.median());
+        let [noop, hit, read] = [0, 1, 2].map(|number: usize| measured[number].took.median());
         let (first_hit, first_read) = *first.get_or_insert((hit, read));
         table.row(&[
             &format!("{stored} stored"),
             &millis(hit),
-            &format!("{:.2}", ratio(hit, floor)),
+            &format!("{:.2}", ratio(hit, noop)),
             &format!("{:.2}", ratio(hit, first_hit)),
             &millis(read),
-            &format!("{:.2}", ratio(read, floor)),
+            &format!("{:.2}", ratio(read, noop)),
             &format!("{:.2}", ratio(read, first_read)),
         ]);
         points.push(Point {

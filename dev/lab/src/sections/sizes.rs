@@ -9,15 +9,12 @@ use flate2::write::DeflateEncoder;
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let arguments = &bench.arguments;
     let mut programs = vec![
-        (
-            "no-op, as measured here".to_owned(),
-            arguments.floor.clone(),
-        ),
+        ("no-op, as measured here".to_owned(), arguments.noop.clone()),
         (
             "api-lambda, as measured here".to_owned(),
             arguments.api.clone(),
@@ -44,7 +41,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     Ok(format!("\n### Size\n\n{}", table.render()))
 }
 
-/// The bytes of a program, and of it packed.
+/// The size of a program in bytes, plain and compressed.
 fn sizes(program: &Path) -> io::Result<(usize, usize)> {
     let bytes = fs::read(program)?;
     let mut packer = DeflateEncoder::new(Vec::new(), Compression::best());

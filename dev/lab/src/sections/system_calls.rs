@@ -1,4 +1,4 @@
-//! System calls of one invocation, as strace counts them.
+//! System calls of one invocation, counted by strace.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use lab::measure::Subject;
 use lab::table::Table;
 use shared::error::Source;
 
-use crate::Bench;
+use super::bench::Bench;
 
 const INVOCATIONS: usize = 100;
 
@@ -19,7 +19,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let health = get("/health");
     let task = get("/api/tasks/cached");
     for (name, subject, event) in [
-        ("no-op", &bench.floor, &health),
+        ("no-op", &bench.noop, &health),
         ("`GET /health`", &bench.api, &health),
         ("a cached task", &bench.api, &task),
     ] {
@@ -31,20 +31,20 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     Ok(format!("\n### System calls\n\n{}", table.render()))
 }
 
-/// How many calls one invocation makes, without those of the start.
+/// The calls of one invocation, without those of the start.
 fn count(subject: &Subject, event: &[u8]) -> io::Result<f64> {
     let folder = tempfile::tempdir()?;
     let trace = folder.path().join("trace");
-    let before = ["/usr/bin/env", "-S", "strace", "-f", "-qq", "-o"].map(str::to_owned);
-    let mut before = before.to_vec();
-    before.push(trace.to_string_lossy().into_owned());
-    let mut function = Function::start(&subject.program, &subject.environment, &before)?;
+    let wrapper = ["/usr/bin/env", "-S", "strace", "-f", "-qq", "-o"].map(str::to_owned);
+    let mut wrapper = wrapper.to_vec();
+    wrapper.push(trace.to_string_lossy().into_owned());
+    let mut function = Function::start(&subject.program, &subject.environment, &wrapper)?;
     let mut invoke = || -> io::Result<usize> {
         for _ in 0..INVOCATIONS {
             function.invoke(event)?;
         }
         let text = fs::read_to_string(&trace)?;
-        // A call during which another thread made one is on two lines.
+        // A call that another thread interrupts takes two lines.
         Ok(text
             .lines()
             .filter(|line| !line.contains("resumed>"))

@@ -9,7 +9,7 @@ use lab::table::Table;
 use shared::error::Source;
 use testkit::store::conformance::new_task;
 
-use crate::Bench;
+use super::bench::Bench;
 
 pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let health = |_| get("/health");
@@ -19,7 +19,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let invocations = bench.arguments.invocations;
     let tasks = (0..invocations + 100).map(|number| new_task(&format!("missed-{number}")));
     bench.services.dynamodb.fill(tasks)?;
-    // Somebody may have made it before.
+    // The task may exist already.
     bench.api.start()?.invoke(&post_task("cached"))?;
 
     let api = &bench.api;
@@ -27,7 +27,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let cache_down = api.with("REDIS_ENDPOINT", &closed.to_string());
     let subjects: [(&str, &Subject, MakeEvent<'_>); 7] = [
-        ("no-op", &bench.floor, &health),
+        ("no-op", &bench.noop, &health),
         ("`GET /health`", api, &health),
         ("a cached task", api, &task),
         ("a task that is not cached", api, &missed),
@@ -46,13 +46,13 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     Ok(format!("\n### Warm\n\n{}", table.render()))
 }
 
-pub(super) fn row(table: &mut Table, name: &str, warm: &Warm, floor: &Warm) {
+pub(super) fn row(table: &mut Table, name: &str, warm: &Warm, noop: &Warm) {
     table.row(&[
         name,
         &millis(warm.took.median()),
         &millis(warm.took.percentile(90)),
         &millis(warm.took.percentile(99)),
-        &format!("{:.2}", ratio(warm.took.median(), floor.took.median())),
+        &format!("{:.2}", ratio(warm.took.median(), noop.took.median())),
         &millis(warm.cpu),
     ]);
 }

@@ -1,7 +1,7 @@
-//! What every cache must do: the contract of the trait as checks, for tests of each implementation.
+//! The conformance suite of caches: the contract of the trait as checks, for every implementation.
 //!
-//! [`cache_conformance!`](crate::cache_conformance) makes a test of each check. Times to live are not
-//! checked here, as not every cache has a clock that a test can move.
+//! [`cache_conformance!`](crate::cache_conformance) turns each check into a test. Times to live are
+//! not checked here, because not every cache has a clock that a test can move.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -11,17 +11,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::cache::TaskCache;
+use shared::cache::{CacheLookup, TaskCache};
 use shared::model::{Revision, TaskId};
 
-/// Longer than any test takes.
+/// Longer than any test.
 const TTL: Duration = Duration::from_secs(3600);
 
-/// Makes a test of each check. `$make` is an async function that gives an empty cache, as
-/// `Arc<dyn TaskCache>`, and whatever must live as long as it does.
+/// Makes a test of each check. `$make` is an async function that returns an empty cache, as
+/// `Arc<dyn TaskCache>`, and a value that keeps it alive.
 ///
-/// Where that is costly, `in_turn $make` makes one test of all: what `$make` gives then is asked before each
-/// check for its cache, by an async method `emptied`.
+/// If that is costly, `in_turn $make` makes one test of all checks. The value that `$make` then
+/// returns has an async method `emptied`, which is called for each check and returns the cache.
 #[macro_export]
 macro_rules! cache_conformance {
     ($make:path) => {
@@ -32,11 +32,11 @@ macro_rules! cache_conformance {
     };
     (@all $way:ident $make:path) => {
         $crate::cache_conformance! { @$way $make:
-            what_was_not_kept_is_a_miss,
-            a_task_is_found_as_it_was_kept_until_it_is_removed,
+            an_empty_cache_only_misses,
+            a_task_is_found_unchanged_until_it_is_removed,
             a_lower_revision_never_replaces_a_higher_one,
-            of_many_revisions_the_highest_stays,
-            a_task_is_renewed_only_where_an_older_one_is_held,
+            the_highest_of_many_concurrent_revisions_stays,
+            only_an_older_task_is_renewed,
             a_page_is_found_under_its_generation_and_key,
             no_page_outlives_a_write,
             a_known_page_is_not_sent_again,
@@ -68,14 +68,13 @@ fn task_id() -> TaskId {
     "cdk:main.log_2".parse().unwrap()
 }
 
-/// The bytes of a task, as an API may answer them.
-pub fn task_bytes(revision: u64) -> Vec<u8> {
-    format!(r#"{{"task_id":"cdk:main.log_2","revision":{revision},"message":"進捗 \u0000"}}"#)
-        .into()
+/// The bytes of a task, as the API may show it.
+pub fn task_bytes(task_id: &TaskId, revision: u64) -> Vec<u8> {
+    format!(r#"{{"task_id":"{task_id}","revision":{revision},"message":"進捗 \u0000"}}"#).into()
 }
 
 async fn put(cache: &dyn TaskCache, revision: u64) {
-    let bytes = task_bytes(revision);
+    let bytes = task_bytes(&task_id(), revision);
     let (task_id, revision) = (task_id(), Revision(revision));
     cache
         .put_task(&task_id, revision, &bytes, TTL)
@@ -84,13 +83,13 @@ async fn put(cache: &dyn TaskCache, revision: u64) {
 }
 
 async fn fetch(cache: &dyn TaskCache) -> Option<Vec<u8>> {
-    cache.fetch_task(&task_id()).await.unwrap()
+    cache.fetch_task(&task_id()).await.unwrap().into_json()
 }
 
-/// What is held of a lower revision is replaced; anything else, and nothing, stays as it is.
-pub async fn a_task_is_renewed_only_where_an_older_one_is_held(cache: Arc<dyn TaskCache>) {
+/// A renewal replaces a lower revision. It changes nothing else, and adds nothing.
+pub async fn only_an_older_task_is_renewed(cache: Arc<dyn TaskCache>) {
     let renew = async |revision: u64| {
-        let bytes = task_bytes(revision);
+        let bytes = task_bytes(&task_id(), revision);
         let (task_id, revision) = (task_id(), Revision(revision));
         let renewed = cache.renew_task(&task_id, revision, &bytes, TTL).await;
         renewed.unwrap()
@@ -99,39 +98,39 @@ pub async fn a_task_is_renewed_only_where_an_older_one_is_held(cache: Arc<dyn Ta
     assert_eq!(fetch(&*cache).await, None);
     put(&*cache, 2).await;
     assert!(renew(3).await);
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(3)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 3)));
     assert!(!renew(3).await);
     assert!(!renew(2).await);
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(3)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 3)));
 }
 
-/// An empty cache has nothing, and that is no error.
-pub async fn what_was_not_kept_is_a_miss(cache: Arc<dyn TaskCache>) {
+/// A miss is no error.
+pub async fn an_empty_cache_only_misses(cache: Arc<dyn TaskCache>) {
     assert_eq!(fetch(&*cache).await, None);
     assert_eq!(cache.fetch_page("all", None).await.unwrap().page, None);
     cache.remove_task(&task_id()).await.unwrap();
 }
 
-/// Not a byte is changed.
-pub async fn a_task_is_found_as_it_was_kept_until_it_is_removed(cache: Arc<dyn TaskCache>) {
+/// A task is found with the same bytes.
+pub async fn a_task_is_found_unchanged_until_it_is_removed(cache: Arc<dyn TaskCache>) {
     put(&*cache, 5).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(5)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 5)));
     let other: TaskId = "other".parse().unwrap();
-    assert_eq!(cache.fetch_task(&other).await.unwrap(), None);
+    assert_eq!(cache.fetch_task(&other).await.unwrap(), CacheLookup::Miss);
     cache.remove_task(&task_id()).await.unwrap();
     assert_eq!(fetch(&*cache).await, None);
     put(&*cache, 1).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(1)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 1)));
 }
 
-/// A slow reader does not undo what a fast writer has put.
+/// A slow reader does not undo the put of a fast writer.
 pub async fn a_lower_revision_never_replaces_a_higher_one(cache: Arc<dyn TaskCache>) {
-    // 9 and 10: as texts they would stand the other way round.
+    // Compared as texts, 9 would be higher than 10.
     for (put_revision, held) in [(9, 9), (10, 10), (9, 10), (10, 10), (11, 11), (1, 11)] {
         put(&*cache, put_revision).await;
-        assert_eq!(fetch(&*cache).await, Some(task_bytes(held)));
+        assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), held)));
     }
-    // The same revision may be shown differently, once it is stale: the later bytes stay.
+    // One revision has other bytes once it is stale. The later bytes stay.
     let stale = br#"{"task_id":"cdk:main.log_2","revision":11,"stale":true}"#;
     let (task_id, revision) = (task_id(), Revision(11));
     cache
@@ -141,17 +140,17 @@ pub async fn a_lower_revision_never_replaces_a_higher_one(cache: Arc<dyn TaskCac
     assert_eq!(fetch(&*cache).await.as_deref(), Some(&stale[..]));
 }
 
-/// Many writers at once leave the highest revision.
-pub async fn of_many_revisions_the_highest_stays(cache: Arc<dyn TaskCache>) {
+/// Of many concurrent writers the highest revision stays.
+pub async fn the_highest_of_many_concurrent_revisions_stays(cache: Arc<dyn TaskCache>) {
     let puts = (1..=64).map(|revision: u64| {
         let cache = Arc::clone(&cache);
         async move { put(&*cache, revision * 37 % 67).await }
     });
     futures::future::join_all(puts).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(66)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 66)));
 }
 
-/// Pages are kept apart.
+/// Pages of different keys and generations don't mix.
 pub async fn a_page_is_found_under_its_generation_and_key(cache: Arc<dyn TaskCache>) {
     let key = "tasks?status=failed&limit=50";
     let generation = cache.fetch_page(key, None).await.unwrap().generation;
@@ -167,7 +166,7 @@ pub async fn a_page_is_found_under_its_generation_and_key(cache: Arc<dyn TaskCac
     assert_eq!(found.page.as_deref(), Some(&b"[]"[..]));
 }
 
-/// A page that was read before a write is not found after it, also if it is put later.
+/// A page that was read before a write is not found after it, even if it is put later.
 pub async fn no_page_outlives_a_write(cache: Arc<dyn TaskCache>) {
     let mut before = cache.fetch_page("all", None).await.unwrap().generation;
     cache.put_page("all", before, b"old").await.unwrap();
@@ -186,7 +185,7 @@ pub async fn no_page_outlives_a_write(cache: Arc<dyn TaskCache>) {
     }
 }
 
-/// Who has a page is told so, and not sent it.
+/// A client that has the page of this generation does not get it again.
 pub async fn a_known_page_is_not_sent_again(cache: Arc<dyn TaskCache>) {
     let generation = cache.fetch_page("all", None).await.unwrap().generation;
     cache.put_page("all", generation, b"[]").await.unwrap();
@@ -196,13 +195,13 @@ pub async fn a_known_page_is_not_sent_again(cache: Arc<dyn TaskCache>) {
     assert_eq!(other.page.as_deref(), Some(&b"[]"[..]));
 }
 
-/// Just after a write nobody knows whether the store's indexes have it.
+/// Just after a write, the store's indexes may lack it.
 pub async fn a_generation_has_not_settled_just_after_a_write(cache: Arc<dyn TaskCache>) {
     cache.bump_generation().await.unwrap();
     assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
 }
 
-/// A cache that works says so.
+/// A working cache answers a ping.
 pub async fn a_cache_answers_a_ping(cache: Arc<dyn TaskCache>) {
     cache.ping().await.unwrap();
 }

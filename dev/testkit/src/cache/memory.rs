@@ -1,4 +1,4 @@
-//! A cache in memory, under tokio's clock, for tests.
+//! A cache in memory, on tokio's clock.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use shared::cache::{CacheError, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache};
+use shared::cache::{
+    CacheError, CacheLookup, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache,
+};
 use shared::model::{Revision, TaskId};
 
-/// A cache that forgets by tokio's clock, which a test can pause and advance.
+/// A cache that expires by tokio's clock, which a test can pause and advance.
 #[derive(Debug, Default)]
 pub struct InMemoryTaskCache {
     state: Mutex<State>,
@@ -31,7 +33,7 @@ impl State {
     }
 }
 
-/// Bytes that are forgotten at a moment.
+/// Bytes that expire.
 #[derive(Debug)]
 struct Expiring {
     bytes: Vec<u8>,
@@ -61,7 +63,7 @@ impl InMemoryTaskCache {
         Self::default()
     }
 
-    /// Forgets all, as a Redis does that is started anew: a new generation begins.
+    /// Forgets everything, as a restarted Redis does. A new generation begins.
     pub fn lose_all(&self) {
         let mut state = self.lock();
         state.tasks.clear();
@@ -77,10 +79,11 @@ impl InMemoryTaskCache {
 
 #[async_trait]
 impl TaskCache for InMemoryTaskCache {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
         let state = self.lock();
         let held = state.tasks.get(task_id);
-        Ok(held.and_then(|(_, held)| held.bytes()))
+        let value = held.and_then(|(_, held)| held.bytes());
+        Ok(CacheLookup::parse(task_id, value))
     }
 
     async fn put_task(
@@ -164,22 +167,27 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn tasks_and_pages_end_with_their_time() {
+    async fn tasks_and_pages_expire() {
         let cache = InMemoryTaskCache::new();
         let task_id: TaskId = "t".parse().unwrap();
-        let put = cache.put_task(&task_id, Revision(2), b"{}", Duration::from_secs(60));
+        let put = cache.put_task(
+            &task_id,
+            Revision(2),
+            br#"{"task_id":"t","revision":2}"#,
+            Duration::from_secs(60),
+        );
         put.await.unwrap();
         cache.put_page("all", 0, b"[]").await.unwrap();
         advance(Duration::from_secs(59)).await;
-        assert!(cache.fetch_task(&task_id).await.unwrap().is_some());
+        assert_ne!(cache.fetch_task(&task_id).await.unwrap(), CacheLookup::Miss);
         assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
         advance(Duration::from_secs(1)).await;
-        assert!(cache.fetch_task(&task_id).await.unwrap().is_none());
+        assert_eq!(cache.fetch_task(&task_id).await.unwrap(), CacheLookup::Miss);
         assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_that_may_miss_a_write_ends_soon() {
+    async fn a_page_that_may_miss_a_write_expires_soon() {
         let cache = InMemoryTaskCache::new();
         cache.bump_generation().await.unwrap();
         cache.put_page("all", 1, b"[]").await.unwrap();

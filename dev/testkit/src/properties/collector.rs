@@ -1,4 +1,4 @@
-//! What holds of the collector whatever it is invoked with, for tests and for fuzzing.
+//! Checks that hold for any event of the collector.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -16,13 +16,14 @@ use shared::store::{TaskQuery, TaskStore};
 
 use progress_collector::{Collector, CollectorConfig, InvokeError, LogGroup, Parts, invoke};
 
-/// Checks that the collector takes `event`, as the JSON it is invoked with, as what a subscription has packed, and as
-/// the payload before it is packed, without a panic and without a failure that trying again could mend; that each task
-/// which comes of it is within its limits; and that its metrics stay lines of JSON. Returns how many tasks there are then.
+/// Invokes the collector with `event` in three ways: as JSON, as the packed data of a subscription,
+/// and as that data before it is packed. Checks that it does not panic, that no error is one that a
+/// retry could fix, that all tasks are within their limits, and that metrics are lines of JSON.
+/// Returns the number of tasks.
 ///
 /// # Panics
 ///
-/// If one of that does not hold.
+/// If a check fails.
 pub fn check(event: &[u8]) -> usize {
     let mut tasks = 0;
     if let Ok(event) = serde_json::from_slice(event) {

@@ -1,6 +1,7 @@
-//! What every store must do: the contracts of the traits as checks, for tests of each implementation.
+//! The conformance suite of stores: the contracts of the traits as checks, for every
+//! implementation.
 //!
-//! [`store_conformance!`](crate::store_conformance) makes a test of each check.
+//! [`store_conformance!`](crate::store_conformance) turns each check into a test.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -10,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::embedded_dynamodb::Stores;
 use shared::checkpoint::{Checkpoint, Resume};
 use shared::fold::Ledger;
 use shared::model::{
@@ -17,42 +19,42 @@ use shared::model::{
     Task, TaskId, TaskStatus, TaskType, Timestamp,
 };
 use shared::store::{
-    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError, Stores,
+    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError,
     TaskPage, TaskQuery, TaskStore,
 };
 
-/// Makes a test of each check. `$make` is an async function that gives empty
-/// [`Stores`], and whatever must live as long as they do.
+/// Makes a test of each check. `$make` is an async function that returns empty [`Stores`], and a
+/// value that keeps them alive.
 #[macro_export]
 macro_rules! store_conformance {
     ($make:path) => {
         $crate::store_conformance! { @checks $make:
             a_saved_task_is_read_as_it_was,
-            what_is_not_there_is_none,
+            missing_records_are_none,
             a_stale_revision_is_a_conflict_and_changes_nothing,
-            of_many_writers_one_wins,
-            a_field_that_is_gone_is_gone,
-            text_that_looks_like_an_expression_is_a_value,
-            a_ledger_stays_where_none_is_given,
+            one_of_many_concurrent_writers_wins,
+            a_save_replaces_all_fields,
+            text_is_never_parsed_as_an_expression,
+            a_save_without_a_ledger_keeps_the_stored_one,
             many_records_are_read_at_once,
-            history_has_one_entry_a_change,
+            history_has_one_entry_per_change,
             history_is_read_in_pages,
             lists_are_newest_first_in_pages,
-            lists_keep_what_is_asked_for,
-            a_task_is_listed_once_where_it_is_now,
+            lists_apply_all_filters,
+            a_task_is_listed_only_under_its_present_status_and_project,
             metrics_follow_every_write,
-            metrics_count_tasks_that_came_before_the_project,
-            a_deleted_task_is_gone_and_what_its_logs_said_is_not,
-            a_deletion_is_not_overlooked,
-            what_is_said_of_a_deleted_task_is_kept,
-            a_receipt_is_left_once,
-            a_receipt_is_not_left_where_no_task_is_made,
-            completed_runs_tell_how_long_such_runs_take,
-            a_project_is_made_once,
-            a_project_is_changed_at_the_revision_that_was_read,
+            metrics_count_tasks_that_are_older_than_the_project,
+            a_deletion_removes_all_but_the_ledger,
+            a_ledger_that_was_read_before_a_deletion_is_a_conflict,
+            the_ledger_of_a_deleted_task_can_be_saved,
+            a_repeated_request_finds_the_idempotency_record,
+            a_failed_creation_leaves_no_idempotency_record,
+            the_duration_estimate_is_the_mean_of_completed_runs,
+            a_project_is_created_once,
+            a_stale_project_revision_is_a_conflict,
             projects_are_listed_by_id,
             a_checkpoint_never_goes_back,
-            an_unfinished_window_is_kept_until_it_is_finished,
+            a_resume_point_is_kept_until_its_window_is_finished,
             stores_answer_a_ping,
         }
     };
@@ -67,12 +69,12 @@ macro_rules! store_conformance {
     };
 }
 
-/// A moment, `ms` after one that is not far from today.
+/// A time, `ms` milliseconds after a fixed one.
 pub fn moment(ms: i64) -> Timestamp {
     Timestamp::from_millis(1_790_000_000_000 + ms)
 }
 
-/// A task that was just made: pending, at [`moment`] 0, with nothing that it need not have.
+/// A new task: pending, created at [`moment`] 0, without optional fields.
 pub fn new_task(id: &str) -> Task {
     Task {
         task_id: id.parse().unwrap(),
@@ -100,7 +102,7 @@ pub fn new_task(id: &str) -> Task {
     }
 }
 
-/// `task` as its next write has it, a second later.
+/// The next revision of `task`, a second later, with a change.
 pub fn next_of(task: &Task, change: impl FnOnce(&mut Task)) -> Task {
     let mut next = task.clone();
     next.revision = task.revision.next();
@@ -109,7 +111,7 @@ pub fn next_of(task: &Task, change: impl FnOnce(&mut Task)) -> Task {
     next
 }
 
-/// A project that was just made.
+/// A new project.
 pub fn new_project(id: &str) -> Project {
     Project {
         project_id: project_id(id),
@@ -200,7 +202,7 @@ async fn metrics_of(projects: &dyn ProjectStore, id: &str) -> Metrics {
     project.unwrap().metrics
 }
 
-/// Nothing of a task is lost or changed, whatever it has.
+/// All fields of a task survive a save.
 pub async fn a_saved_task_is_read_as_it_was(stores: Stores) {
     for task in [new_task("least"), full_task("most")] {
         let ledger = some_ledger();
@@ -216,8 +218,8 @@ pub async fn a_saved_task_is_read_as_it_was(stores: Stores) {
     }
 }
 
-/// What was never saved is no error.
-pub async fn what_is_not_there_is_none(stores: Stores) {
+/// A record that was never saved is no error.
+pub async fn missing_records_are_none(stores: Stores) {
     let id: TaskId = "nobody".parse().unwrap();
     assert_eq!(stores.tasks.fetch(&id).await.unwrap(), None);
     let records = stores.tasks.fetch_records(std::slice::from_ref(&id)).await;
@@ -233,7 +235,7 @@ pub async fn what_is_not_there_is_none(stores: Stores) {
     assert_eq!(stores.checkpoints.load("nothing").await.unwrap(), None);
 }
 
-/// A write that builds on what is no longer true does nothing at all.
+/// A write on top of a stale state changes nothing.
 pub async fn a_stale_revision_is_a_conflict_and_changes_nothing(stores: Stores) {
     let tasks = &*stores.tasks;
     stores.projects.create(&new_project("p")).await.unwrap();
@@ -259,8 +261,8 @@ pub async fn a_stale_revision_is_a_conflict_and_changes_nothing(stores: Stores) 
     assert_eq!(metrics_of(&*stores.projects, "p").await, metrics);
 }
 
-/// Of writers that start from one state, one wins and the others learn it.
-pub async fn of_many_writers_one_wins(stores: Stores) {
+/// Of writers that start from one state, one succeeds and the others get a conflict.
+pub async fn one_of_many_concurrent_writers_wins(stores: Stores) {
     let first = new_task("t");
     stores.tasks.save(None, &first, None).await.unwrap();
     let writes = (0..8).map(|writer: u8| {
@@ -279,8 +281,8 @@ pub async fn of_many_writers_one_wins(stores: Stores) {
     assert_eq!(stored.as_ref(), winners.first());
 }
 
-/// A write replaces a task, it does not add to it.
-pub async fn a_field_that_is_gone_is_gone(stores: Stores) {
+/// A write replaces the whole task.
+pub async fn a_save_replaces_all_fields(stores: Stores) {
     let full = full_task("t");
     let bare = Task {
         revision: full.revision.next(),
@@ -297,8 +299,8 @@ pub async fn a_field_that_is_gone_is_gone(stores: Stores) {
     assert_eq!(list(&*stores.tasks, &of_project).await, []);
 }
 
-/// What is written and asked for is a value, whatever it looks like: it reaches no expression.
-pub async fn text_that_looks_like_an_expression_is_a_value(stores: Stores) {
+/// Text that looks like an expression is stored and queried as a value.
+pub async fn text_is_never_parsed_as_an_expression(stores: Stores) {
     let tasks = &*stores.tasks;
     let hostile = [
         ":zero OR attribute_exists(task_id)",
@@ -338,8 +340,8 @@ pub async fn text_that_looks_like_an_expression_is_a_value(stores: Stores) {
     assert_eq!(metrics.total_tasks, 6);
 }
 
-/// A write without a ledger leaves the one that is there.
-pub async fn a_ledger_stays_where_none_is_given(stores: Stores) {
+/// A write without a ledger keeps the stored one.
+pub async fn a_save_without_a_ledger_keeps_the_stored_one(stores: Stores) {
     let tasks = &*stores.tasks;
     let first = new_task("t");
     let second = next_of(&first, |_| {});
@@ -363,7 +365,7 @@ pub async fn a_ledger_stays_where_none_is_given(stores: Stores) {
     assert_eq!(ledger_of(tasks, &fourth).await, empty);
 }
 
-/// Any number of records is read, each once, however often it is asked for.
+/// Any number of records can be read. Duplicate ids give one record.
 pub async fn many_records_are_read_at_once(stores: Stores) {
     let mut task_ids = Vec::new();
     for number in 0..120 {
@@ -376,10 +378,10 @@ pub async fn many_records_are_read_at_once(stores: Stores) {
             .unwrap();
         task_ids.push(task.task_id);
     }
-    let mut asked = task_ids.clone();
-    asked.push("nobody".parse().unwrap());
-    asked.extend(task_ids.iter().take(3).cloned());
-    let records = stores.tasks.fetch_records(&asked).await.unwrap();
+    let mut requested = task_ids.clone();
+    requested.push("nobody".parse().unwrap());
+    requested.extend(task_ids.iter().take(3).cloned());
+    let records = stores.tasks.fetch_records(&requested).await.unwrap();
     let with_ledger = records.iter().filter(|record| !record.ledger.is_empty());
     assert_eq!(with_ledger.count(), 60);
     let mut found: Vec<TaskId> = records.into_iter().map(|record| record.task_id).collect();
@@ -388,13 +390,13 @@ pub async fn many_records_are_read_at_once(stores: Stores) {
     assert_eq!(found, task_ids);
 }
 
-/// History has an entry where progress changed, and none where it did not.
-pub async fn history_has_one_entry_a_change(stores: Stores) {
+/// History has an entry for each change of progress, and no other.
+pub async fn history_has_one_entry_per_change(stores: Stores) {
     let tasks = &*stores.tasks;
     let first = new_task("t");
     let second = next_of(&first, |task| task.message = Some("still waiting".into()));
     let third = next_of(&second, |task| task.progress.current = Some(3));
-    // Two changes of one millisecond show as the later one.
+    // Of two changes in one millisecond, history has the later one.
     let fourth = next_of(&third, |task| {
         task.progress.current = Some(4);
         task.updated_at = third.updated_at;
@@ -411,7 +413,7 @@ pub async fn history_has_one_entry_a_change(stores: Stores) {
     assert_eq!(whole_history(tasks, &fourth).await, expected);
 }
 
-/// History is oldest first, whatever the order of the writes, and no entry is twice or lost in pages.
+/// History is sorted by time. Pages lose and repeat no entry.
 pub async fn history_is_read_in_pages(stores: Stores) {
     let tasks = &*stores.tasks;
     let mut task = new_task("t");
@@ -435,7 +437,7 @@ pub async fn history_is_read_in_pages(stores: Stores) {
             break;
         }
         paged.extend(page);
-        assert!(paged.len() <= all.len(), "pages without end");
+        assert!(paged.len() <= all.len(), "paging does not end");
     }
     assert_eq!(paged, all);
     let window = tasks.history(&task.task_id, Some(moment(1)), Some(moment(4)), 10);
@@ -444,7 +446,7 @@ pub async fn history_is_read_in_pages(stores: Stores) {
     assert_eq!(nothing.await.unwrap(), []);
 }
 
-/// Forty tasks of all kinds, some of one millisecond, newest first.
+/// Forty different tasks, some of the same millisecond, newest first.
 async fn save_forty(tasks: &dyn TaskStore) -> Vec<Task> {
     let mut saved = Vec::new();
     for number in 0..40_usize {
@@ -471,12 +473,15 @@ async fn list_in_pages(tasks: &dyn TaskStore, query: &TaskQuery, limit: usize) -
         let Some(next) = page.next else {
             return listed;
         };
-        assert!(after.is_none_or(|after| next < after), "pages without end");
+        assert!(
+            after.is_none_or(|after| next < after),
+            "paging does not end"
+        );
         after = Some(next);
     }
 }
 
-/// Lists have one order, and no task is twice or lost in pages of any size.
+/// Lists are sorted newest first. Pages of any size lose and repeat no task.
 pub async fn lists_are_newest_first_in_pages(stores: Stores) {
     let saved = save_forty(&*stores.tasks).await;
     for limit in [1, 7, 40, 200] {
@@ -485,8 +490,8 @@ pub async fn lists_are_newest_first_in_pages(stores: Stores) {
     }
 }
 
-/// Filters keep exactly the tasks they name.
-pub async fn lists_keep_what_is_asked_for(stores: Stores) {
+/// A list has exactly the tasks that match its filters.
+pub async fn lists_apply_all_filters(stores: Stores) {
     let saved = save_forty(&*stores.tasks).await;
     let statuses = [
         vec![],
@@ -526,8 +531,8 @@ pub async fn lists_keep_what_is_asked_for(stores: Stores) {
     }
 }
 
-/// A task that changes its place is found in the new one alone.
-pub async fn a_task_is_listed_once_where_it_is_now(stores: Stores) {
+/// A task that changes its status and project leaves its old lists.
+pub async fn a_task_is_listed_only_under_its_present_status_and_project(stores: Stores) {
     let mut first = new_task("t");
     first.project_id = Some(project_id("p"));
     let second = next_of(&first, |task| {
@@ -561,7 +566,7 @@ pub async fn a_task_is_listed_once_where_it_is_now(stores: Stores) {
     }
 }
 
-/// Metrics are those of the tasks as they are, also when a task moves between projects or leaves them.
+/// Metrics always match the present tasks, even when a task changes or leaves its project.
 pub async fn metrics_follow_every_write(stores: Stores) {
     for id in ["p", "q"] {
         stores.projects.create(&new_project(id)).await.unwrap();
@@ -614,8 +619,8 @@ pub fn recount(tasks: &[&Task], project: &ProjectId) -> Metrics {
     Metrics::from_counts(count, durations.sum())
 }
 
-/// A project that is made late knows of the tasks that named it early; until then it is not there.
-pub async fn metrics_count_tasks_that_came_before_the_project(stores: Stores) {
+/// A new project counts the tasks that named it before. Until it is created it is not there.
+pub async fn metrics_count_tasks_that_are_older_than_the_project(stores: Stores) {
     let mut task = new_task("t");
     task.project_id = Some(project_id("p"));
     stores.tasks.save(None, &task, None).await.unwrap();
@@ -629,8 +634,8 @@ pub async fn metrics_count_tasks_that_came_before_the_project(stores: Stores) {
     assert_eq!(metrics, recount(&[&task], &project_id("p")));
 }
 
-/// A deleted task is nowhere, but for its ledger; and its id is free for another.
-pub async fn a_deleted_task_is_gone_and_what_its_logs_said_is_not(stores: Stores) {
+/// After a deletion only the ledger is left, and the id is free.
+pub async fn a_deletion_removes_all_but_the_ledger(stores: Stores) {
     let tasks = &*stores.tasks;
     stores.projects.create(&new_project("p")).await.unwrap();
     let mut first = new_task("t");
@@ -640,7 +645,7 @@ pub async fn a_deleted_task_is_gone_and_what_its_logs_said_is_not(stores: Stores
     tasks.save(None, &first, Some(&ledger)).await.unwrap();
     tasks.save(Some(&first), &task, None).await.unwrap();
     for _ in 0..60 {
-        // More than one request takes.
+        // More than one request can delete.
         let next = next_of(&task, |task| {
             task.progress.current = task.progress.current.map(|n| n + 1)
         });
@@ -674,8 +679,8 @@ pub async fn a_deleted_task_is_gone_and_what_its_logs_said_is_not(stores: Stores
     assert_eq!(list(tasks, &TaskQuery::default()).await, [first]);
 }
 
-/// Who has read before a deletion, or before there was a task at all, does not bring it back by its logs.
-pub async fn a_deletion_is_not_overlooked(stores: Stores) {
+/// A writer that has read before a deletion does not bring the task back by its logs.
+pub async fn a_ledger_that_was_read_before_a_deletion_is_a_conflict(stores: Stores) {
     let tasks = &*stores.tasks;
     let task = new_task("t");
     let mut later = task.clone();
@@ -700,8 +705,8 @@ pub async fn a_deletion_is_not_overlooked(stores: Stores) {
     }
 }
 
-/// What is said after a deletion is kept once, whoever says it.
-pub async fn what_is_said_of_a_deleted_task_is_kept(stores: Stores) {
+/// Lines that arrive after a deletion are kept. Of concurrent writers one succeeds.
+pub async fn the_ledger_of_a_deleted_task_can_be_saved(stores: Stores) {
     let tasks = &*stores.tasks;
     let task = new_task("t");
     let never_deleted = tasks.save_deleted(&task.task_id, &some_ledger()).await;
@@ -721,7 +726,7 @@ pub async fn what_is_said_of_a_deleted_task_is_kept(stores: Stores) {
     assert_eq!(left.task, None);
     said.count_deletion();
     assert_eq!(left.ledger, said);
-    // Who has not seen that would undo it.
+    // A writer with the old ledger would undo it.
     let second = tasks.save_deleted(&task.task_id, &deleted).await;
     assert!(is_conflict(&second), "{second:?}");
     let mut later = task.clone();
@@ -732,49 +737,49 @@ pub async fn what_is_said_of_a_deleted_task_is_kept(stores: Stores) {
     assert_eq!(ledger_of(tasks, &later).await, said);
 }
 
-fn receipt(key: &str, task: &Task) -> IdempotencyRecord {
+fn record_of(key: &str, task: &Task) -> IdempotencyRecord {
     IdempotencyRecord {
         key: key.to_owned(),
         digest: format!("digest of {}", task.task_id),
         task_id: task.task_id.clone(),
-        answer: r#"{"task_id":"進捗"}"#.to_owned(),
+        response: r#"{"task_id":"進捗"}"#.to_owned(),
         made_at: Timestamp::now(),
     }
 }
 
-/// A request that is repeated finds the receipt of the first time, also where the task is there already.
-pub async fn a_receipt_is_left_once(stores: Stores) {
+/// A repeated request finds the record of the first one, even if the task exists.
+pub async fn a_repeated_request_finds_the_idempotency_record(stores: Stores) {
     let tasks = &*stores.tasks;
     let (one, other) = (new_task("one"), new_task("other"));
-    let first = receipt("key", &one);
+    let first = record_of("key", &one);
     assert_eq!(tasks.create(&one, &first).await.unwrap(), None);
     for task in [&one, &other] {
-        let again = tasks.create(task, &receipt("key", task)).await.unwrap();
+        let again = tasks.create(task, &record_of("key", task)).await.unwrap();
         assert_eq!(again.as_ref(), Some(&first));
     }
     assert_eq!(tasks.fetch(&other.task_id).await.unwrap(), None);
     assert_eq!(tasks.fetch(&one.task_id).await.unwrap(), Some(one));
     let late = IdempotencyRecord {
         made_at: first.made_at.after(IDEMPOTENCY_RECORD_LIFETIME),
-        ..receipt("key", &other)
+        ..record_of("key", &other)
     };
     assert_eq!(tasks.create(&other, &late).await.unwrap(), None);
     assert_eq!(tasks.fetch(&other.task_id).await.unwrap(), Some(other));
 }
 
-/// A request that fails may be tried again.
-pub async fn a_receipt_is_not_left_where_no_task_is_made(stores: Stores) {
+/// A failed request can be tried again.
+pub async fn a_failed_creation_leaves_no_idempotency_record(stores: Stores) {
     let tasks = &*stores.tasks;
     let (one, other) = (new_task("one"), new_task("other"));
     tasks.save(None, &one, None).await.unwrap();
-    let refused = tasks.create(&one, &receipt("key", &one)).await;
+    let refused = tasks.create(&one, &record_of("key", &one)).await;
     assert!(is_conflict(&refused), "{refused:?}");
-    let made = tasks.create(&other, &receipt("key", &other)).await;
+    let made = tasks.create(&other, &record_of("key", &other)).await;
     assert_eq!(made.unwrap(), None);
 }
 
-/// Of completed runs of one type and name the mean counts; of others nothing.
-pub async fn completed_runs_tell_how_long_such_runs_take(stores: Stores) {
+/// The estimate is the mean over completed runs of the same type and name.
+pub async fn the_duration_estimate_is_the_mean_of_completed_runs(stores: Stores) {
     let tasks = &*stores.tasks;
     let usual = async |task: &Task| tasks.usual_duration_ms(task).await.unwrap();
     let complete = async |id: &str, usual_ms, duration_ms| {
@@ -787,7 +792,7 @@ pub async fn completed_runs_tell_how_long_such_runs_take(stores: Stores) {
             task.duration_ms = Some(duration_ms);
         });
         tasks.save(Some(&task), &done, None).await.unwrap();
-        // A later change of a run that is over tells nothing.
+        // A later change of a completed run does not count.
         let edited = next_of(&done, |task| task.duration_ms = Some(1));
         tasks.save(Some(&done), &edited, None).await.unwrap();
         edited
@@ -805,8 +810,8 @@ pub async fn completed_runs_tell_how_long_such_runs_take(stores: Stores) {
     assert_eq!(list(tasks, &TaskQuery::default()).await.len(), 2);
 }
 
-/// A change that builds on what is no longer true is a conflict, and none touches the metrics.
-pub async fn a_project_is_changed_at_the_revision_that_was_read(stores: Stores) {
+/// A change on top of a stale revision is a conflict. No change touches the metrics.
+pub async fn a_stale_project_revision_is_a_conflict(stores: Stores) {
     let projects = &*stores.projects;
     let mut first = new_project("p");
     first.description = Some("All of it".to_owned());
@@ -838,8 +843,8 @@ pub async fn a_project_is_changed_at_the_revision_that_was_read(stores: Stores) 
     assert_eq!(stored, Some(expected));
 }
 
-/// A project is read as it was made, and not made again.
-pub async fn a_project_is_made_once(stores: Stores) {
+/// All fields of a project survive, and a second creation is a conflict.
+pub async fn a_project_is_created_once(stores: Stores) {
     let project = Project {
         description: Some("All of it".to_owned()),
         status: ProjectStatus::Paused,
@@ -855,7 +860,7 @@ pub async fn a_project_is_made_once(stores: Stores) {
     assert_eq!(stored, Some(project));
 }
 
-/// All projects are listed, by id.
+/// All projects are listed, sorted by id.
 pub async fn projects_are_listed_by_id(stores: Stores) {
     for id in ["b", "B", "a.1", "a"] {
         stores.projects.create(&new_project(id)).await.unwrap();
@@ -868,7 +873,7 @@ pub async fn projects_are_listed_by_id(stores: Stores) {
     assert_eq!(ids, ["B", "a", "a.1", "b"]);
 }
 
-/// Of two collectors the one that is ahead wins.
+/// Of two collectors, the later checkpoint stays.
 pub async fn a_checkpoint_never_goes_back(stores: Stores) {
     let checkpoints = &*stores.checkpoints;
     let at = |read_up_to, saved_at| Checkpoint {
@@ -889,9 +894,9 @@ pub async fn a_checkpoint_never_goes_back(stores: Stores) {
     assert_eq!(checkpoints.load("/log").await.unwrap(), None);
 }
 
-/// Where a window goes on is kept with its checkpoint, moves on with equal checkpoints, is gone once one is saved
-/// without it, and is not brought back by a collector that lags.
-pub async fn an_unfinished_window_is_kept_until_it_is_finished(stores: Stores) {
+/// A resume point is saved with its checkpoint, and replaced by a checkpoint of the same time. A
+/// checkpoint without one removes it, and a collector that lags does not bring it back.
+pub async fn a_resume_point_is_kept_until_its_window_is_finished(stores: Stores) {
     let checkpoints = &*stores.checkpoints;
     let at = |read_up_to, saved_at, next_token: Option<&str>| Checkpoint {
         read_up_to: moment(read_up_to),
@@ -918,7 +923,7 @@ pub async fn an_unfinished_window_is_kept_until_it_is_finished(stores: Stores) {
     }
 }
 
-/// A store that works says so.
+/// A working store answers a ping.
 pub async fn stores_answer_a_ping(stores: Stores) {
     stores.tasks.ping().await.unwrap();
 }

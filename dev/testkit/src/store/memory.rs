@@ -1,4 +1,4 @@
-//! Tasks and projects in memory: a store that really works, for tests.
+//! A store of tasks and projects in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,32 +11,32 @@ use shared::model::{
 };
 use shared::store::{
     IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError,
-    TaskPage, TaskQuery, TaskRecord, TaskStore, pace_key, usual_duration_after,
+    TaskPage, TaskQuery, TaskRecord, TaskStore, duration_estimate_after, duration_estimate_key,
 };
 
-/// A store that forgets everything when it is dropped, and nothing before that.
+/// A store that is lost when it is dropped.
 ///
-/// It is both stores in one, as metrics are only exact if they change together with the tasks.
+/// It is both stores in one, because metrics are exact only if they change together with the tasks.
 #[derive(Debug, Default)]
 pub struct InMemoryStore {
     state: Mutex<State>,
 }
 
-/// All that is stored.
+/// The stored records.
 #[derive(Debug, Default)]
 struct State {
     tasks: HashMap<TaskId, StoredTask>,
     projects: BTreeMap<ProjectId, Project>,
-    /// Counted whether or not the project was made already.
+    /// Counters exist even before their project is created.
     counters: HashMap<ProjectId, Counters>,
-    receipts: HashMap<String, IdempotencyRecord>,
+    idempotency_records: HashMap<String, IdempotencyRecord>,
     /// By pace key, in milliseconds.
     usual_durations: HashMap<String, u64>,
 }
 
 #[derive(Debug)]
 struct StoredTask {
-    /// `None` once it was deleted.
+    /// `None` after a deletion.
     task: Option<Task>,
     ledger: Ledger,
     history: BTreeMap<Timestamp, HistoryEntry>,
@@ -64,7 +64,7 @@ impl Counters {
 }
 
 impl State {
-    /// A project as it was made, with its present metrics.
+    /// A project with its present metrics.
     fn measured(&self, project: &Project) -> Project {
         let counters = self.counters.get(&project.project_id);
         Project {
@@ -103,8 +103,9 @@ impl State {
                 self.tasks.insert(next.task_id.clone(), stored);
             }
         }
-        if let Some(usual_ms) = usual_duration_after(previous, next) {
-            self.usual_durations.insert(pace_key(next), usual_ms);
+        if let Some(usual_ms) = duration_estimate_after(previous, next) {
+            self.usual_durations
+                .insert(duration_estimate_key(next), usual_ms);
         }
         self.count(previous, Some(next));
         Ok(())
@@ -122,7 +123,7 @@ impl State {
         }
     }
 
-    /// A conflict unless `ledger` knows of the deletion of the task, if there was one.
+    /// A conflict unless `ledger` has the last deletion of the task, if there was one.
     fn check_deletion(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
         match self.tasks.get(task_id) {
             Some(left) if left.ledger.deleted_revision() != ledger.deleted_revision() => {
@@ -147,7 +148,7 @@ impl InMemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is made after all that can fail: what a panicking test leaves behind is whole.
+        // All checks come before the changes, so that a panic leaves no half-made change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -191,14 +192,16 @@ impl TaskStore for InMemoryStore {
         receipt: &IdempotencyRecord,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let mut state = self.lock();
-        let held = state.receipts.get(&receipt.key);
+        let held = state.idempotency_records.get(&receipt.key);
         let held =
             held.filter(|held| receipt.made_at < held.made_at.after(IDEMPOTENCY_RECORD_LIFETIME));
         if let Some(held) = held {
             return Ok(Some(held.clone()));
         }
         state.save(None, task, None)?;
-        state.receipts.insert(receipt.key.clone(), receipt.clone());
+        state
+            .idempotency_records
+            .insert(receipt.key.clone(), receipt.clone());
         Ok(None)
     }
 
@@ -227,7 +230,11 @@ impl TaskStore for InMemoryStore {
     }
 
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
-        Ok(self.lock().usual_durations.get(&pace_key(task)).copied())
+        Ok(self
+            .lock()
+            .usual_durations
+            .get(&duration_estimate_key(task))
+            .copied())
     }
 
     async fn list(

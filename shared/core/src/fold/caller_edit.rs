@@ -91,8 +91,8 @@ impl CallerEdit {
         Ok(next)
     }
 
-    /// The time of an edit of `task` at `now`. It is later than the last change of the task, also
-    /// if the clock is behind, so that the edit takes effect and gets an entry in the history.
+    /// The time of an edit of `task` at `now`. It is always later than the last change of the task,
+    /// also if the clock is behind. Otherwise the edit would have no effect.
     pub fn time(task: &Task, now: Timestamp) -> Timestamp {
         now.max(task.updated_at.after(Duration::from_millis(1)))
     }

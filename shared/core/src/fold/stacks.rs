@@ -85,9 +85,9 @@ fn run_failure(ledger: &Ledger) -> Option<(LineKey, Option<String>)> {
 
 /// The index of the first stack of the current run. `stacks` are sorted by start.
 ///
-/// A run starts with a stack that started after all stacks before it had ended, if no more of them
-/// were expected or if the log calls it the first. An earlier run may lack the stacks that started
-/// again since.
+/// A run starts with a stack that started after all stacks before it had ended. Either no more of
+/// them were expected, or the log calls the stack the first of its run. Stacks that started again
+/// are missing from the earlier run.
 fn present_run(stacks: &[StackRun], run_failure: Option<LineKey>) -> usize {
     let mut begin = 0;
     for next in 1..stacks.len() {

@@ -8,8 +8,8 @@ use crate::model::MAX_MESSAGE_BYTES;
 /// in parentheses.
 const MAX_NAME_BYTES: usize = 1_024;
 
-/// Checks, for each format, that parsing `message` does not panic, is deterministic, gives the same
-/// result as parsing its lines one by one, and gives texts that are safe to show.
+/// Checks for each format that parsing `message` is deterministic and does not panic. The result
+/// must be the same as for its lines one by one, and its texts must be safe to show.
 ///
 /// # Panics
 ///

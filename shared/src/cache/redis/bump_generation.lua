@@ -1,19 +1,19 @@
--- KEYS: the generation, the mark of freshness. ARGV: milliseconds that the mark lives.
--- A generation is never lower than the clock in microseconds, so that it is a new one also after the key
--- was lost; and it grows with every bump.
+-- KEYS: the generation, the mark of freshness. ARGV: lifetime of the mark in ms.
+-- A generation is never lower than the clock in microseconds, so it is new even if the key was
+-- lost. It grows with every bump.
 local now = redis.call('TIME')
 local generation = now[1] * 1000000 + now[2]
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'string' and string.find(held, '^%d+$') then
   local next = tonumber(held) + 1
-  -- Above this, doubles skip numbers: it was not written here.
+  -- Above this, doubles skip numbers, so this script did not write the value.
   if next > generation and next < 9000000000000000 then
     generation = next
   end
 end
 local begun = redis.pcall('SET', KEYS[1], string.format('%.0f', generation))
 if begun.err then
-  -- There is no room for it. Without a generation, no page is found.
+  -- Redis is full. Without a generation, no page is found.
   redis.pcall('DEL', KEYS[1])
   return begun
 end

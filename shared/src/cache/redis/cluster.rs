@@ -1,32 +1,32 @@
-//! Redis as a cluster: several nodes, each with a part of the keys.
+//! A Redis cluster: several nodes, each with some of the keys.
 //!
-//! The nodes are asked which of them has what, at the start and whenever one of them says that it has it no more
-//! or is lost. Calls that meet that are sent again, as far as the budget of the cache goes.
+//! The client asks the nodes which of them has which keys, at the start and whenever a key has
+//! moved or a node is lost. It repeats the calls that met such a change, within the cache's budget.
 
 use std::time::Duration;
 
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 
-use super::connect::CONNECT_TIMEOUT;
 use super::endpoint::{
-    BAD_CERTIFICATES, BAD_ENDPOINT, certificates, connection_info, tcp_settings,
+    BAD_CERTIFICATES, BAD_ENDPOINT, CONNECT_TIMEOUT, certificates, connection_info, tcp_settings,
 };
 use crate::config::{CacheConfig, ConfigError};
 
-/// How often a call is sent again: after a freeze each node's connection may be lost, and each is found out by
-/// itself.
+/// The most repetitions of a call. After a freeze every node's connection may be lost, and the
+/// client finds out about each of them separately.
 const RETRIES: u32 = 8;
-/// How long an answer is waited for, at most, also where the client asks for itself. Calls give up before.
+/// The most time for a response, also to the client's own requests. Calls give up earlier.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest pause between two attempts, in milliseconds.
 const MAX_RETRY_PAUSE_MS: u64 = 10;
 
-/// A client of the cluster whose nodes, some or all, `config` names with commas between. Nothing is connected.
+/// Makes a client of the cluster. `config` names some or all of its nodes, separated by commas.
+/// Nothing is connected yet.
 ///
 /// # Errors
 ///
-/// A setting that makes no sense.
+/// An invalid setting.
 pub(super) fn client(config: &CacheConfig) -> Result<ClusterClient, ConfigError> {
     let endpoints = config.endpoint.expose().split(',');
     let nodes: Result<Vec<_>, _> = endpoints
@@ -54,7 +54,7 @@ pub(super) fn client(config: &CacheConfig) -> Result<ClusterClient, ConfigError>
     builder.build().map_err(|_| refusal)
 }
 
-/// A connection that is made now, behind, and made again whenever it is lost.
+/// Opens a connection in the background, and again whenever it is lost.
 pub(super) fn connection(client: &ClusterClient) -> ClusterConnection {
     let config = ClusterConfig::new()
         .set_connection_timeout(CONNECT_TIMEOUT)

@@ -1,4 +1,4 @@
-//! How connections are made, to one Redis or to a cluster.
+//! Connections to one Redis or to a cluster.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use redis::cluster_async::ClusterConnection;
 use redis::{Client, Cmd, Pipeline, RedisFuture, RedisResult, Value};
 
 use super::cluster;
-use super::endpoint::{BAD_CERTIFICATES, BAD_ENDPOINT, certificates, connection_info};
+use super::endpoint::{
+    BAD_CERTIFICATES, BAD_ENDPOINT, CONNECT_TIMEOUT, certificates, connection_info,
+};
 use crate::config::{CacheConfig, ConfigError};
 
-/// How long a connection may take to be made. No call waits for it longer than its own budget.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
-/// The pause before a connection that failed is tried the second time, at most.
+/// The longest pause before the second attempt to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(5);
 
-/// How connections to what the settings name are made.
+/// Opens connections to the endpoint in the settings.
 pub(super) enum Connector {
     /// One Redis.
     Single(Box<Client>),
-    /// A cluster of several.
+    /// A cluster.
     Cluster(Box<ClusterClient>),
 }
 
 impl Connector {
-    /// Nothing is connected yet.
+    /// Creates a connector. Nothing is connected yet.
     ///
     /// # Errors
     ///
-    /// A setting that makes no sense.
+    /// An invalid setting.
     pub(super) fn new(config: &CacheConfig) -> Result<Self, ConfigError> {
         Ok(if config.cluster {
             Self::Cluster(Box::new(cluster::client(config)?))
@@ -38,7 +38,7 @@ impl Connector {
         })
     }
 
-    /// A connection that is made now, behind, and made again whenever it is lost.
+    /// Opens a connection in the background, and again whenever it is lost.
     ///
     /// # Panics
     ///
@@ -86,7 +86,7 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// A client of the one Redis that `config` names.
+/// Makes a client of the single Redis that `config` names.
 fn client(config: &CacheConfig) -> Result<Client, ConfigError> {
     let info = connection_info(config, config.endpoint.expose())?;
     match certificates(config, &info)? {
@@ -100,14 +100,15 @@ fn client(config: &CacheConfig) -> Result<Client, ConfigError> {
 fn connection(client: &Client) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        // Calls have a budget of their own: one timer more would be two system calls more for each.
+        // Calls have their own budget. A second timer would cost two more system calls for each.
         .set_response_timeout(None)
         .set_number_of_retries(1)
         .set_min_delay(RECONNECT_PAUSE)
         .set_max_delay(RECONNECT_PAUSE);
     let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
     let mut first = connection.clone();
-    // A connection that only calls wait for would rest whenever none does, and they don't wait long.
+    // Without this command the connection would be made only while a call waits for it, and calls
+    // do not wait long.
     tokio::spawn(async move { drop(first.send_packed_command(&redis::cmd("PING")).await) });
     Ok(connection)
 }

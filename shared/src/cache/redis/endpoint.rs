@@ -1,4 +1,6 @@
-//! Where Redis is, who asks, and who is believed to be it.
+//! The address of Redis, the credentials, and the trusted certificates.
+
+use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
@@ -6,6 +8,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::config::{CacheConfig, ConfigError};
+
+/// The most time for opening a connection. No call waits longer than its own budget for it.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 
 pub(super) const BAD_ENDPOINT: ConfigError = ConfigError::Invalid {
     name: "REDIS_ENDPOINT",
@@ -16,7 +21,7 @@ pub(super) const BAD_CERTIFICATES: ConfigError = ConfigError::Invalid {
     expected: "PEM with one certificate or more",
 };
 
-/// Where the Redis at `endpoint` is, and who asks.
+/// The address of the Redis at `endpoint`, with the credentials.
 pub(super) fn connection_info(
     config: &CacheConfig,
     endpoint: &str,
@@ -28,7 +33,7 @@ pub(super) fn connection_info(
         format!("{scheme}://{endpoint}")
     };
     let info = url.into_connection_info().map_err(|_| BAD_ENDPOINT)?;
-    // What `#insecure` at the end of a URL asks for, this program does for nobody.
+    // `#insecure` at the end of a URL would turn certificate checks off. That is never allowed.
     if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
         return Err(BAD_ENDPOINT);
     }
@@ -40,7 +45,8 @@ pub(super) fn connection_info(
         settings = settings.set_password(token.expose());
     }
     if settings.username().is_some() && settings.password().is_none() {
-        // Redis would be asked for nothing, and answer as its default user may.
+        // Without a password the client would not authenticate, and would run as Redis's default
+        // user.
         return Err(ConfigError::Missing {
             name: "REDIS_AUTH_TOKEN",
         });
@@ -50,22 +56,23 @@ pub(super) fn connection_info(
         .set_tcp_settings(tcp_settings()))
 }
 
-/// Nothing is held back to be sent along with what may come after it: whoever asks waits.
+/// Turns Nagle's algorithm off, because a caller waits for every command.
 pub(super) fn tcp_settings() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
 
-/// Whose signature the certificate of an endpoint with TLS must have, if not that of a public authority.
+/// The certificate authorities to trust for an endpoint with TLS; `None` for the public ones.
 ///
-/// Those are compiled in: from the system's files the crate would read them at every connection, also where they
-/// are not used, which takes ten times as long as all else that a connection needs.
+/// The public ones are compiled in. The crate would otherwise read the system's files at every
+/// connection, even if they are not needed. That takes ten times as long as the rest of a
+/// connection.
 pub(super) fn certificates(
     config: &CacheConfig,
     info: &ConnectionInfo,
 ) -> Result<Option<TlsCertificates>, ConfigError> {
     if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-        // rustls panics at the first connection unless it has exactly one provider, or is told which.
-        // That another part of the process has told it already is as good.
+        // rustls panics at the first connection if it has several providers and none is installed.
+        // An error means that another part of the process has installed one, which is enough.
         drop(rustls::crypto::ring::default_provider().install_default());
     } else if config.ca_cert.is_some() {
         return Err(ConfigError::Invalid {
@@ -101,7 +108,7 @@ mod tests {
         }
     }
 
-    /// What is wrong with the settings, of one Redis and of a cluster.
+    /// The error of these settings. It must be the same for one Redis and for a cluster.
     fn refused(config: &CacheConfig) -> ConfigError {
         let one = Connector::new(config).map(drop).unwrap_err();
         let cluster = CacheConfig {
@@ -142,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_come_before_what_a_url_says() {
+    fn settings_override_the_url() {
         let who = |config: &CacheConfig| {
             let info = connection_info(config, config.endpoint.expose()).unwrap();
             let settings = info.redis_settings();
@@ -169,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_that_can_not_be_used_are_named() {
+    fn an_unusable_certificate_setting_is_named() {
         let empty = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
         let noise = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let cut = "-----BEGIN CERTIFICATE-----\nAAAA\n";

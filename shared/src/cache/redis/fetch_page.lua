@@ -1,10 +1,11 @@
--- KEYS: the generation, the mark of freshness. ARGV: milliseconds that the mark lives, what pages begin
--- with, the page, the generation that is known already. Pages are of the slot that both keys are of.
--- As GET, but that it counts as a write: a replica, which may have missed one, refuses it.
+-- KEYS: the generation, the mark of freshness. ARGV: lifetime of the mark in ms, the prefix of page
+-- keys, the key of the page, the known generation. Pages are in the slot of both keys.
+-- GETEX is GET, but counts as a write. A replica, which may have missed a write, rejects it.
 local generation = redis.pcall('GETEX', KEYS[1])
 if type(generation) ~= 'string' or not string.find(generation, '^%d+$')
     or tonumber(generation) >= 9000000000000000 then
-  -- It was never there, or is lost: begin a new one. When the last write was, nobody knows.
+  -- The generation was never set, or is lost. Begin a new one. The time of the last write is
+  -- unknown, so the generation has not settled.
   local now = redis.call('TIME')
   generation = string.format('%.0f', now[1] * 1000000 + now[2])
   redis.call('SET', KEYS[1], generation)

@@ -1,5 +1,5 @@
--- KEYS: the page, the mark of freshness. ARGV: bytes, milliseconds that a page lives, and one that may be
--- fresh of a write that it misses.
+-- KEYS: the page, the mark of freshness. ARGV: bytes, lifetime of the page in ms, and its lifetime
+-- in ms if it may miss the last write.
 local life = ARGV[2]
 if redis.call('EXISTS', KEYS[2]) == 1 then
   life = ARGV[3]

@@ -1,5 +1,5 @@
--- KEYS: the task. ARGV: revision, bytes, milliseconds to live.
--- What is held stays if it is a task of a higher revision; anything else is replaced.
+-- KEYS: the task. ARGV: revision, bytes, lifetime in ms.
+-- A stored value with a higher revision stays. Any other value is replaced.
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'string' then
   local is_json, task = pcall(cjson.decode, held)
@@ -10,7 +10,7 @@ if type(held) == 'string' then
 end
 local kept = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 if kept.err then
-  -- There is no room for it, and what is held is older.
+  -- Redis is full, and the stored value is outdated.
   redis.pcall('DEL', KEYS[1])
   return kept
 end

@@ -1,5 +1,5 @@
--- KEYS: the task. ARGV: revision, bytes, milliseconds to live.
--- Only a task of a lower revision is replaced: nothing is put where none is held.
+-- KEYS: the task. ARGV: revision, bytes, lifetime in ms.
+-- Replaces only a task of a lower revision. A missing task is not put.
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'string' then
   local is_json, task = pcall(cjson.decode, held)
@@ -7,7 +7,7 @@ if type(held) == 'string' then
       and task.revision < tonumber(ARGV[1]) then
     local kept = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
     if kept.err then
-      -- There is no room for it, and what is held is older.
+      -- Redis is full, and the stored value is outdated.
       redis.pcall('DEL', KEYS[1])
       return kept
     end

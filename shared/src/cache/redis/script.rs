@@ -1,4 +1,4 @@
-//! Scripts, which Redis runs without anything in between.
+//! Lua scripts, which Redis runs atomically.
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, ToRedisArgs, cmd};
@@ -15,7 +15,7 @@ impl Script {
         Self { text, hash }
     }
 
-    /// Begins an invocation, by the first key that the script touches.
+    /// Begins an invocation with the first key that the script touches.
     pub(super) fn key(&self, key: impl ToRedisArgs) -> Invocation<'_> {
         let mut invocation = Invocation {
             script: self,
@@ -27,7 +27,7 @@ impl Script {
     }
 }
 
-/// A script with what it is given.
+/// A script with its keys and arguments.
 pub(super) struct Invocation<'a> {
     script: &'a Script,
     keys: Vec<Vec<u8>>,
@@ -45,10 +45,10 @@ impl Invocation<'_> {
         self
     }
 
-    /// Runs the script by its hash, or, where Redis does not know that yet, by its text.
+    /// Runs the script by its hash, or by its text if Redis does not know the hash.
     ///
-    /// The crate would load the script on all masters first. A node that has just become one may not be among
-    /// those that it knows of, and one that is down would be in the way of all others.
+    /// The crate would instead load the script on all masters first. It may not know a node that
+    /// has just become a master, and a master that is down would block calls to all others.
     pub(super) async fn invoke_async<T: FromRedisValue>(
         &self,
         connection: &mut impl ConnectionLike,

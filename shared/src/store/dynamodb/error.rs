@@ -1,4 +1,4 @@
-//! What DynamoDB's errors mean to a caller of a store.
+//! Maps DynamoDB's errors to store errors.
 
 use std::error::Error;
 
@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use crate::error::Source;
 use crate::store::StoreError;
 
-/// The codes with which DynamoDB says "not now", beside any status of 500 and more.
+/// The codes of transient errors, besides every status from 500.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 const TRANSIENT_CODES: [&str; 8] = [
     "InternalServerError",
@@ -21,7 +21,7 @@ const TRANSIENT_CODES: [&str; 8] = [
     "TransactionInProgressException",
 ];
 
-/// Whether trying again later may help.
+/// Whether a later attempt may succeed.
 pub(super) fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::ConstructionFailure(_) => false,
@@ -33,7 +33,7 @@ pub(super) fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResp
     }
 }
 
-/// The error of an operation that failed.
+/// The error of a failed operation.
 pub(crate) fn store_error<E>(
     operation: &'static str,
     error: SdkError<E, HttpResponse>,
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// The error of an item that can't be read.
+/// The error of an unreadable item.
 pub(crate) fn corrupt(id: String, error: impl Into<Source>) -> StoreError {
     let source = error.into();
     StoreError::Corrupt { id, source }

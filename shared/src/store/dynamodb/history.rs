@@ -15,10 +15,10 @@ use crate::store::dynamodb_item::task::{
 };
 use crate::store::dynamodb_item::{Item, TTL, alias, number, text};
 
-/// The most items that one BatchWriteItem takes.
+/// The most items in one BatchWriteItem.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 const ITEMS_PER_BATCH: usize = 25;
-/// How often what a BatchWriteItem left out is tried again.
+/// How often to repeat a BatchWriteItem for unprocessed items.
 const BATCH_RETRIES: usize = 6;
 const PURGE: &str = "deleting a task's history";
 
@@ -74,7 +74,7 @@ impl DynamoDbTaskStore {
         Ok(entries)
     }
 
-    /// Deletes all entries of a task.
+    /// Deletes all history entries of a task.
     pub(super) async fn purge_history(&self, task_id: &TaskId) -> Result<(), StoreError> {
         let mut start = None;
         loop {

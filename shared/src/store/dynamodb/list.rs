@@ -1,5 +1,5 @@
-//! Lists of tasks: a merge of index partitions, each of which is read no further than the merge needs, and
-//! all of them no further than a budget allows.
+//! Lists of tasks: a merge of index partitions. Each partition is read only as far as the merge
+//! needs, and all of them only as far as a budget allows.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -18,12 +18,12 @@ use crate::store::dynamodb_item::task::{
 use crate::store::dynamodb_item::{Item, TTL, alias, number, text};
 use crate::store::{ListPosition, StoreError, TaskPage, TaskQuery, name_key};
 
-/// How many partitions are asked at a time.
+/// The most partitions that are read at the same time.
 const CONCURRENCY: usize = 32;
-/// The most items that one query reads, where most are filtered out.
+/// The most items that one query reads when filters drop most of them.
 const MAX_PAGE_SIZE: usize = 1000;
-/// After how many items looked at a page ends, however few were found: some 250 read units, and a few
-/// round trips.
+/// The number of examined items after which a page ends, however few tasks were found. It is about
+/// 250 read units and a few round trips.
 pub(super) const READ_BUDGET: usize = 2000;
 
 /// A partition of an index, newest first.
@@ -32,14 +32,14 @@ struct Partition {
     index: &'static str,
     key_name: &'static str,
     key_value: String,
-    /// Read, and not yet taken.
+    /// Tasks that were read and are not in the merged list yet.
     tasks: VecDeque<Task>,
-    /// Where the next query starts: at the last item that was looked at.
+    /// Where the next query starts: at the last examined item.
     start: Option<Item>,
-    /// How many items the last query looked at, at most.
+    /// The most items that the last query examined.
     page_size: usize,
-    /// Whether it has found none of the tasks asked for.
-    was_fruitless: bool,
+    /// Whether the last query found no matching task.
+    found_nothing: bool,
     is_exhausted: bool,
 }
 
@@ -52,12 +52,12 @@ impl Partition {
             tasks: VecDeque::new(),
             start: None,
             page_size: 0,
-            was_fruitless: false,
+            found_nothing: false,
             is_exhausted: false,
         }
     }
 
-    /// Whether nothing can be said of this partition's newest task before more of it is read.
+    /// Whether the partition must be read further to know its newest remaining task.
     fn needs_more(&self) -> bool {
         self.tasks.is_empty() && !self.is_exhausted
     }
@@ -66,8 +66,8 @@ impl Partition {
         self.tasks.front().map(ListPosition::of)
     }
 
-    /// The position of the last item that was looked at; `None` before the first.
-    fn looked_up_to(&self) -> Result<Option<ListPosition>, StoreError> {
+    /// The position of the last examined item; `None` before the first.
+    fn examined_up_to(&self) -> Result<Option<ListPosition>, StoreError> {
         let Some(start) = &self.start else {
             return Ok(None);
         };
@@ -81,24 +81,24 @@ impl Partition {
     }
 }
 
-/// Down to which position nothing can have been missed, where reading ended early: the first that one of
-/// the partitions was not read beyond. `None` if all was read.
+/// The position down to which the merge is complete, if reading ended early; `None` if everything
+/// was read. It is the newest position that some partition was not read beyond.
 fn known_down_to(partitions: &[Partition]) -> Result<Option<ListPosition>, StoreError> {
     let unread = partitions.iter().filter(|partition| partition.needs_more());
     let mut positions = Vec::new();
     for partition in unread {
-        positions.extend(partition.looked_up_to()?);
+        positions.extend(partition.examined_up_to()?);
     }
     Ok(positions.into_iter().max())
 }
 
-/// What every query of a list has in common.
+/// The parts that all queries of a list share.
 #[derive(Debug)]
 struct Selection {
     filter: String,
     names: HashMap<String, String>,
     values: Item,
-    /// What the sort key must be.
+    /// The condition of the sort key.
     range: Option<&'static str>,
 }
 
@@ -117,14 +117,14 @@ impl Selection {
                 .values
                 .insert(":prefix".to_owned(), text(name_key(prefix)));
         }
-        // No id sorts after `~`, and no position of a millisecond after that one's.
+        // No id sorts after `~`, so this text sorts after every position within that millisecond.
         let since = query.updated_after.map(|after| format!("{after}#~"));
         selection.range = match (&since, after) {
             (None, None) => None,
             (Some(_), None) => Some("> :since"),
             (None, Some(_)) => Some("< :after"),
-            // A key takes one condition, and both of this one's ends belong to it: nothing stands at
-            // the first, and what stands at the second was on the page before.
+            // A sort key takes one condition, and BETWEEN includes both ends. Nothing has the first
+            // position. The second was on the previous page, and `merge` drops it.
             (Some(_), Some(_)) => Some("BETWEEN :since AND :after"),
         };
         let positions = [(":since", since), (":after", after.map(index_position))];
@@ -136,7 +136,7 @@ impl Selection {
         selection
     }
 
-    /// Keeps those whose attribute is one of `wanted`; all, if there are none.
+    /// Keeps items whose attribute is one of `wanted`; all items if `wanted` is empty.
     fn restrict(&mut self, name: &str, wanted: &[&'static str]) {
         if wanted.is_empty() {
             return;
@@ -153,7 +153,7 @@ impl Selection {
     }
 }
 
-/// Each once, in a fixed order.
+/// Each value once, in a fixed order.
 fn distinct<T: Copy + Ord>(values: &[T]) -> Vec<T> {
     let mut values = values.to_vec();
     values.sort_unstable();
@@ -161,7 +161,7 @@ fn distinct<T: Copy + Ord>(values: &[T]) -> Vec<T> {
     values
 }
 
-/// The partitions that hold all tasks asked for, and what must be filtered from them.
+/// The partitions that hold all matching tasks, and the filters for the rest of the query.
 fn plan(
     query: &TaskQuery,
     after: Option<&ListPosition>,
@@ -201,7 +201,7 @@ fn plan(
 }
 
 impl DynamoDbTaskStore {
-    /// The newest `limit` tasks that `query` asks for, after `after`.
+    /// Lists the newest `limit` tasks of `query` after the position `after`.
     pub(super) async fn merge(
         &self,
         query: &TaskQuery,
@@ -215,18 +215,18 @@ impl DynamoDbTaskStore {
         let (mut partitions, selection) = plan(query, after, self.index_shards, now_seconds);
         let mut budget = self.read_budget.max(1);
         let mut tasks = Vec::with_capacity(limit + 1);
-        // A task that moves between partitions while they are read may be found in both; the one that the
-        // list goes on after may be found again.
+        // A task that moves between partitions during the reads may be found twice. So may the task
+        // at `after`.
         let mut seen: HashSet<_> = after
             .map(|after| after.task_id.clone())
             .into_iter()
             .collect();
-        // One more than wanted tells whether there is a next page.
+        // One extra task shows that there is a next page.
         while tasks.len() <= limit {
             let missing = limit + 1 - tasks.len();
             while budget > 0 && partitions.iter().any(Partition::needs_more) {
-                let looked_at = self.read_on(&mut partitions, &selection, missing).await?;
-                budget = budget.saturating_sub(looked_at.max(1));
+                let examined = self.read_on(&mut partitions, &selection, missing).await?;
+                budget = budget.saturating_sub(examined.max(1));
             }
             let bound = known_down_to(&partitions)?;
             let newest = partitions
@@ -248,23 +248,23 @@ impl DynamoDbTaskStore {
         Ok(TaskPage { tasks, next })
     }
 
-    /// Reads a page more of every partition whose newest task isn't known. Returns how many items were
-    /// looked at.
+    /// Reads one more page of every partition whose newest remaining task is unknown. Returns the
+    /// number of examined items.
     async fn read_on(
         &self,
         partitions: &mut [Partition],
         selection: &Selection,
         missing: usize,
     ) -> Result<usize, StoreError> {
-        // Its share of each is likely enough where tasks are spread evenly; where they are not, few partitions
-        // are left to share soon.
+        // If tasks are spread evenly, an equal share of each partition is usually enough. If not,
+        // few partitions remain after a while, and their shares grow.
         let left = partitions.iter().filter(|one| !one.is_exhausted).count();
         let share = missing.div_ceil(left.max(1)) + 2;
         let unread = partitions.iter_mut().filter(|one| one.needs_more());
         let reads: Vec<_> = unread
             .map(|partition| {
-                // Where filters leave little, larger pages save round trips.
-                let page_size = match partition.was_fruitless {
+                // If filters drop most items, larger pages save round trips.
+                let page_size = match partition.found_nothing {
                     true => share.max(partition.page_size * 2),
                     false => share,
                 };
@@ -273,11 +273,11 @@ impl DynamoDbTaskStore {
             })
             .collect();
         let reads = stream::iter(reads).buffer_unordered(CONCURRENCY);
-        let looked_at: Vec<usize> = reads.try_collect().await?;
-        Ok(looked_at.into_iter().sum())
+        let examined: Vec<usize> = reads.try_collect().await?;
+        Ok(examined.into_iter().sum())
     }
 
-    /// Returns how many items were looked at.
+    /// Reads one more page of a partition. Returns the number of examined items.
     async fn read_page(
         &self,
         partition: &mut Partition,
@@ -313,15 +313,15 @@ impl DynamoDbTaskStore {
         for item in page.items.unwrap_or_default() {
             match read_head(&item) {
                 Ok(task) => partition.tasks.push_back(task),
-                // One bad item must not take all lists down. Reading it by its id tells the same.
+                // One damaged item must not fail all lists. Reading it by its id returns the error.
                 Err(invalid) => error!(
                     task_id = id_of(&item),
                     error = error_chain(&invalid),
-                    "a task that can't be read is left out of a list"
+                    "an unreadable task is left out of a list"
                 ),
             }
         }
-        partition.was_fruitless = partition.tasks.is_empty();
+        partition.found_nothing = partition.tasks.is_empty();
         partition.start = page.last_evaluated_key;
         partition.is_exhausted = partition.start.is_none();
         Ok(usize::try_from(page.scanned_count).unwrap_or(0))

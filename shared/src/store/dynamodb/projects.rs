@@ -21,7 +21,7 @@ pub struct DynamoDbProjectStore {
 }
 
 impl DynamoDbProjectStore {
-    /// The store in the projects table of `config`. Connects at the first call.
+    /// Creates the store in the projects table of `config`. It connects at the first call.
     pub fn new(client: Client, config: &StoreConfig) -> Self {
         Self {
             client,
@@ -46,7 +46,7 @@ impl DynamoDbProjectStore {
             .set_condition_expression(update.condition)
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values));
-        // A second attempt could take what the first one wrote for another's.
+        // A retry could take the write of its own first attempt for a conflict.
         let once = Config::builder().retry_config(RetryConfig::disabled());
         let outcome = request.customize().config_override(once).send().await;
         outcome.map(drop).map_err(|error| {
@@ -82,7 +82,7 @@ impl ProjectStore for DynamoDbProjectStore {
 
     async fn create(&self, project: &Project) -> Result<(), StoreError> {
         let creation = project::creation(project);
-        self.write(&project.project_id, creation, "making a project")
+        self.write(&project.project_id, creation, "creating a project")
             .await
     }
 

@@ -23,15 +23,15 @@ use crate::store::StoreError;
 use crate::store::dynamodb_item::{Condition, Item, ItemUpdate};
 
 const OPERATION: &str = "saving a task";
-/// How often a transaction is tried again that met another one, or was throttled.
+/// How often to repeat a transaction that met another one or was throttled.
 const RETRIES: usize = 6;
 
 /// A condition of a transaction that does not hold.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Unmet {
-    /// Which of the transaction's items has the condition.
+    /// The index of the item with the condition.
     pub(super) index: usize,
-    /// The item that is there, where DynamoDB tells.
+    /// The stored item, if DynamoDB returned it.
     pub(super) stored: Option<Item>,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Unwritten {
 }
 
 impl Unwritten {
-    /// The error where a condition means that another writer was faster.
+    /// The error for a caller whose conditions detect other writers.
     pub(super) fn into_error(self, task_id: &TaskId) -> StoreError {
         match self {
             Self::Conditions(_) => StoreError::Conflict(format!("task {task_id}")),
@@ -54,21 +54,21 @@ impl Unwritten {
     }
 }
 
-/// Why a transaction did not go through.
+/// Why a transaction failed.
 #[derive(Debug)]
 enum Failure {
-    /// Items are not as their conditions want them.
+    /// Stored items do not meet their conditions.
     Changed(Vec<Unmet>),
-    /// Nothing was written: another transaction was faster, or there is too much to do.
+    /// Nothing was written: another transaction was faster, or DynamoDB throttled.
     Busy(Source),
-    /// Nobody knows whether it was written: the answer was lost.
+    /// The response was lost, so the outcome is unknown.
     Unknown(Source),
-    /// Trying again will not help.
+    /// Another attempt will not help.
     Refused(StoreError),
 }
 
 impl Failure {
-    fn may_pass(&self) -> bool {
+    fn is_transient(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Unknown(_))
     }
 }
@@ -82,23 +82,23 @@ pub(super) fn backoff(retries: usize) -> impl Iterator<Item = Duration> {
         .take(retries)
 }
 
-/// Writes `items`, all or nothing, and once, however often it has to be tried. `is_written` tells of a stored
-/// first item that does not meet its condition whether it is as this write leaves it.
+/// Writes `items`, all or nothing, and only once however many attempts it takes. If the first item
+/// misses its condition, `is_written` decides whether the stored item is the result of this write.
 pub(super) async fn write_all(
     client: &Client,
     items: Vec<TransactWriteItem>,
     is_written: impl Fn(Option<&Item>) -> bool,
 ) -> Result<(), Unwritten> {
     let token = uuid::Uuid::new_v4().to_string();
-    let answer_was_lost = AtomicBool::new(false);
+    let response_was_lost = AtomicBool::new(false);
     let attempt = || async {
         let outcome = write_once(client, items.clone(), &token).await;
         if matches!(outcome, Err(Failure::Unknown(_))) {
-            answer_was_lost.store(true, Ordering::Relaxed);
+            response_was_lost.store(true, Ordering::Relaxed);
         }
         outcome
     };
-    let attempts = RetryIf::start(backoff(RETRIES), attempt, Failure::may_pass);
+    let attempts = RetryIf::start(backoff(RETRIES), attempt, Failure::is_transient);
     let outcome = timeout(DYNAMODB_OPERATION_TIMEOUT, attempts).await;
     let unavailable = |source| {
         Unwritten::Error(StoreError::Unavailable {
@@ -108,11 +108,12 @@ pub(super) async fn write_all(
     };
     match outcome.map_err(|elapsed| unavailable(Box::new(elapsed)))? {
         Ok(()) => Ok(()),
-        // The token makes a second attempt harmless for ten minutes; this covers a store without.
+        // DynamoDB's request token makes repetitions harmless for ten minutes. This check covers
+        // stores without such tokens.
         Err(Failure::Changed(unmet)) => {
             let first = unmet.iter().find(|unmet| unmet.index == 0);
             let is_written = first.is_some_and(|first| is_written(first.stored.as_ref()));
-            if answer_was_lost.into_inner() && is_written {
+            if response_was_lost.into_inner() && is_written {
                 return Ok(());
             }
             Err(Unwritten::Conditions(unmet))
@@ -127,7 +128,7 @@ async fn write_once(
     items: Vec<TransactWriteItem>,
     token: &str,
 ) -> Result<(), Failure> {
-    // The SDK's own attempts would hide that an answer was lost.
+    // The SDK's own retries would hide a lost response.
     let once = Config::builder().retry_config(RetryConfig::disabled());
     let request = client
         .transact_write_items()
@@ -149,7 +150,8 @@ fn classify(error: SdkError<TransactWriteItemsError, HttpResponse>) -> Failure {
     }
     match &error {
         _ if !is_transient(&error) => Failure::Refused(store_error(OPERATION, error)),
-        // Throttled: not begun. Anything else (500, a time-out, a broken connection) may have come late.
+        // DynamoDB rejects throttled requests before it begins. After other failures (500, a
+        // time-out, a broken connection) it may still write.
         SdkError::ServiceError(refusal) if refusal.raw().status().as_u16() < 500 => {
             Failure::Busy(Box::new(error))
         }
@@ -157,7 +159,7 @@ fn classify(error: SdkError<TransactWriteItemsError, HttpResponse>) -> Failure {
     }
 }
 
-/// Why DynamoDB did not make a transaction.
+/// Why DynamoDB cancelled a transaction.
 #[derive(Debug, PartialEq)]
 enum Cancellation {
     Changed(Vec<Unmet>),
@@ -166,7 +168,7 @@ enum Cancellation {
 }
 
 impl Cancellation {
-    /// There is a reason for each item, in order.
+    /// DynamoDB returns one reason for each item, in order.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
     fn of(canceled: &TransactionCanceledException) -> Self {
         let reasons = canceled.cancellation_reasons();
@@ -182,7 +184,7 @@ impl Cancellation {
         if !unmet.is_empty() {
             return Self::Changed(unmet);
         }
-        let may_pass = |code: &str| {
+        let is_transient = |code: &str| {
             [
                 "TransactionConflict",
                 "ProvisionedThroughputExceeded",
@@ -192,7 +194,7 @@ impl Cancellation {
         };
         let codes = reasons.iter().filter_map(|reason| reason.code());
         let mut codes = codes.filter(|code| *code != "None").peekable();
-        if codes.peek().is_some() && codes.all(may_pass) {
+        if codes.peek().is_some() && codes.all(is_transient) {
             Self::Busy
         } else {
             Self::Refused
@@ -200,7 +202,7 @@ impl Cancellation {
     }
 }
 
-/// An [`ItemUpdate`] as a part of a transaction that tells what it found where its condition fails.
+/// An [`ItemUpdate`] in a transaction. If its condition fails, DynamoDB returns the stored item.
 pub(super) fn update(
     table: &str,
     key: Item,
@@ -220,14 +222,14 @@ pub(super) fn update(
     Ok(TransactWriteItem::builder().update(update).build())
 }
 
-/// An item as a part of a transaction, whatever is there.
+/// An unconditional put in a transaction.
 pub(super) fn put(table: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
     let put = Put::builder().table_name(table).set_item(Some(item));
     let put = put.build().map_err(refused)?;
     Ok(TransactWriteItem::builder().put(put).build())
 }
 
-/// An item as a part of a transaction that tells what it found where its condition fails.
+/// A conditional put in a transaction. If the condition fails, DynamoDB returns the stored item.
 pub(super) fn put_if(
     table: &str,
     item: Item,
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_condition_is_a_conflict_and_a_met_transaction_may_pass() {
+    fn a_failed_condition_is_a_conflict_and_a_busy_transaction_is_retried() {
         let changed = |indexes: &[usize]| {
             let unmet = indexes.iter().map(|&index| Unmet {
                 index,

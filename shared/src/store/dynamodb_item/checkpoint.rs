@@ -1,18 +1,18 @@
-//! The items of the checkpoints table, one for each source.
+//! The items of the checkpoints table: one for each source.
 
 use super::{Item, ItemError, ItemReader, ItemUpdate, ItemWriter, text};
 use crate::checkpoint::{Checkpoint, Resume};
 use crate::model::Timestamp;
 
-/// Partition key.
+/// The partition key.
 pub(crate) const SOURCE: &str = "source";
 
-/// Milliseconds since 1970, so that a condition can compare them.
+/// Numbers, in milliseconds since 1970, so that a condition can compare them.
 const READ_UP_TO: &str = "read_up_to";
 const SAVED_AT: &str = "saved_at";
 
-/// An unfinished window: all three or none. Items without them are of the same format, as a reader that does not
-/// know them only reads more than it must.
+/// An unfinished window: all three or none. The format stays the same with and without them,
+/// because a reader that ignores them only reads more than necessary.
 const RESUME_START: &str = "resume_start";
 const RESUME_END: &str = "resume_end";
 const RESUME_TOKEN: &str = "resume_token";
@@ -22,7 +22,7 @@ pub(crate) fn key(source: &str) -> Item {
     Item::from([(SOURCE.to_owned(), text(source))])
 }
 
-/// The update that moves a checkpoint forward, and never backward.
+/// The update that moves a checkpoint forward, but never back.
 pub(crate) fn advance(checkpoint: &Checkpoint) -> ItemUpdate {
     let set = ItemWriter::new()
         .number(READ_UP_TO, checkpoint.read_up_to.as_millis())
@@ -55,12 +55,12 @@ pub(crate) fn read(item: &Item) -> Result<Checkpoint, ItemError> {
 }
 
 fn read_resume(item: ItemReader<'_>) -> Result<Option<Resume>, ItemError> {
-    let Some(next_token) = item.optional_text(RESUME_TOKEN)? else {
+    let Some(page_token) = item.optional_text(RESUME_TOKEN)? else {
         return Ok(None);
     };
     Ok(Some(Resume {
         start: Timestamp::from_millis(item.number(RESUME_START)?),
         end: Timestamp::from_millis(item.number(RESUME_END)?),
-        next_token: next_token.to_owned(),
+        next_token: page_token.to_owned(),
     }))
 }

@@ -1,15 +1,15 @@
-//! The items of the projects table: what a project is, and the counters that its metrics are made of.
+//! The items of the projects table: the fields of a project, and the counters behind its metrics.
 //!
-//! The counters may be there before the project is: such an item has no `project_name`.
+//! The counters may exist before the project does. Such an item has no `project_name`.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{Item, ItemError, ItemReader, ItemUpdate, ItemWriter, alias, number, text};
 use crate::model::{Metrics, MetricsDelta, Project, ProjectId, Revision, TaskStatus};
 
-/// Partition key.
+/// The partition key.
 pub(crate) const PROJECT_ID: &str = "project_id";
-/// The name: what tells a project from mere counters.
+/// The project's name. An item without it has only counters.
 pub(crate) const PROJECT_NAME: &str = "project_name";
 
 const DESCRIPTION: &str = "description";
@@ -54,15 +54,15 @@ pub(crate) fn counters_update(delta: &MetricsDelta) -> ItemUpdate {
     update
 }
 
-/// The update that makes a project of what may be mere counters, which it leaves as they are.
+/// The update that creates a project. Existing counters stay as they are.
 pub(crate) fn creation(project: &Project) -> ItemUpdate {
     let mut update = fields_update(project);
     update.condition = Some(format!("attribute_not_exists(#{PROJECT_NAME})"));
     update
 }
 
-/// The update that makes the stored project, of the revision of `previous`, what `next` says, but for the
-/// metrics.
+/// The update that writes the fields of `next`, if the stored project has the revision of
+/// `previous`. The counters stay as they are.
 pub(crate) fn change(previous: &Project, next: &Project) -> ItemUpdate {
     let mut update = fields_update(next);
     let revision = number(previous.revision);
@@ -90,7 +90,7 @@ fn fields_update(project: &Project) -> ItemUpdate {
     ItemUpdate::new(set, &remove)
 }
 
-/// Reads a project; `None` if there are mere counters.
+/// Reads a project; `None` if the item has only counters.
 pub(crate) fn read(item: &Item) -> Result<Option<Project>, ItemError> {
     if !item.contains_key(PROJECT_NAME) {
         return Ok(None);
@@ -120,13 +120,13 @@ fn read_metrics(item: ItemReader<'_>) -> Result<Metrics, ItemError> {
         let mut found = known.filter(|(_, status)| **status == wanted);
         found.next().map_or(0, |(count, _)| *count)
     };
-    // The sum of many durations may be more than one number here holds, but not than DynamoDB does.
+    // DynamoDB's numbers are larger than ours, so the sum may exceed an `i64`.
     let sum: i128 = item.optional_number(DURATION_SUM_MS)?.unwrap_or(0);
     let sum = i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
     Ok(Metrics::from_counts(count, sum))
 }
 
-/// The text of an item's `project_id`, for an error that tells which one it is.
+/// The text of an item's `project_id`, for errors.
 pub(crate) fn id_of(item: &Item) -> String {
     let id = item.get(PROJECT_ID).and_then(|id| id.as_s().ok());
     id.cloned().unwrap_or_default()

@@ -1,13 +1,14 @@
-//! The items of the tasks table. Of one task there are
+//! The items of the tasks table. Each task has several:
 //!
-//! * the **head**, `timestamp` 0: the present state, and the keys of the indexes, which no other item has;
-//! * the **ledger**, `timestamp` -1: what the logs have said, apart from the head so that the indexes
-//!   don't carry it;
-//! * of a deleted task a **tombstone** instead of the head, with the ledger: so that lines which are read again don't
-//!   bring the task back. Its revision is one more whenever the ledger is another;
-//! * the **history**, `timestamp` > 0: an item for each millisecond in which progress changed.
+//! * the **head**, `timestamp` 0: the present state, and the keys of the indexes, which no other
+//!   item has.
+//! * the **ledger**, `timestamp` -1: all observations from the logs. It is a separate item, so that
+//!   the indexes do not carry it.
+//! * the **tombstone**, after a deletion: it replaces the head and keeps repeated lines from
+//!   creating the task again. Its revision grows by one whenever the ledger changes.
+//! * the **history**, `timestamp` > 0: one item for each millisecond in which progress changed.
 //!
-//! `parts` and `metadata` are JSON texts: DynamoDB's own numbers would not keep every number of a caller.
+//! `parts` and `metadata` are JSON texts, because DynamoDB's numbers can't hold every JSON number.
 
 use std::collections::HashMap;
 
@@ -21,21 +22,21 @@ use crate::fold::Ledger;
 use crate::model::{HistoryEntry, Progress, Revision, Task, TaskId, TaskStatus, Timestamp};
 use crate::store::{ListPosition, name_key};
 
-/// Partition key of the table.
+/// The partition key of the table.
 pub(crate) const TASK_ID: &str = "task_id";
-/// Sort key of the table.
+/// The sort key of the table.
 pub(crate) const TIMESTAMP: &str = "timestamp";
-/// Partition key of [`PROJECT_INDEX`].
+/// The partition key of [`PROJECT_INDEX`].
 pub(crate) const PROJECT_ID: &str = "project_id";
-/// Partition key of [`STATUS_INDEX`]: `{status}#{shard}`.
+/// The partition key of [`STATUS_INDEX`]: `{status}#{shard}`.
 pub(crate) const STATUS_SHARD: &str = "status_shard";
-/// Partition key of [`TYPE_INDEX`].
+/// The partition key of [`TYPE_INDEX`].
 pub(crate) const TASK_TYPE: &str = "task_type";
-/// Sort key of the indexes: `{RFC 3339}#{task_id}`, so that the order is total.
+/// The sort key of the indexes: `{RFC 3339}#{task_id}`. The id makes the order total.
 pub(crate) const UPDATED_AT: &str = "updated_at";
-/// Where a task stands.
+/// The task's status.
 pub(crate) const STATUS: &str = "status";
-/// The name as names are compared.
+/// The task's name in the form for comparisons.
 pub(crate) const NAME_KEY: &str = "name_key";
 
 /// Heads by project.
@@ -64,13 +65,13 @@ const COMPLETED_AT: &str = "completed_at";
 const DURATION_MS: &str = "duration_ms";
 const USUAL_DURATION_MS: &str = "usual_duration_ms";
 const METADATA: &str = "metadata";
-/// What makes a head a tombstone.
+/// Marks a head as a tombstone.
 const DELETED: &str = "deleted";
 const LEDGER: &str = "ledger";
-/// In a head: the revision that wrote the ledger which belongs to it.
+/// In a head: the revision that wrote its ledger.
 const LEDGER_REVISION: &str = "ledger_revision";
 
-/// What a head may be without, but for [`LEDGER_REVISION`].
+/// The optional attributes of a head, except [`LEDGER_REVISION`].
 const OPTIONAL: [&str; 15] = [
     PRIORITY,
     PROGRESS_CURRENT,
@@ -91,7 +92,7 @@ const OPTIONAL: [&str; 15] = [
 
 const HEAD_TIMESTAMP: i64 = 0;
 const LEDGER_TIMESTAMP: i64 = -1;
-/// The least sort key of history.
+/// The lowest sort key of history.
 pub(crate) const FIRST_HISTORY_TIMESTAMP: i64 = 1;
 
 fn key(task_id: &TaskId, timestamp: i64) -> Item {
@@ -111,8 +112,8 @@ pub(crate) fn ledger_key(task_id: &TaskId) -> Item {
     key(task_id, LEDGER_TIMESTAMP)
 }
 
-/// The shard of the status index that a task is in: FNV-1a of its id, modulo their number. It must
-/// never change, or a task's head would move to another partition at its next write alone.
+/// The shard of a task in the status index: FNV-1a of its id, modulo the number of shards. It must
+/// never change, because a head moves to its new partition only at its next write.
 fn shard(task_id: &TaskId, index_shards: u32) -> u32 {
     let bytes = task_id.as_str().bytes();
     let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
@@ -126,12 +127,12 @@ pub(crate) fn status_shard(status: TaskStatus, shard: u32) -> String {
     format!("{status}#{shard}")
 }
 
-/// A place in the order of the indexes.
+/// The text of a position in the indexes.
 pub(crate) fn index_position(position: &ListPosition) -> String {
     format!("{}#{}", position.updated_at, position.task_id)
 }
 
-/// The place that [`index_position`] has written.
+/// Reads the text of a position in the indexes.
 pub(crate) fn read_index_position(text: &str) -> Result<ListPosition, ItemError> {
     let invalid = || ItemError::Invalid(UPDATED_AT);
     let (updated_at, task_id) = text.split_once('#').ok_or_else(invalid)?;
@@ -141,16 +142,16 @@ pub(crate) fn read_index_position(text: &str) -> Result<ListPosition, ItemError>
     })
 }
 
-/// When and by whom an item is written.
+/// The times of a write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
     /// The present second since 1970.
     pub(crate) now_seconds: i64,
-    /// The second in which the item may be deleted.
+    /// The second in which the item expires.
     pub(crate) ttl_seconds: i64,
 }
 
-/// The attributes of the head of `task`, but for its key.
+/// The attributes of the head of `task`, without its key.
 fn head_attributes(
     task: &Task,
     has_ledger: bool,
@@ -206,18 +207,18 @@ pub(crate) fn head(
     Ok(head)
 }
 
-/// What a write wants to find.
+/// The stored state that a write expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
     /// The task in this revision.
     Task(Revision),
-    /// No task, whether there was one or not.
+    /// No task. It may have been deleted.
     NoTask,
-    /// No task, and of the last one, which was deleted in this revision, the tombstone; `None`: no tombstone.
+    /// No task, and the tombstone of a deletion in this revision; `None`: no tombstone.
     Deletion(Option<Revision>),
 }
 
-/// The update that makes the stored head, which is as `expected`, the one of `task`.
+/// The update that turns the stored head, which must be as `expected`, into the head of `task`.
 pub(crate) fn head_update(
     expected: Expected,
     task: &Task,
@@ -232,7 +233,8 @@ pub(crate) fn head_update(
         .filter(|name| !set.contains_key(*name))
         .collect();
     if expected == Expected::NoTask {
-        // What an expired task of this id has left behind is not this one's.
+        // An expired task with this id may have left its ledger. It does not belong to the new
+        // task.
         remove.push(LEDGER_REVISION);
     }
     let mut update = ItemUpdate::new(set, &remove);
@@ -260,12 +262,12 @@ pub(crate) fn head_update(
     Ok(update)
 }
 
-/// The condition that no item is there, or one that has expired at `:now`.
+/// The condition that no item exists, or that it has expired at `:now`.
 fn is_absent() -> String {
     format!("attribute_not_exists({TASK_ID}) OR #{TTL} <= :now")
 }
 
-/// The condition that a head is of the revision `:previous`.
+/// The condition that a head has the revision `:previous`.
 pub(crate) fn is_previous(previous: Revision) -> Condition {
     Condition {
         expression: format!("#{REVISION} = :previous"),
@@ -274,7 +276,7 @@ pub(crate) fn is_previous(previous: Revision) -> Condition {
     }
 }
 
-/// What stands in the place of the head of a task that was deleted, with the ledger of this revision.
+/// The tombstone of a deleted task, with the ledger of this revision.
 pub(crate) fn tombstone(task_id: &TaskId, revision: Revision, stamp: Stamp) -> Item {
     ItemWriter::new()
         .text(TASK_ID, task_id)
@@ -286,7 +288,7 @@ pub(crate) fn tombstone(task_id: &TaskId, revision: Revision, stamp: Stamp) -> I
         .finish()
 }
 
-/// The condition that a head is the tombstone of the revision `:previous`.
+/// The condition that a head is the tombstone with the revision `:previous`.
 pub(crate) fn is_tombstone_of(previous: Revision) -> Condition {
     let is_previous = is_previous(previous);
     let names = is_previous.names.into_iter().chain([alias(DELETED)]);
@@ -305,7 +307,7 @@ pub(crate) fn is_tombstone(head: &Item) -> bool {
     head.contains_key(DELETED)
 }
 
-/// The task that a head holds.
+/// Reads the task of a head.
 pub(crate) fn read_head(item: &Item) -> Result<Task, ItemError> {
     let item = ItemReader::new(item)?;
     let updated_at = read_index_position(item.text(UPDATED_AT)?)?.updated_at;
@@ -341,7 +343,7 @@ pub(crate) fn read_head(item: &Item) -> Result<Task, ItemError> {
     })
 }
 
-/// The task that an image of a head shows; `None` where a task was deleted and only its place is left.
+/// Reads the task of a stream image; `None` for a tombstone.
 pub(crate) fn read_image(head: &Item) -> Result<Option<Task>, ItemError> {
     if head.contains_key(TASK_NAME) {
         read_head(head).map(Some)
@@ -350,7 +352,7 @@ pub(crate) fn read_image(head: &Item) -> Result<Option<Task>, ItemError> {
     }
 }
 
-/// The revision whose ledger belongs to a head; `None` if it has none.
+/// The revision of a head's ledger; `None` if it has none.
 pub(crate) fn read_ledger_revision(head: &Item) -> Result<Option<Revision>, ItemError> {
     let revision = ItemReader::new(head)?.optional_number(LEDGER_REVISION)?;
     Ok(revision.map(Revision))
@@ -364,7 +366,7 @@ fn read_progress(item: ItemReader<'_>) -> Result<Progress, ItemError> {
     })
 }
 
-/// The item of the ledger that the write of `revision` leaves.
+/// The item of the ledger that was written with `revision`.
 pub(crate) fn ledger_item(
     task_id: &TaskId,
     revision: Revision,
@@ -380,7 +382,7 @@ pub(crate) fn ledger_item(
         .finish())
 }
 
-/// A ledger, and the revision that wrote it.
+/// Reads a ledger and the revision that wrote it.
 pub(crate) fn read_ledger(item: &Item) -> Result<(Revision, Ledger), ItemError> {
     let item = ItemReader::new(item)?;
     let ledger = item.optional_json(LEDGER)?;
@@ -392,7 +394,7 @@ pub(crate) fn read_ledger(item: &Item) -> Result<(Revision, Ledger), ItemError> 
 
 /// The item of a history entry.
 pub(crate) fn history_item(task_id: &TaskId, entry: &HistoryEntry, stamp: Stamp) -> Item {
-    // 0 is the head's: what changed in the first millisecond of 1970 changed in the second.
+    // 0 is the sort key of the head. A change in the first millisecond of 1970 moves to the second.
     let timestamp = entry.timestamp.as_millis().max(FIRST_HISTORY_TIMESTAMP);
     ItemWriter::new()
         .text(TASK_ID, task_id)
@@ -409,7 +411,7 @@ pub(crate) fn history_item(task_id: &TaskId, entry: &HistoryEntry, stamp: Stamp)
         .finish()
 }
 
-/// A history entry.
+/// Reads a history entry.
 pub(crate) fn read_history(item: &Item) -> Result<HistoryEntry, ItemError> {
     let item = ItemReader::new(item)?;
     Ok(HistoryEntry {
@@ -423,18 +425,18 @@ pub(crate) fn read_history(item: &Item) -> Result<HistoryEntry, ItemError> {
     })
 }
 
-/// The text of an item's `task_id`, for an error that tells which one it is.
+/// The text of an item's `task_id`, for errors.
 pub(crate) fn id_of(item: &Item) -> String {
     let id = item.get(TASK_ID).and_then(|id| id.as_s().ok());
     id.cloned().unwrap_or_default()
 }
 
-/// Whether an item is a ledger rather than a head.
+/// Whether an item is a ledger.
 pub(crate) fn is_ledger(item: &Item) -> bool {
     has_timestamp(item, LEDGER_TIMESTAMP)
 }
 
-/// Whether an item, or its key, is of a head.
+/// Whether an item or a key belongs to a head.
 pub(crate) fn is_head(item: &Item) -> bool {
     has_timestamp(item, HEAD_TIMESTAMP)
 }

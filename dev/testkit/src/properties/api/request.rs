@@ -1,4 +1,4 @@
-//! Any request: its path, its headers and its body.
+//! Arbitrary requests: path, headers and body.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,24 +14,24 @@ use serde_json::json;
 use shared::model::{Project, Task, Timestamp, properties};
 use shared::store::{ProjectStore, TaskQuery, TaskRecord, TaskStore};
 
-use super::{Answer, runtime};
+use super::response::{Response, runtime};
 use api_lambda::{ApiState, Auth, Cors, router};
 
-/// What the clock of the API shows.
+/// The time of the API's clock.
 const NOW_MS: i64 = 1_763_200_000_000;
 
-/// Checks that no request, whatever is in it, is answered with a fault of ours; that one which is refused, or only
-/// reads, changes nothing; and that what it does change is within its limits, and can be read.
+/// Checks a request: it causes no server error. If it only reads or is refused, it changes nothing.
+/// Otherwise the changed tasks are within their limits, and can be read.
 ///
-/// `request` is one as HTTP/1.1 writes it, without the version: `PATCH /api/tasks/a`, lines of headers, an empty line,
-/// the body. A header `cursor` stands for a parameter of that name, in base64. Returns the status of the answer, if it
-/// is a request at all.
+/// `request` has the syntax of HTTP/1.1 without the version: `PATCH /api/tasks/a`, header lines, an empty line,
+/// the body. A header `cursor` stands for a query parameter of that name, whose value is encoded in
+/// base64. Returns the status of the response, or `None` if the bytes are no request.
 ///
 /// # Panics
 ///
-/// If one of that does not hold.
+/// If a check fails.
 pub fn check(request: &[u8]) -> Option<u16> {
-    let request = parse(request)?; // no front door can say anything else
+    let request = parse(request)?; // API Gateway passes only valid requests
     let reads = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
@@ -49,16 +49,16 @@ pub fn check(request: &[u8]) -> Option<u16> {
         let router = router(state, Auth::none(), Cors::default());
         fill(&store).await;
         let before = stored(&store).await;
-        let answer = Answer::to(request, &router).await;
-        answer.assert_sound();
+        let response = Response::to(request, &router).await;
+        response.assert_sound();
         let after = stored(&store).await;
-        if reads || !answer.status.is_success() {
-            assert_eq!(after, before, "it was changed by {answer:?}");
+        if reads || !response.status.is_success() {
+            assert_eq!(after, before, "the store was changed by {response:?}");
         }
         if after != before {
             assert_readable(&after.0, &router).await;
         }
-        Some(answer.status.as_u16())
+        Some(response.status.as_u16())
     })
 }
 
@@ -91,7 +91,7 @@ fn parse(request: &[u8]) -> Option<Request<Body>> {
     Some(request)
 }
 
-/// A few tasks, one of them with history, and a project.
+/// Stores a few tasks and a project.
 async fn fill(store: &InMemoryStore) {
     let at = Timestamp::from_millis(NOW_MS - 60_000);
     for (task_id, status) in [("a", "pending"), ("b", "running"), ("c", "completed")] {
@@ -120,14 +120,14 @@ async fn stored(store: &InMemoryStore) -> (Vec<TaskRecord>, Vec<Project>) {
     (records, ProjectStore::list(store).await.unwrap())
 }
 
-/// Whatever was written is within its limits, and answered by its address.
+/// Every stored task is within its limits, and the API shows it.
 async fn assert_readable(records: &[TaskRecord], router: &Router) {
     for record in records {
         let task = record.task.as_ref().unwrap();
         properties::check(task);
         let request = Request::get(format!("/api/tasks/{}", task.task_id));
-        let answer = Answer::to(request.body(Body::empty()).unwrap(), router).await;
-        let shown: Task = serde_json::from_value(answer.json()).unwrap();
+        let response = Response::to(request.body(Body::empty()).unwrap(), router).await;
+        let shown: Task = serde_json::from_value(response.json()).unwrap();
         assert_eq!(shown, *task);
     }
 }

@@ -1,4 +1,4 @@
-//! Anything in place of a token.
+//! Arbitrary bytes in place of a token.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use shared::config::Settings;
 use shared::model::Timestamp;
 
-use super::{Answer, runtime};
+use super::response::{Response, runtime};
 use api_lambda::{ApiState, Auth, Cors, router};
 
 const SECRET: &str = "fuzzing alone uses this secret of 48 bytes and so";
@@ -24,7 +24,7 @@ const ISSUER: &str = "https://issuer";
 const AUDIENCE: &str = "progress";
 const PUBLIC_KEY: &str = include_str!("../../../../../api-lambda/test_data/keys/rsa-a.public.pem");
 
-/// For those alone who have a token.
+/// An API that requires a token.
 static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     let lookup = |name: &str| {
         let value = match name {
@@ -42,40 +42,41 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     router(state, auth, Cors::default())
 });
 
-/// Checks that nobody comes in by `token` as the value of `Authorization`; nor by its lines as header and claims that
-/// are signed with the right secret, unless they are what they must be. Returns the status of the answer to these.
+/// Checks that `token` as the value of `Authorization` is never accepted. Its two lines, signed as
+/// header and claims with the right secret, are accepted only if they are valid. Returns the status
+/// of that response.
 ///
 /// # Panics
 ///
-/// If one of that does not hold.
+/// If a check fails.
 pub fn check(token: &[u8]) -> Option<u16> {
     runtime().block_on(async {
         for value in [token.to_vec(), [b"Bearer ", token].concat()] {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
-                let answer = ask(value).await;
-                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{answer:?}");
+                let response = get_tasks(value).await;
+                assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{response:?}");
             }
         }
         let line_end = token.iter().position(|byte| *byte == b'\n');
         let (header, claims) = token.split_at(line_end.unwrap_or(token.len()));
         let claims = claims.strip_prefix(b"\n").unwrap_or_default();
-        let answer = ask(signed(header, claims)).await;
-        match answer.status {
+        let response = get_tasks(signed(header, claims)).await;
+        match response.status {
             StatusCode::UNAUTHORIZED => {}
-            StatusCode::OK => assert!(may_read(header, claims), "{answer:?}"),
-            StatusCode::FORBIDDEN => assert!(!has_scope(claims), "{answer:?}"),
-            _ => panic!("{answer:?}"),
+            StatusCode::OK => assert!(may_read(header, claims), "{response:?}"),
+            StatusCode::FORBIDDEN => assert!(!has_scope(claims), "{response:?}"),
+            _ => panic!("{response:?}"),
         }
-        Some(answer.status.as_u16())
+        Some(response.status.as_u16())
     })
 }
 
-async fn ask(authorization: HeaderValue) -> Answer {
+async fn get_tasks(authorization: HeaderValue) -> Response {
     let mut request = Request::get("/api/tasks").body(Body::empty()).unwrap();
     request.headers_mut().insert(AUTHORIZATION, authorization);
-    let answer = Answer::to(request, &ROUTER).await;
-    answer.assert_sound();
-    answer
+    let response = Response::to(request, &ROUTER).await;
+    response.assert_sound();
+    response
 }
 
 fn signed(header: &[u8], claims: &[u8]) -> HeaderValue {
@@ -87,34 +88,40 @@ fn signed(header: &[u8], claims: &[u8]) -> HeaderValue {
     HeaderValue::from_str(&token).unwrap()
 }
 
-/// Whether these may come in, by rules that are written down here a second time.
+/// Whether these are valid, by an independent implementation of the rules.
 fn may_read(header: &[u8], claims: &[u8]) -> bool {
     let json = |bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
-    let (header, said) = (json(header), json(claims));
+    let (header, claim_set) = (json(header), json(claims));
     let now = f64::from(u32::try_from(Timestamp::now().as_millis() / 1000).unwrap());
-    let is_past = |claim: &str| said[claim].as_f64().is_none_or(|time| time <= now + 61.0);
-    let is_ours = |value: &Value| value == AUDIENCE;
-    let is_meant_for_us = match &said["aud"] {
-        Value::Array(audiences) => audiences.iter().any(is_ours),
-        Value::Null => is_ours(&said["client_id"]),
-        audience => is_ours(audience),
+    let is_past = |claim: &str| {
+        claim_set[claim]
+            .as_f64()
+            .is_none_or(|time| time <= now + 61.0)
+    };
+    let is_our_audience = |value: &Value| value == AUDIENCE;
+    let is_meant_for_us = match &claim_set["aud"] {
+        Value::Array(audiences) => audiences.iter().any(is_our_audience),
+        Value::Null => is_our_audience(&claim_set["client_id"]),
+        audience => is_our_audience(audience),
     };
     header["alg"] == "HS256"
-        && said["exp"].as_f64().is_some_and(|exp| exp > now - 61.0)
+        && claim_set["exp"]
+            .as_f64()
+            .is_some_and(|exp| exp > now - 61.0)
         && is_past("nbf")
         && is_past("iat")
-        && said["iss"] == ISSUER
+        && claim_set["iss"] == ISSUER
         && is_meant_for_us
         && has_scope(claims)
 }
 
 fn has_scope(claims: &[u8]) -> bool {
-    let said: Value = serde_json::from_slice(claims).unwrap_or_default();
+    let claim_set: Value = serde_json::from_slice(claims).unwrap_or_default();
     let has = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         text.split(' ').any(|scope| scope == "progress:read")
     };
-    [&said["scope"], &said["scp"]]
+    [&claim_set["scope"], &claim_set["scp"]]
         .into_iter()
         .any(|scopes| match scopes {
             Value::Array(scopes) => scopes.iter().any(has),

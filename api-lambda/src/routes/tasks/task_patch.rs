@@ -1,0 +1,78 @@
+//! The body of `PATCH /api/tasks/{task_id}`.
+
+use serde::Deserialize;
+use shared::fold::{CallerEdit, InvalidTransition};
+use shared::model::{Priority, ProjectId, Task, TaskStatus, Timestamp};
+
+use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress};
+#[cfg(test)]
+use crate::openapi::schemas;
+
+/// A change of a task: a JSON merge patch (RFC 7396). Absent fields stay as they are, null removes
+/// a value, and objects are merged.
+// The handler merges the patch into the task first. So every field has its value after the change.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub(crate) struct TaskPatch {
+    /// The name for people.
+    #[cfg_attr(test, schema(required = false))]
+    task_name: Name,
+    /// The new status. A terminal status can't change, and a running task can't become pending.
+    #[cfg_attr(test, schema(value_type = schemas::TaskStatus, required = false))]
+    status: TaskStatus,
+    /// The priority.
+    #[cfg_attr(test, schema(value_type = Option<schemas::Priority>))]
+    priority: Option<Priority>,
+    /// The progress.
+    progress: Option<NewProgress>,
+    /// The project of the task. It need not exist yet.
+    #[cfg_attr(test, schema(value_type = Option<schemas::Id>))]
+    project_id: Option<Id<ProjectId>>,
+    /// What happened last.
+    message: Option<Message>,
+    /// The phase of the work.
+    phase: Option<Name>,
+    /// The present step of the work.
+    current_step: Option<Name>,
+    /// An object of the caller's own, at most 4,096 bytes of JSON after the merge.
+    #[cfg_attr(test, schema(value_type = Option<Map<String, Value>>))]
+    metadata: Option<Metadata>,
+}
+
+impl TaskPatch {
+    /// The changed task, and the part of the change that the task's log can override later. Returns
+    /// the task with its present revision if nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTransition`] if the status of the task can't become the new one.
+    pub(super) fn apply(
+        self,
+        task: &Task,
+        now: Timestamp,
+    ) -> Result<(Task, CallerEdit), InvalidTransition> {
+        let task_name: String = self.task_name.into();
+        let progress = self.progress.unwrap_or_default().into();
+        let message = self.message.map(String::from);
+        let phase = self.phase.map(String::from);
+        let current_step = self.current_step.map(String::from);
+        let edit = CallerEdit {
+            task_name: (task_name != task.task_name).then_some(task_name),
+            status: (self.status != task.status).then_some(self.status),
+            progress: (progress != task.progress).then_some(progress),
+            message: (message != task.message).then_some(message),
+            phase: (phase != task.phase).then_some(phase),
+            current_step: (current_step != task.current_step).then_some(current_step),
+        };
+        let mut next = edit.apply(task, now)?;
+        next.priority = self.priority;
+        next.project_id = self.project_id.map(Id::into_inner);
+        next.metadata = self.metadata.map(Into::into);
+        if next != *task {
+            next.updated_at = CallerEdit::time(task, now);
+            next.revision = task.revision.next();
+        }
+        Ok((next, edit))
+    }
+}

@@ -1,0 +1,187 @@
+//! Clients that read tasks again and again. What a client is shown must never go backward.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use serde_json::Value;
+use shared::model::TaskId;
+use testkit::oracle::{Oracle, Revisions, View, revision_of};
+
+use crate::cache_watch::stored_revisions;
+use crate::harness::Harness;
+use crate::request::{Response, send};
+use crate::trace;
+
+/// How often a client reads.
+const POLLS: usize = 18;
+
+const LISTS: [&str; 3] = [
+    "/api/tasks?limit=200",
+    "/api/tasks?status=running",
+    "/api/projects/shop/tasks",
+];
+
+/// A client. Each of its requests goes to a random instance.
+pub(crate) struct Client<'a> {
+    name: String,
+    harness: &'a Harness,
+    apis: &'a [Router],
+    oracle: &'a Oracle,
+    /// Whether it sends the entity tag of its copy (`If-None-Match`).
+    sends_etags: bool,
+    /// By path, the last response.
+    held: BTreeMap<String, Response>,
+    view: View,
+}
+
+impl<'a> Client<'a> {
+    pub(crate) fn new(
+        name: String,
+        harness: &'a Harness,
+        apis: &'a [Router],
+        oracle: &'a Oracle,
+    ) -> Self {
+        let sends_etags = harness.rng.chance(50);
+        let must_not_go_back = sends_etags || harness.fault_plan.spares_cache();
+        Self {
+            name,
+            harness,
+            apis,
+            oracle,
+            sends_etags,
+            held: BTreeMap::new(),
+            view: match must_not_go_back {
+                true => View::default(),
+                false => View::that_may_go_back(),
+            },
+        }
+    }
+
+    /// Reads tasks and lists until the run is over.
+    pub(crate) async fn run(mut self) {
+        let rng = &self.harness.rng.clone();
+        let favourite = rng.pick(&self.oracle.known_tasks()).clone();
+        for _ in 0..POLLS {
+            rng.pause(100..3_500).await;
+            match rng.number(0..10) {
+                0..4 => self.read_task(&favourite).await,
+                4..6 => {
+                    let task_ids = self.oracle.known_tasks();
+                    self.read_task(rng.pick(&task_ids)).await;
+                }
+                _ => {
+                    let path = *rng.pick(&LISTS);
+                    self.read_list(path).await;
+                }
+            }
+        }
+    }
+
+    async fn read_task(&mut self, task_id: &TaskId) {
+        let was_deleted = self.oracle.was_deleted(task_id);
+        let path = format!("/api/tasks/{task_id}");
+        let response = self.get(&path).await;
+        let spares_cache = self.harness.fault_plan.spares_cache();
+        match response.status {
+            StatusCode::OK => {
+                let checked = self.oracle.check_shown(&mut self.view, &response.json);
+                checked.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+                assert!(
+                    !was_deleted || !spares_cache,
+                    "{} saw {task_id}, which is deleted",
+                    self.name
+                );
+            }
+            StatusCode::NOT_FOUND => {
+                self.held.remove(&path);
+                if !spares_cache {
+                    self.view.forget(task_id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads a list. It must have every write that was announced to the cache before the request.
+    async fn read_list(&mut self, path: &str) {
+        let announced = self.harness.announced();
+        let response = self.get(path).await;
+        if response.status != StatusCode::OK {
+            return;
+        }
+        let mut shown = Revisions::new();
+        for task in response.json["tasks"].as_array().unwrap() {
+            let checked = self.oracle.check_listed(task);
+            checked.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            let (task_id, revision) = revision_of(task);
+            if let Some(announced) = announced.get(&task_id) {
+                assert!(
+                    revision >= *announced,
+                    "{}: {path} has {task_id} in revision {revision} after {announced}",
+                    self.name
+                );
+            }
+            shown.insert(task_id, revision);
+        }
+        if path == LISTS[0] {
+            self.assert_none_is_missing(&announced, &shown);
+        }
+    }
+
+    fn assert_none_is_missing(&self, announced: &Revisions, shown: &Revisions) {
+        let stored = stored_revisions(self.harness.store());
+        for task_id in announced
+            .keys()
+            .filter(|task_id| stored.contains_key(*task_id))
+        {
+            let is_shown = shown.contains_key(task_id) || self.oracle.was_perhaps_deleted(task_id);
+            assert!(is_shown, "{}: {task_id} is missing in the list", self.name);
+        }
+    }
+
+    /// Requests `path`. A `304` gives the response that the client has.
+    async fn get(&mut self, path: &str) -> Response {
+        let api = self.harness.rng.pick(self.apis);
+        let held = self.held.get(path).filter(|_| self.sends_etags);
+        let etag = held.and_then(|held| held.etag.clone());
+        let headers: Vec<_> = etag
+            .iter()
+            .map(|etag| ("if-none-match", etag.as_str()))
+            .collect();
+        let response = send(api, Method::GET, path, &headers, None).await;
+        let response = match response.status {
+            StatusCode::NOT_MODIFIED => held.unwrap().clone(),
+            _ => response,
+        };
+        trace::step(self.harness.elapsed(), &self.name, || {
+            format!(
+                "GET {path}: {} {}",
+                response.status,
+                revisions_in(&response.json)
+            )
+        });
+        let may_fail = self.harness.fault_plan.store_fails > 0;
+        match response.status {
+            StatusCode::OK => drop(self.held.insert(path.to_owned(), response.clone())),
+            StatusCode::NOT_FOUND => {}
+            StatusCode::SERVICE_UNAVAILABLE if may_fail => {}
+            _ => panic!("{}: GET {path}: {response:?}", self.name),
+        }
+        response
+    }
+}
+
+fn revisions_in(json: &Value) -> String {
+    let tasks = match json["tasks"].as_array() {
+        Some(tasks) => tasks.iter().collect(),
+        None if json["task_id"].is_string() => vec![json],
+        None => vec![],
+    };
+    let shown = |task: &Value| {
+        let (task_id, revision) = revision_of(task);
+        let progress = &task["progress"]["percentage"];
+        format!("{task_id} r{revision} {} {progress}", task["status"])
+    };
+    tasks.into_iter().map(shown).collect::<Vec<_>>().join(", ")
+}

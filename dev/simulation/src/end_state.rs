@@ -1,0 +1,172 @@
+//! The checks at the end of a run, when no faults are left.
+
+use std::collections::BTreeMap;
+use std::slice;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use progress_collector::Backfill;
+use shared::fold::Ledger;
+use shared::model::{Metrics, ProjectId, Task, TaskId, TaskStatus, Timestamp};
+use shared::store::{ProjectStore, TaskQuery, TaskStore};
+use testkit::oracle::{Oracle, revision_of};
+use testkit::store::memory::InMemoryStore;
+
+use crate::cache_watch::stored_revisions;
+use crate::harness::{AGENTS, CDK, Harness, START_MS};
+use crate::logs::TWO_RUNS;
+use crate::request::send;
+
+/// Longer than the cache keeps anything.
+const LONGEST_TTL: Duration = Duration::from_secs(3_700);
+
+/// Checks how a run has ended. `undisturbed` has read the same logs without faults.
+pub(crate) async fn check(harness: &Harness, oracle: &Oracle, api: &Router, undisturbed: &Harness) {
+    oracle.check_progress(Some(TWO_RUNS)).unwrap();
+    assert_nothing_is_lost(harness, oracle, undisturbed).await;
+    assert_metrics_are_exact(harness.store()).await;
+    assert_reading_again_writes_nothing(harness).await;
+    assert_cache_is_current(api, undisturbed, harness, oracle).await;
+    let plan = &harness.fault_plan;
+    if !plan.spares_cache() || plan.kills > 0 || plan.store_fails > 0 {
+        // A writer may have failed to update the cache. The old value expires.
+        tokio::time::sleep(LONGEST_TTL).await;
+    }
+    assert_responses_are_as_stored(harness, api).await;
+}
+
+async fn tasks(store: &InMemoryStore) -> BTreeMap<TaskId, Task> {
+    let page = TaskStore::list(store, &TaskQuery::default(), None, usize::MAX).await;
+    let tasks = page.unwrap().tasks.into_iter();
+    tasks.map(|task| (task.task_id.clone(), task)).collect()
+}
+
+/// Every line counts, also those of deleted tasks, as if the logs had been read once. Every
+/// confirmed change of a caller is there.
+async fn assert_nothing_is_lost(harness: &Harness, oracle: &Oracle, undisturbed: &Harness) {
+    let found = tasks(harness.store()).await;
+    let expected = tasks(undisturbed.store()).await;
+    for (task_id, expected) in &expected {
+        let whole = ledger(undisturbed.store(), task_id).await;
+        let mut joined = ledger(harness.store(), task_id).await;
+        if oracle.was_perhaps_deleted(task_id) {
+            joined.mark_adopted(); // the mark is lost with a deletion
+        }
+        let held = joined.clone();
+        joined.merge(&whole);
+        assert_eq!(held, joined, "lines of {task_id} are lost");
+        if oracle.was_perhaps_deleted(task_id) {
+            continue;
+        }
+        let found = found.get(task_id);
+        let found = found.unwrap_or_else(|| panic!("{task_id} is lost"));
+        if !oracle.was_changed(task_id) {
+            assert_eq!(comparable(found), comparable(expected));
+        }
+    }
+    for (task_id, task) in &found {
+        assert!(!oracle.was_deleted(task_id), "{task_id} is back");
+        if !oracle.was_perhaps_deleted(task_id) {
+            oracle.check_last_change(task).unwrap();
+        }
+    }
+}
+
+/// A task without the fields that depend on the number of writes and on which runs had ended before
+/// it.
+fn comparable(task: &Task) -> Task {
+    Task {
+        revision: Default::default(),
+        usual_duration_ms: None,
+        ..task.clone()
+    }
+}
+
+async fn ledger(store: &InMemoryStore, task_id: &TaskId) -> Ledger {
+    let records = store.fetch_records(slice::from_ref(task_id)).await.unwrap();
+    records.into_iter().next().unwrap().ledger
+}
+
+async fn assert_metrics_are_exact(store: &InMemoryStore) {
+    let tasks = tasks(store).await;
+    for project in ProjectStore::list(store).await.unwrap() {
+        let counted = counted(&tasks, &project.project_id);
+        assert_eq!(project.metrics, counted, "{}", project.project_id);
+    }
+}
+
+fn counted(tasks: &BTreeMap<TaskId, Task>, project_id: &ProjectId) -> Metrics {
+    let of_project = |task: &&Task| task.project_id.as_ref() == Some(project_id);
+    let members: Vec<_> = tasks.values().filter(of_project).collect();
+    let with = |status| members.iter().filter(move |task| task.status == status);
+    let durations = with(TaskStatus::Completed).filter_map(|task| task.duration_ms);
+    let duration_sum_ms = i64::try_from(durations.sum::<u64>()).unwrap();
+    Metrics::from_counts(
+        |status| i64::try_from(with(status).count()).unwrap(),
+        duration_sum_ms,
+    )
+}
+
+async fn assert_reading_again_writes_nothing(harness: &Harness) {
+    let before = stored_revisions(harness.store());
+    let collector = harness.collector();
+    let now = harness.clock(0)();
+    for log_group in [CDK, AGENTS] {
+        let all = Backfill {
+            log_group: log_group.to_owned(),
+            start: Timestamp::from_millis(START_MS),
+            end: now,
+        };
+        let summary = collector.handle(&all, now, None).await.unwrap();
+        assert_eq!(summary.totals().tasks_changed, 0);
+    }
+    assert_eq!(stored_revisions(harness.store()), before);
+}
+
+/// The cache has the current state of every task that logs report: reading the lines again has
+/// updated it.
+async fn assert_cache_is_current(
+    api: &Router,
+    undisturbed: &Harness,
+    harness: &Harness,
+    oracle: &Oracle,
+) {
+    let stored = stored_revisions(harness.store());
+    for task_id in tasks(undisturbed.store()).await.keys() {
+        // A task without lines is not read again.
+        let has_lines = !ledger(undisturbed.store(), task_id).await.is_empty();
+        if !has_lines || oracle.was_perhaps_deleted(task_id) {
+            continue;
+        }
+        let path = format!("/api/tasks/{task_id}");
+        let task = send(api, Method::GET, &path, &[], None).await;
+        assert_eq!(revision_of(&task.json).1, stored[task_id], "{task_id}");
+    }
+}
+
+/// The API shows the stored state, from the cache or not.
+async fn assert_responses_are_as_stored(harness: &Harness, api: &Router) {
+    let stored = stored_revisions(harness.store());
+    let list = send(api, Method::GET, "/api/tasks?limit=200", &[], None).await;
+    let listed = list.json["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(revision_of);
+    assert_eq!(listed.collect::<BTreeMap<_, _>>(), stored);
+    for (task_id, revision) in &stored {
+        let path = format!("/api/tasks/{task_id}");
+        let task = send(api, Method::GET, &path, &[], None).await;
+        assert_eq!(task.status, StatusCode::OK);
+        assert_eq!(revision_of(&task.json).1, *revision, "{task_id}");
+    }
+    for project in ProjectStore::list(harness.store()).await.unwrap() {
+        let path = format!("/api/projects/{}", project.project_id);
+        let response = send(api, Method::GET, &path, &[], None).await;
+        assert_eq!(
+            response.json["metrics"],
+            serde_json::to_value(project.metrics).unwrap()
+        );
+    }
+}

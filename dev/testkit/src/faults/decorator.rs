@@ -1,0 +1,175 @@
+//! The one decorator of all roles.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shared::cache::{CacheError, CacheLookup, PageLookup, TaskCache};
+use shared::checkpoint::{Checkpoint, CheckpointStore};
+use shared::event_sink::{EventSink, EventSinkError, TaskEvent};
+use shared::fold::Ledger;
+use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
+use shared::model::{HistoryEntry, Project, ProjectId, Revision, Task, TaskId, Timestamp};
+use shared::store::{
+    IdempotencyRecord, ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskRecord,
+    TaskStore,
+};
+
+use super::plan::{Call, Fault, Faults, InjectedError, Role};
+
+/// A part whose calls fail as its [`Faults`] decide. It has every role that the part inside has.
+pub struct Faulty<T: ?Sized> {
+    inner: Arc<T>,
+    faults: Faults,
+}
+
+impl<T: ?Sized> Faulty<T> {
+    /// Decorates `inner`.
+    pub fn new(inner: Arc<T>, faults: Faults) -> Self {
+        Self { inner, faults }
+    }
+
+    /// The part inside, which never fails.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: ?Sized> Clone for Faulty<T> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.inner), self.faults.clone())
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Faulty<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Faulty")
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Implements one role. Each line is a method of the trait and, in brackets, the subjects of its
+/// calls.
+macro_rules! decorate {
+    ($role:ident, $error:ty {
+        $($method:ident($($argument:ident: $type:ty),*) -> $output:ty, $subjects:expr;)+
+    }) => {
+        #[async_trait]
+        impl<T: $role + ?Sized> $role for Faulty<T> {
+            $(
+                async fn $method(&self, $($argument: $type),*) -> Result<$output, $error> {
+                    let subjects = $subjects;
+                    let call = Call {
+                        role: Role::$role,
+                        operation: stringify!($method),
+                        subjects: &subjects,
+                    };
+                    let inner = $role::$method(&*self.inner, $($argument),*);
+                    self.faults.around(call, inner).await
+                }
+            )+
+        }
+    };
+}
+
+decorate!(TaskStore, StoreError {
+    fetch(task_id: &TaskId) -> Option<Task>, [task_id.as_str()];
+    fetch_records(task_ids: &[TaskId]) -> Vec<TaskRecord>,
+        task_ids.iter().map(TaskId::as_str).collect::<Vec<_>>();
+    save(previous: Option<&Task>, next: &Task, ledger: Option<&Ledger>) -> (),
+        [next.task_id.as_str()];
+    create(task: &Task, record: &IdempotencyRecord) -> Option<IdempotencyRecord>,
+        [task.task_id.as_str()];
+    delete(previous: &Task, ledger: &Ledger) -> (), [previous.task_id.as_str()];
+    save_deleted(task_id: &TaskId, ledger: &Ledger) -> (), [task_id.as_str()];
+    usual_duration_ms(task: &Task) -> Option<u64>, [task.task_id.as_str()];
+    list(query: &TaskQuery, after: Option<&ListPosition>, limit: usize) -> TaskPage, [];
+    history(
+        task_id: &TaskId, after: Option<Timestamp>, until: Option<Timestamp>, limit: usize
+    ) -> Vec<HistoryEntry>, [task_id.as_str()];
+    ping() -> (), [];
+});
+
+decorate!(ProjectStore, StoreError {
+    fetch(project_id: &ProjectId) -> Option<Project>, [project_id.as_str()];
+    create(project: &Project) -> (), [project.project_id.as_str()];
+    update(previous: &Project, next: &Project) -> (), [next.project_id.as_str()];
+    list() -> Vec<Project>, [];
+});
+
+decorate!(CheckpointStore, StoreError {
+    load(source: &str) -> Option<Checkpoint>, [source];
+    save(source: &str, checkpoint: Checkpoint) -> (), [source];
+});
+
+decorate!(TaskCache, CacheError {
+    fetch_task(task_id: &TaskId) -> CacheLookup, [task_id.as_str()];
+    put_task(task_id: &TaskId, revision: Revision, bytes: &[u8], ttl: Duration) -> (),
+        [task_id.as_str()];
+    renew_task(task_id: &TaskId, revision: Revision, bytes: &[u8], ttl: Duration) -> bool,
+        [task_id.as_str()];
+    remove_task(task_id: &TaskId) -> (), [task_id.as_str()];
+    bump_generation() -> (), [];
+    fetch_page(key: &str, known: Option<u64>) -> PageLookup, [key];
+    put_page(key: &str, generation: u64, bytes: &[u8]) -> (), [key];
+    ping() -> (), [];
+});
+
+decorate!(LogSource, LogSourceError {
+    fetch_page(request: PageRequest<'_>) -> LogPage,
+        [Some(request.log_group), request.next_token].into_iter().flatten().collect::<Vec<_>>();
+});
+
+#[async_trait]
+impl<T: EventSink + ?Sized> EventSink for Faulty<T> {
+    /// The faults also decide about each event by itself, as `send_one`: a sink may take some
+    /// events of a batch and refuse others.
+    async fn send(
+        &self,
+        events: &[&TaskEvent],
+    ) -> Result<Vec<Result<(), EventSinkError>>, EventSinkError> {
+        let subjects: Vec<_> = events.iter().map(|event| event.task_id.as_str()).collect();
+        let call = Call {
+            role: Role::EventSink,
+            operation: "send",
+            subjects: &subjects,
+        };
+        let inner = async {
+            let refusals: Vec<_> = events.iter().map(|event| self.refusal(event)).collect();
+            let taken: Vec<&TaskEvent> = events
+                .iter()
+                .zip(&refusals)
+                .filter_map(|(event, refusal)| refusal.is_none().then_some(*event))
+                .collect();
+            let outcomes = match taken.as_slice() {
+                [] => Vec::new(),
+                taken => self.inner.send(taken).await?,
+            };
+            let mut outcomes = outcomes.into_iter();
+            let outcome = |refusal| match refusal {
+                Some(error) => Err(error),
+                None => outcomes.next().unwrap_or(Ok(())),
+            };
+            Ok(refusals.into_iter().map(outcome).collect())
+        };
+        self.faults.around(call, inner).await
+    }
+}
+
+impl<T: EventSink + ?Sized> Faulty<T> {
+    /// The error of one event of a batch, if the faults refuse it.
+    fn refusal(&self, event: &TaskEvent) -> Option<EventSinkError> {
+        let call = Call {
+            role: Role::EventSink,
+            operation: "send_one",
+            subjects: &[event.task_id.as_str()],
+        };
+        match self.faults.next_event(&call)? {
+            Fault::Error(kind) => Some(EventSinkError::injected(kind, &call)),
+            _ => None,
+        }
+    }
+}
