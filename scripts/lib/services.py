@@ -6,6 +6,7 @@ import secrets
 import socket
 import subprocess
 import time
+import urllib.parse
 
 import transform
 from common import Failure
@@ -54,13 +55,15 @@ class Services:
         rights = transform.transformed()["Resources"]["CacheUser"]["Properties"]["AccessString"]
         password = secrets.token_hex(16)
         words = ["ACL", "SETUSER", "default", "reset", f">{password}", *rights.split()]
-        host, port = self.environment["REDIS_ENDPOINT"].rsplit(":", 1)
-        with socket.create_connection((host, int(port))) as connection:
-            parts = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
-            connection.sendall(f"*{len(words)}\r\n{parts}".encode())
-            answer = connection.recv(1024)
-        if answer != b"+OK\r\n":
-            raise Failure(f"Redis does not take the template's access string: {answer}")
+        endpoint = urllib.parse.urlsplit(self.environment["REDIS_ENDPOINT"])
+        with socket.create_connection((endpoint.hostname, endpoint.port)) as connection:
+            for command in (["AUTH", endpoint.password], words):
+                parts = "".join(f"${len(word)}\r\n{word}\r\n" for word in command)
+                connection.sendall(f"*{len(command)}\r\n{parts}".encode())
+                answer = connection.recv(1024)
+                if answer != b"+OK\r\n":
+                    raise Failure(f"Redis rejects {command[0]}: {answer}")
+        self.environment["REDIS_ENDPOINT"] = f"{endpoint.hostname}:{endpoint.port}"
         self.environment["REDIS_AUTH_TOKEN"] = password
 
     def put_log(self, group, stream, lines):
