@@ -1,7 +1,50 @@
-//! Finds log files in a directory.
+//! The log files of a command line: finding them, and what can be wrong with them.
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Why the logs on a command line can't be read. The messages are for the user of the command.
+#[derive(Debug, thiserror::Error)]
+pub enum LogFileError {
+    /// A file or directory can't be read.
+    #[error("can't read {path}")]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// A path without a file name, such as `..`.
+    #[error("\"{0}\" is not the name of a file")]
+    Nameless(PathBuf),
+    /// Two files with the same log stream.
+    #[error(
+        "{first} and {second} would both be the log stream \"{log_stream}\": a log stream has the \
+         name of its file without the extension; rename one of the files"
+    )]
+    SameStream {
+        /// The name of the log stream.
+        log_stream: String,
+        /// The first file.
+        first: PathBuf,
+        /// The second file.
+        second: PathBuf,
+    },
+    /// Standard input was given more than once.
+    #[error("standard input can be read only once, but `-` was given more than once")]
+    StandardInputTwice,
+}
+
+impl LogFileError {
+    /// The error of a file or directory that can't be read.
+    pub fn unreadable(path: &Path, source: io::Error) -> Self {
+        Self::Unreadable {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
 
 /// The greatest depth of nested directories that are searched.
 const MAX_DEPTH: u32 = 8;

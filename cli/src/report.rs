@@ -16,7 +16,7 @@ use progress_core::model::{Task, TaskId, Timestamp};
 use progress_core::view::Renderer;
 
 use crate::args::{LogArgs, ReportArgs};
-use crate::log_files::find_logs;
+use crate::log_files::{LogFileError, find_logs};
 use crate::table::{Look, write_table};
 
 /// The size of one read from a file, in bytes.
@@ -26,33 +26,8 @@ const READ_BYTES: usize = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// A log can't be read.
-    #[error("can't read {path}")]
-    Unreadable {
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's error.
-        #[source]
-        source: io::Error,
-    },
-    /// A path without a file name, such as `..`.
-    #[error("{0} does not name a file")]
-    Nameless(PathBuf),
-    /// Two files with the same log stream.
-    #[error(
-        "{first} and {second} have the same log stream \"{log_stream}\": \
-         a log stream is named after its file, without the extension; rename one of the two"
-    )]
-    SameStream {
-        /// The name of the log stream.
-        log_stream: String,
-        /// The first file.
-        first: PathBuf,
-        /// The second file.
-        second: PathBuf,
-    },
-    /// Standard input was given more than once.
-    #[error("`-` was given more than once, but standard input can be read only once")]
-    StandardInputTwice,
+    #[error(transparent)]
+    Log(#[from] LogFileError),
     /// Standard output can't be written.
     #[error("can't write to standard output")]
     Print(#[source] io::Error),
@@ -119,21 +94,21 @@ pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
 }
 
 /// The logs on the command line, by format and then by log stream.
-fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
+fn logs(args: &LogArgs) -> Result<Vec<Log>, LogFileError> {
     let mut logs = BTreeMap::new();
     let mut has_standard_input = false;
     for (format, path) in &args.logs {
         let is_directory = path.is_dir();
         let found = if path == Path::new("-") {
             if std::mem::replace(&mut has_standard_input, true) {
-                return Err(ReportError::StandardInputTwice);
+                return Err(LogFileError::StandardInputTwice);
             }
             vec![("stdin".to_owned(), path.clone())]
         } else if is_directory {
-            find_logs(path).map_err(|source| unreadable(path, source))?
+            find_logs(path).map_err(|source| LogFileError::unreadable(path, source))?
         } else {
             let stem = path.file_stem();
-            let stem = stem.ok_or_else(|| ReportError::Nameless(path.clone()))?;
+            let stem = stem.ok_or_else(|| LogFileError::Nameless(path.clone()))?;
             vec![(stem.to_string_lossy().into_owned(), path.clone())]
         };
         for (log_stream, path) in found {
@@ -144,7 +119,7 @@ fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
                 is_optional: is_directory,
             };
             if let Some(first) = logs.insert((*format, log_stream.clone()), log) {
-                return Err(ReportError::SameStream {
+                return Err(LogFileError::SameStream {
                     log_stream,
                     first: first.path,
                     second: path,
@@ -153,13 +128,6 @@ fn logs(args: &LogArgs) -> Result<Vec<Log>, ReportError> {
         }
     }
     Ok(logs.into_values().collect())
-}
-
-fn unreadable(path: &Path, source: io::Error) -> ReportError {
-    ReportError::Unreadable {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 /// The ledgers of the logs so far, by task.
@@ -172,8 +140,8 @@ struct Tasks {
 
 impl Tasks {
     /// Reads one log to the end.
-    fn read(&mut self, log: &Log, now: Timestamp) -> Result<(), ReportError> {
-        let unreadable = |source| unreadable(&log.path, source);
+    fn read(&mut self, log: &Log, now: Timestamp) -> Result<(), LogFileError> {
+        let unreadable = |source| LogFileError::unreadable(&log.path, source);
         if log.path == Path::new("-") {
             return self
                 .read_lines(log, io::stdin().lock(), now)

@@ -23,7 +23,7 @@ use self::file_version::SEGMENT_BYTES;
 use self::first_seen::FirstSeenFile;
 use self::log_stream::{LogStream, TimeRange};
 use self::page_token::{InvalidPageToken, PageToken};
-use cli::log_files::find_logs;
+use cli::log_files::{LogFileError, find_logs};
 use shared::error::error_chain;
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
@@ -35,36 +35,14 @@ const PAGE_EVENTS: usize = 10_000;
 /// Why a file can't be a log stream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileLogError {
-    /// The file or directory can't be read.
-    #[error("can't read {path}")]
-    Unreadable {
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's error.
-        #[source]
-        source: io::Error,
-    },
+    /// The file can't be read, or not as this log stream.
+    #[error(transparent)]
+    LogFile(#[from] LogFileError),
     /// The file does not exist, and it can't be created later.
     #[error(
         "can't follow {0}: its directory does not exist; create the directory or check the path"
     )]
     NoDirectory(PathBuf),
-    /// The path has no file name.
-    #[error("\"{0}\" is not the name of a file")]
-    Nameless(PathBuf),
-    /// Another file of the log group has the same stem.
-    #[error(
-        "{first} and {second} would both be the log stream \"{log_stream}\": a log stream has the \
-         name of its file without the extension; rename one of the files"
-    )]
-    SameStream {
-        /// The name of the log stream.
-        log_stream: String,
-        /// The file that is the log stream.
-        first: PathBuf,
-        /// The file that was refused.
-        second: PathBuf,
-    },
 }
 
 /// The times of new events of a log group.
@@ -138,10 +116,7 @@ impl FileLogSource {
     ///
     /// [`FileLogError`] if it can't be a log stream of that group.
     pub(crate) fn add_path(&self, log_group: &str, path: &Path) -> Result<(), FileLogError> {
-        let unreadable = |source| FileLogError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| FileLogError::from(LogFileError::unreadable(path, source));
         let mut groups = self.lock();
         let group = groups.entry(log_group.to_owned()).or_default();
         match path.metadata() {
@@ -166,7 +141,7 @@ impl FileLogSource {
             Err(error) => return Err(unreadable(error)),
         }
         let Some(stem) = path.file_stem() else {
-            return Err(FileLogError::Nameless(path.to_owned()));
+            return Err(LogFileError::Nameless(path.to_owned()).into());
         };
         let log_stream = stem.to_string_lossy().into_owned();
         self.add_stream(log_group, group, log_stream, path.to_owned())
@@ -176,7 +151,7 @@ impl FileLogSource {
     ///
     /// # Errors
     ///
-    /// [`FileLogError::SameStream`] if the log group has a log stream of that name.
+    /// [`LogFileError::SameStream`] if the log group has a log stream of that name.
     pub(crate) fn add_file(
         &self,
         log_group: &str,
@@ -282,11 +257,12 @@ impl Group {
         stream: LogStream,
     ) -> Result<(), FileLogError> {
         if let Some(first) = self.streams.get(&log_stream) {
-            return Err(FileLogError::SameStream {
+            return Err(LogFileError::SameStream {
                 first: first.path.clone(),
                 second: path,
                 log_stream,
-            });
+            }
+            .into());
         }
         let named = NamedStream {
             path,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use cli::args::LogArgs;
+use cli::log_files::LogFileError;
 use progress_collector::LogGroup;
 use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
@@ -33,8 +34,8 @@ pub(crate) enum InputError {
         #[source]
         source: FileLogError,
     },
-    #[error("standard input can be read only once, but `-` was given more than once")]
-    StandardInputTwice,
+    #[error(transparent)]
+    StandardInput(LogFileError),
     /// The temporary file of a pipe can't be created.
     #[error("can't create a temporary file for {name}")]
     Spool {
@@ -55,7 +56,7 @@ pub(crate) fn open(
     for (format, path) in &args.logs {
         let is_standard_input = path == Path::new("-");
         if is_standard_input && std::mem::replace(&mut is_standard_input_taken, true) {
-            return Err(InputError::StandardInputTwice);
+            return Err(InputError::StandardInput(LogFileError::StandardInputTwice));
         }
         if is_standard_input || is_pipe(path) {
             add_spooled(&source, *format, path)?;

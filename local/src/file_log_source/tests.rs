@@ -245,7 +245,11 @@ async fn a_path_that_can_not_be_a_log_stream_is_an_error() {
     assert!(following.add_path(GROUP, &nowhere).is_err());
     let twin = directory.path().join("missing.txt");
     let error = following.add_path(GROUP, &twin).unwrap_err();
-    assert!(matches!(error, FileLogError::SameStream { .. }), "{error}");
+    let is_expected = matches!(
+        error,
+        FileLogError::LogFile(LogFileError::SameStream { .. })
+    );
+    assert!(is_expected, "{error}");
 
     let request = |log_group, next_token| PageRequest {
         log_group,
