@@ -33,6 +33,10 @@ pub struct Push {
 
 #[async_trait(?Send)]
 impl Trigger for Push {
+    fn expected() -> &'static str {
+        "the `awslogs` of a subscription"
+    }
+
     /// Matches an object with `awslogs`. Its `data` is JSON, packed by gzip, in base64
     /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>).
     fn matches(lambda_event: &Value) -> Result<Option<Self>, InvalidTrigger> {
