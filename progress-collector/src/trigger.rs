@@ -59,7 +59,12 @@ pub enum InvalidTrigger {
         /// The values that it accepts.
         expected: &'static str,
     },
-    /// The subscription's payload can't be unpacked.
-    #[error("awslogs.data can't be unpacked")]
-    Payload(#[source] Source),
+    /// A field with a payload can't be unpacked.
+    #[error("{field} can't be unpacked")]
+    Payload {
+        /// The field.
+        field: &'static str,
+        /// Why.
+        source: Source,
+    },
 }
