@@ -125,7 +125,12 @@ mod tests {
 
     /// The path with values for its parameters.
     fn with_values(path: &str) -> String {
-        path.replace("{task_id}", "a").replace("{project_id}", "a")
+        let segments = path.split('/');
+        let segments = segments.map(|segment| match segment.starts_with('{') {
+            true => "a",
+            false => segment,
+        });
+        segments.collect::<Vec<_>>().join("/")
     }
 
     fn api() -> axum::Router {

@@ -133,9 +133,11 @@ fn print_banner(
             }
         }
     } else {
+        let options = LogFormat::ALL.map(|format| format!("--{} FILE", format.option));
+        let options = options.join(" and ");
         add(
             "Logs",
-            "bundled samples, replayed again and again; --cdk FILE and --agents FILE follow your own",
+            &format!("bundled samples, replayed again and again; {options} follow your own"),
         );
     }
     add("Redis", &cache.to_string());

@@ -1,9 +1,16 @@
 //! The collector's settings.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use shared::config::{ConfigError, Settings};
 use shared::log_parser::LogFormat;
+
+/// The environment variables of all log formats: `CDK_LOG_GROUP_NAME or …`.
+static VARIABLES: LazyLock<String> = LazyLock::new(|| {
+    let variables = LogFormat::ALL.map(|format| format.environment_variable);
+    variables.join(" or ")
+});
 
 /// A log group that the collector reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +24,7 @@ pub struct LogGroup {
 /// The collector's settings.
 #[derive(Debug, Clone)]
 pub struct CollectorConfig {
-    /// `CDK_LOG_GROUP_NAME` and `AGENT_LOG_GROUP_NAME`; at least one.
+    /// The log groups in the environment variables of the log formats; at least one.
     pub groups: Vec<LogGroup>,
     /// `OVERLAP_SECONDS` (0 to 86,400, default 300): how far before its checkpoint a sweep starts,
     /// to find events that arrived late. CloudWatch Logs can't filter by time of arrival.
@@ -53,9 +60,7 @@ impl CollectorConfig {
         };
         let groups: Vec<_> = LogFormat::ALL.into_iter().filter_map(group).collect();
         if groups.is_empty() {
-            return Err(ConfigError::Missing {
-                name: "CDK_LOG_GROUP_NAME or AGENT_LOG_GROUP_NAME",
-            });
+            return Err(ConfigError::Missing { name: &VARIABLES });
         }
         let seconds = |name, default, (least, most), expected| {
             settings

@@ -1,11 +1,11 @@
 //! The collector: turns log lines into stored tasks.
 //!
-//! Lambda invokes it with one of four triggers: a sweep, a backfill, a push or records of the tasks
-//! table's stream. The first three read log events, and `shared::ingest` parses them, folds them
-//! into tasks and saves the tasks. It writes to DynamoDB first, then to Redis, then the checkpoint,
-//! so a crash between any two writes only repeats work. The fourth trigger publishes an event for
-//! each transition of a task that the stream reports. Each invocation writes its metrics to
-//! standard output and returns a summary.
+//! Each event that invokes it is of one kind of [trigger](triggers). A sweep, a backfill and a push
+//! read log events, and `shared::ingest` parses them, folds them into tasks and saves the tasks. It
+//! writes to DynamoDB first, then to Redis, then the checkpoint, so a crash between any two writes
+//! only repeats work. Records of the tasks table's stream make the collector publish an event for
+//! each transition of a task. Each invocation writes its metrics to standard output and returns a
+//! summary.
 
 mod cache_refresh;
 mod collector;

@@ -16,6 +16,11 @@ use crate::summary::Summary;
 /// thread.
 #[async_trait(?Send)]
 pub trait Trigger: Debug + Send + Sync {
+    /// The events of this kind, in words. The error for an unknown event lists them.
+    fn expected() -> &'static str
+    where
+        Self: Sized;
+
     /// Parses an event of this kind. `Ok(None)` means that the event is of another kind.
     ///
     /// # Errors
@@ -41,11 +46,11 @@ pub trait Trigger: Debug + Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidTrigger {
     /// No trigger matches the event.
-    #[error(
-        "the event is not a trigger: expected a schedule, a subscription's \"awslogs\", \
-         {{\"log_group\", \"start_time\", \"end_time\"}}, or \"Records\" of a DynamoDB stream"
-    )]
-    Unknown,
+    #[error("the event is not a trigger: expected {expected}")]
+    Unknown {
+        /// The events that the triggers accept.
+        expected: String,
+    },
     /// A field is missing or has an invalid value.
     #[error("{field} must be {expected}")]
     Field {
@@ -54,7 +59,12 @@ pub enum InvalidTrigger {
         /// The values that it accepts.
         expected: &'static str,
     },
-    /// The subscription's payload can't be unpacked.
-    #[error("awslogs.data can't be unpacked")]
-    Payload(#[source] Source),
+    /// A field with a payload can't be unpacked.
+    #[error("{field} can't be unpacked")]
+    Payload {
+        /// The field.
+        field: &'static str,
+        /// Why.
+        source: Source,
+    },
 }

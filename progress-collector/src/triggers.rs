@@ -13,15 +13,21 @@ use serde_json::Value;
 
 use crate::trigger::{InvalidTrigger, Trigger};
 
-/// Parses an event for one trigger; `Ok(None)` if the event is for another one.
-type Matcher = fn(&Value) -> Result<Option<Box<dyn Trigger>>, InvalidTrigger>;
+/// An entry of the table.
+#[derive(Debug)]
+pub struct TriggerKind {
+    /// See [`Trigger::expected`].
+    pub expected: fn() -> &'static str,
+    /// See [`Trigger::matches`].
+    pub matches: fn(&Value) -> Result<Option<Box<dyn Trigger>>, InvalidTrigger>,
+}
 
 /// All triggers. The first one that matches an event handles it.
-pub const TRIGGERS: &[Matcher] = &[
-    matcher::<push::Push>,
-    matcher::<stream::StreamRecords>,
-    matcher::<backfill::Backfill>,
-    matcher::<sweep::Sweep>,
+pub const TRIGGERS: &[TriggerKind] = &[
+    kind::<push::Push>(),
+    kind::<stream::StreamRecords>(),
+    kind::<backfill::Backfill>(),
+    kind::<sweep::Sweep>(),
 ];
 
 /// Finds the trigger of an event.
@@ -30,19 +36,24 @@ pub const TRIGGERS: &[Matcher] = &[
 ///
 /// [`InvalidTrigger`] if no trigger matches, or if the payload is invalid.
 pub fn parse_trigger(lambda_event: &Value) -> Result<Box<dyn Trigger>, InvalidTrigger> {
-    for matches in TRIGGERS {
-        if let Some(trigger) = matches(lambda_event)? {
+    for kind in TRIGGERS {
+        if let Some(trigger) = (kind.matches)(lambda_event)? {
             return Ok(trigger);
         }
     }
-    Err(InvalidTrigger::Unknown)
+    let expected: Vec<_> = TRIGGERS.iter().map(|kind| (kind.expected)()).collect();
+    let expected = expected.join(", or ");
+    Err(InvalidTrigger::Unknown { expected })
 }
 
-fn matcher<T: Trigger + 'static>(
-    lambda_event: &Value,
-) -> Result<Option<Box<dyn Trigger>>, InvalidTrigger> {
-    let trigger = T::matches(lambda_event)?;
-    Ok(trigger.map(|trigger| Box::new(trigger) as Box<dyn Trigger>))
+const fn kind<T: Trigger + 'static>() -> TriggerKind {
+    TriggerKind {
+        expected: T::expected,
+        matches: |lambda_event| {
+            let trigger = T::matches(lambda_event)?;
+            Ok(trigger.map(|trigger| Box::new(trigger) as Box<dyn Trigger>))
+        },
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +72,9 @@ mod tests {
             json!({"Records": [{"eventSource": "aws:sqs"}, 7]}),
         ] {
             let error = parse_trigger(&event).unwrap_err();
-            assert!(matches!(error, InvalidTrigger::Unknown), "{event}: {error}");
+            let is_unknown = matches!(error, InvalidTrigger::Unknown { .. });
+            assert!(is_unknown, "{event}: {error}");
+            assert!(error.to_string().contains("a schedule"), "{error}");
         }
     }
 }

@@ -136,7 +136,7 @@ def observed(services, function):
     """The requests of a function, by the short names of resources."""
     names = {services.environment[f"{name.upper()}_TABLE_NAME"]: name for name in ("tasks", "projects", "checkpoints")}
     names |= {f"{table}/index": f"{name}/index" for table, name in names.items()}
-    names |= {services.environment[name]: "logs" for name in ("CDK_LOG_GROUP_NAME", "AGENT_LOG_GROUP_NAME")}
+    names |= {services.environment[name]: "logs" for name in services.log_group_variables()}
     names["default"] = "bus"
     return {(action, names[on]) for action, on in function.recorder.seen}
 

@@ -24,8 +24,9 @@ OF_AWS = {
 # Only tests set these.
 OF_TESTS = {"FAULT_POINTS"}
 # `shared` reads these for the other function.
-OF_THE_OTHER = {"api-lambda": {"AGENT_LOG_GROUP_NAME", "CDK_LOG_GROUP_NAME", "CHECKPOINTS_TABLE_NAME"}}
+OF_THE_OTHER = {"api-lambda": {"CHECKPOINTS_TABLE_NAME"}}
 NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"'
+FORMATS = ROOT / "shared" / "core" / "src" / "log_parser.rs"
 
 
 def product_code(path):
@@ -33,13 +34,18 @@ def product_code(path):
     return re.split(r"#\[cfg\(test\)\]\s*mod ", re.sub(r"(?m)^\s*//.*$", "", path.read_text()))[0]
 
 
+def log_groups():
+    """The settings that the table of log formats names: the collector's log group of each format."""
+    return set(re.findall(f"environment_variable: {NAME}", FORMATS.read_text()))
+
+
 def read_by(crate):
-    """The settings that a function reads by name. The table of log formats has the names of their log groups."""
-    names = set()
+    """The settings that a function reads."""
+    names = log_groups() if crate == "progress-collector" else set()
     for folder in (crate, "shared", "shared/core"):
         for path in (ROOT / folder / "src").rglob("*.rs"):
             text = product_code(path)
-            if "Settings" in text or "environment_variable:" in text or path.name == "main.rs":
+            if "Settings" in text or path.name == "main.rs":
                 names |= set(re.findall(NAME, text))
     return names - OF_AWS
 

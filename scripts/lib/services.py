@@ -45,10 +45,14 @@ class Services:
             "AWS_ENDPOINT_URL_EVENTBRIDGE": url,
         }
         self.logs = boto3.client("logs", endpoint_url=url)
-        for name in ("CDK_LOG_GROUP_NAME", "AGENT_LOG_GROUP_NAME"):
+        for name in self.log_group_variables():
             # moto keeps its state as long as this process lives.
             with contextlib.suppress(self.logs.exceptions.ResourceAlreadyExistsException):
                 self.logs.create_log_group(logGroupName=self.environment[name])
+
+    def log_group_variables(self):
+        """The variables with the log group of each log format."""
+        return [name for name in self.environment if name.endswith("_LOG_GROUP_NAME")]
 
     def restrict_redis(self):
         """Gives Redis a password and the rights that the template gives the user of Valkey serverless."""

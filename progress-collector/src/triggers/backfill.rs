@@ -23,6 +23,10 @@ pub struct Backfill {
 
 #[async_trait(?Send)]
 impl Trigger for Backfill {
+    fn expected() -> &'static str {
+        "an object with `log_group`, `start_time` and `end_time`"
+    }
+
     /// Matches an object with any of `log_group`, `start_time` and `end_time`. All three are
     /// required.
     fn matches(lambda_event: &Value) -> Result<Option<Self>, InvalidTrigger> {

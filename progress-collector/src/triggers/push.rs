@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use shared::batch::Batch;
+use shared::error::Source;
 use shared::log_event::LogEvent;
 use shared::model::Timestamp;
 use tracing::warn;
@@ -18,6 +19,8 @@ use crate::invocation::Invocation;
 use crate::summary::{GroupSummary, Summary};
 use crate::trigger::{InvalidTrigger, Trigger};
 
+/// The field with the payload.
+const DATA: &str = "awslogs.data";
 /// The largest unpacked payload, in bytes. CloudWatch Logs packs at most 1 MB, and text unpacks to
 /// about ten times its packed size. A larger payload does not come from CloudWatch Logs.
 const MAX_PAYLOAD_BYTES: u64 = 64 * 1024 * 1024;
@@ -33,6 +36,10 @@ pub struct Push {
 
 #[async_trait(?Send)]
 impl Trigger for Push {
+    fn expected() -> &'static str {
+        "the `awslogs` of a subscription"
+    }
+
     /// Matches an object with `awslogs`. Its `data` is JSON, packed by gzip, in base64
     /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>).
     fn matches(lambda_event: &Value) -> Result<Option<Self>, InvalidTrigger> {
@@ -41,7 +48,7 @@ impl Trigger for Push {
         };
         let data = awslogs.get("data").and_then(Value::as_str);
         let data = data.ok_or(InvalidTrigger::Field {
-            field: "awslogs.data",
+            field: DATA,
             expected: "base64 of gzip of JSON",
         })?;
         unpack(data).map(Some)
@@ -80,22 +87,23 @@ impl Trigger for Push {
 }
 
 fn unpack(data: &str) -> Result<Push, InvalidTrigger> {
+    let invalid = |source: Source| InvalidTrigger::Payload {
+        field: DATA,
+        source,
+    };
     let packed = STANDARD
         .decode(data)
-        .map_err(|error| InvalidTrigger::Payload(error.into()))?;
+        .map_err(|error| invalid(error.into()))?;
     let mut json = Vec::new();
     // One byte beyond the limit tells a payload that is too large from one that just fits.
     let mut unpacked = MultiGzDecoder::new(packed.as_slice()).take(MAX_PAYLOAD_BYTES + 1);
     unpacked
         .read_to_end(&mut json)
-        .map_err(|error| InvalidTrigger::Payload(error.into()))?;
+        .map_err(|error| invalid(error.into()))?;
     if u64::try_from(json.len()).unwrap_or(u64::MAX) > MAX_PAYLOAD_BYTES {
-        return Err(InvalidTrigger::Payload(
-            "it unpacks to more than 64 MiB".into(),
-        ));
+        return Err(invalid("it unpacks to more than 64 MiB".into()));
     }
-    let data: LogData =
-        serde_json::from_slice(&json).map_err(|error| InvalidTrigger::Payload(error.into()))?;
+    let data: LogData = serde_json::from_slice(&json).map_err(|error| invalid(error.into()))?;
     let is_data = data.message_type == "DATA_MESSAGE";
     let log_stream = data.log_stream;
     let log_event = |event: LogEntry| LogEvent {

@@ -23,6 +23,10 @@ pub struct StreamRecords {
 
 #[async_trait(?Send)]
 impl Trigger for StreamRecords {
+    fn expected() -> &'static str {
+        "`Records` of a DynamoDB stream"
+    }
+
     /// Matches an object whose `Records` has at least one record of DynamoDB.
     fn matches(lambda_event: &Value) -> Result<Option<Self>, InvalidTrigger> {
         let records = lambda_event.get("Records").and_then(Value::as_array);

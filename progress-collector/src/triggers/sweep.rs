@@ -29,6 +29,10 @@ pub struct Sweep;
 
 #[async_trait(?Send)]
 impl Trigger for Sweep {
+    fn expected() -> &'static str {
+        "a schedule"
+    }
+
     /// Matches the event of a schedule, and an empty object.
     fn matches(lambda_event: &Value) -> Result<Option<Self>, InvalidTrigger> {
         let Some(event) = lambda_event.as_object() else {

@@ -13,7 +13,7 @@ fn every_sample_event_matches_one_trigger_and_every_trigger_has_one() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let event = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        let is_match = |index: &usize| match TRIGGERS[*index](&event) {
+        let is_match = |index: &usize| match (TRIGGERS[*index].matches)(&event) {
             Ok(trigger) => trigger.is_some(),
             Err(error) => panic!("{}: {error}", path.display()),
         };

@@ -35,6 +35,56 @@ pub use observation::{
     Outcome, ParseError, StackState,
 };
 
+use crate::model::TaskType;
+
+/// The table of log formats. CONTRIBUTING.md describes how to add one.
+impl LogFormat {
+    /// The output of the CDK command line.
+    pub const CDK: Self = Self(&CDK);
+    /// The output of automation agents.
+    pub const AGENT: Self = Self(&AGENT);
+    /// All formats, in the order of the options of the command line.
+    pub const ALL: [Self; 2] = [Self::CDK, Self::AGENT];
+}
+
+static CDK: FormatEntry = FormatEntry {
+    id: "cdk",
+    option: "cdk",
+    option_help: "Log of the CDK command line: a file, a directory, or `-` for standard input; repeatable",
+    environment_variable: "CDK_LOG_GROUP_NAME",
+    file_log_group: "/miyabi/cdk",
+    task_type: TaskType::CdkDeploy,
+    title: "CDK",
+    names_tasks: false,
+    may_match: cdk::may_match,
+    parse: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
+    #[cfg(test)]
+    parse_unfiltered: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
+    parse_object: |_| Ok(None),
+    check_broken_object: |_| Ok(()),
+    #[cfg(test)]
+    examples: cdk::tests::EXAMPLES,
+};
+
+static AGENT: FormatEntry = FormatEntry {
+    id: "agent",
+    option: "agents",
+    option_help: "Log of agents, in JSON or plain text: a file, a directory, or `-` for standard input; repeatable",
+    environment_variable: "AGENT_LOG_GROUP_NAME",
+    file_log_group: "/miyabi/agents",
+    task_type: TaskType::AgentExecution,
+    title: "Agent",
+    names_tasks: true,
+    may_match: agent::may_match,
+    parse: |line| Ok(agent::parse(line).map(Observation::Agent)),
+    #[cfg(test)]
+    parse_unfiltered: |line| Ok(agent::parse_unfiltered(line).map(Observation::Agent)),
+    parse_object: |object| Ok(agent::parse_report(object)?.map(Observation::Agent)),
+    check_broken_object: agent::check_broken_report,
+    #[cfg(test)]
+    examples: agent::tests::EXAMPLES,
+};
+
 /// How many JSON objects may be nested around a line.
 const MAX_DEPTH: u32 = 4;
 

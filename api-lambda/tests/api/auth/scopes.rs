@@ -53,6 +53,32 @@ const READ: [bool; 4] = [false, false, true, false];
 const WRITE: [bool; 4] = [false, false, false, true];
 
 #[tokio::test]
+async fn every_operation_needs_the_scope_that_the_document_names() {
+    let [signer, ..] = Signer::all();
+    let harness = harness_for(&signer).await;
+    let document: Value = serde_json::from_str(include_str!("../../../openapi.json")).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let segments = path.split('/');
+        let segments = segments.map(|segment| match segment.starts_with('{') {
+            true => "none",
+            false => segment,
+        });
+        let path = segments.collect::<Vec<_>>().join("/");
+        for (method, operation) in item.as_object().unwrap() {
+            let scope = &operation["security"][0]["token"][0];
+            let expected = match scope.as_str() {
+                None => OPEN,
+                Some("progress:read") => READ,
+                Some("progress:write") => WRITE,
+                Some(scope) => panic!("{method} {path}: {scope}"),
+            };
+            let method = method.to_uppercase().parse().unwrap();
+            check(&harness, &signer, &method, &path, expected).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_route_needs_its_scope() {
     let [signer, ..] = Signer::all();
     let harness = harness_for(&signer).await;

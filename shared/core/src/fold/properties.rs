@@ -28,7 +28,7 @@ pub fn check(delivery: &[u8]) {
     let delivery = String::from_utf8_lossy(delivery);
     let (how, log) = delivery.split_once('\n').unwrap_or(("", &delivery));
     let mut rng = Rng::new(how);
-    for format in [LogFormat::CDK, LogFormat::AGENT] {
+    for format in LogFormat::ALL {
         let lines = observed(format, log, &mut rng);
         check_order(format, &lines, &mut rng);
         check_bound(&lines, &mut rng);

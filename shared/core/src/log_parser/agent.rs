@@ -302,4 +302,4 @@ fn to_percent(percent: f64) -> Result<u8, ParseError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -87,4 +87,4 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,11 +1,14 @@
 //! Compares the parser with what a person read in excerpts of real logs.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::*;
 use crate::model::TaskStatus;
 
-fn records(corpus: &'static str) -> impl Iterator<Item = (String, Vec<String>, Value)> {
+fn records(corpus: &str) -> impl Iterator<Item = (String, Vec<String>, Value)> {
     corpus.lines().map(|record| {
         let record: Value = serde_json::from_str(record).unwrap();
         let lines = record["lines"].as_array().unwrap();
@@ -71,26 +74,27 @@ fn the_outer_counter_of_each_agent_is_found() {
 #[test]
 fn lines_that_are_not_progress_have_no_observation() {
     for (id, lines, _) in records(include_str!("../../test_data/logs/negatives.jsonl")) {
-        for format in [LogFormat::CDK, LogFormat::AGENT] {
+        for format in LogFormat::ALL {
             assert_eq!(parse_all(format, &lines.join("\n")), [], "{id} {format:?}");
         }
     }
 }
 
-/// Every record of real and composed logs.
-const ALL_RECORDS: [&str; 6] = [
-    CDK,
-    DERIVED,
-    include_str!("../../test_data/logs/composed-cdk.jsonl"),
-    include_str!("../../test_data/logs/agents.jsonl"),
-    include_str!("../../test_data/logs/composed-agents.jsonl"),
-    include_str!("../../test_data/logs/negatives.jsonl"),
-];
+/// The text of every file of real and composed logs.
+fn all_files() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("test_data/logs");
+    let paths = fs::read_dir(folder).unwrap();
+    let paths = paths.map(|entry| entry.unwrap().path());
+    let files = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    files
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect()
+}
 
 #[test]
 fn a_line_that_the_parser_reads_passes_the_pre_filter() {
     let mut read = 0;
-    for (id, lines, _) in ALL_RECORDS.into_iter().flat_map(records) {
+    for (id, lines, _) in all_files().iter().flat_map(|file| records(file)) {
         let message = lines.join("\n");
         for format in LogFormat::ALL {
             for line in plain_lines(&message) {

@@ -1,6 +1,4 @@
-//! The table of log formats.
-//!
-//! A new format needs an entry here, a parser module, a part of the fold, and fixtures.
+//! The form of an entry of the table of log formats.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,12 +6,11 @@ use std::ops::Deref;
 
 use super::json::Object;
 use super::observation::{Observation, ParseError};
-use super::{agent, cdk};
 use crate::model::TaskType;
 
 /// A log format: a reference to its entry in the table.
 #[derive(Clone, Copy)]
-pub struct LogFormat(&'static FormatEntry);
+pub struct LogFormat(pub(super) &'static FormatEntry);
 
 /// An entry of the table of log formats.
 pub struct FormatEntry {
@@ -33,56 +30,23 @@ pub struct FormatEntry {
     pub title: &'static str,
     /// Whether a line can name its task.
     pub names_tasks: bool,
-    may_match: fn(&str) -> bool,
-    parse: fn(&str) -> Result<Option<Observation>, ParseError>,
+    /// See [`LogFormat::may_match`].
+    pub(super) may_match: fn(&str) -> bool,
+    /// See [`LogFormat::parse`].
+    pub(super) parse: fn(&str) -> Result<Option<Observation>, ParseError>,
+    /// [`parse`](Self::parse) without any pre-filter inside.
     #[cfg(test)]
-    parse_unfiltered: fn(&str) -> Result<Option<Observation>, ParseError>,
-    parse_object: fn(&Object<'_>) -> Result<Option<Observation>, ParseError>,
-    check_broken_object: fn(&str) -> Result<(), ParseError>,
+    pub(super) parse_unfiltered: fn(&str) -> Result<Option<Observation>, ParseError>,
+    /// See [`LogFormat::parse_object`].
+    pub(super) parse_object: fn(&Object<'_>) -> Result<Option<Observation>, ParseError>,
+    /// See [`LogFormat::check_broken_object`].
+    pub(super) check_broken_object: fn(&str) -> Result<(), ParseError>,
+    /// Lines with one observation each, for the property tests.
+    #[cfg(test)]
+    pub(super) examples: &'static [&'static str],
 }
 
-static CDK: FormatEntry = FormatEntry {
-    id: "cdk",
-    option: "cdk",
-    option_help: "Log of the CDK command line: a file, a directory, or `-` for standard input; repeatable",
-    environment_variable: "CDK_LOG_GROUP_NAME",
-    file_log_group: "/miyabi/cdk",
-    task_type: TaskType::CdkDeploy,
-    title: "CDK",
-    names_tasks: false,
-    may_match: cdk::may_match,
-    parse: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
-    #[cfg(test)]
-    parse_unfiltered: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
-    parse_object: |_| Ok(None),
-    check_broken_object: |_| Ok(()),
-};
-
-static AGENT: FormatEntry = FormatEntry {
-    id: "agent",
-    option: "agents",
-    option_help: "Log of agents, in JSON or plain text: a file, a directory, or `-` for standard input; repeatable",
-    environment_variable: "AGENT_LOG_GROUP_NAME",
-    file_log_group: "/miyabi/agents",
-    task_type: TaskType::AgentExecution,
-    title: "Agent",
-    names_tasks: true,
-    may_match: agent::may_match,
-    parse: |line| Ok(agent::parse(line).map(Observation::Agent)),
-    #[cfg(test)]
-    parse_unfiltered: |line| Ok(agent::parse_unfiltered(line).map(Observation::Agent)),
-    parse_object: |object| Ok(agent::parse_report(object)?.map(Observation::Agent)),
-    check_broken_object: agent::check_broken_report,
-};
-
 impl LogFormat {
-    /// The output of the CDK command line.
-    pub const CDK: Self = Self(&CDK);
-    /// The output of automation agents.
-    pub const AGENT: Self = Self(&AGENT);
-    /// All formats.
-    pub const ALL: [Self; 2] = [Self::CDK, Self::AGENT];
-
     /// The pre-filter: a cheap test whether `line` can be of this format. It lets some other lines
     /// pass.
     pub(super) fn may_match(self, line: &str) -> bool {

@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 1_024;
 /// Panics if a check fails.
 pub fn check(message: &[u8]) {
     let message = String::from_utf8_lossy(message);
-    for format in [LogFormat::CDK, LogFormat::AGENT] {
+    for format in LogFormat::ALL {
         let (counts, observations) = parse(format, &message);
         assert_eq!(
             parse(format, &message),

@@ -6,35 +6,6 @@ use super::corpus_tests::parse_all;
 use super::properties::assert_safe_to_show;
 use super::*;
 
-/// Lines with one observation each.
-const CDK: [&str; 12] = [
-    "Prod-Api | 3/7 | 9:15:02 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D) ",
-    "Prod-Api |   4 | 14:15:02 | DELETE_FAILED        | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D) no",
-    " 3/7 | 오후 2:15:02 | ROLLBACK_IN_PROGRESS | AWS::CloudFormation::Stack | Prod-Api no",
-    "3/7 Currently in progress: Prod-Api, Jobs1A2B3C4D",
-    "  [████▌·······] (4/7)",
-    "Prod/Api (Prod-Api): deploying... [1/2]",
-    "Prod-Api: creating CloudFormation changeset...",
-    " ✅  Prod-Api (no changes)",
-    "❌  Prod-Api failed: Error: no: ROLLBACK_COMPLETE",
-    "⏳  Bootstrapping environment aws://123456789012/us-east-1...",
-    "arn:aws:cloudformation:us-east-1:123456789012:stack/Prod-Api/dc3e",
-    "✨ hotswapping resources:",
-];
-
-const AGENT: [&str; 10] = [
-    "[3/10] Linking",
-    "Step 3/10: fetch",
-    "Epoch 3/250",
-    "#9 [builder 2/6] RUN make",
-    "Processing batch 1/3 (50 stories)",
-    " 67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]",
-    "Receiving objects: 100% (10851/10851), 41.56 MiB | 47.49 MiB/s, done.",
-    "Progress: 45%",
-    "===== 4 passed in 0.04s =====",
-    r#"{"task_id":"t-1","progress":{"current":3,"total":10},"status":"running"}"#,
-];
-
 const PREFIXES: [&str; 9] = [
     "",
     "2025-11-15T10:00:00.123Z ",
@@ -48,14 +19,13 @@ const PREFIXES: [&str; 9] = [
 ];
 
 fn any_line() -> impl Strategy<Value = (LogFormat, &'static str)> {
-    prop_oneof![
-        prop::sample::select(&CDK[..]).prop_map(|line| (LogFormat::CDK, line)),
-        prop::sample::select(&AGENT[..]).prop_map(|line| (LogFormat::AGENT, line)),
-    ]
+    let of_format = |format: LogFormat| format.examples.iter().map(move |line| (format, *line));
+    let lines: Vec<_> = LogFormat::ALL.into_iter().flat_map(of_format).collect();
+    prop::sample::select(lines)
 }
 
 fn any_format() -> impl Strategy<Value = LogFormat> {
-    prop::sample::select(&[LogFormat::CDK, LogFormat::AGENT][..])
+    prop::sample::select(&LogFormat::ALL[..])
 }
 
 /// Pieces of lines that the parsers read, in any order.
@@ -228,7 +198,7 @@ fn hostile_lines_of_a_megabyte_are_parsed_in_linear_time() {
         "\"log\"",
     ] {
         let line = piece.repeat(1_000_000 / piece.len());
-        for format in [LogFormat::CDK, LogFormat::AGENT] {
+        for format in LogFormat::ALL {
             assert_safe_to_show(&parse_all(format, &line));
             assert_safe_to_show(&parse_all(format, &format!("{{\"log\":\"{line}")));
         }

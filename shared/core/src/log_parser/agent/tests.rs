@@ -2,6 +2,20 @@ use super::*;
 use crate::log_parser::observation::Observation;
 use crate::log_parser::{LineCounts, LogFormat, parse_message};
 
+/// Lines with one observation each.
+pub(in crate::log_parser) const EXAMPLES: &[&str] = &[
+    "[3/10] Linking",
+    "Step 3/10: fetch",
+    "Epoch 3/250",
+    "#9 [builder 2/6] RUN make",
+    "Processing batch 1/3 (50 stories)",
+    " 67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]",
+    "Receiving objects: 100% (10851/10851), 41.56 MiB | 47.49 MiB/s, done.",
+    "Progress: 45%",
+    "===== 4 passed in 0.04s =====",
+    r#"{"task_id":"t-1","progress":{"current":3,"total":10},"status":"running"}"#,
+];
+
 fn parse_json(line: &str) -> (Vec<AgentObservation>, LineCounts) {
     let mut found = Vec::new();
     let counts = parse_message(

@@ -1,6 +1,22 @@
 use super::*;
 use crate::log_parser::observation::Counter;
 
+/// Lines with one observation each.
+pub(in crate::log_parser) const EXAMPLES: &[&str] = &[
+    "Prod-Api | 3/7 | 9:15:02 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D) ",
+    "Prod-Api |   4 | 14:15:02 | DELETE_FAILED        | AWS::SQS::Queue | Jobs (Jobs1A2B3C4D) no",
+    " 3/7 | 오후 2:15:02 | ROLLBACK_IN_PROGRESS | AWS::CloudFormation::Stack | Prod-Api no",
+    "3/7 Currently in progress: Prod-Api, Jobs1A2B3C4D",
+    "  [████▌·······] (4/7)",
+    "Prod/Api (Prod-Api): deploying... [1/2]",
+    "Prod-Api: creating CloudFormation changeset...",
+    " ✅  Prod-Api (no changes)",
+    "❌  Prod-Api failed: Error: no: ROLLBACK_COMPLETE",
+    "⏳  Bootstrapping environment aws://123456789012/us-east-1...",
+    "arn:aws:cloudformation:us-east-1:123456789012:stack/Prod-Api/dc3e",
+    "✨ hotswapping resources:",
+];
+
 /// Compares the observation of a line in the short form of [`brief`]. `-` means none.
 #[track_caller]
 fn check(line: &str, expected: &str) {
