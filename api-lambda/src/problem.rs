@@ -84,7 +84,7 @@ pub(crate) enum ApiError {
     MalformedBody,
     #[error("the body has invalid fields")]
     InvalidFields(Vec<FieldError>),
-    #[error("the body must be sent as application/json")]
+    #[error("the body must be JSON: set the header Content-Type: application/json")]
     UnsupportedMediaType,
     #[error("the body must not be larger than {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: usize },
@@ -92,9 +92,9 @@ pub(crate) enum ApiError {
     NotReady(Map<String, Value>),
     #[error("the request can't be handled at the moment; try again")]
     Unavailable(#[source] StoreError),
-    #[error("the request could not be handled")]
+    #[error("the request could not be handled; report its request_id")]
     Internal(#[source] StoreError),
-    #[error("the request could not be handled")]
+    #[error("the request could not be handled; report its request_id")]
     Panicked,
 }
 

@@ -59,8 +59,8 @@ impl LoopbackGuard {
     fn refusal(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
         let Some(host) = self.host(uri, headers) else {
             return Some(
-                "the Host header of the request is not a name of this server: use localhost or an IP \
-                 address of it, or start the server with --allow-host NAME"
+                "the Host header does not name this server: open it as localhost or by its IP \
+                 address, or start it with --allow-host NAME"
                     .to_owned(),
             );
         };
@@ -70,9 +70,14 @@ impl LoopbackGuard {
             !origin.is_ok_and(|origin| self.is_allowed_origin(origin, &host))
         })?;
         let refused = String::from_utf8_lossy(refused.as_bytes());
+        let advice = match Uri::try_from(refused.as_ref()) {
+            Ok(origin) if origin.scheme().is_some() => {
+                format!(": to allow them, start it with CORS_ALLOWED_ORIGINS={refused}")
+            }
+            _ => String::new(), // `null`, for one, can't be allowed
+        };
         Some(format!(
-            "web pages of the origin {refused} may not use this server: to allow them, start it \
-             with CORS_ALLOWED_ORIGINS={refused}"
+            "web pages of the origin {refused} may not use this server{advice}"
         ))
     }
 

@@ -161,6 +161,12 @@ fn print_banner(
             "everybody who can reach this address may read and write; AUTH_MODE=jwt asks for tokens",
         );
     }
+    if !args.host.is_loopback() && args.allow_host.is_empty() {
+        add(
+            "Note",
+            "requests by a host name are refused until --allow-host NAME allows the name",
+        );
+    }
     add("End", "Ctrl-C");
     let mut output = io::stdout().lock();
     let written = output.write_all(text.as_bytes());

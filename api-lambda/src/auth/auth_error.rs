@@ -8,7 +8,7 @@
 pub(crate) enum AuthError {
     #[error("a bearer token is needed")]
     NoToken,
-    #[error("the Authorization header must be Bearer and a token")]
+    #[error("the Authorization header must be: Bearer <token>")]
     NotBearer,
     #[error("the Authorization header must occur only once")]
     SeveralTokens,
