@@ -13,13 +13,16 @@ use serde_json::Value;
 
 use crate::trigger::{InvalidTrigger, Trigger};
 
+/// Parses an event; `None` if it is of another kind.
+pub type Matches = fn(&Value) -> Result<Option<Box<dyn Trigger>>, InvalidTrigger>;
+
 /// An entry of the table.
 #[derive(Debug)]
 pub struct TriggerKind {
     /// See [`Trigger::expected`].
     pub expected: fn() -> &'static str,
     /// See [`Trigger::matches`].
-    pub matches: fn(&Value) -> Result<Option<Box<dyn Trigger>>, InvalidTrigger>,
+    pub matches: Matches,
 }
 
 /// All triggers. The first one that matches an event handles it.
