@@ -66,7 +66,7 @@ impl JsonBody {
     /// [`ApiError::InvalidFields`] with everything that is wrong.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let object = Value::Object(self.members.clone());
-        self.checked(&object, "is not a known field")
+        self.checked(object, "is not a known field")
     }
 
     /// Merges the body, a merge patch (RFC 7396), into `current`. Returns the fields that `T` has.
@@ -81,15 +81,15 @@ impl JsonBody {
         let current = serde_json::to_value(current);
         let mut merged = current.expect("records have string keys and no fallible serializer");
         json_patch::merge(&mut merged, &Value::Object(self.members.clone()));
-        self.checked(&merged, "is not a field that can be changed")
+        self.checked(merged, "is not a field that can be changed")
     }
 
     fn checked<T: DeserializeOwned>(
         &self,
-        object: &Value,
+        object: Value,
         unknown_field: &'static str,
     ) -> Result<T, ApiError> {
-        let read = all_errors::from_value(object, &self.members, unknown_field);
+        let read = all_errors::from_object(object, &self.members, unknown_field);
         let mut errors = match read {
             Ok(body) if self.repeated.is_empty() => return Ok(body),
             Ok(_) => Vec::new(),

@@ -2,9 +2,12 @@
 //!
 //! In tests each type has the OpenAPI schema with the same limits.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::str::FromStr;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use shared::model::{MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Progress};
@@ -41,9 +44,21 @@ pub(crate) struct Prefixes(Vec<Prefix>);
 #[derive(Debug, Clone)]
 pub(crate) struct Id<T>(T);
 
+/// One of the names of an enum.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OneOf<T>(T);
+
+/// An object with the fields of `T`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Object<T>(T);
+
 /// An object of the caller's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Metadata(Map<String, Value>);
+
+/// A whole number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WholeNumber(u64);
 
 /// A whole number from 0 to 100.
 #[derive(Debug, Clone, Copy)]
@@ -55,11 +70,17 @@ pub(crate) struct Percentage(u8);
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct NewProgress {
     /// Steps done.
-    #[cfg_attr(test, schema(minimum = 0, maximum = 18446744073709551615_usize))]
-    current: Option<u64>,
+    #[cfg_attr(
+        test,
+        schema(value_type = Option<u64>, minimum = 0, maximum = 18446744073709551615_usize)
+    )]
+    current: Option<WholeNumber>,
     /// Steps in total.
-    #[cfg_attr(test, schema(minimum = 0, maximum = 18446744073709551615_usize))]
-    total: Option<u64>,
+    #[cfg_attr(
+        test,
+        schema(value_type = Option<u64>, minimum = 0, maximum = 18446744073709551615_usize)
+    )]
+    total: Option<WholeNumber>,
     /// The share that is done.
     #[cfg_attr(test, schema(value_type = Option<u8>, minimum = 0, maximum = 100))]
     percentage: Option<Percentage>,
@@ -129,8 +150,6 @@ impl TryFrom<Vec<Prefix>> for Prefixes {
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error as _;
-
         let text = String::deserialize(deserializer)?;
         // HTTP clients resolve these two segments of a path, so no request could name the id.
         if matches!(text.as_str(), "." | "..") {
@@ -140,10 +159,37 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Id<T> {
     }
 }
 
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for OneOf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What `serde` derives for an enum takes `{"build": null}`, too.
+        let name = String::deserialize(deserializer)?;
+        name.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What `serde` derives for a struct takes a list of the fields' values, too.
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error as _;
-
         let Value::Object(object) = Value::deserialize(deserializer)? else {
             return Err(D::Error::custom("must be an object"));
         };
@@ -156,11 +202,17 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
+impl<'de> Deserialize<'de> for WholeNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = whole_number(&Value::deserialize(deserializer)?);
+        let message = format_args!("must be a whole number from 0 to {}", u64::MAX);
+        number.map(Self).ok_or_else(|| D::Error::custom(message))
+    }
+}
+
 impl<'de> Deserialize<'de> for Percentage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error as _;
-
-        let number = u64::deserialize(deserializer).ok();
+        let number = whole_number(&Value::deserialize(deserializer)?);
         let percentage = number.and_then(|number| u8::try_from(number).ok());
         let percentage = percentage.filter(|percentage| *percentage <= 100);
         let message = "must be a whole number from 0 to 100";
@@ -168,6 +220,23 @@ impl<'de> Deserialize<'de> for Percentage {
             .map(Self)
             .ok_or_else(|| D::Error::custom(message))
     }
+}
+
+/// Reads a whole number, also one that is written `8.0` or `8e2`: JSON does not tell them apart.
+///
+/// Above 2^53 such a spelling is refused, because the float does not say which number is meant.
+fn whole_number(value: &Value) -> Option<u64> {
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    let from_float = || {
+        let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the number is whole and in the range"
+        )]
+        (0.0..=MAX_EXACT).contains(&number).then_some(number as u64)
+    };
+    value.as_u64().or_else(from_float)
 }
 
 impl From<Name> for String {
@@ -194,18 +263,54 @@ impl<T> Id<T> {
     }
 }
 
+impl<T> OneOf<T> {
+    pub(crate) fn into_inner(self) -> T {
+        self.0
+    }
+}
+
 impl From<Metadata> for Map<String, Value> {
     fn from(Metadata(object): Metadata) -> Self {
         object
     }
 }
 
-impl From<NewProgress> for Progress {
-    fn from(progress: NewProgress) -> Self {
+impl From<Object<NewProgress>> for Progress {
+    fn from(Object(progress): Object<NewProgress>) -> Self {
         Self {
-            current: progress.current,
-            total: progress.total,
+            current: progress.current.map(|WholeNumber(number)| number),
+            total: progress.total.map(|WholeNumber(number)| number),
             percentage: progress.percentage.map(|Percentage(percentage)| percentage),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_can_be_written_in_several_ways() {
+        let check = |json: &str, expected| {
+            let value = serde_json::from_str(json).unwrap();
+            assert_eq!(whole_number(&value), expected, "{json}");
+        };
+        check("8", Some(8));
+        check("8.0", Some(8));
+        check("8e2", Some(800));
+        check("-0.0", Some(0));
+        check("18446744073709551615", Some(u64::MAX));
+        check("9007199254740992.0", Some(9_007_199_254_740_992));
+        for other in [
+            "8.5",
+            "-1",
+            "-1.0",
+            "18446744073709551616",
+            "1e300",
+            "\"8\"",
+            "true",
+        ] {
+            check(other, None);
         }
     }
 }

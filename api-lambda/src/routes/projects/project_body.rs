@@ -5,7 +5,7 @@ use shared::model::{Metrics, Project, ProjectId, ProjectStatus, Revision, Timest
 
 #[cfg(test)]
 use crate::json_body::field_types::Prefix;
-use crate::json_body::field_types::{Id, Message, Name, Prefixes};
+use crate::json_body::field_types::{Id, Message, Name, OneOf, Prefixes};
 #[cfg(test)]
 use crate::openapi::schemas;
 
@@ -23,7 +23,7 @@ pub(crate) struct NewProject {
     description: Option<Message>,
     /// The status. The default is `active`.
     #[cfg_attr(test, schema(value_type = Option<schemas::ProjectStatus>))]
-    status: Option<ProjectStatus>,
+    status: Option<OneOf<ProjectStatus>>,
     /// The person or team responsible.
     owner: Option<Name>,
     /// A task belongs to the project if its stack or log stream starts with one of these prefixes.
@@ -41,7 +41,7 @@ impl NewProject {
                 .map_or_else(ProjectId::random, Id::into_inner),
             project_name: self.project_name.into(),
             description: self.description.map(Into::into),
-            status: self.status.unwrap_or(ProjectStatus::Active),
+            status: self.status.map_or(ProjectStatus::Active, OneOf::into_inner),
             owner: self.owner.map(Into::into),
             match_prefixes: self.match_prefixes.unwrap_or_default().into(),
             revision: Revision::default().next(),
@@ -67,7 +67,7 @@ pub(crate) struct ProjectPatch {
     description: Option<Message>,
     /// The status.
     #[cfg_attr(test, schema(value_type = schemas::ProjectStatus, required = false))]
-    status: ProjectStatus,
+    status: OneOf<ProjectStatus>,
     /// The person or team responsible.
     owner: Option<Name>,
     /// The new list of prefixes. It replaces the old list.
@@ -82,7 +82,7 @@ impl ProjectPatch {
         let mut next = Project {
             project_name: self.project_name.into(),
             description: self.description.map(Into::into),
-            status: self.status,
+            status: self.status.into_inner(),
             owner: self.owner.map(Into::into),
             match_prefixes: self.match_prefixes.unwrap_or_default().into(),
             ..project.clone()

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use shared::fold::shown_progress;
 use shared::model::{Priority, ProjectId, Revision, Task, TaskId, TaskStatus, TaskType, Timestamp};
 
-use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress};
+use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress, Object, OneOf};
 #[cfg(test)]
 use crate::openapi::schemas;
 
@@ -22,15 +22,16 @@ pub(crate) struct NewTask {
     task_name: Name,
     /// The kind of work.
     #[cfg_attr(test, schema(value_type = schemas::TaskType))]
-    task_type: TaskType,
+    task_type: OneOf<TaskType>,
     /// The status. The default is `pending`.
     #[cfg_attr(test, schema(value_type = Option<schemas::TaskStatus>))]
-    status: Option<TaskStatus>,
+    status: Option<OneOf<TaskStatus>>,
     /// The priority.
     #[cfg_attr(test, schema(value_type = Option<schemas::Priority>))]
-    priority: Option<Priority>,
+    priority: Option<OneOf<Priority>>,
     /// The progress.
-    progress: Option<NewProgress>,
+    #[cfg_attr(test, schema(value_type = Option<NewProgress>))]
+    progress: Option<Object<NewProgress>>,
     /// The project of the task. It need not exist yet.
     #[cfg_attr(test, schema(value_type = Option<schemas::Id>))]
     project_id: Option<Id<ProjectId>>,
@@ -48,14 +49,14 @@ pub(crate) struct NewTask {
 impl NewTask {
     /// The task, created at `now`.
     pub(super) fn into_task(self, now: Timestamp) -> Task {
-        let status = self.status.unwrap_or(TaskStatus::Pending);
+        let status = self.status.map_or(TaskStatus::Pending, OneOf::into_inner);
         let progress = self.progress.unwrap_or_default().into();
         Task {
             task_id: self.task_id.map_or_else(TaskId::random, Id::into_inner),
             task_name: self.task_name.into(),
-            task_type: self.task_type,
+            task_type: self.task_type.into_inner(),
             status,
-            priority: self.priority,
+            priority: self.priority.map(OneOf::into_inner),
             progress: shown_progress(progress, status),
             parts: BTreeMap::new(),
             run: now.to_string(),

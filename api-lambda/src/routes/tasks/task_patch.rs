@@ -4,7 +4,7 @@ use serde::Deserialize;
 use shared::fold::{CallerEdit, InvalidTransition};
 use shared::model::{Priority, ProjectId, Task, TaskStatus, Timestamp};
 
-use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress};
+use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress, Object, OneOf};
 #[cfg(test)]
 use crate::openapi::schemas;
 
@@ -20,12 +20,13 @@ pub(crate) struct TaskPatch {
     task_name: Name,
     /// The new status. A terminal status can't change, and a running task can't become pending.
     #[cfg_attr(test, schema(value_type = schemas::TaskStatus, required = false))]
-    status: TaskStatus,
+    status: OneOf<TaskStatus>,
     /// The priority.
     #[cfg_attr(test, schema(value_type = Option<schemas::Priority>))]
-    priority: Option<Priority>,
+    priority: Option<OneOf<Priority>>,
     /// The progress.
-    progress: Option<NewProgress>,
+    #[cfg_attr(test, schema(value_type = Option<NewProgress>))]
+    progress: Option<Object<NewProgress>>,
     /// The project of the task. It need not exist yet.
     #[cfg_attr(test, schema(value_type = Option<schemas::Id>))]
     project_id: Option<Id<ProjectId>>,
@@ -53,20 +54,21 @@ impl TaskPatch {
         now: Timestamp,
     ) -> Result<(Task, CallerEdit), InvalidTransition> {
         let task_name: String = self.task_name.into();
+        let status = self.status.into_inner();
         let progress = self.progress.unwrap_or_default().into();
         let message = self.message.map(String::from);
         let phase = self.phase.map(String::from);
         let current_step = self.current_step.map(String::from);
         let edit = CallerEdit {
             task_name: (task_name != task.task_name).then_some(task_name),
-            status: (self.status != task.status).then_some(self.status),
+            status: (status != task.status).then_some(status),
             progress: (progress != task.progress).then_some(progress),
             message: (message != task.message).then_some(message),
             phase: (phase != task.phase).then_some(phase),
             current_step: (current_step != task.current_step).then_some(current_step),
         };
         let mut next = edit.apply(task, now)?;
-        next.priority = self.priority;
+        next.priority = self.priority.map(OneOf::into_inner);
         next.project_id = self.project_id.map(Id::into_inner);
         next.metadata = self.metadata.map(Into::into);
         if next != *task {
