@@ -13,6 +13,7 @@ pub(crate) mod schemas;
 pub(crate) mod text_schema;
 
 use serde_json::{Value, json};
+use shared::log_parser::LogFormat;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
@@ -56,13 +57,24 @@ fn document() -> Value {
     document["info"] = json!({
         "title": "Miyabi Progress",
         "version": env!("CARGO_PKG_VERSION"),
-        "description": DESCRIPTION,
+        "description": format!("{DESCRIPTION}\n\n{}", ids_from_logs()),
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     });
     // Relative to the address of the document, which keeps a stage in the path.
     document["servers"] = json!([{"url": "."}]);
     common_parts::add_to(&mut document);
     document
+}
+
+/// How the ids of tasks begin that logs report.
+fn ids_from_logs() -> String {
+    let formats = LogFormat::ALL.map(|format| {
+        let (id, title, task_type) = (format.id, format.title, format.task_type);
+        format!(
+            "`{id}:<log stream>` is a task of type `{task_type}` from a log of the format {title}"
+        )
+    });
+    format!("Ids of tasks from logs: {}.", formats.join("; "))
 }
 
 #[cfg(test)]
