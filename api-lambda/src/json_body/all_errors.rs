@@ -24,7 +24,7 @@ const MAX_NAME_CHARS: usize = 64;
 ///
 /// # Errors
 ///
-/// What is wrong with each field: at most [`MAX_ERRORS`]. The fields of `T` come first.
+/// The errors of all fields: at most [`MAX_ERRORS`]. The fields of `T` come first.
 pub(super) fn from_object<T: DeserializeOwned>(
     mut object: Value,
     given: &Map<String, Value>,

@@ -6,7 +6,7 @@ use super::LineKey;
 use crate::log_parser::Counter;
 use crate::model::Progress;
 
-/// What is kept of the samples of one counter. It is a function of the set of samples.
+/// The samples of one counter that still matter. This is a function of the set of samples.
 ///
 /// The best percentage restarts when the total changes, because another total means another bar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub(super) const MAX_BYTES: usize = 300_000;
 /// The most counters of rows without a stack name. The latest are kept.
 const MOST_SAMPLES: usize = 500;
 
-/// What is kept of the lines and edits of a task: see [the module](super).
+/// The lines and edits of a task that still matter: see [the module](super).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Lines about the task as a whole: of an agent, and of CDK without a stack.
@@ -60,7 +60,7 @@ pub struct Ledger {
     pub(super) whole_log: bool,
 }
 
-/// What is kept of rows without a stack name (CDK v1 before 2022, and the progress bar). Their
+/// The rows without a stack name that still matter (CDK v1 before 2022, and the progress bar). Their
 /// stack depends on which start came before them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unnamed {

@@ -16,7 +16,7 @@ const MOST_FAILURES: usize = 8;
 /// The longest text that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 512;
 
-/// What is kept of the lines about one stack or one agent. It is a function of the set of lines:
+/// The lines about one stack or one agent that still matter. This is a function of the set of lines:
 /// merging two tracks is commutative, associative and idempotent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Track {
