@@ -2,5 +2,6 @@
 
 pub mod args;
 pub mod log_files;
+pub mod plain_text;
 pub mod report;
 mod table;

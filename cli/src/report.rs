@@ -17,6 +17,7 @@ use progress_core::view::Renderer;
 
 use crate::args::{LogArgs, ReportArgs};
 use crate::log_files::{LogFileError, find_logs};
+use crate::plain_text::plain;
 use crate::table::{Look, write_table};
 
 /// The size of one read from a file, in bytes.
@@ -42,7 +43,7 @@ impl ReportError {
             Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }
-            _ => eprintln!("error: {}", error_chain(self)),
+            _ => eprintln!("error: {}", plain(&error_chain(self))),
         }
         match self {
             Self::Print(_) => ExitCode::FAILURE,
@@ -73,7 +74,9 @@ pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
     let mut tasks = Tasks::default();
     for log in logs(&args.logs)? {
         match tasks.read(&log, now) {
-            Err(error) if log.is_optional => eprintln!("warning: {}; skipped", error_chain(&error)),
+            Err(error) if log.is_optional => {
+                eprintln!("warning: {}; skipped", plain(&error_chain(&error)));
+            }
             result => result?,
         }
     }

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use progress_core::model::{Part, Progress, Task, TaskStatus};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::plain_text::plain;
+
 /// The width of the table if that of the terminal is unknown, in columns.
 const DEFAULT_WIDTH: usize = 100;
 /// The smallest width of the table, in columns.
@@ -194,19 +196,6 @@ fn cut(text: &str, width: usize) -> String {
         used <= width
     };
     text.chars().take_while(fits).chain(['…']).collect()
-}
-
-/// Puts `text` on one line, without control characters and characters that change the text
-/// direction.
-fn plain(text: &str) -> String {
-    let is_direction =
-        |char: char| matches!(char, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    let words: String = text
-        .chars()
-        .map(|char| if char.is_whitespace() { ' ' } else { char })
-        .filter(|char| !char.is_control() && !is_direction(*char))
-        .collect();
-    words.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use api_lambda::auth::AuthConfigError;
+use cli::plain_text::plain;
 use shared::config::ConfigError;
 use shared::error::error_chain;
 
@@ -91,7 +92,7 @@ impl Failure {
         if matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("error: {}", error_chain(self));
+        eprintln!("error: {}", plain(&error_chain(self)));
         match self {
             Self::Input(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use api_lambda::auth::AuthConfigError;
 use api_lambda::{ApiState, Auth, Cors, router};
+use cli::plain_text::plain;
 use progress_collector::{Collector, CollectorConfig, Parts};
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{Settings, stale_after};
@@ -114,7 +115,9 @@ fn print_banner(
     needs_token: bool,
 ) -> Result<(), Failure> {
     let mut text = format!("Miyabi Progress is on http://{address}\n");
-    let mut add = |name: &str, value: &str| text.push_str(&format!("  {name:<6}{value}\n"));
+    // Names of files may hold control characters.
+    let mut add =
+        |name: &str, value: &str| text.push_str(&format!("  {name:<6}{}\n", plain(value)));
     if has_logs(args) {
         for format in LogFormat::ALL {
             let streams = source.log_streams(format.file_log_group).join(", ");
