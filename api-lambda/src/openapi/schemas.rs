@@ -325,7 +325,7 @@ pub(crate) struct Problem {
     title: String,
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What is wrong in this case, for people.
+    /// Describes the error in this case, for people.
     detail: String,
     /// The path of the request.
     instance: String,
