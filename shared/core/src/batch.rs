@@ -1,17 +1,16 @@
-//! Collects the ledgers of several tasks before they are saved.
+//! Collects the facts of several tasks before they are saved.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-use crate::fold::{Ledger, LineKey, TaskOrigin};
+use crate::fold::{Fact, KeyedFact, Ledger, LineKey, TaskOrigin};
 use crate::log_event::LogEvent;
 use crate::log_parser::{LineCounts, LogFormat, Observation, parse_message};
 use crate::model::TaskId;
 
 /// A batch with this many tasks is full.
 const MOST_TASKS: usize = 256;
-/// A batch with this much text is full, in bytes. A ledger takes a few times the memory of the
-/// lines that it keeps; repeated lines take no memory.
+/// A batch with this much text is full, in bytes. Facts take a few times the memory of their lines.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 
 /// Identifies the task of a line.
@@ -39,19 +38,16 @@ impl Target {
     }
 }
 
-/// Observations folded by task.
-///
-/// Memory grows with the number of tasks, not with the number of lines. It is bounded if the batch
-/// is saved whenever it [is full](Self::is_full).
+/// Facts by task. Memory is bounded if the batch is saved whenever it [is full](Self::is_full).
 #[derive(Debug, Default)]
 pub struct Batch {
-    ledgers: BTreeMap<Target, Ledger>,
-    /// The total size of the messages in `ledgers`, in bytes.
+    facts: BTreeMap<Target, Vec<KeyedFact>>,
+    /// The total size of the messages in `facts`, in bytes.
     text: usize,
 }
 
 impl Batch {
-    /// Parses an event of a log group, adds its observations, and returns how many lines it had.
+    /// Parses an event of a log group, adds its facts, and returns how many lines it had.
     pub fn add(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) -> LineCounts {
         // Most lines have no observation, so the key is computed only when it is needed.
         let first_line = LazyCell::new(|| LineKey::of(event, 0));
@@ -64,8 +60,8 @@ impl Batch {
                 },
                 named: named_task(&observation),
             };
-            let ledger = self.ledgers.entry(target).or_default();
-            ledger.observe(first_line.with_line(line), &observation);
+            let facts = self.facts.entry(target).or_default();
+            facts.push((first_line.with_line(line), Fact::Line(observation)));
         });
         if counts.parsed > 0 {
             self.text = self.text.saturating_add(event.message.len());
@@ -75,13 +71,16 @@ impl Batch {
 
     /// Whether the batch should be saved before more events are added.
     pub fn is_full(&self) -> bool {
-        self.ledgers.len() >= MOST_TASKS || self.text >= MOST_TEXT
+        self.facts.len() >= MOST_TASKS || self.text >= MOST_TEXT
     }
 
-    /// Takes all ledgers and leaves the batch empty.
+    /// Takes all facts, as a ledger for each task, and leaves the batch empty.
     pub fn take(&mut self) -> BTreeMap<Target, Ledger> {
         self.text = 0;
-        std::mem::take(&mut self.ledgers)
+        let facts = std::mem::take(&mut self.facts).into_iter();
+        facts
+            .map(|(target, facts)| (target, Ledger::of(facts)))
+            .collect()
     }
 }
 

@@ -90,21 +90,24 @@ const MAX_DEPTH: u32 = 4;
 
 /// Parses the message of a log event line by line.
 ///
-/// Calls `sink` with each observation and the number of its line (from 0). Most lines are not about
-/// progress and have no observation. Returns how many lines were read, parsed and broken.
+/// Calls `sink` with each observation and its number. Numbers are unique and rise: the number of the
+/// line (from 0), plus 1 for each further observation in the lines so far. Most lines are not about
+/// progress and have no observation; only a JSON line with several lines inside has more than one.
+/// Returns how many lines were read, parsed and broken.
 pub fn parse_message(
     format: LogFormat,
     message: &str,
     sink: &mut dyn FnMut(u32, Observation),
 ) -> LineCounts {
     let mut counts = LineCounts::default();
+    let mut number: u32 = 0;
     for line in line::split_lines(message) {
-        let number = u32::try_from(counts.lines).unwrap_or(u32::MAX);
-        let mut parsed = 0;
+        let mut parsed: u32 = 0;
         let result = parse_line(format, line, 0, &mut |observation| {
+            sink(number.saturating_add(parsed), observation);
             parsed += 1;
-            sink(number, observation);
         });
+        number = number.saturating_add(parsed.max(1));
         counts.lines += 1;
         counts.parsed += u64::from(parsed > 0);
         counts.failures += u64::from(result.is_err());

@@ -1,32 +1,37 @@
 //! Edits that callers of the API make to a task.
 //!
-//! The ledger of a task with logs keeps each edit with its time, so that the next line does not
-//! undo it. An edited field is valid until the log has a later line. A terminal status is valid
+//! An edit of a task with logs is a fact, so that the next line does not undo it. An edited field is valid until the log has a later line. A terminal status is valid
 //! until a later run starts.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::LineKey;
-use super::last_write_wins::LastWriteWins;
 use super::progress::{capped, shown_progress};
-use crate::model::{Progress, Revision, Task, TaskStatus, Timestamp};
+use crate::model::{Progress, Task, TaskStatus, Timestamp};
 
 /// An edit of a task by a caller of the API. `None` leaves a field unchanged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CallerEdit {
     /// The display name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub task_name: Option<String>,
     /// The status.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<TaskStatus>,
     /// The progress.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// The message; `Some(None)` removes it.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub message: Option<Option<String>>,
     /// The current activity; `Some(None)` removes it.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub phase: Option<Option<String>>,
     /// The current step; `Some(None)` removes it.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub current_step: Option<Option<String>>,
 }
 
@@ -105,48 +110,43 @@ fn keep_percentage(progress: &mut Progress, reached: Option<u8>) {
     }
 }
 
-/// The latest edit of each field of a task.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The latest edit of each field in a run, and its key.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Edits {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    task_name: Option<LastWriteWins<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<LastWriteWins<TaskStatus>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    progress: Option<LastWriteWins<Progress>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    message: Option<LastWriteWins<Option<String>>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    phase: Option<LastWriteWins<Option<String>>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    current_step: Option<LastWriteWins<Option<String>>>,
-    /// When the task was deleted. Everything up to then belongs to the deleted task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) deleted_at: Option<Timestamp>,
-    /// The last revision of the deleted task. A later run continues from it, so that copies of the
-    /// deleted task are recognized as outdated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) deleted_revision: Option<Revision>,
+    /// The latest edit of any field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<LineKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<(LineKey, TaskStatus)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<(LineKey, Progress)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<(LineKey, Option<String>)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<(LineKey, Option<String>)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_step: Option<(LineKey, Option<String>)>,
 }
 
 impl Edits {
     pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.last.is_none()
     }
 
-    /// Adds an edit made at `time`.
-    pub(super) fn note(&mut self, edit: &CallerEdit, time: Timestamp) {
-        fn put<T: Ord + Clone>(
-            held: &mut Option<LastWriteWins<T>>,
-            at: LineKey,
-            edited: Option<&T>,
-        ) {
+    /// Whether a caller has ended the run.
+    pub(super) fn has_end(&self) -> bool {
+        self.status.is_some_and(|(_, status)| status.is_terminal())
+    }
+
+    /// Adds the next edit.
+    pub(super) fn note(&mut self, edit: &CallerEdit, at: LineKey) {
+        fn put<T: Clone>(held: &mut Option<(LineKey, T)>, at: LineKey, edited: Option<&T>) {
             if let Some(edited) = edited {
-                LastWriteWins::put(held, LastWriteWins::new(at, edited.clone()));
+                *held = Some((at, edited.clone()));
             }
         }
-        let at = LineKey::outside_logs(time);
-        put(&mut self.task_name, at, edit.task_name.as_ref());
+        self.last = Some(at);
         put(&mut self.status, at, edit.status.as_ref());
         put(&mut self.progress, at, edit.progress.as_ref());
         put(&mut self.message, at, edit.message.as_ref());
@@ -154,42 +154,30 @@ impl Edits {
         put(&mut self.current_step, at, edit.current_step.as_ref());
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
-        LastWriteWins::merge(&mut self.task_name, other.task_name.as_ref());
-        LastWriteWins::merge(&mut self.status, other.status.as_ref());
-        LastWriteWins::merge(&mut self.progress, other.progress.as_ref());
-        LastWriteWins::merge(&mut self.message, other.message.as_ref());
-        LastWriteWins::merge(&mut self.phase, other.phase.as_ref());
-        LastWriteWins::merge(&mut self.current_step, other.current_step.as_ref());
-        self.deleted_at = self.deleted_at.max(other.deleted_at);
-        self.deleted_revision = self.deleted_revision.max(other.deleted_revision);
-    }
-
     /// Applies the edits to `task` as derived from its logs. The current run started at `run`, and
     /// the last line is at `last`.
     pub(super) fn apply(&self, task: &mut Task, run: LineKey, last: LineKey) {
-        if let Some(name) = &self.task_name {
-            task.task_name.clone_from(&name.value);
-        }
+        let Some(last_edit) = self.last else {
+            return;
+        };
         let of_run = |at: LineKey| at >= run;
         let end = self
             .status
-            .as_ref()
-            .filter(|status| of_run(status.at) && status.value.is_terminal());
+            .filter(|(at, status)| of_run(*at) && status.is_terminal());
         // An edit is valid if no line came after it, or if the task was ended by an edit.
         let holds = |at: LineKey| of_run(at) && (at >= last || end.is_some());
-        if let Some(status) = self.status.as_ref().filter(|status| holds(status.at))
+        if let Some((_, status)) = self.status.filter(|(at, _)| holds(*at))
             && (end.is_some() || !task.status.is_terminal())
         {
-            task.status = status.value;
-            task.completed_at = end.map(|end| end.at.time());
+            task.status = status;
+            task.completed_at = end.map(|(at, _)| at.time());
         }
         task.progress = capped(task.progress, task.status);
-        if let Some(progress) = &self.progress
-            && of_run(progress.at)
+        if let Some((at, progress)) = self.progress
+            && of_run(at)
         {
-            let edited = capped(progress.value, task.status);
-            if holds(progress.at) {
+            let edited = capped(progress, task.status);
+            if holds(at) {
                 task.progress = edited;
             } else if !task.status.is_terminal() {
                 keep_percentage(&mut task.progress, edited.percentage);
@@ -201,27 +189,21 @@ impl Edits {
             (&mut task.current_step, &self.current_step),
         ];
         for (held, edited) in texts {
-            if let Some(edited) = edited.as_ref().filter(|edited| holds(edited.at)) {
-                held.clone_from(&edited.value);
+            if let Some((_, edited)) = edited.as_ref().filter(|(at, _)| holds(*at)) {
+                held.clone_from(edited);
             }
         }
-        task.updated_at = task.updated_at.max(self.last().unwrap_or_default());
+        task.updated_at = task.updated_at.max(last_edit.time());
         if let Some(started_at) = task.started_at {
             let last = task.completed_at.unwrap_or(task.updated_at);
             task.duration_ms = Some(last.millis_since(started_at));
         }
     }
+}
 
-    /// The time of the last edit.
-    fn last(&self) -> Option<Timestamp> {
-        let texts = [&self.message, &self.phase, &self.current_step];
-        let texts = texts.into_iter().flatten().map(|edit| edit.at);
-        let others = [
-            self.task_name.as_ref().map(|edit| edit.at),
-            self.status.as_ref().map(|edit| edit.at),
-            self.progress.as_ref().map(|edit| edit.at),
-        ];
-        let last = others.into_iter().flatten().chain(texts).max();
-        last.map(LineKey::time)
-    }
+/// Reads a field that is present as `Some`, also if it is null.
+fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }

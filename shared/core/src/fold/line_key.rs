@@ -45,15 +45,6 @@ impl LineKey {
         Self { line, ..self }
     }
 
-    /// The next key.
-    #[must_use]
-    pub(super) fn next(self) -> Self {
-        Self {
-            line: self.line.saturating_add(1),
-            ..self
-        }
-    }
-
     /// The event time.
     pub fn time(self) -> Timestamp {
         self.time

@@ -1,6 +1,5 @@
 //! Progress as a task may show it.
 
-use super::counter::percentage_of;
 use crate::model::{Progress, TaskStatus};
 
 /// Caps the percentage at 99, except for a completed task, which always shows 100.
@@ -32,6 +31,12 @@ pub fn shown_progress(progress: Progress, status: TaskStatus) -> Progress {
         },
         status,
     )
+}
+
+/// Returns `current` of `total` in percent, 0 to 100, rounded down; `None` if `total` is 0.
+pub fn percentage_of(current: u64, total: u64) -> Option<u8> {
+    let percentage = (u128::from(current) * 100).checked_div(u128::from(total))?;
+    Some(u8::try_from(percentage).unwrap_or(100).min(100))
 }
 
 #[cfg(test)]

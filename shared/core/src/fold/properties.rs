@@ -1,22 +1,22 @@
-//! Invariants of ledgers, for any log and any delivery of its lines. For tests and fuzzing.
+//! Invariants of the fold, for any log and any delivery of its lines. For tests and fuzzing.
 #![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 use super::ledger::MAX_BYTES;
-use super::{Ledger, LineKey, Report, TaskOrigin, fold_into_task};
+use super::{Fact, FactLog, KeyedFact, Ledger, LineKey, Run, TaskOrigin, fold_into_task};
 use crate::log_event::LogEvent;
 use crate::log_parser::{CdkObservation, LogFormat, Observation, parse_message};
-use crate::model::{Task, TaskId, Timestamp};
+use crate::model::{Task, TaskId, TaskStatus, Timestamp};
 
-/// The most lines of a log that are checked. A ledger depends only on the set of lines until it
-/// drops names; it keeps 200 names.
+/// The most lines of a log that are checked.
 const MOST_LINES: usize = 150;
 /// How many stacks get each of [`MOST_AMPLIFIED`] lines, to make a ledger large.
-const STACKS: u32 = 300;
+const STACKS: u32 = 600;
 /// The most lines that are repeated for many stacks.
 const MOST_AMPLIFIED: usize = 6;
 
-/// Checks the ledger and the task of a log: they do not depend on order, batches and repetition of
-/// lines; the ledger survives serialization; and its size is bounded.
+/// Checks the runs of a log: they do not depend on order, portions and repetition of lines that are
+/// as late as allowed; later ones never lead back; the facts survive storage; and their size is
+/// bounded.
 ///
 /// The first line of `delivery` is the seed of the delivery. The other lines are the log. Any bytes
 /// are valid.
@@ -29,14 +29,93 @@ pub fn check(delivery: &[u8]) {
     let (how, log) = delivery.split_once('\n').unwrap_or(("", &delivery));
     let mut rng = Rng::new(how);
     for format in LogFormat::ALL {
-        let lines = observed(format, log, &mut rng);
-        check_order(format, &lines, &mut rng);
-        check_bound(&lines, &mut rng);
+        let facts = facts_of(format, log, &mut rng);
+        check_deliveries(&facts, rng.0);
+        check_task(format, &facts);
+        check_bound(&facts, &mut rng);
     }
 }
 
-/// An observation and the key of its line.
-type Line = (LineKey, Observation);
+/// Checks that deliveries of `facts`, which are in order, give the same runs. `seed` chooses the
+/// deliveries.
+///
+/// # Panics
+///
+/// Panics if a check fails.
+pub fn check_deliveries(facts: &[KeyedFact], seed: u64) {
+    let rng = &mut Rng(seed);
+    let whole = FactLog::of(facts.to_vec());
+    let expected = whole.runs();
+
+    let mut unordered = facts.to_vec();
+    for last in (1..unordered.len()).rev() {
+        unordered.swap(last, rng.below(last + 1));
+    }
+    let mut again = FactLog::of([&unordered, facts].concat());
+    assert_eq!(again, whole, "order or repetition changed the facts");
+    again.add(&unordered);
+    assert_eq!(again, whole, "repeated facts changed the facts");
+    assert_eq!(stored(&whole).runs(), expected, "storage changed the runs");
+
+    let lateness = rng.below(24);
+    let mut log = FactLog::default();
+    for portion in late_delivery(facts, lateness, rng) {
+        log.add(&portion);
+        log.compact(lateness, lateness + rng.below(24));
+        if rng.below(4) == 0 {
+            assert_eq!(stored(&log).runs().last(), log.runs().last());
+        }
+    }
+    assert_eq!(log.runs(), expected, "facts late by up to {lateness} changed the runs");
+
+    let mut log = FactLog::default();
+    let mut newest: Option<Run> = None;
+    for fact in &unordered {
+        log.add(std::slice::from_ref(fact));
+        log.compact(lateness, lateness + 8);
+        let next = log.runs().pop();
+        if let (Some(before), Some(next)) = (&newest, &next) {
+            assert_not_backward(before, next);
+        }
+        newest = next.or(newest);
+    }
+}
+
+/// Splits facts into portions such that at most `lateness` later facts come before each. Some facts
+/// come again.
+fn late_delivery(
+    facts: &[KeyedFact],
+    lateness: usize,
+    rng: &mut Rng,
+) -> Vec<Vec<KeyedFact>> {
+    let mut waiting: Vec<usize> = (0..facts.len()).collect();
+    let mut delivered = 0;
+    let mut portions = vec![Vec::new()];
+    while let Some(&first) = waiting.first() {
+        let choice = match delivered - first < lateness {
+            true => rng.below(waiting.len().min(lateness + 1)),
+            false => 0,
+        };
+        let chosen = waiting.remove(choice);
+        delivered += 1;
+        portions.last_mut().unwrap().push(facts[chosen].clone());
+        if rng.below(4) == 0 {
+            let known = rng.below(facts.len());
+            if !waiting.contains(&known) {
+                portions.last_mut().unwrap().push(facts[known].clone());
+            }
+        }
+        if rng.below(3) == 0 {
+            portions.push(Vec::new());
+        }
+    }
+    portions
+}
+
+/// Checks that a fact, however late, has not led back to an earlier state.
+pub fn assert_not_backward(before: &Run, next: &Run) {
+    assert!(next.last >= before.last, "an earlier run replaced a later one");
+}
 
 /// A random number generator seeded with a text (splitmix64).
 struct Rng(u64);
@@ -60,12 +139,12 @@ impl Rng {
 }
 
 /// Parses the lines of `log`. Their times may be equal or hours apart.
-fn observed(format: LogFormat, log: &str, rng: &mut Rng) -> Vec<Line> {
-    let mut lines = Vec::new();
+fn facts_of(format: LogFormat, log: &str, rng: &mut Rng) -> Vec<KeyedFact> {
+    let mut facts = Vec::new();
     let (mut time, mut line) = (1_763_200_000_000, 0);
     for (number, text) in log.lines().take(MOST_LINES).enumerate() {
-        time += [0, 0, 1, 1_000, 3_600_000][rng.below(5)];
-        line = if rng.below(3) == 0 { line + 1 } else { 0 };
+        time += [0, 0, 1, 1_000, 3_600_001][rng.below(5)];
+        line = if rng.below(3) == 0 { line + 100 } else { 0 };
         let event = LogEvent {
             log_stream: "main".to_owned(),
             timestamp: Timestamp::from_millis(time),
@@ -73,82 +152,34 @@ fn observed(format: LogFormat, log: &str, rng: &mut Rng) -> Vec<Line> {
             message: text.to_owned(),
         };
         let key = LineKey::of(&event, line);
-        parse_message(format, text, &mut |_, observation| {
-            lines.push((key, observation));
+        parse_message(format, text, &mut |inner, observation| {
+            facts.push((key.with_line(line + inner), Fact::Line(observation)));
         });
     }
-    lines
+    facts
 }
 
-fn fold<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Ledger {
-    let mut ledger = Ledger::default();
-    for (key, observation) in lines {
-        ledger.observe(*key, observation);
-    }
-    ledger
+/// Serializes and deserializes facts.
+fn stored(log: &FactLog) -> FactLog {
+    let json = serde_json::to_string(log).unwrap();
+    serde_json::from_str(&json).unwrap()
 }
 
-fn task_of(format: LogFormat, ledger: &Ledger) -> Option<Task> {
+fn check_task(format: LogFormat, facts: &[KeyedFact]) {
     let origin = TaskOrigin {
         format,
         log_group: "/logs".to_owned(),
         log_stream: "main".to_owned(),
     };
     let task_id: TaskId = "main".parse().unwrap();
-    fold_into_task(&task_id, &origin, None, ledger).live()
-}
-
-fn check_order(format: LogFormat, lines: &[Line], rng: &mut Rng) {
-    let whole = fold(lines);
-    let task = task_of(format, &whole);
-
-    let mut delivered: Vec<&Line> = lines.iter().collect();
-    for line in lines {
-        if rng.below(3) == 0 {
-            delivered.push(line);
-        }
-    }
-    for last in (1..delivered.len()).rev() {
-        delivered.swap(last, rng.below(last + 1));
-    }
-    let size = 1 + rng.below(delivered.len().max(1));
-    let mut portions: Vec<Ledger> = delivered
-        .chunks(size)
-        .map(|portion| fold(portion.iter().copied()))
-        .collect();
-    while portions.len() > 1 {
-        // Merge in a random order, as several collectors might.
-        let other = portions.swap_remove(rng.below(portions.len()));
-        let held = rng.below(portions.len());
-        portions[held].merge(&stored(&other));
-    }
-    let joined = portions.pop().unwrap_or_default();
-    assert_eq!(joined, whole, "the delivery changed the ledger");
-    assert_eq!(task_of(format, &joined), task);
-
-    let mut again = whole.clone();
-    again.merge(&whole);
-    for (key, observation) in &delivered {
-        again.observe(*key, observation);
-    }
-    assert_eq!(again, whole, "repeated lines changed the ledger");
-    assert_eq!(Report::of(&stored(&whole)), Report::of(&whole));
-    if let Some(task) = task {
+    let ledger = Ledger::of(facts.to_vec());
+    if let Some(task) = fold_into_task(&task_id, &origin, None, &ledger).live() {
         assert_sound(&task);
     }
 }
 
-/// Serializes and deserializes the ledger.
-fn stored(ledger: &Ledger) -> Ledger {
-    let json = serde_json::to_string(ledger).unwrap();
-    let stored: Ledger = serde_json::from_str(&json).unwrap();
-    assert_eq!(stored, *ledger, "the ledger changed when it was serialized");
-    stored
-}
-
 /// Checks that the fields of a task do not contradict each other.
 fn assert_sound(task: &Task) {
-    use crate::model::TaskStatus;
     let progress = [(task.status, task.progress)].into_iter();
     let parts = task.parts.values().map(|part| (part.status, part.progress));
     for (status, progress) in progress.chain(parts) {
@@ -163,22 +194,23 @@ fn assert_sound(task: &Task) {
 }
 
 /// Checks that a log with very many stacks makes a ledger that can be stored.
-fn check_bound(lines: &[Line], rng: &mut Rng) {
+fn check_bound(facts: &[KeyedFact], rng: &mut Rng) {
     if rng.below(8) > 0 {
         return; // the check is slow
     }
     let mut ledger = Ledger::default();
-    for (key, observation) in lines.iter().take(MOST_AMPLIFIED) {
+    for (key, fact) in facts.iter().take(MOST_AMPLIFIED) {
         for number in 0..STACKS {
-            let mut observation = observation.clone();
-            rename(&mut observation, number);
-            ledger.observe(key.with_line(number), &observation);
+            let mut fact = fact.clone();
+            if let Fact::Line(observation) = &mut fact {
+                rename(observation, number);
+            }
+            ledger.insert(key.with_line(number), fact);
         }
     }
     ledger.trim();
     let bytes = serde_json::to_vec(&ledger).unwrap().len();
     assert!(bytes <= MAX_BYTES, "a ledger of {bytes} bytes");
-    stored(&ledger);
 }
 
 fn rename(observation: &mut Observation, number: u32) {

@@ -1,17 +1,16 @@
-//! Turns a ledger into a report, and a report into the stored task.
+//! Turns the newest run of a ledger into the stored task.
 
 use super::ledger::Ledger;
 use super::report::Report;
-use super::{agent, stacks};
 use crate::log_parser::LogFormat;
 use crate::model::{
     MAX_MESSAGE_BYTES, MAX_NAME_CHARS, ProjectId, Revision, Task, TaskId, Timestamp,
 };
 
 impl Report {
-    /// Derives the state of a task from its ledger; `None` if no line so far belongs to a task.
+    /// Derives the state of the newest run; `None` if no line so far belongs to a run.
     pub fn of(ledger: &Ledger) -> Option<Self> {
-        stacks::report(ledger).or_else(|| agent::report(ledger))
+        Some(ledger.newest_run()?.run.report())
     }
 }
 
@@ -59,19 +58,17 @@ pub fn fold_into_task(
     previous: Option<&Task>,
     ledger: &Ledger,
 ) -> FoldedTask {
-    let Some(report) = Report::of(ledger) else {
+    let Some(newest) = ledger.newest_run() else {
         return FoldedTask::Nothing;
     };
-    if ledger.edits.deleted_at >= Some(report.run.time()) {
+    if newest.run.is_deleted {
         return FoldedTask::Deleted;
     }
+    let report = newest.run.report();
     let started_at = report.start.time();
     let completed_at = report.end.map(super::LineKey::time);
     let last = completed_at.unwrap_or(report.last.time());
-    let named_project = ledger
-        .project_id
-        .as_ref()
-        .and_then(|named| named.value.parse().ok());
+    let named_project = newest.project_id.and_then(|named| named.parse().ok());
     let kept = previous.filter(|_| ledger.adopted);
     let (run, last_line) = (report.run, report.last);
     let mut task = Task {
@@ -95,9 +92,9 @@ pub fn fold_into_task(
         parts: report.parts,
         log_group: Some(origin.log_group.clone()),
         log_stream: Some(origin.log_stream.clone()),
-        created_at: previous.map_or(report.first.time(), |previous| match ledger.adopted {
+        created_at: previous.map_or(newest.first.time(), |previous| match ledger.adopted {
             true => previous.created_at,
-            false => previous.created_at.min(report.first.time()),
+            false => previous.created_at.min(newest.first.time()),
         }),
         started_at: Some(started_at),
         updated_at: previous
@@ -108,9 +105,10 @@ pub fn fold_into_task(
         usual_duration_ms: previous.and_then(|previous| previous.usual_duration_ms),
         metadata: previous.and_then(|previous| previous.metadata.clone()),
     };
-    if !ledger.edits.is_empty() {
-        ledger.edits.apply(&mut task, run, last_line);
+    if let Some(name) = newest.task_name {
+        task.task_name = name;
     }
+    newest.run.edits.apply(&mut task, run, last_line);
     FoldedTask::Live(Box::new(task))
 }
 
@@ -118,7 +116,7 @@ pub fn fold_into_task(
 fn revision_before(previous: Option<&Task>, ledger: &Ledger) -> Revision {
     let previous = previous.map(|previous| previous.revision);
     previous
-        .or(ledger.edits.deleted_revision)
+        .or(ledger.deleted_revision)
         .unwrap_or_default()
 }
 

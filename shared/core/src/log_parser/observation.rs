@@ -19,7 +19,7 @@ pub struct Counter {
 }
 
 /// What the parser read from one line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Observation {
     /// A line of the CDK command line.
     Cdk(CdkObservation),
@@ -51,7 +51,7 @@ pub enum Operation {
 }
 
 /// The state of a stack as a whole, from the CloudFormation status in the row of the stack itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum StackState {
     /// `REVIEW_IN_PROGRESS`, `CREATE_IN_PROGRESS`, `UPDATE_IN_PROGRESS`, `IMPORT_IN_PROGRESS`.
     InProgress,
@@ -74,7 +74,7 @@ pub enum StackState {
 }
 
 /// The outcome of a stack, from a line about the stack as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Outcome {
     /// `✅`.
     Completed,
@@ -89,7 +89,7 @@ pub enum Outcome {
 }
 
 /// The place of a stack among the stacks of a CDK run: `[i/k]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InRun {
     /// `i`, from 1.
     pub index: u32,
@@ -100,7 +100,7 @@ pub struct InRun {
 /// What the parser read from one line of the CDK command line.
 ///
 /// Names are as printed. The fold finds out which names are the same stack.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum CdkObservation {
     /// An operation on a stack starts: `X: deploying... [i/k]`, `X: creating CloudFormation
     /// changeset...`, `X: destroying...`, `X: importing resources into stack...`, `Rolling back X`,
@@ -219,7 +219,7 @@ pub enum CounterKind {
 }
 
 /// What ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum EndOf {
     /// The run, as reported by the agent itself.
     #[default]
@@ -234,7 +234,7 @@ pub enum EndOf {
 
 /// What the parser read from one line of an agent. Every field is optional; a line with none is not
 /// an observation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AgentObservation {
     /// The task that the line names.
     pub task_id: Option<String>,

@@ -6,7 +6,7 @@ use progress_core::model::{Progress, Task, TaskId, TaskStatus, Timestamp};
 use proptest::prelude::*;
 
 use crate::runs::{Line, any_log};
-use crate::{config, fold};
+use crate::{config, fact_of, fold};
 
 /// The task of the log stream, derived from `ledger`.
 fn task_of(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
@@ -120,7 +120,8 @@ proptest! {
         }
         let ended_at = CallerEdit::time(&task, now).to_string();
         for line in after {
-            ledger.observe(line.key, &line.observation);
+            let (key, fact) = fact_of(line);
+            ledger.insert(key, fact);
             let shown = task_of((!deletes).then_some(&task), &ledger);
             match shown {
                 None => prop_assert!(deletes),

@@ -1,0 +1,99 @@
+//! How a run or a stack ended, and how strong the evidence is.
+
+use serde::{Deserialize, Serialize};
+
+use super::LineKey;
+use crate::log_parser::Outcome;
+use crate::model::TaskStatus;
+
+/// An outcome. Of two that agree, the greater one says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ending {
+    Completed,
+    Unchanged,
+    Destroyed,
+    Failed,
+    RolledBack,
+    Cancelled,
+}
+
+/// The strength of the evidence of an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Strength {
+    /// Evidence about a part: an event row of a stack, or a tool's summary of one of several hosts.
+    Part,
+    /// A line of the tool that owns the run.
+    Owner,
+    /// The exit code of the command.
+    Exit,
+}
+
+/// An end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct End {
+    /// The first evidence of this outcome.
+    pub(super) at: LineKey,
+    pub(super) ending: Ending,
+    pub(super) strength: Strength,
+}
+
+/// The effect of one more piece of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// The outcome stays as it was, or is now known.
+    Consistent,
+    /// Stronger evidence has replaced the outcome.
+    Corrected,
+    /// Evidence of the same strength has replaced the outcome: something else ended.
+    Contradicted,
+}
+
+impl Ending {
+    pub(super) fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::RolledBack)
+    }
+
+    pub(super) fn status(self) -> TaskStatus {
+        match self {
+            Self::Completed | Self::Unchanged | Self::Destroyed => TaskStatus::Completed,
+            Self::Failed | Self::RolledBack => TaskStatus::Failed,
+            Self::Cancelled => TaskStatus::Cancelled,
+        }
+    }
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Completed => Self::Completed,
+            Outcome::Unchanged => Self::Unchanged,
+            Outcome::Destroyed => Self::Destroyed,
+            Outcome::Failed => Self::Failed,
+            Outcome::RolledBack => Self::RolledBack,
+        }
+    }
+}
+
+impl End {
+    /// Adds the evidence `new` to what is known.
+    pub(super) fn put(known: &mut Option<Self>, new: Self) -> Effect {
+        let Some(known) = known else {
+            *known = Some(new);
+            return Effect::Consistent;
+        };
+        if known.ending.status() == new.ending.status() {
+            known.ending = known.ending.max(new.ending);
+            known.strength = known.strength.max(new.strength);
+            return Effect::Consistent;
+        }
+        let effect = match new.strength.cmp(&known.strength) {
+            std::cmp::Ordering::Less => return Effect::Consistent,
+            std::cmp::Ordering::Equal => Effect::Contradicted,
+            std::cmp::Ordering::Greater => Effect::Corrected,
+        };
+        *known = new;
+        effect
+    }
+}

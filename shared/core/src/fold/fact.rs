@@ -1,0 +1,20 @@
+//! Facts: what the lines of a log, callers, and the platform say about a task.
+
+use serde::{Deserialize, Serialize};
+
+use super::CallerEdit;
+use crate::log_parser::Observation;
+
+/// Something that was said about a task at one point in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// The parser read this from a line.
+    Line(Observation),
+    /// A caller of the API edited the task.
+    Edit(CallerEdit),
+    /// A caller of the API deleted the task.
+    Deletion,
+    /// The command ended with this exit code. 0 is a success. It outranks whatever lines say.
+    Exit(i32),
+}

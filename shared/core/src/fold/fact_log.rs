@@ -1,0 +1,210 @@
+//! The facts of a task: a state up to a watermark, and the facts after it.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::LineKey;
+use super::fact::Fact;
+use super::pass::Pass;
+use super::run::{LONGEST_SILENCE_MS, Run};
+use crate::log_parser::{AgentObservation, Counter, CounterKind, Observation};
+
+/// Lines may be late by this many facts, and arrive in any order and any number of times.
+pub const LATEST_FACTS: usize = 256;
+/// The most facts that are kept. Older ones become part of the state.
+pub const MOST_FACTS: usize = 512;
+/// Dropping samples never makes a silence longer than this, in milliseconds, so that it can't
+/// divide a run.
+const LONGEST_THINNED_MS: u64 = LONGEST_SILENCE_MS / 4;
+
+/// A fact and the key of its line.
+pub type KeyedFact = (LineKey, Fact);
+
+/// Facts in order and without repetitions, and the state that older ones have left.
+///
+/// Property 1: the facts may be added in any order, any number of times and in any portions. The
+/// runs are the same as those of one pass over all facts, if each fact is later than the watermark
+/// when it is added. The watermark is always before the latest [`LATEST_FACTS`].
+///
+/// Property 2: facts that are later than that never replace the current run by an earlier one, and
+/// never take back its end.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FactLog {
+    /// The state after the facts up to the watermark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Box<Base>>,
+    /// The facts after the watermark.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    facts: Vec<KeyedFact>,
+}
+
+/// The state of the pass after the facts up to `watermark`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Base {
+    watermark: LineKey,
+    pass: Pass,
+}
+
+impl FactLog {
+    /// Creates a log of facts that are in any order.
+    pub fn of(facts: Vec<KeyedFact>) -> Self {
+        let mut log = Self { base: None, facts };
+        log.put_in_order();
+        log
+    }
+
+    /// Whether there are no facts and never were.
+    pub fn is_empty(&self) -> bool {
+        self.base.is_none() && self.facts.is_empty()
+    }
+
+    /// The facts after the watermark, in order.
+    pub fn facts(&self) -> &[KeyedFact] {
+        &self.facts
+    }
+
+    /// Adds a fact. This is fast if it is the latest one.
+    pub fn insert(&mut self, at: LineKey, fact: Fact) {
+        if self.is_late(at) {
+            self.add_late(at, &fact);
+        } else if self.facts.last().is_none_or(|(last, _)| *last < at) {
+            self.facts.push((at, fact));
+        } else {
+            self.facts.push((at, fact));
+            self.put_in_order();
+        }
+    }
+
+    /// Adds facts.
+    ///
+    /// A fact at or before the watermark changes nothing, with two exceptions: an exit code ends
+    /// the current run, and a line before the first one moves the start of the first run.
+    pub fn add(&mut self, facts: &[KeyedFact]) {
+        let held = self.facts.len();
+        for (at, fact) in facts {
+            if self.is_late(*at) {
+                self.add_late(*at, fact);
+            } else {
+                self.facts.push((*at, fact.clone()));
+            }
+        }
+        if self.facts.len() > held {
+            self.put_in_order();
+        }
+    }
+
+    /// Makes the log small, so that it can be stored: keeps the newest `latest` facts as they are,
+    /// drops samples before them that change nothing, and keeps at most `most` facts. Older ones
+    /// become part of the state.
+    pub fn compact(&mut self, latest: usize, most: usize) {
+        self.thin(self.facts.len().saturating_sub(latest));
+        let surplus = self.facts.len().saturating_sub(most.max(latest));
+        let Some(&(watermark, _)) = self.facts[..surplus].last() else {
+            return;
+        };
+        let mut pass = match self.base.take() {
+            Some(base) => base.pass,
+            None => Pass::default(),
+        };
+        for (at, fact) in self.facts.drain(..surplus) {
+            pass.step(at, &fact);
+        }
+        self.base = Some(Box::new(Base { watermark, pass }));
+    }
+
+    /// The state after all facts.
+    pub(super) fn pass(&self) -> Pass {
+        let base = self.base.as_ref();
+        let mut pass = base.map(|base| base.pass.clone()).unwrap_or_default();
+        for (at, fact) in &self.facts {
+            pass.step(*at, fact);
+        }
+        pass
+    }
+
+    /// The runs, in order: those that began after the watermark, and the one that was current
+    /// there.
+    pub fn runs(&self) -> Vec<Run> {
+        let pass = self.pass();
+        let runs = pass.earlier.into_iter().chain(pass.run);
+        runs.filter(Run::is_shown).collect()
+    }
+
+    fn is_late(&self, at: LineKey) -> bool {
+        self.base.as_ref().is_some_and(|base| at <= base.watermark)
+    }
+
+    fn add_late(&mut self, at: LineKey, fact: &Fact) {
+        if let Some(base) = &mut self.base {
+            base.pass.add_late(at, fact);
+        }
+    }
+
+    fn put_in_order(&mut self) {
+        self.facts.sort_by(compare);
+        self.facts.dedup();
+    }
+
+    /// Drops samples among the first `most` facts that lie between two others of a rising counter.
+    fn thin(&mut self, most: usize) {
+        let mut kept: Vec<KeyedFact> = Vec::new();
+        let mut facts = std::mem::take(&mut self.facts).into_iter().enumerate().peekable();
+        while let Some((index, fact)) = facts.next() {
+            let next = facts.peek().filter(|_| index < most).map(|(_, next)| next);
+            let is_between = kept.last().zip(next).is_some_and(|(before, after)| {
+                after.0.time().millis_since(before.0.time()) <= LONGEST_THINNED_MS
+                    && is_rising([before, &fact, after])
+            });
+            if !is_between {
+                kept.push(fact);
+            }
+        }
+        self.facts = kept;
+    }
+}
+
+/// The order of facts. Different facts of one line are rare: two callers in one millisecond. Their
+/// order is arbitrary, but always the same.
+fn compare(one: &KeyedFact, other: &KeyedFact) -> Ordering {
+    let text = |fact: &KeyedFact| serde_json::to_string(&fact.1).unwrap_or_default();
+    one.0.cmp(&other.0).then_with(|| match one.1 == other.1 {
+        true => Ordering::Equal,
+        false => text(one).cmp(&text(other)),
+    })
+}
+
+/// Whether the facts are samples of one counter with the same total, and none is below the one
+/// before.
+fn is_rising(facts: [&KeyedFact; 3]) -> bool {
+    let [Some(one), Some(two), Some(three)] = facts.map(|(_, fact)| sample(fact)) else {
+        return false;
+    };
+    let form = |(kind, counter): (CounterKind, Counter)| (kind, counter.total);
+    let value = |(_, counter): (CounterKind, Counter)| (counter.current, counter.percentage);
+    let is_not_less = |one, two| {
+        let ((current, percentage), (next, next_percentage)) = (value(one), value(two));
+        current <= next && percentage <= next_percentage
+    };
+    form(one) == form(two)
+        && form(two) == form(three)
+        && is_not_less(one, two)
+        && is_not_less(two, three)
+}
+
+/// The sample in a line that has nothing else to say but a message.
+fn sample(fact: &Fact) -> Option<(CounterKind, Counter)> {
+    let Fact::Line(Observation::Agent(line)) = fact else {
+        return None;
+    };
+    let [sample] = line.counters.as_slice() else {
+        return None;
+    };
+    let alone = AgentObservation {
+        counters: line.counters.clone(),
+        message: line.message.clone(),
+        ..AgentObservation::default()
+    };
+    (*line == alone).then_some(*sample)
+}

@@ -1,0 +1,244 @@
+//! One run, as the pass has built it from the facts so far.
+
+mod cdk;
+pub(in crate::fold) mod counters;
+mod stack;
+mod stacks;
+pub(in crate::fold) mod text;
+mod whole;
+
+use serde::{Deserialize, Serialize};
+
+use self::stacks::Stacks;
+use self::text::Said;
+use self::whole::Whole;
+use super::caller_edit::{CallerEdit, Edits};
+use super::end::Effect;
+use super::progress::capped;
+use super::report::Report;
+use super::LineKey;
+use crate::log_parser::{CdkObservation, Observation};
+use crate::model::{Progress, TaskStatus};
+
+/// After a silence longer than this, a line belongs to a later run, unless it continues the work of
+/// the run: 1 hour, in milliseconds.
+pub(super) const LONGEST_SILENCE_MS: u64 = 60 * 60 * 1000;
+
+/// A run of a command or of an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The first line.
+    pub(super) first: LineKey,
+    /// The line that began it. It is not the first line if the run continues an earlier one whose
+    /// end was contradicted.
+    pub(super) start: LineKey,
+    /// The last line.
+    pub(super) last: LineKey,
+    /// The line that last replaced the end of the run or of a stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) corrected: Option<LineKey>,
+    #[serde(default, skip_serializing_if = "Stacks::is_empty")]
+    stacks: Stacks,
+    #[serde(default)]
+    whole: Whole,
+    /// The exit code of the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit: Option<(LineKey, i32)>,
+    #[serde(default, skip_serializing_if = "Edits::is_empty")]
+    pub(super) edits: Edits,
+    /// Whether a caller has deleted the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_deleted: bool,
+}
+
+impl Run {
+    pub(super) fn at(at: LineKey) -> Self {
+        Self {
+            first: at,
+            start: at,
+            last: at,
+            corrected: None,
+            stacks: Stacks::default(),
+            whole: Whole::default(),
+            exit: None,
+            edits: Edits::default(),
+            is_deleted: false,
+        }
+    }
+
+    /// Whether there is anything to show. Lines that may be about a stack show nothing until other
+    /// lines name the stack.
+    pub(super) fn is_shown(&self) -> bool {
+        !self.stacks.is_empty() || self.whole.is_said || self.stacks.first_tick().is_some()
+    }
+
+    /// Whether a line makes a run that has something to show.
+    pub(super) fn shows(line: &Observation) -> bool {
+        match line {
+            Observation::Cdk(line) => !Stacks::is_hint(line),
+            Observation::Agent(_) => true,
+        }
+    }
+
+    /// The run that begins at `at` by contradicting the end of this one. What it did so far is of
+    /// both.
+    pub(super) fn continued_at(&self, at: LineKey) -> Self {
+        Self {
+            start: at,
+            corrected: None,
+            exit: None,
+            edits: Edits::default(),
+            is_deleted: false,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a line belongs to a later run.
+    ///
+    /// Work that starts after an end begins a run, and so does any line after a long silence that
+    /// does not continue the work. Other lines belong to the run, whatever its state.
+    pub(super) fn is_left_by(&self, at: LineKey, line: &Observation) -> bool {
+        let is_silent = at.time().millis_since(self.last.time()) > LONGEST_SILENCE_MS;
+        match line {
+            Observation::Cdk(line) => {
+                if !self.is_shown() || Stacks::is_hint(line) {
+                    return false;
+                }
+                let is_over = self.is_over();
+                let starts = matches!(
+                    line,
+                    CdkObservation::Start { .. } | CdkObservation::BootstrapStart { .. }
+                );
+                self.stacks.are_left_by(line, is_over) || is_silent && (is_over || starts)
+            }
+            Observation::Agent(line) => {
+                let is_over = self.is_over();
+                let starts = line.is_start && !line.status.is_some_and(TaskStatus::is_terminal);
+                let resumes = self.whole.end.is_some() && self.whole.is_resumed_by(line);
+                is_over && starts
+                    || resumes && !self.is_ended_from_outside()
+                    || is_silent && (is_over || !self.whole.is_continued_by(line))
+            }
+        }
+    }
+
+    /// Whether a line contradicts the end of the run, so that it is the end of a later run.
+    pub(super) fn is_contradicted_by(&self, line: &Observation) -> bool {
+        let ended = match line {
+            Observation::Cdk(
+                CdkObservation::End { .. }
+                | CdkObservation::UnconfirmedEnd { .. }
+                | CdkObservation::BootstrapEnd { .. }
+                | CdkObservation::RunFailed { .. },
+            ) => true,
+            Observation::Cdk(CdkObservation::Row { own, .. }) => own.is_some(),
+            Observation::Cdk(_) => false,
+            Observation::Agent(line) => line.status.is_some_and(TaskStatus::is_terminal),
+        };
+        ended && self.is_over() && {
+            let mut tried = self.clone();
+            tried.add(self.last, line) == Effect::Contradicted
+        }
+    }
+
+    /// Adds a line of the run.
+    pub(super) fn see(&mut self, at: LineKey, line: &Observation) {
+        if !self.is_shown() {
+            (self.first, self.start) = (at, at);
+        }
+        self.last = at;
+        if self.add(at, line) != Effect::Consistent {
+            self.corrected = Some(at);
+        }
+    }
+
+    fn add(&mut self, at: LineKey, line: &Observation) -> Effect {
+        match line {
+            Observation::Cdk(CdkObservation::RunFailed { message }) => {
+                // A failure after all stacks completed is not a failure of the CDK run.
+                if self.stacks.are_over() && !self.stacks.have_failed() {
+                    return Effect::Consistent;
+                }
+                self.whole.fail(at, Some(message))
+            }
+            Observation::Cdk(line) => self.stacks.see(at, line),
+            Observation::Agent(line) => self.whole.see(at, line),
+        }
+    }
+
+    /// Adds the exit code of the command.
+    pub(super) fn exit(&mut self, at: LineKey, code: i32) {
+        self.exit = self.exit.or(Some((at, code)));
+        self.last = self.last.max(at);
+    }
+
+    /// Adds an edit by a caller.
+    pub(super) fn edit(&mut self, at: LineKey, edit: &CallerEdit) {
+        self.edits.note(edit, at);
+    }
+
+    /// Whether a later start begins another run.
+    fn is_over(&self) -> bool {
+        self.is_ended_from_outside() || self.whole.end.is_some() || self.stacks.are_over()
+    }
+
+    /// Whether an exit code or a caller has ended it.
+    fn is_ended_from_outside(&self) -> bool {
+        self.exit.is_some() || self.edits.has_end()
+    }
+
+    /// The run at the end of its log: a stack that is only cleaning up has completed.
+    #[must_use]
+    pub fn at_end_of_log(mut self) -> Self {
+        self.stacks.finish_cleanup();
+        self
+    }
+
+    /// The state of the run.
+    pub fn report(&self) -> Report {
+        let mut report = match self.stacks.is_empty() && self.stacks.first_tick().is_none() {
+            true => self.report_of_whole(),
+            false => self.report_of_stacks(),
+        };
+        if let Some((at, code)) = self.exit {
+            report.status = match code {
+                0 => TaskStatus::Completed,
+                _ => TaskStatus::Failed,
+            };
+            report.end = Some(report.end.filter(|_| report.status.is_terminal()).unwrap_or(at));
+            report.progress = capped(report.progress, report.status);
+        }
+        report
+    }
+
+    fn report_of_whole(&self) -> Report {
+        let whole = &self.whole;
+        let status = match whole.end {
+            Some(end) => end.ending.status(),
+            None => whole.status.unwrap_or(TaskStatus::Running),
+        };
+        let text = |said: &Option<Said>| said.as_ref().map(|said| said.text.clone());
+        let failure = text(&whole.failure).filter(|_| status == TaskStatus::Failed);
+        let counter = whole.counters.outermost();
+        let progress = counter.map_or(Progress::default(), |counter| counter.best());
+        Report {
+            first: self.first,
+            last: self.last,
+            start: self.first,
+            run: self.identity(),
+            end: whole.end.map(|end| end.at),
+            status,
+            progress: capped(progress, status),
+            phase: text(&whole.phase),
+            current_step: text(&whole.current_step),
+            message: failure.or(text(&whole.message)),
+            parts: Default::default(),
+            title: None,
+        }
+    }
+
+    /// The line that began the run, or replaced its end.
+    fn identity(&self) -> LineKey {
+        self.corrected.unwrap_or(self.start).max(self.start)
+    }
+}

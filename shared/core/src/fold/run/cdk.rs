@@ -1,0 +1,168 @@
+//! The report of a run of CDK: one part for each stack.
+
+use super::Run;
+use super::stack::Stack;
+use super::stacks::Stacks;
+use crate::fold::end::{End, Ending, Strength};
+use crate::fold::progress::capped;
+use crate::fold::report::Report;
+use crate::log_parser::Operation;
+use crate::model::{Progress, TaskStatus};
+
+/// The most stack names in a title.
+const MOST_IN_TITLE: usize = 3;
+/// The most parts of a task, which must fit an item of DynamoDB. Those that failed or are open are
+/// shown first, then the latest.
+const MOST_PARTS: usize = 200;
+
+impl Run {
+    pub(super) fn report_of_stacks(&self) -> Report {
+        let mut stacks = self.stacks.clone();
+        stacks.confirm_ticks();
+        let run_failure = self.whole.end.filter(|end| end.ending.is_failure());
+        if let Some(failure) = run_failure {
+            stacks.fail_open(failure);
+        }
+        let list = &stacks.list;
+        let status = status_of(&stacks, run_failure.is_some());
+        let last_end = list.iter().filter_map(|stack| Some(stack.end?.at)).max();
+        let end = run_failure.map(|end| end.at).max(last_end);
+        Report {
+            first: self.first,
+            last: self.last.max(end.unwrap_or(self.last)),
+            start: self.first,
+            run: self.identity(),
+            end: end.filter(|_| status.is_terminal()),
+            status,
+            progress: capped(progress_of(&stacks), status),
+            phase: phase_of(list, status).map(str::to_owned),
+            current_step: None,
+            message: message_of(list, status)
+                .or_else(|| Some(self.whole.failure.as_ref()?.text.clone())),
+            parts: shown_parts(list)
+                .map(|stack| (stack.name().to_owned(), stack.part()))
+                .collect(),
+            title: Some(title_of(list)),
+        }
+    }
+}
+
+impl Stacks {
+    /// Ends the stacks that the failure of the run has interrupted.
+    fn fail_open(&mut self, failure: End) {
+        for stack in self.list.iter_mut().filter(|stack| stack.end.is_none()) {
+            stack.end_at(failure.at.max(stack.first), Ending::Failed, Strength::Part);
+        }
+    }
+
+    /// Ends the stacks that only remove old resources, at the end of the log.
+    pub(super) fn finish_cleanup(&mut self) {
+        self.list.iter_mut().for_each(Stack::finish_cleanup);
+    }
+
+    pub(super) fn have_failed(&self) -> bool {
+        self.list.iter().any(Stack::has_failed)
+    }
+}
+
+fn status_of(stacks: &Stacks, has_run_failed: bool) -> TaskStatus {
+    let is_open = stacks.list.iter().any(|stack| stack.end.is_none());
+    if has_run_failed {
+        TaskStatus::Failed
+    } else if is_open {
+        TaskStatus::Running
+    } else if stacks.have_failed() {
+        TaskStatus::Failed
+    } else if stacks.list.len() < stacks.announced() {
+        TaskStatus::Running
+    } else {
+        TaskStatus::Completed
+    }
+}
+
+/// The progress of a run: that of its only stack, or of all stacks with equal weight.
+///
+/// If the number of stacks is unknown, so are the total and the percentage, because the percentage
+/// would fall with every new stack.
+fn progress_of(stacks: &Stacks) -> Progress {
+    let (list, announced) = (&stacks.list, stacks.announced());
+    let shown: Vec<_> = list.iter().map(Stack::progress).collect();
+    if let ([progress], 0 | 1) = (shown.as_slice(), announced) {
+        return *progress;
+    }
+    let sum = |values: &mut dyn Iterator<Item = u64>| values.reduce(u64::saturating_add);
+    let current = sum(&mut shown.iter().filter_map(|progress| progress.current));
+    if list.len() > announced {
+        return Progress {
+            current,
+            total: None,
+            percentage: None,
+        };
+    }
+    let is_told = |stack: &Stack| stack.end.is_some() || stack.count.is_some();
+    let is_counted = |progress: &Progress| progress.total.is_some() == progress.current.is_some();
+    let all_told = list.len() == announced
+        && list.iter().all(is_told)
+        && shown.iter().all(is_counted);
+    let total = sum(&mut shown.iter().filter_map(|progress| progress.total));
+    let percentages = shown.iter().filter_map(|progress| progress.percentage);
+    let percentage = percentages.map(usize::from).sum::<usize>() / announced;
+    Progress {
+        current: current.filter(|_| all_told),
+        total: total.filter(|_| all_told),
+        percentage: u8::try_from(percentage).ok(),
+    }
+}
+
+fn phase_of(stacks: &[Stack], status: TaskStatus) -> Option<&'static str> {
+    let is_of_interest = |stack: &&Stack| match status {
+        TaskStatus::Running => stack.end.is_none(),
+        TaskStatus::Failed => stack.has_failed(),
+        _ => true,
+    };
+    let latest = stacks.iter().filter(is_of_interest);
+    latest.max_by_key(|stack| stack.last)?.phase()
+}
+
+/// The message of the first failed stack, or else the latest one.
+fn message_of(stacks: &[Stack], status: TaskStatus) -> Option<String> {
+    let stack = match status {
+        TaskStatus::Failed => stacks.iter().find(|stack| stack.has_failed())?,
+        _ => stacks
+            .iter()
+            .filter(|stack| stack.shown_message().is_some())
+            .max_by_key(|stack| stack.shown_message().map(|message| message.at))?,
+    };
+    let message = &stack.shown_message()?.text;
+    Some(match stacks.len() {
+        1 => message.clone(),
+        _ => format!("{}: {message}", stack.name()),
+    })
+}
+
+fn shown_parts(stacks: &[Stack]) -> impl Iterator<Item = &Stack> {
+    let mut shown: Vec<_> = stacks.iter().collect();
+    if shown.len() > MOST_PARTS {
+        let has_ended_well = |stack: &Stack| stack.end.is_some() && !stack.has_failed();
+        shown.sort_by_key(|stack| (has_ended_well(stack), std::cmp::Reverse(stack.last)));
+        shown.truncate(MOST_PARTS);
+    }
+    shown.into_iter()
+}
+
+fn title_of(stacks: &[Stack]) -> String {
+    let verb = match stacks.last().and_then(|stack| stack.operation) {
+        None | Some(Operation::Deploy | Operation::BuildAssets) => "Deploy",
+        Some(Operation::Hotswap) => "Hotswap",
+        Some(Operation::Destroy) => "Destroy",
+        Some(Operation::Import) => "Import",
+        Some(Operation::Rollback) => "Rollback",
+        Some(Operation::Bootstrap) => "Bootstrap",
+    };
+    let names: Vec<_> = stacks.iter().take(MOST_IN_TITLE).map(Stack::name).collect();
+    let more = match stacks.len().saturating_sub(MOST_IN_TITLE) {
+        0 => String::new(),
+        more => format!(" +{more}"),
+    };
+    format!("CDK {verb} · {}{more}", names.join(", "))
+}

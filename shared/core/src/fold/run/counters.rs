@@ -1,0 +1,131 @@
+//! The counters of a run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fold::LineKey;
+use crate::fold::progress::percentage_of;
+use crate::log_parser::{Counter, CounterKind};
+use crate::model::Progress;
+
+/// A counter: its last sample, and the best percentage that it reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::fold) struct Count {
+    /// The first sample.
+    first: LineKey,
+    last: Counter,
+    /// The best percentage since the total changed, because another total means another bar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    best: Option<u8>,
+}
+
+impl Count {
+    pub(in crate::fold) fn new(at: LineKey, counter: Counter) -> Self {
+        Self {
+            first: at,
+            last: counter,
+            best: percentage(counter),
+        }
+    }
+
+    /// Adds the next sample.
+    pub(in crate::fold) fn add(held: &mut Option<Self>, at: LineKey, counter: Counter) {
+        match held {
+            None => *held = Some(Self::new(at, counter)),
+            Some(held) => held.see(counter),
+        }
+    }
+
+    fn see(&mut self, counter: Counter) {
+        let percentage = percentage(counter);
+        self.best = match counter.total == self.last.total {
+            true => self.best.max(percentage),
+            false => percentage,
+        };
+        self.last = counter;
+    }
+
+    /// The last sample with its own percentage.
+    pub(in crate::fold) fn last(&self) -> Progress {
+        Progress {
+            current: self.last.current,
+            total: self.last.total,
+            percentage: percentage(self.last),
+        }
+    }
+
+    /// The last sample with the best percentage.
+    pub(in crate::fold) fn best(&self) -> Progress {
+        Progress {
+            percentage: self.best,
+            ..self.last()
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        is_open(self.last)
+    }
+}
+
+/// The counters of a run, by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(in crate::fold) struct Counters(BTreeMap<CounterKind, Count>);
+
+impl Counters {
+    pub(in crate::fold) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::fold) fn add(&mut self, at: LineKey, kind: CounterKind, counter: Counter) {
+        match self.0.get_mut(&kind) {
+            Some(count) => count.see(counter),
+            None => {
+                self.0.insert(kind, Count::new(at, counter));
+            }
+        }
+    }
+
+    /// The outermost counter: the one with the greatest kind. Exception: an unfinished counter in
+    /// brackets is outside of a named counter that started later.
+    pub(in crate::fold) fn outermost(&self) -> Option<&Count> {
+        let (kind, greatest) = self.0.last_key_value()?;
+        let is_named = matches!(kind, CounterKind::Step | CounterKind::Phase);
+        let around = self.0.get(&CounterKind::Bracket).filter(|brackets| {
+            is_named && brackets.is_open() && brackets.first < greatest.first
+        });
+        Some(around.unwrap_or(greatest))
+    }
+
+    /// Whether the run counts its own steps, and some are left.
+    pub(in crate::fold) fn has_open_steps(&self) -> bool {
+        use CounterKind::{Phase, Report, Step};
+        let mut steps = self.0.iter().rev();
+        let steps = steps.find(|(kind, _)| matches!(kind, Step | Phase | Report));
+        steps.is_some_and(|(_, steps)| steps.is_open())
+    }
+
+    /// Whether a sample shows that the work of the run is not done: it is below 100 %, and no
+    /// counter is outside of it.
+    pub(in crate::fold) fn is_unfinished(&self, kind: CounterKind, counter: Counter) -> bool {
+        let greatest = self.0.last_key_value().map(|(kind, _)| *kind);
+        Some(kind) >= greatest && is_open(counter)
+    }
+
+    /// Whether a sample is a further one of a counter of the run.
+    pub(in crate::fold) fn is_continued_by(&self, kind: CounterKind, counter: Counter) -> bool {
+        let count = self.0.get(&kind);
+        count.is_some_and(|count| count.last.total == counter.total)
+    }
+}
+
+fn is_open(counter: Counter) -> bool {
+    percentage(counter) != Some(100)
+}
+
+/// 0 to 100, rounded down: the printed percentage, or else computed from the count.
+fn percentage(counter: Counter) -> Option<u8> {
+    let printed = counter.percentage.map(|percentage| percentage.min(100));
+    printed.or_else(|| percentage_of(counter.current?, counter.total?))
+}

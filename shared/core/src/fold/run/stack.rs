@@ -1,0 +1,251 @@
+//! One stack in a run of CDK.
+
+use serde::{Deserialize, Serialize};
+
+use super::counters::Count;
+use super::text::Said;
+use crate::fold::LineKey;
+use crate::fold::end::{Effect, End, Ending, Strength};
+use crate::fold::progress::capped;
+use crate::log_parser::{Counter, Operation, StackState};
+use crate::model::{Part, Progress, TaskStatus};
+
+/// The longest message of a part, in bytes: a task with its parts must fit an item of DynamoDB.
+const MAX_PART_MESSAGE_BYTES: usize = 256;
+
+/// A stack, and what the run has done with it so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stack {
+    /// The first name that was printed for it.
+    pub(super) label: String,
+    /// Its CloudFormation name, once the log shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cfn_name: Option<String>,
+    /// Whether another stack of the run has the same CloudFormation name: in another region.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_twin: bool,
+    pub(super) first: LineKey,
+    pub(super) last: LineKey,
+    /// Whether a line has announced an operation other than the building of assets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_announced: bool,
+    /// The operation. CDK calls every change set a deploy, so the most specific operation wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) operation: Option<Operation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) count: Option<Count>,
+    /// The latest state in a row about the stack itself, if it is one of work in progress.
+    #[serde(default, skip_serializing_if = "Work::is_empty")]
+    pub(super) work: Work,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) end: Option<End>,
+    /// The latest message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<Said>,
+    /// Why the first resource failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<Said>,
+    /// The message of the line that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) end_message: Option<Said>,
+}
+
+/// Work in progress that CloudFormation has reported for the stack as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Work {
+    is_deleting: bool,
+    is_cleaning_up: bool,
+    is_rolling_back: bool,
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Stack {
+    pub(super) fn new(label: &str, at: LineKey) -> Self {
+        Self {
+            label: label.to_owned(),
+            cfn_name: None,
+            is_twin: false,
+            first: at,
+            last: at,
+            is_announced: false,
+            operation: None,
+            count: None,
+            work: Work::default(),
+            end: None,
+            message: None,
+            failure: None,
+            end_message: None,
+        }
+    }
+
+    /// The name that the part has: the CloudFormation name, unless a twin shares it.
+    pub(super) fn name(&self) -> &str {
+        match &self.cfn_name {
+            Some(cfn_name) if !self.is_twin => cfn_name,
+            _ => &self.label,
+        }
+    }
+
+    pub(super) fn start(&mut self, operation: Operation) {
+        self.is_announced |= operation != Operation::BuildAssets;
+        self.operation = self.operation.max(Some(operation));
+    }
+
+    /// Adds what a row says about the work on the stack.
+    pub(super) fn act(
+        &mut self,
+        at: LineKey,
+        counter: Option<Counter>,
+        failure: Option<&str>,
+        message: Option<&str>,
+    ) {
+        self.last = at;
+        if let Some(counter) = counter {
+            Count::add(&mut self.count, at, counter);
+        }
+        if let Some(failure) = failure.filter(|_| self.failure.is_none()) {
+            Said::put(&mut self.failure, at, failure);
+        }
+        if let Some(message) = message {
+            Said::put(&mut self.message, at, message);
+        }
+    }
+
+    /// Adds a state that CloudFormation reports for the stack as a whole.
+    pub(super) fn reach(&mut self, at: LineKey, state: StackState) -> Effect {
+        let ending = match state {
+            StackState::InProgress => return Effect::Consistent,
+            StackState::Deleting => {
+                self.work.is_deleting = true;
+                return Effect::Consistent;
+            }
+            StackState::CleaningUp => {
+                self.work.is_cleaning_up = true;
+                return Effect::Consistent;
+            }
+            StackState::RollingBack => {
+                self.work.is_rolling_back = true;
+                return Effect::Consistent;
+            }
+            StackState::Deleted if self.is_to_stay() => return Effect::Consistent,
+            StackState::Deleted => Ending::Destroyed,
+            StackState::Complete => Ending::Completed,
+            StackState::RolledBack => Ending::RolledBack,
+            StackState::Failed => Ending::Failed,
+        };
+        self.end_at(at, ending, Strength::Part)
+    }
+
+    pub(super) fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> Effect {
+        self.last = at;
+        let end = End {
+            at,
+            ending,
+            strength,
+        };
+        End::put(&mut self.end, end)
+    }
+
+    /// Whether the deletion of the stack is not what the operation is for.
+    fn is_to_stay(&self) -> bool {
+        use Operation::{Bootstrap, BuildAssets, Deploy, Hotswap, Import};
+        let operation = self.operation;
+        matches!(
+            operation,
+            Some(Bootstrap | BuildAssets | Deploy | Hotswap | Import)
+        )
+    }
+
+    /// Ends a stack that is updated and only removes old resources, at the end of the log.
+    pub(super) fn finish_cleanup(&mut self) {
+        if self.work.is_cleaning_up && self.end.is_none() {
+            self.end_at(self.last, Ending::Completed, Strength::Part);
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.end.is_some_and(|end| end.ending.is_failure())
+    }
+
+    /// Whether a line of CDK, not only an event row, has ended it.
+    pub(super) fn is_ended_by_line(&self) -> bool {
+        self.end.is_some_and(|end| end.strength > Strength::Part)
+    }
+
+    pub(super) fn status(&self) -> TaskStatus {
+        self.end
+            .map_or(TaskStatus::Running, |end| end.ending.status())
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let has_turned = self.has_failed() || self.work.is_rolling_back;
+        let progress = match &self.count {
+            Some(count) if has_turned => count.last(),
+            Some(count) => count.best(),
+            None => Progress::default(),
+        };
+        capped(progress, self.status())
+    }
+
+    pub(super) fn phase(&self) -> Option<&'static str> {
+        use Operation::{Bootstrap, BuildAssets, Deploy, Destroy, Hotswap, Import, Rollback};
+        let phase = match (self.end.map(|end| end.ending), self.operation) {
+            (Some(Ending::RolledBack), _) => "rolled_back",
+            (Some(Ending::Unchanged), _) => "unchanged",
+            (Some(Ending::Destroyed), _) => "destroyed",
+            (Some(Ending::Completed), operation) => match operation {
+                Some(Destroy) => "destroyed",
+                Some(Import) => "imported",
+                Some(Bootstrap) => "bootstrapped",
+                Some(Rollback) => "rollback_completed",
+                _ => "deployed",
+            },
+            (Some(Ending::Failed | Ending::Cancelled), _) => return None,
+            (None, _) if self.work.is_rolling_back => "rolling_back",
+            (None, _) if self.work.is_cleaning_up => "cleaning_up",
+            (None, None) if self.work.is_deleting => "destroying",
+            (None, operation) => match operation {
+                None | Some(Deploy | Hotswap) => "deploying",
+                Some(BuildAssets) => "building_assets",
+                Some(Destroy) => "destroying",
+                Some(Import) => "importing",
+                Some(Bootstrap) => "bootstrapping",
+                Some(Rollback) => "rolling_back",
+            },
+        };
+        Some(phase)
+    }
+
+    /// The message to show: the first cause of a failure, or else the latest message. A message
+    /// from before the end is outdated; a message of the end itself stays.
+    pub(super) fn shown_message(&self) -> Option<&Said> {
+        let message = self.message.as_ref();
+        match self.end {
+            Some(end) if end.ending.is_failure() => {
+                let cause = self.failure.as_ref().or(self.end_message.as_ref());
+                cause.or(message)
+            }
+            Some(end) => message.filter(|message| message.at >= end.at),
+            None => message,
+        }
+    }
+
+    pub(super) fn part(&self) -> Part {
+        Part {
+            progress: self.progress(),
+            status: self.status(),
+            phase: self.phase().map(str::to_owned),
+            message: self
+                .shown_message()
+                .map(|message| message.head(MAX_PART_MESSAGE_BYTES).to_owned()),
+            started_at: Some(self.first.time()),
+            completed_at: self.end.map(|end| end.at.time()),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Texts that a run keeps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fold::LineKey;
+
+/// The longest text that is kept, in bytes.
+const MAX_TEXT_BYTES: usize = 512;
+
+/// A text and the line that has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::fold) struct Said {
+    pub(in crate::fold) at: LineKey,
+    pub(in crate::fold) text: String,
+}
+
+impl Said {
+    /// Replaces the text. It takes no new memory if the text is not longer than the one before.
+    pub(in crate::fold) fn put(held: &mut Option<Self>, at: LineKey, text: &str) {
+        let said = held.get_or_insert_with(|| Self {
+            at,
+            text: String::new(),
+        });
+        said.at = at;
+        said.text.clear();
+        said.text.push_str(head(text, MAX_TEXT_BYTES));
+    }
+
+    /// The first `most` bytes.
+    pub(in crate::fold) fn head(&self, most: usize) -> &str {
+        head(&self.text, most)
+    }
+}
+
+fn head(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most))
+        .unwrap_or_default()
+}

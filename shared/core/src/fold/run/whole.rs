@@ -1,0 +1,114 @@
+//! What lines say about a run as a whole: those of an agent, and those of CDK without a stack.
+
+use serde::{Deserialize, Serialize};
+
+use super::counters::Counters;
+use super::text::Said;
+use crate::fold::LineKey;
+use crate::fold::end::{Effect, End, Ending, Strength};
+use crate::log_parser::{AgentObservation, EndOf};
+use crate::model::TaskStatus;
+
+/// What lines say about the run as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Whole {
+    /// Whether there is such a line.
+    pub(super) is_said: bool,
+    #[serde(skip_serializing_if = "Counters::is_empty")]
+    pub(super) counters: Counters,
+    /// The status that an agent reports, if it is not terminal. A later counter replaces it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<TaskStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) phase: Option<Said>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) current_step: Option<Said>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<Said>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) end: Option<End>,
+    /// The message of the latest line that reports a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<Said>,
+}
+
+impl Whole {
+    /// Adds a line of an agent.
+    pub(super) fn see(&mut self, at: LineKey, line: &AgentObservation) -> Effect {
+        self.is_said = true;
+        for &(kind, counter) in &line.counters {
+            self.counters.add(at, kind, counter);
+            self.status = None;
+        }
+        let texts = [
+            (&mut self.message, &line.message),
+            (&mut self.phase, &line.phase),
+            (&mut self.current_step, &line.current_step),
+        ];
+        for (held, text) in texts {
+            if let Some(text) = text {
+                Said::put(held, at, text);
+            }
+        }
+        match line.status {
+            Some(status) if !status.is_terminal() => {
+                self.status = Some(status);
+                Effect::Consistent
+            }
+            Some(TaskStatus::Failed) => self.fail(at, line.message.as_deref()),
+            Some(TaskStatus::Cancelled) => self.end_at(at, Ending::Cancelled, Strength::Owner),
+            Some(_) if self.is_within_steps(line.end_of) => Effect::Consistent,
+            Some(_) => self.end_at(at, Ending::Completed, strength_of(line.end_of)),
+            None => Effect::Consistent,
+        }
+    }
+
+    /// Adds a failure of the run as a whole.
+    pub(super) fn fail(&mut self, at: LineKey, message: Option<&str>) -> Effect {
+        self.is_said = true;
+        if let Some(message) = message {
+            Said::put(&mut self.failure, at, message);
+        }
+        self.end_at(at, Ending::Failed, Strength::Owner)
+    }
+
+    pub(super) fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> Effect {
+        let end = End {
+            at,
+            ending,
+            strength,
+        };
+        End::put(&mut self.end, end)
+    }
+
+    /// Whether what a tool completed is only a step, because the run counts steps and some are
+    /// left.
+    fn is_within_steps(&self, end_of: EndOf) -> bool {
+        end_of != EndOf::Run && self.counters.has_open_steps()
+    }
+
+    /// Whether a line shows that the work goes on, although an end was reported: that end was one
+    /// of a step.
+    pub(super) fn is_resumed_by(&self, line: &AgentObservation) -> bool {
+        let mut counters = line.counters.iter();
+        line.status.is_some_and(|status| !status.is_terminal())
+            || counters.any(|(kind, counter)| self.counters.is_unfinished(*kind, *counter))
+    }
+
+    /// Whether a line after a long silence belongs to the run: a further sample of a counter, or an
+    /// end. A blocked run waits for a person, who may take days.
+    pub(super) fn is_continued_by(&self, line: &AgentObservation) -> bool {
+        let mut counters = line.counters.iter();
+        self.status == Some(TaskStatus::Blocked)
+            || line.status.is_some_and(TaskStatus::is_terminal)
+            || counters.any(|(kind, counter)| self.counters.is_continued_by(*kind, *counter))
+    }
+}
+
+fn strength_of(end_of: EndOf) -> Strength {
+    match end_of {
+        EndOf::Run | EndOf::Tool => Strength::Owner,
+        EndOf::Part => Strength::Part,
+    }
+}

@@ -1,0 +1,59 @@
+//! Limits of the fold: many stacks, long logs.
+
+use progress_core::fold::{FactLog, Fact, LineKey, MOST_FACTS, LATEST_FACTS, Report, Run};
+use progress_core::log_event::LogEvent;
+use progress_core::log_parser::{LogFormat, parse_message};
+use progress_core::model::{TaskStatus, Timestamp};
+
+/// The facts of `lines`, one second apart.
+pub(crate) fn facts_of(format: LogFormat, lines: &[String]) -> Vec<(LineKey, Fact)> {
+    let mut facts = Vec::new();
+    for (number, line) in (0..).zip(lines) {
+        let event = LogEvent {
+            log_stream: "main".to_owned(),
+            timestamp: Timestamp::from_millis(1_790_000_000_000 + 1_000 * number),
+            event_id: format!("{number:056}"),
+            message: line.clone(),
+        };
+        parse_message(format, line, &mut |inner, observation| {
+            facts.push((LineKey::of(&event, inner), Fact::Line(observation)));
+        });
+    }
+    facts
+}
+
+fn report_of(log: &FactLog) -> Report {
+    log.runs().last().map(Run::report).unwrap()
+}
+
+/// A deploy of many stacks. All start, then all have rows, then all end.
+fn many_stacks(stacks: usize) -> Vec<String> {
+    let start = |n| format!("Stack{n}: deploying... [{n}/{stacks}]");
+    let row = |n| format!("Stack{n} | 1/2 | 10:00:00 AM | CREATE_IN_PROGRESS | AWS::SQS::Queue | Jobs");
+    let end = |n| format!(" ✅  Stack{n}");
+    let all = || 1..=stacks;
+    all().map(start).chain(all().map(row)).chain(all().map(end)).collect()
+}
+
+#[test]
+fn a_run_of_many_stacks_ends_whatever_the_order_of_its_lines() {
+    let stacks = 700;
+    let lines = many_stacks(stacks);
+    let facts = facts_of(LogFormat::CDK, &lines);
+    assert_eq!(facts.len(), 3 * stacks);
+    let mut log = FactLog::default();
+    // Each portion is in the reverse order: facts are late by up to 255 others.
+    for portion in facts.chunks(LATEST_FACTS) {
+        for (key, fact) in portion.iter().rev() {
+            log.add(&[(*key, fact.clone())]);
+            log.compact(LATEST_FACTS, MOST_FACTS);
+        }
+    }
+    let report = report_of(&log);
+    assert_eq!(report.status, TaskStatus::Completed);
+    assert!(report.title.unwrap().ends_with("+697"));
+    assert!(log.facts().len() <= MOST_FACTS);
+
+    log.add(&facts); // again
+    assert_eq!(report_of(&log).status, TaskStatus::Completed);
+}

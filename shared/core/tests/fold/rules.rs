@@ -1,0 +1,1 @@
+//! Rules of the pass, each shown by lines.
