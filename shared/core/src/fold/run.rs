@@ -69,7 +69,11 @@ impl Run {
     /// Whether there is anything to show. Lines that may be about a stack show nothing until other
     /// lines name the stack.
     pub(super) fn is_shown(&self) -> bool {
-        !self.stacks.is_empty() || self.whole.is_said || self.stacks.first_tick().is_some()
+        self.has_parts() || self.whole.is_said
+    }
+
+    fn has_parts(&self) -> bool {
+        !self.stacks.list.is_empty() || self.stacks.has_tick()
     }
 
     /// Whether a line makes a run that has something to show.
@@ -196,9 +200,9 @@ impl Run {
 
     /// The state of the run.
     pub fn report(&self) -> Report {
-        let mut report = match self.stacks.is_empty() && self.stacks.first_tick().is_none() {
-            true => self.report_of_whole(),
-            false => self.report_of_stacks(),
+        let mut report = match self.has_parts() {
+            true => self.report_of_stacks(),
+            false => self.report_of_whole(),
         };
         if let Some((at, code)) = self.exit {
             report.status = match code {

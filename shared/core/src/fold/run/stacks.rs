@@ -71,8 +71,9 @@ struct PossibleEnd {
 }
 
 impl Stacks {
+    /// Whether the log has said nothing about stacks.
     pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        *self == Self::default()
     }
 
     /// The number of stacks that the log announces; 0 if it announces none.
@@ -115,12 +116,13 @@ impl Stacks {
         }
     }
 
-    /// Whether a line is only known to be about a stack once other lines name it.
+    /// Whether a line says something about a stack only if other lines name the stack.
     pub(super) fn is_hint(line: &CdkObservation) -> bool {
         matches!(
             line,
             CdkObservation::UnconfirmedEnd { .. }
                 | CdkObservation::StackArn { .. }
+                | CdkObservation::CurrentlyInProgress { .. }
                 | CdkObservation::Hotswap
         )
     }
@@ -217,7 +219,7 @@ impl Stacks {
             CdkObservation::StackArn { name } => {
                 if !self.learn(name) && self.arn_names.len() < MOST_NAMES {
                     self.arn_names.insert(name.clone());
-                    self.confirm_ticks_of_arns();
+                    self.confirm_ticks_of_arns(at);
                 }
                 Effect::Consistent
             }
@@ -240,12 +242,10 @@ impl Stacks {
         }
     }
 
-    /// The first of the ticks that are no stacks yet.
-    pub(super) fn first_tick(&self) -> Option<LineKey> {
-        let mut ticks = self.possible_ends.iter();
-        ticks
-            .find(|tick| !tick.ending.is_failure())
-            .map(|tick| tick.at)
+    /// Whether there is a tick that may be a stack.
+    pub(super) fn has_tick(&self) -> bool {
+        let mut ends = self.possible_ends.iter();
+        ends.any(|end| !end.ending.is_failure())
     }
 
     fn start(&mut self, index: usize, operation: Operation) {
@@ -327,14 +327,14 @@ impl Stacks {
             ending,
             message: said,
         });
-        self.confirm_ticks_of_arns();
+        self.confirm_ticks_of_arns(at);
     }
 
     /// Creates the stacks of ticks whose name is in an ARN.
-    fn confirm_ticks_of_arns(&mut self) {
+    fn confirm_ticks_of_arns(&mut self, at: LineKey) {
         let is_in_arn = |tick: &&PossibleEnd| self.arn_name(&tick.label).is_some();
-        if let Some(tick) = self.possible_ends.iter().find(is_in_arn) {
-            let (label, at) = (tick.label.clone(), tick.at);
+        let tick = self.possible_ends.iter().find(is_in_arn);
+        if let Some(label) = tick.map(|tick| tick.label.clone()) {
             self.create(&label, at);
         }
     }
@@ -535,7 +535,8 @@ impl Stacks {
         for end in std::mem::take(&mut self.possible_ends) {
             if self.find(&end.label) == Some(index) {
                 let message = end.message.as_ref().map(|message| message.text.as_str());
-                self.end(Some(index), end.at, end.ending, message);
+                let at = end.at.max(self.list[index].first);
+                self.end(Some(index), at, end.ending, message);
             } else {
                 self.possible_ends.push(end);
             }
