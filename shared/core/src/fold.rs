@@ -12,6 +12,7 @@
 mod agent;
 mod caller_edit;
 mod counter;
+mod last_lines;
 mod last_write_wins;
 mod ledger;
 mod line_key;
@@ -23,11 +24,14 @@ mod report;
 mod stacks;
 mod task;
 mod track;
+mod verdict;
 
 pub use caller_edit::{CallerEdit, InvalidTransition};
 pub use counter::percentage_of;
+pub use last_lines::LastLines;
 pub use ledger::Ledger;
 pub use line_key::{InvalidLineKey, LineKey};
 pub use progress::shown_progress;
 pub use report::Report;
 pub use task::{FoldedTask, TaskOrigin, fold_into_task};
+pub use verdict::{LineClass, Verdict, classify, verdict};

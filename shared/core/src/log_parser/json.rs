@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 /// The fields of an object that some parser reads, not decoded. Other fields are skipped.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     #[serde(borrow)]
     log: Option<&'a RawValue>,
     #[serde(borrow, alias = "MESSAGE")]
@@ -50,7 +50,7 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// The log text inside the object, or the nested object that contains it.
-    pub(super) fn wrapped(&self) -> Option<Cow<'a, str>> {
+    pub(crate) fn wrapped(&self) -> Option<Cow<'a, str>> {
         let fields = [
             self.log,
             self.message,
@@ -71,19 +71,19 @@ impl<'a> Object<'a> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Decodes a JSON string; `None` if the value is not a string.
-pub(super) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
+pub(crate) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     let text: Text<'_> = serde_json::from_str(value.get()).ok()?;
     Some(text.0)
 }
 
 /// Parses the object at the start of `text`, which starts with `{`. Text after the object is
 /// ignored.
-pub(super) fn parse(text: &str) -> Result<Object<'_>, serde_json::Error> {
+pub(crate) fn parse(text: &str) -> Result<Object<'_>, serde_json::Error> {
     Object::deserialize(&mut serde_json::Deserializer::from_str(text))
 }
 
 /// Reads the log text inside an object that was cut off.
-pub(super) fn salvage(text: &str) -> Option<String> {
+pub(crate) fn salvage(text: &str) -> Option<String> {
     const FIELDS: [&str; 5] = ["\"log\"", "\"message\"", "\"msg\"", "\"line\"", "\"text\""];
     FIELDS.iter().find_map(|field| {
         let (_, after) = text.split_once(field)?;

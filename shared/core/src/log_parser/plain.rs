@@ -17,6 +17,7 @@ use regex::Regex;
 
 use super::observation::{AgentObservation, Counter, CounterKind};
 use super::text::clip_some;
+use crate::model::TaskStatus;
 
 /// Every line that this module reads matches this pattern.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
@@ -80,6 +81,21 @@ fn observe(line: &str, end: Option<end::End>) -> Option<AgentObservation> {
         message: clip_some(line),
         ..AgentObservation::default()
     })
+}
+
+/// The terminal status that `line` without prefixes reports for a run, a tool or a part.
+pub(crate) fn reported_end(line: &str) -> Option<TaskStatus> {
+    Some(end::parse(line)?.status)
+}
+
+/// How far the outer counter of `line` without prefixes is, in percent.
+pub(crate) fn outer_percentage(line: &str) -> Option<u64> {
+    let counters = scan::counters(line).0;
+    let (_, outer) = counters.iter().max_by_key(|(kind, _)| *kind)?;
+    match (outer.current, outer.total) {
+        (Some(current), Some(total)) => current.saturating_mul(100).checked_div(total),
+        _ => outer.percentage.map(u64::from),
+    }
 }
 
 /// Whether `line` is of CDK, which counts stacks and assets, not the steps of an agent.
