@@ -23,7 +23,7 @@ const MAX_RAW_BYTES: usize = 4096;
 /// How many JSON objects may be nested around a text.
 const MAX_DEPTH: usize = 4;
 
-/// The 12 lines of a log with the highest keys.
+/// The 12 lines of a log with the highest keys, without blank lines.
 ///
 /// It is a function of the set of lines: neither order nor repetition nor grouping of inserts and
 /// merges matters. An insert copies the line at most. A line becomes text when it is read or
@@ -42,9 +42,12 @@ enum Line {
 }
 
 impl LastLines {
-    /// Adds a line, if it is one of the last. `raw_line` may have colours, prefixes and JSON around
+    /// Adds a line, if it is one of the last. Blank lines are left out. `raw_line` may have colours, prefixes and JSON around
     /// its text, and ends where a terminal starts a new line.
     pub fn insert(&mut self, key: LineKey, raw_line: &str) {
+        if raw_line.trim_start().is_empty() {
+            return;
+        }
         let Some(mut buffer) = self.make_room(key) else {
             return;
         };
@@ -92,11 +95,6 @@ impl LastLines {
         texts.reverse();
         texts
     }
-
-    /// The key of the last line.
-    pub fn last_key(&self) -> Option<LineKey> {
-        self.0.last_key_value().map(|(key, _)| *key)
-    }
 }
 
 impl Line {
@@ -122,11 +120,7 @@ impl From<BTreeMap<LineKey, String>> for LastLines {
             texts.pop_first();
         }
         let lines = texts.into_iter();
-        Self(
-            lines
-                .map(|(key, text)| (key, Line::Text(text)))
-                .collect(),
-        )
+        Self(lines.map(|(key, text)| (key, Line::Text(text))).collect())
     }
 }
 
@@ -167,7 +161,10 @@ fn text_of_object(object: &str) -> Option<String> {
             None => break,
         }
     }
-    let last = text.lines().next_back().map(|line| clean(line).into_owned());
+    let last = text
+        .lines()
+        .next_back()
+        .map(|line| clean(line).into_owned());
     let message = last.unwrap_or_default();
     match level {
         Some(level) => Some(format!("{level} {message}")),

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::{Match, Regex, RegexSet};
 
 use super::last_lines::LastLines;
+use crate::log_parser::EndOf;
 use crate::log_parser::line::strip_all_prefixes;
 use crate::log_parser::plain::{outer_percentage, reported_end};
 use crate::model::TaskStatus;
@@ -50,27 +51,35 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
     if is_blocked {
         return Verdict::Blocked;
     }
-    let mut words = lines.iter().rev().filter_map(|(_, text)| {
-        let class = classify(&text);
-        (class != LineClass::Neutral).then_some((class, text))
-    });
     let of_counter = if is_counter_full {
         Verdict::Completed
     } else {
         Verdict::Ended
     };
-    match words.next() {
-        None | Some((LineClass::Neutral | LineClass::Sample, _)) => of_counter,
-        Some((LineClass::Cancel, _)) => Verdict::Cancelled,
-        Some((LineClass::Success, _)) => {
+    let texts = lines.iter().rev().map(|(_, text)| text);
+    let texts = texts.filter(|text| !text.is_empty());
+    let classes = texts.map(|text| (classify(&text), text)).enumerate();
+    let mut words = classes.filter(|(_, (class, _))| *class != LineClass::Neutral);
+    let Some((lines_after, (class, text))) = words.next() else {
+        return of_counter;
+    };
+    let mut words = words.map(|(_, word)| word);
+    match (class, text) {
+        (LineClass::Neutral | LineClass::Sample, _) => of_counter,
+        (LineClass::Error, _) if lines_after > MAX_LINES_AFTER_ERROR => of_counter,
+        (LineClass::Cancel, _) => Verdict::Cancelled,
+        (LineClass::Success, text) => {
             // Programs still print their sums after they were interrupted.
-            let mut words = words.map(|(class, _)| class);
-            match words.find(|class| matches!(class, LineClass::Cancel | LineClass::Sample)) {
-                Some(LineClass::Cancel) => Verdict::Cancelled,
+            let is_open = |text: &str| {
+                !is_counter_full && percentage_of(text).is_some_and(|done| done < NEARLY_FULL)
+            };
+            match words.find(|(class, _)| matches!(class, LineClass::Cancel | LineClass::Sample)) {
+                Some((LineClass::Cancel, _)) => Verdict::Cancelled,
+                Some((_, sample)) if is_open(&sample) && !is_about_run(&text) => Verdict::Ended,
                 _ => Verdict::Completed,
             }
         }
-        Some((LineClass::Crash | LineClass::Error, text)) => {
+        (LineClass::Crash | LineClass::Error, text) => {
             // A line about an exit code tells less than the error before it.
             let is_failure = |class| matches!(class, LineClass::Crash | LineClass::Error);
             let mut failures = words.map_while(|(class, text)| is_failure(class).then_some(text));
@@ -83,6 +92,22 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
     }
 }
 
+/// How many lines may follow an error that ended its run. A program that prints more goes on.
+const MAX_LINES_AFTER_ERROR: usize = 4;
+
+/// From this percentage on, an open counter does not contradict a word of success: some programs
+/// never print their last step.
+const NEARLY_FULL: u64 = 80;
+
+fn percentage_of(text: &str) -> Option<u64> {
+    outer_percentage(strip_all_prefixes(text))
+}
+
+/// Whether `text` reports the end of a whole run, not of a tool in it.
+fn is_about_run(text: &str) -> bool {
+    reported_end(strip_all_prefixes(text)).is_some_and(|(_, of)| of == EndOf::Run)
+}
+
 /// Returns what `text`, a line without colours, says about the run that wrote it.
 pub fn classify(text: &str) -> LineClass {
     let text = text.trim();
@@ -92,20 +117,29 @@ pub fn classify(text: &str) -> LineClass {
         .unwrap_or_default();
     // The words of data are about anything.
     let rest = rest.split("{\"").next().unwrap_or_default();
+    // Loggers name events like this: `import_finished`.
+    let is_event = rest
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let rest = &if is_event {
+        rest.replace('_', " ")
+    } else {
+        rest.to_owned()
+    };
     let is_blank = !rest.contains(char::is_alphanumeric) && prefix.is_empty();
     if is_blank || NEUTRAL.is_match(rest) {
         return LineClass::Neutral;
     }
     match reported_end(rest) {
-        Some(TaskStatus::Failed) => return LineClass::Crash,
-        Some(TaskStatus::Cancelled) => return LineClass::Cancel,
-        Some(TaskStatus::Completed) => return LineClass::Success,
+        Some((TaskStatus::Failed, _)) => return LineClass::Crash,
+        Some((TaskStatus::Cancelled, _)) => return LineClass::Cancel,
+        Some((TaskStatus::Completed, _)) => return LineClass::Success,
         _ => {}
     }
     if CANCEL.is_match(rest) {
         return LineClass::Cancel;
     }
-    let level = Level::of(prefix);
+    let level = Level::of(prefix, rest);
     if level == Level::Fatal || CRASH.is_match(rest) || EXIT_CODE.is_match(rest) {
         return LineClass::Crash;
     }
@@ -113,14 +147,13 @@ pub fn classify(text: &str) -> LineClass {
     if !is_handled && (level == Level::Error || is_error(rest)) {
         return LineClass::Error;
     }
-    let counter = outer_percentage(rest);
-    if counter.is_some_and(|percentage| percentage < 100) {
+    if outer_percentage(rest).is_some() {
         return LineClass::Sample;
     }
     if level != Level::Low && SUCCESS.find_iter(rest).any(|word| succeeds(rest, word)) {
         return LineClass::Success;
     }
-    if counter.is_some() || SAMPLE.is_match(rest) {
+    if SAMPLE.is_match(rest) {
         return LineClass::Sample;
     }
     LineClass::Neutral
@@ -138,12 +171,19 @@ enum Level {
 }
 
 impl Level {
-    fn of(prefix: &str) -> Self {
-        let mut words = prefix.split(|c: char| !c.is_ascii_alphanumeric());
+    /// The level of a line: in its `prefix`, or the first word of the `rest`.
+    fn of(prefix: &str, rest: &str) -> Self {
+        let mut words = prefix.split(|c: char| !c.is_ascii_alphanumeric() && c != '✘');
+        let first = rest.trim_start_matches('[').split([' ', ':', ']']).next();
         let level = words.find_map(|word| match word {
             "FATAL" | "CRITICAL" => Some(Self::Fatal),
-            "ERROR" | "error" => Some(Self::Error),
+            "ERROR" | "error" | "✘" => Some(Self::Error),
             "WARN" | "WARNING" | "warning" | "DEBUG" | "debug" | "TRACE" => Some(Self::Low),
+            _ => None,
+        });
+        let level = level.or_else(|| match first? {
+            "FATAL" | "CRITICAL" => Some(Self::Fatal),
+            "WARN" | "WARNING" | "Warning" | "warning" | "DEBUG" => Some(Self::Low),
             _ => None,
         });
         let is_klog = |letter| {
@@ -179,10 +219,9 @@ fn fails(text: &str, word: Match<'_>) -> bool {
         return false;
     }
     let is_upper = |word: &str| word.bytes().all(|byte| byte.is_ascii_uppercase());
-    match word.as_str().trim_start_matches('_') {
+    match word.as_str() {
         word if !word.is_ascii() || is_upper(word) => true,
-        "Failed" if before.is_empty() => true,
-        word if word.eq_ignore_ascii_case("failed") => FAILED_AT_END.is_match(after),
+        word if word.eq_ignore_ascii_case("failed") => !FAILED_ONES.is_match(before),
         word if word.eq_ignore_ascii_case("failure") => after.trim_matches(['.', '!']).is_empty(),
         word => word.eq_ignore_ascii_case("fehlgeschlagen"),
     }
@@ -191,9 +230,12 @@ fn fails(text: &str, word: Match<'_>) -> bool {
 /// Whether `word`, a match of [`SUCCESS`] in `text`, says that the work is complete.
 fn succeeds(text: &str, word: Match<'_>) -> bool {
     let (before, after) = around(text, word);
-    let is_part = PART_BEFORE.is_match(before);
+    let is_part = PART_BEFORE.is_match(before) || before.contains('%') && !before.contains("100%");
     let is_other = NO_SUCCESS_AFTER.is_match(after) || count_after(after).is_some();
-    !is_part && !is_other && !is_negated(before) && !matches!(count_before(before), Some(Count::Zero))
+    !is_part
+        && !is_other
+        && !is_negated(before)
+        && !matches!(count_before(before), Some(Count::Zero))
 }
 
 fn around<'a>(text: &'a str, word: Match<'_>) -> (&'a str, &'a str) {
@@ -203,7 +245,7 @@ fn around<'a>(text: &'a str, word: Match<'_>) -> (&'a str, &'a str) {
 
 /// Whether one of the last three words of `before` turns the meaning of the next one.
 fn is_negated(before: &str) -> bool {
-    let words = before.rsplit([' ', '_']).filter(|word| !word.is_empty());
+    let words = before.rsplit(' ').filter(|word| !word.is_empty());
     words.take(3).any(|word| NEGATION.is_match(word))
 }
 
@@ -235,12 +277,18 @@ fn count_before(before: &str) -> Option<Count> {
 fn count_after(after: &str) -> Option<Count> {
     let after = after.trim_start_matches([' ', '\t', ':', '=', '：']);
     let end = after.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ','));
-    count(after.get(..end.unwrap_or(after.len()))?.trim_end_matches(['.', ',']))
+    count(
+        after
+            .get(..end.unwrap_or(after.len()))?
+            .trim_end_matches(['.', ',']),
+    )
 }
 
 fn count(number: &str) -> Option<Count> {
     let is_number = number.starts_with(|c: char| c.is_ascii_digit())
-        && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b',');
+        && number
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b',');
     is_number.then(|| {
         if number.contains('.') {
             Count::Fraction
@@ -265,6 +313,7 @@ static NEUTRAL: LazyLock<RegexSet> = LazyLock::new(|| {
     set(&[
         r"^at \S.*[:(]|^at \S+$",
         r#"^File ".*", line [0-9]+|^[0-9]+ +\| |^\.\.\. [0-9]+ more$"#,
+        r#"^[\w.]+\(["']|^\S+ \S+ \S+ \[[0-9]{1,2}/[A-Za-z]{3}/[0-9]{4}[: ]"#,
         r"^(?:raise|throw|return|except|catch|assert|if|for|with)\b.*[(:;]",
         r"(?i)\b(?:complete |full )?logs? (?:of this run |file )?(?:can be found|is at|at|in|to|saved)\b|^complete log:",
         r"(?i)^(?:for (?:more|further) |see |note: |hint: |help: |re-run |\[help )",
@@ -306,36 +355,40 @@ static EXIT_CODE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Words of failures that the program went on after.
 static HANDLED: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)\b(?:retry|retrying|retries|try(?:ing)? again|attempt|ignoring|ignored|skipping|continuing|recovered|falling back|as expected)\b|^warning\b")
+    regex(
+        r"(?i)\b(?:retry|retrying|retries|try(?:ing)? again|attempt|ignoring|ignored|skipping|continuing|recovered|falling back|as expected)\b|^warning\b",
+    )
 });
 
 static ERROR: LazyLock<RegexSet> = LazyLock::new(|| {
     const CODE: &str = r"(?:\[\w+\]| [A-Z]*[0-9]+)?";
-    let level = format!(r"(?:^|: |^\w+ |^\W+)(?i:(?:fatal |internal )?error){CODE}:(?: *$| +[^ 0-9])");
+    let level =
+        format!(r"(?:^|: |^\w+ |^\W+)(?i:(?:fatal |internal )?error){CODE}:(?: *$| +[^ 0-9])");
     set(&[
         &level,
         r"^(?:ERROR|FAIL|FAILED|FAILURE)\b[^:=]*$|^\[?ERROR\]? ",
         r"(?i): (?:no such file or directory|permission denied|connection refused|no space left on device|is a directory|cannot allocate memory|broken pipe|command not found)\b",
         r"(?i)\btimed out\b|\bdeadline exceeded\b|\bstatus: (?:timeout|error|failed)\b|\bnot found\W*$|\b40[13] (?:forbidden|unauthorized)\b",
-        r"^[✖✗✘❌] ?\w",
+        r"^[✖✗✘❌]\x{fe0f}? *\w",
     ])
 });
 
 /// Words of failure. [`fails`] looks at the words around them.
 static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
     regex(concat!(
-        r"(?i)\b(?:errors?|failures?|fail|failing|fehlgeschlagen|échoué|échec|falló)\b|(?:\b|_)failed\b",
+        r"(?i)\b(?:errors?|failures?|fail|failing|fehlgeschlagen|échoué|échec|falló|failed)\b",
         r"|エラー|失敗|失败|错误|오류|실패",
     ))
 });
 
-static FAILED_AT_END: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"^(?:$|[.:;!),]| ?:\(| (?:to|with|because|after|on|at|in)\b)"));
+/// The end of the text before `failed`, if that only describes a noun: `logs of failed tests`.
+static FAILED_ONES: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(?i)\b(?:for|of|the|any|all|only|previously|last|rerun|with) $"));
 
 /// Words of success. [`succeeds`] looks at the words around them.
 static SUCCESS: LazyLock<Regex> = LazyLock::new(|| {
     regex(concat!(
-        r"(?i)(?:\b|_)(?:done|finished|completed?|success(?:ful|fully)?|succeeded|passed|deployed)\b",
+        r"(?i)\b(?:done|finished|completed?|success(?:ful|fully)?|succeeded|passed|deployed)\b",
         r"|^(?:everything is )?ok\b|\bbuild ok\b|^# pass [1-9]",
         r"|完了しました|正常終了|已完成|完成了|完了$|완료|\b(?:erfolgreich|abgeschlossen|terminé|finalizado|completado)\b",
     ))
@@ -345,15 +398,20 @@ static SUCCESS: LazyLock<Regex> = LazyLock::new(|| {
 static PART_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     regex(concat!(
         r"^#[0-9]+ |(?i:\b(?:batch|chunk|epoch|step|stage|phase|iteration|round|item|file|page|part|layer)s?",
-        r"(?: #?[0-9]+)?(?: (?:is|was|has been))?[ _]?)$|(?i:\b[a-z]+ #?[0-9]+(?: is| was)? )$",
+        r"(?: #?[0-9]+)?(?: (?:is|was|has been))? ?)$|(?i:\b[a-z]+ #?[0-9]+(?: is| was)? )$",
     ))
 });
 
-static NO_SUCCESS_AFTER: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?i)^\W*(?:false|no|none|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on)\b"));
+static NO_SUCCESS_AFTER: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?i)^\W*(?:false|no|none|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on)\b",
+    )
+});
 
 static NEGATION: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)^(?:no|not|never|without|zero|non|until|unless|if|when|once|before|almost|nearly|partially|partly|be|being|\w+n't)$")
+    regex(
+        r"(?i)^(?:no|not|never|without|zero|non|until|unless|if|when|once|before|almost|nearly|partially|partly|be|being|\w+n't)$",
+    )
 });
 
 /// Counters in any language, and work that has begun.

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::observation::{AgentObservation, Counter, CounterKind};
+use super::observation::{AgentObservation, Counter, CounterKind, EndOf};
 use super::text::clip_some;
 use crate::model::TaskStatus;
 
@@ -83,9 +83,9 @@ fn observe(line: &str, end: Option<end::End>) -> Option<AgentObservation> {
     })
 }
 
-/// The terminal status that `line` without prefixes reports for a run, a tool or a part.
-pub(crate) fn reported_end(line: &str) -> Option<TaskStatus> {
-    Some(end::parse(line)?.status)
+/// The terminal status that `line` without prefixes reports, and what it is about.
+pub(crate) fn reported_end(line: &str) -> Option<(TaskStatus, EndOf)> {
+    end::parse(line).map(|end| (end.status, end.of))
 }
 
 /// How far the outer counter of `line` without prefixes is, in percent.
