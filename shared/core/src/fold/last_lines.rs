@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::line_key::LineKey;
 use crate::log_parser::json;
@@ -15,25 +14,22 @@ use crate::log_parser::text::{clip, head};
 const MOST_LINES: usize = 12;
 
 /// The size of the text of a line, in bytes.
-const MAX_TEXT_BYTES: usize = 160;
+pub(super) const MAX_TEXT_BYTES: usize = 160;
 
 /// How much of a line is kept until its text is needed, in bytes.
 const MAX_RAW_BYTES: usize = 4096;
 
-/// How many JSON objects may be nested around a text.
-const MAX_DEPTH: usize = 4;
-
 /// The 12 lines of a log with the highest keys, without blank lines.
 ///
-/// It is a function of the set of lines: neither order nor repetition nor grouping of inserts and
-/// merges matters. An insert copies the line at most. A line becomes text when it is read or
-/// stored, which few lines live to see.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<LineKey, String>", into = "BTreeMap<LineKey, String>")]
+/// It is a function of the set of lines: the order, repetition and grouping of inserts and merges
+/// do not matter. An insert only copies the line. The copy becomes text when it is read or stored,
+/// because most lines are replaced before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastLines(BTreeMap<LineKey, Line>);
 
 /// A line of a log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 enum Line {
     /// The start of a line as it was read.
     Raw(String),
@@ -42,8 +38,8 @@ enum Line {
 }
 
 impl LastLines {
-    /// Adds a line, if it is one of the last. Blank lines are left out. `raw_line` may have colours, prefixes and JSON around
-    /// its text, and ends where a terminal starts a new line.
+    /// Adds a line, if it is one of the last. Blank lines are left out. `raw_line` may have colours,
+    /// prefixes and JSON around its text.
     pub fn insert(&mut self, key: LineKey, raw_line: &str) {
         if raw_line.trim_start().is_empty() {
             return;
@@ -64,8 +60,8 @@ impl LastLines {
         }
     }
 
-    /// Makes room for a new line with the key `key`: returns an empty buffer for its text. `None`
-    /// if the line is already there or is not one of the last.
+    /// Makes room for a new line: returns an empty buffer for it, that of the line that goes if
+    /// there are enough. `None` if the line is already there or is not one of the last.
     fn make_room(&mut self, key: LineKey) -> Option<String> {
         let is_full = self.0.len() >= MOST_LINES;
         if is_full && self.0.first_key_value().is_some_and(|(low, _)| key < *low) {
@@ -106,28 +102,23 @@ impl Line {
     }
 }
 
-impl PartialEq for LastLines {
+impl PartialEq for Line {
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.text() == other.text()
     }
 }
 
-impl Eq for LastLines {}
+impl Eq for Line {}
 
-impl From<BTreeMap<LineKey, String>> for LastLines {
-    fn from(mut texts: BTreeMap<LineKey, String>) -> Self {
-        while texts.len() > MOST_LINES {
-            texts.pop_first();
-        }
-        let lines = texts.into_iter();
-        Self(lines.map(|(key, text)| (key, Line::Text(text))).collect())
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Self::Text(text)
     }
 }
 
-impl From<LastLines> for BTreeMap<LineKey, String> {
-    fn from(lines: LastLines) -> Self {
-        let texts = lines.iter().map(|(key, text)| (key, text.into_owned()));
-        texts.collect()
+impl From<Line> for String {
+    fn from(line: Line) -> Self {
+        line.text().into_owned()
     }
 }
 
@@ -136,69 +127,152 @@ impl From<LastLines> for BTreeMap<LineKey, String> {
 fn text_of(raw: &str) -> String {
     let line = clean(raw);
     let object = strip_all_prefixes(&line);
-    let text = match object.starts_with('{').then(|| text_of_object(object)) {
-        Some(Some(text)) => clip(&text),
-        _ => clip(&line),
-    };
+    let text = clip(json::level_and_message(object).as_deref().unwrap_or(&line));
     head(&text, MAX_TEXT_BYTES).trim_end().to_owned()
 }
 
-/// The level and the last line of the message of a JSON object.
-fn text_of_object(object: &str) -> Option<String> {
-    let mut level = None;
-    let mut text = Cow::Borrowed(object);
-    for _ in 0..MAX_DEPTH {
-        if !text.starts_with('{') {
-            break;
-        }
-        level = level.or_else(|| level_of(&text));
-        let message = match json::parse(&text) {
-            Ok(object) => object.wrapped().map(Cow::into_owned),
-            Err(_) => json::salvage(&text),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log_event::LogEvent;
+    use crate::model::Timestamp;
+    use proptest::prelude::*;
+
+    fn key(time_ms: i64) -> LineKey {
+        let event = LogEvent {
+            log_stream: String::new(),
+            timestamp: Timestamp::from_millis(time_ms),
+            event_id: "7".to_owned(),
+            message: String::new(),
         };
-        match message {
-            Some(message) => text = Cow::Owned(message.trim().to_owned()),
-            None => break,
+        LineKey::of(&event, 0)
+    }
+
+    fn of(lines: &[(i64, &str)]) -> LastLines {
+        let mut last = LastLines::default();
+        for (time_ms, line) in lines {
+            last.insert(key(*time_ms), line);
+        }
+        last
+    }
+
+    fn texts(lines: &LastLines) -> Vec<String> {
+        lines.iter().map(|(_, text)| text.into_owned()).collect()
+    }
+
+    #[test]
+    fn the_twelve_highest_lines_stay() {
+        let lines: Vec<String> = (0..40_u8).map(|line| format!("line {line}")).collect();
+        let mut last = LastLines::default();
+        for (time_ms, line) in (0..40_u8).zip(&lines).rev() {
+            last.insert(key(i64::from(time_ms)), line);
+        }
+        assert_eq!(texts(&last), lines[28..]);
+    }
+
+    #[test]
+    fn a_text_has_no_colours_and_is_cut_between_characters() {
+        let long = format!("x{}", "é".repeat(200));
+        let last = of(&[
+            (1, "\u{1b}[31m  ERROR no ink \u{1b}[0m\u{7}\t"),
+            (2, &long),
+            (3, " \t"),
+            (4, "\u{1b}[0m"),
+        ]);
+        let cut = format!("x{}", "é".repeat(79));
+        assert_eq!(texts(&last), ["ERROR no ink", cut.as_str(), ""]);
+    }
+
+    #[test]
+    fn the_level_and_the_message_of_a_record_are_its_text() {
+        let padding = "y".repeat(300);
+        let late = format!(r#"{{"stack":"{padding}","level":"error","msg":"copy failed"}}"#);
+        let last = of(&[
+            (1, &late),
+            (2, r#"2026-03-01T07:00:00Z {"level":30,"msg":"ink bought"}"#),
+            (3, r#"{"done":7,"of":9}"#),
+        ]);
+        let expected = [
+            "ERROR copy failed",
+            "INFO ink bought",
+            r#"{"done":7,"of":9}"#,
+        ];
+        assert_eq!(texts(&last), expected);
+    }
+
+    #[test]
+    fn the_lines_before_a_line_are_its_context() {
+        let last = of(&[
+            (1, "one"),
+            (2, "two"),
+            (3, "\u{1b}[0m"),
+            (4, "three"),
+            (5, "boom"),
+        ]);
+        assert_eq!(last.before(key(5), 2), ["two", "three"]);
+        assert_eq!(last.before(key(9), 1), ["boom"]);
+        assert_eq!(last.before(key(1), 5), [""; 0]);
+    }
+
+    #[test]
+    fn lines_survive_storage() {
+        let mut last = of(&[
+            (1, "\u{1b}[1mone\u{1b}[0m"),
+            (2, r#"{"level":50,"msg":"{\"message\":\"two\"}"}"#),
+            (3, r#"{"message":{"message":[1]}}"#),
+        ]);
+        let json = serde_json::to_string(&last).unwrap();
+        assert!(json.starts_with(r#"{"1.7.0":"one","#), "{json}");
+        let mut stored: LastLines = serde_json::from_str(&json).unwrap();
+        assert_eq!(stored, last);
+        last.insert(key(4), "four");
+        stored.insert(key(4), "four");
+        assert_eq!(stored, last);
+        assert_eq!(
+            serde_json::to_string(&stored).unwrap(),
+            serde_json::to_string(&last).unwrap()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn order_repetition_and_grouping_do_not_matter(
+            inserts in prop::collection::vec((0_i64..30, 0_usize..4, any::<bool>()), 0..80),
+        ) {
+            let line = |time_ms: i64| format!("\u{1b}[32mline {time_ms}\u{1b}[0m");
+            let mut groups = vec![LastLines::default(); 4];
+            let mut times: Vec<i64> = inserts.iter().map(|(time_ms, ..)| *time_ms).collect();
+            for (time_ms, group, is_stored) in inserts {
+                groups[group].insert(key(time_ms), &line(time_ms));
+                if is_stored {
+                    let json = serde_json::to_string(&groups[group]).unwrap();
+                    groups[group] = serde_json::from_str(&json).unwrap();
+                }
+            }
+            times.sort_unstable();
+            times.dedup();
+            let expected: Vec<String> = times[times.len().saturating_sub(MOST_LINES)..]
+                .iter()
+                .map(|time_ms| format!("line {time_ms}"))
+                .collect();
+            let [a, b, c, d] = &groups[..] else { unreachable!() };
+            let mut left = a.clone();
+            for group in [b, c, d, a] {
+                left.merge(group);
+            }
+            let mut right = d.clone();
+            let mut pair = b.clone();
+            pair.merge(c);
+            right.merge(&pair);
+            right.merge(a);
+            prop_assert_eq!(&left, &right);
+            prop_assert_eq!(texts(&left), expected);
+        }
+
+        #[test]
+        fn no_line_has_a_long_text(line in any::<String>(), repeat in 1_usize..80) {
+            let last = of(&[(1, &line.repeat(repeat))]);
+            prop_assert!(last.iter().all(|(_, text)| text.len() <= MAX_TEXT_BYTES));
         }
     }
-    let last = text
-        .lines()
-        .next_back()
-        .map(|line| clean(line).into_owned());
-    let message = last.unwrap_or_default();
-    match level {
-        Some(level) => Some(format!("{level} {message}")),
-        None => Some(message).filter(|message| message != object),
-    }
-}
-
-/// The fields in which loggers write the level.
-#[derive(Deserialize)]
-struct Levels<'a> {
-    #[serde(borrow)]
-    level: Option<&'a RawValue>,
-    #[serde(borrow)]
-    levelname: Option<&'a RawValue>,
-    #[serde(borrow)]
-    severity: Option<&'a RawValue>,
-}
-
-/// The level of a log record in JSON, as a word in upper case.
-fn level_of(object: &str) -> Option<String> {
-    let levels = Levels::deserialize(&mut serde_json::Deserializer::from_str(object)).ok()?;
-    let fields = [levels.level, levels.levelname, levels.severity];
-    let level = fields.into_iter().flatten().next()?;
-    if let Some(word) = json::string(level) {
-        let is_word = word.len() <= 16 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-        return is_word.then(|| word.to_ascii_uppercase());
-    }
-    // The numbers of bunyan and pino.
-    let word = match level.get().parse().ok()? {
-        60_u32 => "FATAL",
-        50..=59 => "ERROR",
-        40..=49 => "WARN",
-        0..=39 => "INFO",
-        _ => return None,
-    };
-    Some(word.to_owned())
 }

@@ -1,13 +1,15 @@
 //! The verdict on a log whose end is known: what its last lines say about its run.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::{Match, Regex, RegexSet};
+use regex::{Match, Regex};
 
-use super::last_lines::LastLines;
+use super::last_lines::{LastLines, MAX_TEXT_BYTES};
 use crate::log_parser::EndOf;
 use crate::log_parser::line::strip_all_prefixes;
 use crate::log_parser::plain::{outer_percentage, reported_end};
+use crate::log_parser::text::head;
 use crate::model::TaskStatus;
 
 /// What a line says about the run that wrote it.
@@ -108,25 +110,22 @@ fn is_about_run(text: &str) -> bool {
     reported_end(strip_all_prefixes(text)).is_some_and(|(_, of)| of == EndOf::Run)
 }
 
-/// Returns what `text`, a line without colours, says about the run that wrote it.
+/// Returns what `text`, a line of [`LastLines`], says about the run that wrote it. Reads the start
+/// of longer lines.
 pub fn classify(text: &str) -> LineClass {
-    let text = text.trim();
+    let text = head(text.trim(), MAX_TEXT_BYTES);
     let rest = strip_all_prefixes(text);
-    let prefix = text
-        .get(..text.len().saturating_sub(rest.len()))
-        .unwrap_or_default();
+    let prefix = text.get(..text.len() - rest.len()).unwrap_or_default();
     // The words of data are about anything.
     let rest = rest.split("{\"").next().unwrap_or_default();
     // Loggers name events like this: `import_finished`.
-    let is_event = rest
-        .bytes()
-        .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let rest = &if is_event {
-        rest.replace('_', " ")
+    let is_event = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    let rest = &if rest.bytes().all(is_event) {
+        Cow::Owned(rest.replace('_', " "))
     } else {
-        rest.to_owned()
+        Cow::Borrowed(rest)
     };
-    let is_blank = !rest.contains(char::is_alphanumeric) && prefix.is_empty();
+    let is_blank = !text.contains(char::is_alphanumeric);
     if is_blank || NEUTRAL.is_match(rest) {
         return LineClass::Neutral;
     }
@@ -139,64 +138,21 @@ pub fn classify(text: &str) -> LineClass {
     if CANCEL.is_match(rest) {
         return LineClass::Cancel;
     }
-    let level = Level::of(prefix, rest);
-    if level == Level::Fatal || CRASH.is_match(rest) || EXIT_CODE.is_match(rest) {
+    if FATAL_LEVEL.is_match(prefix) || CRASH.is_match(rest) || EXIT_CODE.is_match(rest) {
         return LineClass::Crash;
     }
-    let is_handled = level == Level::Low || HANDLED.is_match(rest);
-    if !is_handled && (level == Level::Error || is_error(rest)) {
-        return LineClass::Error;
-    }
-    if outer_percentage(rest).is_some() {
-        return LineClass::Sample;
-    }
-    if level != Level::Low && SUCCESS.find_iter(rest).any(|word| succeeds(rest, word)) {
-        return LineClass::Success;
-    }
-    if SAMPLE.is_match(rest) {
-        return LineClass::Sample;
-    }
-    LineClass::Neutral
-}
-
-/// The level in the prefix of a line, as far as it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Fatal,
-    Error,
-    /// No level or a neutral one.
-    Normal,
-    /// Warnings and below: what they report did not end the run.
-    Low,
-}
-
-impl Level {
-    /// The level of a line: in its `prefix`, or the first word of the `rest`.
-    fn of(prefix: &str, rest: &str) -> Self {
-        let mut words = prefix.split(|c: char| !c.is_ascii_alphanumeric() && c != '✘');
-        let first = rest.trim_start_matches('[').split([' ', ':', ']']).next();
-        let level = words.find_map(|word| match word {
-            "FATAL" | "CRITICAL" => Some(Self::Fatal),
-            "ERROR" | "error" | "✘" => Some(Self::Error),
-            "WARN" | "WARNING" | "warning" | "DEBUG" | "debug" | "TRACE" => Some(Self::Low),
-            _ => None,
-        });
-        let level = level.or_else(|| match first? {
-            "FATAL" | "CRITICAL" => Some(Self::Fatal),
-            "WARN" | "WARNING" | "Warning" | "warning" | "DEBUG" => Some(Self::Low),
-            _ => None,
-        });
-        let is_klog = |letter| {
-            let digits = prefix.strip_prefix(letter).unwrap_or_default().bytes();
-            digits.take_while(u8::is_ascii_digit).count() == 4
-        };
-        match level {
-            Some(level) => level,
-            None if is_klog('F') => Self::Fatal,
-            None if is_klog('E') => Self::Error,
-            None if is_klog('W') => Self::Low,
-            None => Self::Normal,
-        }
+    let is_low = LOW_LEVEL.is_match(prefix);
+    let is_handled = is_low || HANDLED.is_match(rest);
+    if !is_handled && (ERROR_LEVEL.is_match(prefix) || is_error(rest)) {
+        LineClass::Error
+    } else if outer_percentage(rest).is_some() {
+        LineClass::Sample
+    } else if !is_low && SUCCESS.find_iter(rest).any(|word| succeeds(rest, word)) {
+        LineClass::Success
+    } else if SAMPLE.is_match(rest) {
+        LineClass::Sample
+    } else {
+        LineClass::Neutral
     }
 }
 
@@ -204,10 +160,13 @@ impl Level {
 fn is_error(text: &str) -> bool {
     let counts = FAILURE.find_iter(text).filter_map(|word| {
         let (before, after) = around(text, word);
-        count_beside(before, after)
+        let is_assigned = after.trim_start().starts_with([':', '=', '：']);
+        let assigned = is_assigned.then(|| count_after(after)).flatten();
+        let counted = assigned.or_else(|| count_before(before));
+        counted.or_else(|| count_after(after))
     });
     match counts.max() {
-        Some(count) => count == Count::Some,
+        Some(failures) => failures > 0,
         None => ERROR.is_match(text) || FAILURE.find_iter(text).any(|word| fails(text, word)),
     }
 }
@@ -215,16 +174,15 @@ fn is_error(text: &str) -> bool {
 /// Whether `word`, a match of [`FAILURE`] in `text` without a number, says that something failed.
 fn fails(text: &str, word: Match<'_>) -> bool {
     let (before, after) = around(text, word);
-    if is_negated(before) {
-        return false;
-    }
-    let is_upper = |word: &str| word.bytes().all(|byte| byte.is_ascii_uppercase());
-    match word.as_str() {
-        word if !word.is_ascii() || is_upper(word) => true,
-        word if word.eq_ignore_ascii_case("failed") => !FAILED_ONES.is_match(before),
-        word if word.eq_ignore_ascii_case("failure") => after.trim_matches(['.', '!']).is_empty(),
-        word => word.eq_ignore_ascii_case("fehlgeschlagen"),
-    }
+    let is_shouted = word.as_str().bytes().all(|byte| byte.is_ascii_uppercase());
+    !is_negated(before)
+        && match word.as_str().to_ascii_lowercase().as_str() {
+            _ if is_shouted => true,
+            "failed" => !FAILED_ONES.is_match(before),
+            "failure" => after.trim_matches(['.', '!']).is_empty(),
+            // `fail` and `errors` without a number are nouns; those of other languages are rarer.
+            word => !matches!(word, "error" | "errors" | "failures" | "fail" | "failing"),
+        }
 }
 
 /// Whether `word`, a match of [`SUCCESS`] in `text`, says that the work is complete.
@@ -232,10 +190,7 @@ fn succeeds(text: &str, word: Match<'_>) -> bool {
     let (before, after) = around(text, word);
     let is_part = PART_BEFORE.is_match(before) || before.contains('%') && !before.contains("100%");
     let is_other = NO_SUCCESS_AFTER.is_match(after) || count_after(after).is_some();
-    !is_part
-        && !is_other
-        && !is_negated(before)
-        && !matches!(count_before(before), Some(Count::Zero))
+    !is_part && !is_other && !is_negated(before) && count_before(before) != Some(0)
 }
 
 fn around<'a>(text: &'a str, word: Match<'_>) -> (&'a str, &'a str) {
@@ -243,181 +198,437 @@ fn around<'a>(text: &'a str, word: Match<'_>) -> (&'a str, &'a str) {
     (before, text.get(word.end()..).unwrap_or_default())
 }
 
-/// Whether one of the last three words of `before` turns the meaning of the next one.
+/// Whether one of the last words of the clause `before` turns the meaning of the next word.
 fn is_negated(before: &str) -> bool {
     let words = before.rsplit(' ').filter(|word| !word.is_empty());
-    words.take(3).any(|word| NEGATION.is_match(word))
-}
-
-/// A number beside a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Count {
-    /// A measurement: `Mean error: 0.18`.
-    Fraction,
-    Zero,
-    Some,
-}
-
-/// The number that counts a word between `before` and `after`: `failed=3`, `3 failed`, `fail 3`.
-fn count_beside(before: &str, after: &str) -> Option<Count> {
-    let is_assigned = after.trim_start().starts_with([':', '=', '：']);
-    is_assigned
-        .then(|| count_after(after))
-        .flatten()
-        .or_else(|| count_before(before))
-        .or_else(|| count_after(after))
+    let clause = words.take_while(|word| !word.ends_with([',', ';', ':', '.', '!']));
+    clause.take(4).any(|word| NEGATION.is_match(word))
 }
 
 /// The number at the end of `before`: `3 failed`.
-fn count_before(before: &str) -> Option<Count> {
-    count(before.trim_end().rsplit([' ', '(', '[', ',', '|']).next()?)
+fn count_before(before: &str) -> Option<u64> {
+    count(before.trim_end().rsplit([' ', '(', '[', '|']).next()?)
 }
 
 /// The number at the start of `after`: `failed=3`, `errors: 3`, `fail 1`.
-fn count_after(after: &str) -> Option<Count> {
+fn count_after(after: &str) -> Option<u64> {
     let after = after.trim_start_matches([' ', '\t', ':', '=', '：']);
     let end = after.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ','));
-    count(
-        after
-            .get(..end.unwrap_or(after.len()))?
-            .trim_end_matches(['.', ',']),
-    )
+    count(after.get(..end.unwrap_or(after.len()))?)
 }
 
-fn count(number: &str) -> Option<Count> {
-    let is_number = number.starts_with(|c: char| c.is_ascii_digit())
-        && number
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b',');
-    is_number.then(|| {
-        if number.contains('.') {
-            Count::Fraction
-        } else if number.bytes().all(|byte| byte == b'0') {
-            Count::Zero
-        } else {
-            Count::Some
-        }
-    })
+/// Parses a count. A number with a fraction counts nothing: `Mean error: 0.18`.
+fn count(number: &str) -> Option<u64> {
+    let number = number.trim_end_matches(['.', ',']).replace(',', "");
+    let whole = number.parse().ok();
+    whole.or_else(|| number.parse::<f64>().ok().map(|_| 0))
 }
 
-fn set(patterns: &[&str]) -> RegexSet {
-    RegexSet::new(patterns).expect("the patterns are constants")
+/// Defines regular expressions, each the union of its lines.
+macro_rules! patterns {
+    ($($(#[$doc:meta])* $name:ident = $($pattern:literal),+;)+) => {$(
+        $(#[$doc])*
+        static $name: LazyLock<Regex> = LazyLock::new(|| {
+            let union = format!("(?:{})", [$($pattern),+].join(")|(?:"));
+            Regex::new(&union).expect("the patterns are constants")
+        });
+    )+};
 }
 
-fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("the pattern is a constant")
-}
+patterns! {
+    FATAL_LEVEL = r"\b(?:FATAL|CRITICAL)\b|^F[0-9]{4} ";
+    ERROR_LEVEL = r"\bERROR\b|[\[:]error[\]:]|✘|^E[0-9]{4} ";
+    /// Warnings and below: what they report did not end the run.
+    LOW_LEVEL = r"\b(?:WARN|WARNING|DEBUG|TRACE)\b|[\[:](?:warning|debug)[\]:]|^W[0-9]{4} ";
 
-/// Lines that only belong to others: stack frames, source lines, and where to read more.
-static NEUTRAL: LazyLock<RegexSet> = LazyLock::new(|| {
-    set(&[
+    /// Lines that are about others: stack frames, source lines, requests, where to read more.
+    NEUTRAL =
         r"^at \S.*[:(]|^at \S+$",
         r#"^File ".*", line [0-9]+|^[0-9]+ +\| |^\.\.\. [0-9]+ more$"#,
-        r#"^[\w.]+\(["']|^\S+ \S+ \S+ \[[0-9]{1,2}/[A-Za-z]{3}/[0-9]{4}[: ]"#,
         r"^(?:raise|throw|return|except|catch|assert|if|for|with)\b.*[(:;]",
-        r"(?i)\b(?:complete |full )?logs? (?:of this run |file )?(?:can be found|is at|at|in|to|saved)\b|^complete log:",
-        r"(?i)^(?:for (?:more|further) |see |note: |hint: |help: |re-run |\[help )",
-    ])
-});
+        r#"^[\w.]+\(["']|^\S+ \S+ \S+ \[[0-9]{1,2}/[A-Za-z]{3}/[0-9]{4}[: ]"#,
+        r"(?i)\b(?:logs?|log file) (?:of this run )?(?:can be found|is at|at|in|to|saved)\b|^complete log:",
+        r"(?i)^(?:for (?:more|further) |see |note: |hint: |help: |re-run |\[help )";
 
-static CANCEL: LazyLock<RegexSet> = LazyLock::new(|| {
-    set(&[
-        r"\bKeyboardInterrupt\b",
-        r"(?i)\b(?:received|got|caught|by|signal|with)\W+(?:signal )?SIG(?:INT|TERM|HUP)\b|^SIG(?:INT|TERM)\b",
-        r"^\^C|^Terminated$|\bcontext cancell?ed\b",
+    CANCEL =
+        r"\bKeyboardInterrupt\b|^\^C|^Terminated$|\bcontext cancell?ed\b|^SIG(?:INT|TERM)\b",
+        r"(?i)\b(?:received|got|caught|by|signal|with)\W+(?:signal )?SIG(?:INT|TERM|HUP)\b",
         r"(?i)\b(?:aborted|cancell?ed|interrupted|stopped|terminated) by (?:the )?(?:user|operator|signal|[a-z]+$)",
         r"(?i)^(?:\W*|.*\b(?:run|job|task|build|deployment|operation|workflow|pipeline|execution)(?: was| has been| is)? )(?:aborted|cancell?ed|interrupted)\W*$",
-        r"(?i)\buser (?:aborted|cancell?ed|interrupted)\b",
-    ])
-});
+        r"(?i)\buser (?:aborted|cancell?ed|interrupted)\b";
 
-static CRASH: LazyLock<RegexSet> = LazyLock::new(|| {
-    set(&[
-        r"^Traceback \(most recent call last\)",
+    CRASH =
+        r"^Traceback \(most recent call last\)|^\[?(?:FATAL|CRITICAL)\b",
         r"^(?:Uncaught |Unhandled )?(?:[\w$]+\.)*[\w$]*(?:Error|Exception)(?:: |:?$| \[)",
         r"^(?:Unhandled |Uncaught |Exception in thread |Caused by: |Fatal error)",
         r"\bpanicked at\b|^panic: |^fatal(?: error)?: |^goroutine [0-9]+ \[",
         r"^Killed(?:: 9)?$|: line [0-9]+: +[0-9]+ (?:Killed|Aborted|Terminated|Segmentation)\b",
         r"(?i)\bsegmentation fault\b|\bcore dumped\b|\bout of memory: |\bOOMKilled\b|signal: (?:killed|aborted)",
-        r"^npm (?:ERR!|error)|\bERR_PNPM_|\bELIFECYCLE\b",
-        r"^g?make(?:\[[0-9]+\])?: \*\*\* ",
-        r"(?i)\bexited before completing\b|\bnot recoverable\b",
-    ])
-});
+        r"^npm (?:ERR!|error)|\bERR_PNPM_|\bELIFECYCLE\b|^g?make(?:\[[0-9]+\])?: \*\*\* ",
+        r"(?i)\bexited before completing\b|\bnot recoverable\b|\blevel=(?:fatal|critical|panic)\b",
+        r"(?i)\b(?:giving|gave) up\b|\bretries (?:exhausted|exceeded)\b";
 
-/// Lines about the exit code of a process.
-static EXIT_CODE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(concat!(
+    /// Lines about the exit code of a process.
+    EXIT_CODE =
         r"(?i)\bexit(?:ed)?(?: with)?(?: [a-z-]+){0,2} ?(?:code|status)[ :=]*[('\x22]*-?[1-9][0-9]{0,9}\b",
-        r"|\bexit(?:ed)? \(?[1-9][0-9]{0,2}\b|\bnon-?zero (?:exit|return|status)",
-    ))
-});
+        r"(?i)\bexit(?:ed)? \(?[1-9][0-9]{0,2}\b|\bnon-?zero (?:exit|return|status)";
 
-/// Words of failures that the program went on after.
-static HANDLED: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?i)\b(?:retry|retrying|retries|try(?:ing)? again|attempt|ignoring|ignored|skipping|continuing|recovered|falling back|as expected)\b|^warning\b",
-    )
-});
+    /// Words of failures after which the program went on.
+    HANDLED =
+        r"(?i)\b(?:retry|retrying|retries|try(?:ing)? again|attempt|ignoring|ignored|skipping|continuing|recovered|falling back|as expected)\b",
+        r"^\[?(?i:warn|warning|debug)\b|\blevel=(?:warn|warning|debug)\b";
 
-static ERROR: LazyLock<RegexSet> = LazyLock::new(|| {
-    const CODE: &str = r"(?:\[\w+\]| [A-Z]*[0-9]+)?";
-    let level =
-        format!(r"(?:^|: |^\w+ |^\W+)(?i:(?:fatal |internal )?error){CODE}:(?: *$| +[^ 0-9])");
-    set(&[
-        &level,
-        r"^(?:ERROR|FAIL|FAILED|FAILURE)\b[^:=]*$|^\[?ERROR\]? ",
+    ERROR =
+        r"(?:^|: |^\w+ |^\W+)(?i:(?:fatal |internal )?error)(?:\[\w+\]| [A-Z]*[0-9]+)?:(?: *$| +[^ 0-9])",
+        r"^(?:ERROR|FAIL|FAILED|FAILURE)\b[^:=]*$|^\[?ERROR\]? |^[✖✗✘❌]\x{fe0f}? *\w",
         r"(?i): (?:no such file or directory|permission denied|connection refused|no space left on device|is a directory|cannot allocate memory|broken pipe|command not found)\b",
-        r"(?i)\btimed out\b|\bdeadline exceeded\b|\bstatus: (?:timeout|error|failed)\b|\bnot found\W*$|\b40[13] (?:forbidden|unauthorized)\b",
-        r"^[✖✗✘❌]\x{fe0f}? *\w",
-    ])
-});
+        r"(?i)\btimed out\b|\bdeadline exceeded\b|\bstatus: (?:timeout|error|failed)\b|\bnot found\W*$|\blevel=error\b|\b40[13] (?:forbidden|unauthorized)\b";
 
-/// Words of failure. [`fails`] looks at the words around them.
-static FAILURE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(concat!(
-        r"(?i)\b(?:errors?|failures?|fail|failing|fehlgeschlagen|échoué|échec|falló|failed)\b",
-        r"|エラー|失敗|失败|错误|오류|실패",
-    ))
-});
+    /// Words of failure. [`fails`] looks at the words around them.
+    FAILURE =
+        r"(?i)\b(?:errors?|failures?|fail|failing|failed|fehlgeschlagen|échoué|échec|falló)\b",
+        r"エラー|失敗|失败|错误|오류|실패";
 
-/// The end of the text before `failed`, if that only describes a noun: `logs of failed tests`.
-static FAILED_ONES: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?i)\b(?:for|of|the|any|all|only|previously|last|rerun|with) $"));
+    /// The end of the text before `failed`, if that only describes a noun: `logs of failed tests`.
+    FAILED_ONES = r"(?i)\b(?:for|of|the|any|all|only|previously|last|rerun|with) $";
 
-/// Words of success. [`succeeds`] looks at the words around them.
-static SUCCESS: LazyLock<Regex> = LazyLock::new(|| {
-    regex(concat!(
+    /// Words of success. [`succeeds`] looks at the words around them.
+    SUCCESS =
         r"(?i)\b(?:done|finished|completed?|success(?:ful|fully)?|succeeded|passed|deployed)\b",
-        r"|^(?:everything is )?ok\b|\bbuild ok\b|^# pass [1-9]",
-        r"|完了しました|正常終了|已完成|完成了|完了$|완료|\b(?:erfolgreich|abgeschlossen|terminé|finalizado|completado)\b",
-    ))
-});
+        r"(?i)^(?:everything is )?ok\b|\bbuild ok\b|^# pass [1-9]",
+        r"(?i)\b(?:erfolgreich|abgeschlossen|terminé|finalizado|completado)\b",
+        r"完了しました|正常終了|已完成|完成了|完了$|완료";
 
-/// The end of the text before a word of success that is about a part of the work.
-static PART_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(concat!(
-        r"^#[0-9]+ |(?i:\b(?:batch|chunk|epoch|step|stage|phase|iteration|round|item|file|page|part|layer)s?",
-        r"(?: #?[0-9]+)?(?: (?:is|was|has been))? ?)$|(?i:\b[a-z]+ #?[0-9]+(?: is| was)? )$",
-    ))
-});
+    /// The end of the text before a word of success that is about a part of the work.
+    PART_BEFORE =
+        r"^#[0-9]+ |(?i)\b(?:batch|chunk|epoch|step|stage|phase|iteration|round|item|file|page|part|layer)s?(?: #?[0-9]+)?(?: (?:is|was|has been))? ?$",
+        r"(?i)\b[a-z]+ #?[0-9]+(?: is| was)? $";
 
-static NO_SUCCESS_AFTER: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?i)^\W*(?:false|no|none|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on)\b",
-    )
-});
+    NO_SUCCESS_AFTER =
+        r"(?i)^\W*(?:false|no|none|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on)\b";
 
-static NEGATION: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?i)^(?:no|not|never|without|zero|non|until|unless|if|when|once|before|almost|nearly|partially|partly|be|being|\w+n't)$",
-    )
-});
+    NEGATION =
+        r"(?i)^(?:no|not|never|without|zero|non|until|unless|if|when|once|before|almost|nearly|partially|partly|be|being|\w+n't)$";
 
-/// Counters in any language, and work that has begun.
-static SAMPLE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(concat!(
+    /// Counters in any language, and work that has begun.
+    SAMPLE =
         r"[0-9] ?%|(?:^|[\s(\[:])[0-9][0-9.,]* ?(?:/| (?:of|von|de|sur|out of) )\s?[0-9][0-9.,]*(?:[\s)\],.:;]|$)",
-        r"|\w(?:\.\.\.|…)$",
-    ))
-});
+        r"\w(?:\.\.\.|…)$";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold::line_key::LineKey;
+    use crate::model::Timestamp;
+    use proptest::prelude::*;
+
+    fn check(class: LineClass, lines: &[&str]) {
+        for line in lines {
+            assert_eq!(classify(line), class, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_dies_is_a_crash() {
+        check(
+            LineClass::Crash,
+            &[
+                "Traceback (most recent call last):",
+                "ValueError: no such colour",
+                "paint.mixer.MixError: too dry",
+                "Exception in thread \"main\" java.lang.IllegalStateException: no brush",
+                "Uncaught TypeError: brush is not a function",
+                "thread 'main' panicked at src/paint.rs:7:5:",
+                "panic: runtime error: index out of range [3] with length 2",
+                "Killed",
+                "run.sh: line 4:  4120 Killed                  ./paint --all",
+                "Segmentation fault (core dumped)",
+                "npm ERR! code ELIFECYCLE",
+                "npm error missing script: paint",
+                "exit status 2",
+                "the painter exited with code 137",
+                "make: *** [Makefile:12: paint] Error 1",
+                "fatal: not a git repository",
+                "2026-03-01 07:00:00 CRITICAL the studio is on fire",
+                "FATAL: no canvas",
+                "2026-03-01T07:00:00Z [FATAL] no canvas",
+                "ERROR giving up after 5 retries",
+                "ts=2026-03-01T07:00:00Z level=fatal msg=\"no canvas\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_reported_failure_is_an_error() {
+        check(
+            LineClass::Error,
+            &[
+                "2026-03-01 07:00:00 - studio - ERROR - the brush is lost",
+                "[ERROR] the brush is lost",
+                "ERROR the brush is lost",
+                "error: unknown colour",
+                "paint.c:7:5: error: unknown colour",
+                "error[E0425]: cannot find value `red`",
+                "FAILED tests/test_paint.py::test_red - assert 0",
+                "hang the picture: FAILED",
+                "4 passed, 2 failed",
+                "painted=9 failed=1",
+                "Errors: 3",
+                "✖ no credentials",
+                "✘ Studio failed",
+                "copy_failed",
+                "cat: red.txt: No such file or directory",
+                "Timed out waiting for the paint to dry",
+                "エラーが発生しました: 筆がありません",
+                "Fehlgeschlagen: kein Pinsel",
+                "level=error msg=\"no brush\"",
+                "##[error]no brush",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_person_or_a_signal_cancels() {
+        check(
+            LineClass::Cancel,
+            &[
+                "KeyboardInterrupt",
+                "^C",
+                "Received SIGTERM, shutting down",
+                "rsync error: received SIGINT, SIGTERM, or SIGHUP (code 20)",
+                "Aborted by user",
+                "The deployment was cancelled by the operator",
+                "Interrupted",
+                "Run cancelled.",
+                "Error: context canceled",
+            ],
+        );
+    }
+
+    #[test]
+    fn words_of_success_are_a_success() {
+        check(
+            LineClass::Success,
+            &[
+                "done",
+                "All done!",
+                "Finished in 3.2s",
+                "2026-03-01 07:00:00 INFO Painting finished",
+                "The studio was built successfully",
+                "all 14 checks passed",
+                "no changes, upload completed",
+                "BUILD SUCCESSFUL in 7s",
+                "status is SUCCEEDED",
+                "Compiled with 0 errors. Done.",
+                "painting_finished",
+                "Everything is Ok",
+                "OK (skipped=1)",
+                "処理が完了しました",
+            ],
+        );
+    }
+
+    #[test]
+    fn counters_and_ellipses_are_samples() {
+        check(
+            LineClass::Sample,
+            &[
+                "Painting picture 3/7",
+                "Step 7 of 7 done",
+                "[4/9] drying",
+                "進捗: 40%",
+                "Bild 2 von 5",
+                "絵 (2/5)",
+                "Resolving colours...",
+                "45% complete",
+            ],
+        );
+    }
+
+    #[test]
+    fn other_lines_say_nothing() {
+        check(
+            LineClass::Neutral,
+            &[
+                "",
+                "----------------",
+                "  ^^^^^^^^",
+                "at paint (/studio/paint.js:12:11)",
+                "at Error.captureStackTrace (node:internal/errors:5:1)",
+                "File \"errors.py\", line 3, in fail",
+                "raise ValueError(\"no such colour\")",
+                "see the log at /tmp/paint.log for errors",
+                "A complete log of this run can be found in: /tmp/failed.log",
+                "Mixing the colours",
+                "added 49 colours in 5s",
+                "10.0.0.7 - - [01/Mar/2026:07:00:00 +0000] \"GET /failed HTTP/1.1\" 404 -",
+            ],
+        );
+    }
+
+    #[test]
+    fn near_misses_are_no_errors() {
+        for line in [
+            "0 errors, 2 warnings",
+            "painted=9 failed=0",
+            "Errors: 0",
+            "Failed: 0",
+            "# fail 0",
+            "Mean error: 0.18",
+            "no failed tests",
+            "collecting the logs of failed pictures",
+            "connection failed, retrying in 3s",
+            "ERROR picture 7 is torn, skipping it",
+            "warning: 2 files failed the style check",
+            "[WARN ] the disk watermark is passed, writes have failed",
+            "tests/test_failed_login.py collected",
+            "src/error/kinds.rs",
+            "process exited with code 0",
+            "exit status 0",
+            "Killed 3 idle workers",
+            "[error-handler] INFO installed",
+            r#"wrote {"failed":["red"]}"#,
+        ] {
+            let class = classify(line);
+            assert!(
+                !matches!(class, LineClass::Error | LineClass::Crash),
+                "{line:?}: {class:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn near_misses_are_no_success() {
+        for line in [
+            "not done",
+            "unsuccessful",
+            "The picture is not yet finished",
+            "0 passed",
+            "success: false",
+            "Success rate: 40",
+            "waiting until the paint is done",
+            "incomplete",
+            "Batch 3 completed in 2s",
+            "batch_done",
+            "epoch 4 finished",
+            "#7 exporting layers 0.1s done",
+            "99% complete within 140ms",
+            "The sky is complete, next: the sea",
+            "picture partially completed",
+            "DELETE_COMPLETE",
+            "completed: 7",
+        ] {
+            assert_ne!(classify(line), LineClass::Success, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn near_misses_are_no_cancellation() {
+        for line in [
+            "0 cancelled",
+            "cancelled=0",
+            "40 complete and 0 interrupted iterations",
+            "except KeyboardInterrupt:",
+            "installed a handler for SIGTERM",
+        ] {
+            assert_ne!(classify(line), LineClass::Cancel, "{line:?}");
+        }
+    }
+
+    fn judge(lines: &[&str], is_counter_full: bool) -> Verdict {
+        let mut last = LastLines::default();
+        let key = LineKey::outside_logs(Timestamp::default());
+        for (number, line) in (0..).zip(lines) {
+            last.insert(key.with_line(number), line);
+        }
+        verdict(&last, false, is_counter_full)
+    }
+
+    fn failed(message: &str) -> Verdict {
+        let message = message.to_owned();
+        Verdict::Failed { message }
+    }
+
+    #[test]
+    fn the_last_word_decides() {
+        let traceback = [
+            "Painting 3/7",
+            "Traceback (most recent call last):",
+            "  File \"paint.py\", line 3, in paint",
+            "    mix(red)",
+            "    ^^^^^^^^",
+            "ValueError: too dry",
+        ];
+        assert_eq!(judge(&traceback, false), failed("ValueError: too dry"));
+        let caught = [&traceback[..], &["Painting 4/7"]].concat();
+        assert_eq!(judge(&caught, false), Verdict::Ended);
+        let finished = [&caught[..], &["Painting 7/7", "Gallery opened", "All done"]].concat();
+        assert_eq!(judge(&finished, true), Verdict::Completed);
+        assert_eq!(
+            judge(&["done", "KeyboardInterrupt"], false),
+            Verdict::Cancelled
+        );
+    }
+
+    #[test]
+    fn a_log_without_such_words_ends_as_its_counter_does() {
+        assert_eq!(judge(&[], false), Verdict::Ended);
+        assert_eq!(judge(&["Mixing the colours"], false), Verdict::Ended);
+        assert_eq!(judge(&["Mixing the colours"], true), Verdict::Completed);
+        assert_eq!(judge(&["done", "Painting 3/7"], false), Verdict::Ended);
+        assert_eq!(judge(&["Painting 7/7"], true), Verdict::Completed);
+    }
+
+    #[test]
+    fn a_blocked_run_stays_blocked() {
+        let mut last = LastLines::default();
+        last.insert(LineKey::outside_logs(Timestamp::default()), "Killed");
+        assert_eq!(verdict(&last, true, true), Verdict::Blocked);
+    }
+
+    #[test]
+    fn a_sum_after_an_interruption_is_no_success() {
+        let lines = ["Painting 3/7", "KeyboardInterrupt", "2 passed in 1.36s"];
+        assert_eq!(judge(&lines, false), Verdict::Cancelled);
+    }
+
+    #[test]
+    fn a_tool_does_not_complete_a_run_with_an_open_counter() {
+        let tool = ["[3/9] suite sea", "31 passed in 3.20s"];
+        assert_eq!(judge(&tool, false), Verdict::Ended);
+        assert_eq!(
+            judge(&["[8/9] suite sky", "31 passed in 3.20s"], false),
+            Verdict::Completed
+        );
+        assert_eq!(
+            judge(&["Epoch 3/9", "Training completed"], false),
+            Verdict::Completed
+        );
+    }
+
+    #[test]
+    fn an_error_that_the_program_outlives_decides_nothing() {
+        let after = ["a brush", "a canvas", "a frame", "a nail", "a wall"];
+        let lines = [&["done", "ERROR no ink"][..], &after].concat();
+        assert_eq!(judge(&lines, false), Verdict::Ended);
+        assert_eq!(judge(&lines[..6], false), failed("ERROR no ink"));
+    }
+
+    #[test]
+    fn the_message_of_a_failure_is_its_cause_rather_than_its_exit_code() {
+        let lines = ["Painting 3/7", "error: no ink", "", "exit status 1"];
+        assert_eq!(judge(&lines, false), failed("error: no ink"));
+        let alone = ["error: no ink", "Painting 3/7", "exit status 1"];
+        assert_eq!(judge(&alone, false), failed("exit status 1"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_has_a_class(line in r"\PC{0,40}", word in "failed|done|[0-9]/[0-9]|error:|%") {
+            classify(&line);
+            classify(&format!("{line}{word}{line}"));
+            classify(&format!("{word} ").repeat(60));
+        }
+    }
+}
