@@ -36,7 +36,7 @@ pub enum Verdict {
     Blocked,
     /// The run failed.
     Failed {
-        /// The line that says so.
+        /// The line that says so, without prefixes.
         message: String,
     },
     /// Somebody stopped the run.
@@ -88,8 +88,10 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
             let cause = EXIT_CODE
                 .is_match(&text)
                 .then(|| failures.find(|text| !EXIT_CODE.is_match(text)));
-            let message = cause.flatten().unwrap_or(text).into_owned();
-            Verdict::Failed { message }
+            let text = cause.flatten().unwrap_or(text);
+            Verdict::Failed {
+                message: strip_all_prefixes(&text).to_owned(),
+            }
         }
     }
 }
@@ -251,7 +253,7 @@ patterns! {
         r"(?i)^(?:for (?:more|further) |see |note: |hint: |help: |re-run |\[help )";
 
     CANCEL =
-        r"\bKeyboardInterrupt\b|^\^C|^Terminated$|\bcontext cancell?ed\b|^SIG(?:INT|TERM)\b",
+        r"\bKeyboardInterrupt\b|^\^C|^Terminated$|\bcontext cancell?ed\b|^SIG(?:INT|TERM)\b|\bsignal: (?:interrupt|terminated)\b",
         r"(?i)\b(?:received|got|caught|by|signal|with)\W+(?:signal )?SIG(?:INT|TERM|HUP)\b",
         r"(?i)\b(?:aborted|cancell?ed|interrupted|stopped|terminated) by (?:the )?(?:user|operator|signal|[a-z]+$)",
         r"(?i)^(?:\W*|.*\b(?:run|job|task|build|deployment|operation|workflow|pipeline|execution)(?: was| has been| is)? )(?:aborted|cancell?ed|interrupted)\W*$",
@@ -260,7 +262,7 @@ patterns! {
     CRASH =
         r"^Traceback \(most recent call last\)|^\[?(?:FATAL|CRITICAL)\b",
         r"^(?:Uncaught |Unhandled )?(?:[\w$]+\.)*[\w$]*(?:Error|Exception)(?:: |:?$| \[)",
-        r"^(?:Unhandled |Uncaught |Exception in thread |Caused by: |Fatal error)",
+        r"^(?:Unhandled |Uncaught |Exception in thread |Caused by: |(?:PHP )?Fatal error)|\(\w*(?:Error|Exception)\)$|^\*\* \(\w+\) ",
         r"\bpanicked at\b|^panic: |^fatal(?: error)?: |^goroutine [0-9]+ \[",
         r"^Killed(?:: 9)?$|: line [0-9]+: +[0-9]+ (?:Killed|Aborted|Terminated|Segmentation)\b",
         r"(?i)\bsegmentation fault\b|\bcore dumped\b|\bout of memory: |\bOOMKilled\b|signal: (?:killed|aborted)",
@@ -282,6 +284,8 @@ patterns! {
         r"(?:^|: |^\w+ |^\W+)(?i:(?:fatal |internal )?error)(?:\[\w+\]| [A-Z]*[0-9]+)?:(?: *$| +[^ 0-9])",
         r"^(?:ERROR|FAIL|FAILED|FAILURE)\b[^:=]*$|^\[?ERROR\]? |^[✖✗✘❌]\x{fe0f}? *\w",
         r"(?i): (?:no such file or directory|permission denied|connection refused|no space left on device|is a directory|cannot allocate memory|broken pipe|command not found)\b",
+        r"(?i)^(?:unable to|cannot|can't|could not|couldn't|failed to|abort(?:ed|ing)\b)|^E: \w",
+        r"(?i)^(?:an )?error (?:response|while|during|when|in|at|on|occurred|opening|reading|loading|creating|connecting|executing|running)\b",
         r"(?i)\btimed out\b|\bdeadline exceeded\b|\bstatus: (?:timeout|error|failed)\b|\bnot found\W*$|\blevel=error\b|\b40[13] (?:forbidden|unauthorized)\b";
 
     /// Words of failure. [`fails`] looks at the words around them.
@@ -296,6 +300,8 @@ patterns! {
     SUCCESS =
         r"(?i)\b(?:done|finished|completed?|success(?:ful|fully)?|succeeded|passed|deployed)\b",
         r"(?i)^(?:everything is )?ok\b|\bbuild ok\b|^# pass [1-9]",
+        r"(?i)\bbuilt in [0-9.]+ ?m?s\b|\bexit(?:ed)?(?: with)?(?: [a-z-]+){0,2} ?(?:code|status)[ :=]*['(]?0\b",
+        r"(?i)\b[1-9][0-9]* (?:example|test|spec|check|scenario|assertion)s?\b.*\b0 (?:failures|failed|errors)\b|^tests run: [1-9][0-9]*, failures: 0, errors: 0\b",
         r"(?i)\b(?:erfolgreich|abgeschlossen|terminé|finalizado|completado)\b",
         r"完了しました|正常終了|已完成|完成了|完了$|완료";
 
@@ -340,6 +346,8 @@ mod tests {
                 "Exception in thread \"main\" java.lang.IllegalStateException: no brush",
                 "Uncaught TypeError: brush is not a function",
                 "thread 'main' panicked at src/paint.rs:7:5:",
+                "paint.rb:3:in `mix': undefined method `red' (NoMethodError)",
+                "** (RuntimeError) too dry",
                 "panic: runtime error: index out of range [3] with length 2",
                 "Killed",
                 "run.sh: line 4:  4120 Killed                  ./paint --all",
@@ -379,6 +387,9 @@ mod tests {
                 "✘ Studio failed",
                 "copy_failed",
                 "cat: red.txt: No such file or directory",
+                "Could not open the studio",
+                "An error occurred (AccessDenied) when calling the Paint operation: no key",
+                "E: Unable to locate the brush",
                 "Timed out waiting for the paint to dry",
                 "エラーが発生しました: 筆がありません",
                 "Fehlgeschlagen: kein Pinsel",
@@ -402,6 +413,7 @@ mod tests {
                 "Interrupted",
                 "Run cancelled.",
                 "Error: context canceled",
+                "signal: interrupt",
             ],
         );
     }
@@ -423,6 +435,10 @@ mod tests {
                 "Compiled with 0 errors. Done.",
                 "painting_finished",
                 "Everything is Ok",
+                "the painter exited with code 0",
+                "14 examples, 0 failures",
+                "Tests run: 14, Failures: 0, Errors: 0, Skipped: 1",
+                "built in 2.35s",
                 "OK (skipped=1)",
                 "処理が完了しました",
             ],
@@ -612,7 +628,7 @@ mod tests {
         let after = ["a brush", "a canvas", "a frame", "a nail", "a wall"];
         let lines = [&["done", "ERROR no ink"][..], &after].concat();
         assert_eq!(judge(&lines, false), Verdict::Ended);
-        assert_eq!(judge(&lines[..6], false), failed("ERROR no ink"));
+        assert_eq!(judge(&lines[..6], false), failed("no ink"));
     }
 
     #[test]
