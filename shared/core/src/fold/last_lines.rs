@@ -1,7 +1,7 @@
 //! The last lines of a log.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,10 +22,10 @@ const MAX_RAW_BYTES: usize = 4096;
 /// The 12 lines of a log with the highest keys, without blank lines.
 ///
 /// It is a function of the set of lines: the order, repetition and grouping of inserts and merges
-/// do not matter. An insert only copies the line. The copy becomes text when it is read or stored,
+/// do not matter. They are ordered by key. An insert only copies the line. The copy becomes text when it is read or stored,
 /// because most lines are replaced before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastLines(BTreeMap<LineKey, Line>);
+pub struct LastLines(VecDeque<(LineKey, Line)>);
 
 /// A line of a log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,41 +41,40 @@ impl LastLines {
     /// Adds a line, if it is one of the last. Blank lines are left out. `raw_line` may have colours,
     /// prefixes and JSON around its text.
     pub fn insert(&mut self, key: LineKey, raw_line: &str) {
-        if raw_line.trim_start().is_empty() {
-            return;
+        if !raw_line.trim_start().is_empty() {
+            self.put(key, |mut buffer| {
+                buffer.clear();
+                buffer.push_str(head(raw_line, MAX_RAW_BYTES));
+                Line::Raw(buffer)
+            });
         }
-        let Some(mut buffer) = self.make_room(key) else {
-            return;
-        };
-        buffer.push_str(head(raw_line, MAX_RAW_BYTES));
-        self.0.insert(key, Line::Raw(buffer));
     }
 
     /// Adds all lines of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (key, line) in &other.0 {
-            if self.make_room(*key).is_some() {
-                self.0.insert(*key, line.clone());
-            }
+            self.put(*key, |_| line.clone());
         }
     }
 
-    /// Makes room for a new line: returns an empty buffer for it, that of the line that goes if
-    /// there are enough. `None` if the line is already there or is not one of the last.
-    fn make_room(&mut self, key: LineKey) -> Option<String> {
+    /// Adds the line that `make` makes, unless it is there or is not one of the last. `make` may
+    /// reuse the text of the line that goes.
+    fn put(&mut self, key: LineKey, make: impl FnOnce(String) -> Line) {
+        let place = match self.0.back() {
+            Some((last, _)) if *last >= key => self.0.partition_point(|(known, _)| *known < key),
+            _ => self.0.len(),
+        };
+        let is_known = self.0.get(place).is_some_and(|(known, _)| *known == key);
         let is_full = self.0.len() >= MOST_LINES;
-        if is_full && self.0.first_key_value().is_some_and(|(low, _)| key < *low) {
-            return None;
+        if is_known || is_full && place == 0 {
+            return;
         }
-        if self.0.contains_key(&key) {
-            return None;
-        }
-        if !is_full {
-            return Some(String::new());
-        }
-        let (_, Line::Raw(mut buffer) | Line::Text(mut buffer)) = self.0.pop_first()?;
-        buffer.clear();
-        Some(buffer)
+        let oldest = if is_full { self.0.pop_front() } else { None };
+        let (place, buffer) = match oldest {
+            Some((_, Line::Raw(buffer) | Line::Text(buffer))) => (place - 1, buffer),
+            None => (place, String::new()),
+        };
+        self.0.insert(place, (key, make(buffer)));
     }
 
     /// The lines as text, oldest first.
@@ -85,8 +84,11 @@ impl LastLines {
 
     /// The texts of the last lines before `key`, oldest first: at most `most`, without blank ones.
     pub fn before(&self, key: LineKey, most: usize) -> Vec<String> {
-        let lines = self.0.range(..key).rev().map(|(_, line)| line.text());
-        let texts = lines.filter(|text| !text.is_empty()).take(most);
+        let lines = self.iter().rev().filter(|(known, _)| *known < key);
+        let texts = lines
+            .map(|(_, text)| text)
+            .filter(|text| !text.is_empty())
+            .take(most);
         let mut texts: Vec<String> = texts.map(Cow::into_owned).collect();
         texts.reverse();
         texts
@@ -222,7 +224,7 @@ mod tests {
             (3, r#"{"message":{"message":[1]}}"#),
         ]);
         let json = serde_json::to_string(&last).unwrap();
-        assert!(json.starts_with(r#"{"1.7.0":"one","#), "{json}");
+        assert!(json.starts_with(r#"[["1.7.0","one"],"#), "{json}");
         let mut stored: LastLines = serde_json::from_str(&json).unwrap();
         assert_eq!(stored, last);
         last.insert(key(4), "four");
