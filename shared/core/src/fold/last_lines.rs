@@ -22,8 +22,8 @@ const MAX_RAW_BYTES: usize = 4096;
 /// The 12 lines of a log with the highest keys, without blank lines.
 ///
 /// It is a function of the set of lines: the order, repetition and grouping of inserts and merges
-/// do not matter. They are ordered by key. An insert only copies the line. The copy becomes text when it is read or stored,
-/// because most lines are replaced before.
+/// do not matter. The queue is ordered by key. An insert only copies the line; the copy becomes
+/// text when it is read or stored, because most lines are replaced before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastLines(VecDeque<(LineKey, Line)>);
 
@@ -38,8 +38,8 @@ enum Line {
 }
 
 impl LastLines {
-    /// Adds a line, if it is one of the last. Blank lines are left out. `raw_line` may have colours,
-    /// prefixes and JSON around its text.
+    /// Adds a line, if it is one of the last. Blank lines are left out. `raw_line` may have
+    /// colours, prefixes and JSON around its text.
     pub fn insert(&mut self, key: LineKey, raw_line: &str) {
         if !raw_line.trim_start().is_empty() {
             self.put(key, |mut buffer| {
