@@ -13,12 +13,14 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use progress_core::fold::{Ledger, LineKey};
+use progress_core::fold::{Fact, FactLog, LineKey, Report, Run};
 use progress_core::log_parser::{LogFormat, parse_message};
 use progress_core::model::Timestamp;
 use regex::Regex;
 use serde_json::Value;
 
+const CDK: &str = include_str!("../test_data/logs/cdk.jsonl");
+const AGENTS: &str = include_str!("../test_data/logs/agents.jsonl");
 const LINES: usize = 40_000;
 /// One line in this many is of CDK in the mixed log.
 const ONE_OF: usize = 20;
@@ -46,9 +48,8 @@ const OTHERS: [&str; 19] = [
     "warning: LF will be replaced by CRLF the next time Git touches it",
 ];
 
-/// Lines of real CDK runs.
-fn cdk_lines() -> Vec<String> {
-    let corpus = include_str!("../test_data/logs/cdk.jsonl");
+/// Lines of real runs.
+fn lines_of(corpus: &str) -> Vec<String> {
     let records = corpus
         .lines()
         .map(|line| serde_json::from_str(line).unwrap());
@@ -61,26 +62,36 @@ fn cdk_lines() -> Vec<String> {
     lines.collect()
 }
 
-fn mixed_log(one_of: usize) -> Vec<String> {
-    let cdk = cdk_lines();
+/// A log in which one line in `one_of` is of `corpus`.
+fn mixed_log(corpus: &str, one_of: usize) -> Vec<String> {
+    let lines = lines_of(corpus);
     let line = |number: usize| {
         if number.is_multiple_of(one_of) {
-            cdk[number / one_of % cdk.len()].clone()
+            lines[number / one_of % lines.len()].clone()
         } else {
             OTHERS[number % OTHERS.len()].to_owned()
         }
     };
-    (0..LINES).map(line).collect()
+    (0..LINES).map/// Parses and folds a log, and derives the state of its runs.
+fn fold(format: LogFormat, lines: &[String]) -> Vec<Report> {
+    let mut facts = Vec::new();
+    for (time, line) in (0..).zip(lines) {
+        parse_message(format, line, &mut |number, observation| {
+            let key = LineKey::outside_logs(Timestamp::from_millis(time)).with_line(number);
+            facts.push((key, Fact::Line(observation)));
+        });
+    }
+    FactLog::of(facts).runs().iter().map(Run::report).collect()
 }
 
-/// Parses and folds a log.
-fn fold(format: LogFormat, lines: &[String]) -> Ledger {
-    let mut ledger = Ledger::default();
-    for (time, line) in (0..).zip(lines) {
-        parse_message(format, line, &mut |_, observation| {
-            let key = LineKey::outside_logs(Timestamp::from_millis(time));
-            ledger.observe(key, &observation);
-        });
+/// A report of an agent in JSON.
+fn report_line(number: usize) -> String {
+    let (step, total) = (number % 500, 500);
+    format!(
+        r#"{{"timestamp":"2026-11-24T03:13:02.511Z","level":"INFO","message":"indexed shard {number}","phase":"index","progress":{{"current":{step},"total":{total}}}}}"#
+    )
+}
+
     }
     ledger
 }
@@ -88,8 +99,10 @@ fn fold(format: LogFormat, lines: &[String]) -> Ledger {
 fn logs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("logs");
     group.sample_size(20);
-    let mixed = mixed_log(ONE_OF);
-    let dense = mixed_log(1);
+    let mixed = mixed_log(CDK, ONE_OF);
+    let dense = mixed_log(CDK, 1);
+    let agents = mixed_log(AGENTS, 1);
+    let reports: Vec<_> = (0..LINES).map(report_line).collect();
     let size = |lines: &[String]| lines.iter().map(|line| line.len() as u64 + 1).sum();
     group.throughput(Throughput::Bytes(size(&mixed)));
     let text = mixed.join("\n");
@@ -118,6 +131,14 @@ fn logs(criterion: &mut Criterion) {
     });
     group.bench_function("CDK alone, parse and fold", |bencher| {
         bencher.iter(|| fold(LogFormat::CDK, black_box(&dense)));
+    });
+    group.throughput(Throughput::Bytes(size(&agents)));
+    group.bench_function("agents alone, parse and fold", |bencher| {
+        bencher.iter(|| fold(LogFormat::AGENT, black_box(&agents)));
+    });
+    group.throughput(Throughput::Bytes(size(&reports)));
+    group.bench_function("JSON reports, parse and fold", |bencher| {
+        bencher.iter(|| fold(LogFormat::AGENT, black_box(&reports)));
     });
     group.finish();
 }

@@ -1,9 +1,50 @@
 //! Folds the facts about a task into its runs. Pure.
+//!
+//! A [`Fact`] is what a line says, or what a caller of the API or the platform says. Each has a
+//! [`LineKey`]. The event and the line in the key identify the fact: the same line read twice is
+//! one fact. The key as a whole gives the order.
+//!
+//! A [`FactLog`] keeps the facts of a task: a state up to a watermark, and the facts after it. One
+//! **pass** goes over the facts in order and yields the [`Run`]s. It is ordinary code with ordinary
+//! state, so a rule that needs context is a few lines in `fold/run`. A [`Run`] gives its state as a
+//! [`Report`].
+//!
+//! # What the pass is resilient against
+//!
+//! * **Repetition.** A fact counts once, however often it is read.
+//! * **Order and portions.** Lines that are late by up to [`LATEST_FACTS`] facts may arrive in any
+//!   order and in any portions.
+//! * **Late lines.** Later ones change nothing, so they never lead back to an earlier state. Two of
+//!   them still count: an exit code, and a line before the first one of the first run.
+//! * **Several writers.** Two that add the same or other facts end where one would have.
+//! * **Missing lines.** Rows without a start make a stack. An end without a start ends it. A start
+//!   after an end begins a run, even if other stacks have not ended. After an hour of silence, any
+//!   line begins a run, unless it continues the work.
+//! * **Contradictions.** Only stronger evidence replaces an end: an exit code is stronger than a
+//!   line of the tool that owns the run, and that is stronger than a line about a part. Evidence of
+//!   the same strength begins a later run. Work that goes on after an end does, too.
+//! * **Inner tools.** A tool or a part that completes does not end a run that counts steps and has
+//!   some left.
+//! * **Names.** A stack may be printed with its display name, its CloudFormation name, or both, in
+//!   any order; twins in two regions may share one. Nested stacks count for their root stack.
+//! * **Size.** A run has any number of lines. It has at most 2,000 stacks, 200 of them with
+//!   messages. A log begins at most 500 runs a day. Texts are cut to 512 bytes.
+//! * **Callers.** An edit holds until the log has a later line. A status that a caller ended holds
+//!   until a later run. A deleted run stays deleted, and its further lines change nothing.
+//!
+//! # What it is not resilient against
+//!
+//! * Lines that are later than [`LATEST_FACTS`] facts: their content is lost.
+//! * Two runs of the same stack at once in one log: their lines are one run.
+//! * Clocks that lie: the order of facts is that of their times.
+//! * A run that stops without a word: it stays running. [`verdict`] tells how a log has ended that
+//!   is known to be complete.
 
 mod caller_edit;
 mod end;
 mod fact;
 mod fact_log;
+mod last_lines;
 mod ledger;
 mod line_key;
 mod pass;
@@ -13,13 +54,16 @@ pub mod properties;
 mod report;
 mod run;
 mod task;
+mod verdict;
 
 pub use caller_edit::{CallerEdit, InvalidTransition};
 pub use fact::Fact;
 pub use fact_log::{FactLog, KeyedFact, LATEST_FACTS, MOST_FACTS};
+pub use last_lines::LastLines;
 pub use ledger::Ledger;
 pub use line_key::{InvalidLineKey, LineKey};
 pub use progress::{percentage_of, shown_progress};
 pub use report::Report;
 pub use run::Run;
 pub use task::{FoldedTask, TaskOrigin, fold_into_task};
+pub use verdict::{LineClass, Verdict, classify, verdict};

@@ -16,13 +16,13 @@
 mod agent;
 mod cdk;
 mod format;
-mod json;
-mod line;
+pub(crate) mod json;
+pub(crate) mod line;
 mod observation;
-mod plain;
+pub(crate) mod plain;
 #[cfg(any(test, feature = "properties"))]
 pub mod properties;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod corpus_tests;

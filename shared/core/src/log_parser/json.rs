@@ -76,6 +76,61 @@ pub(super) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     Some(text.0)
 }
 
+/// The level in upper case and the last line of the message of a log record in JSON, which other
+/// objects may wrap. `None` if `text` is no object or has neither.
+pub(crate) fn level_and_message(text: &str) -> Option<String> {
+    let mut level = None;
+    let mut message: Option<String> = None;
+    for _ in 0..super::MAX_DEPTH {
+        let object = message.as_deref().unwrap_or(text);
+        if !object.starts_with('{') {
+            break;
+        }
+        level = level.or_else(|| self::level(object));
+        let wrapped = match parse(object) {
+            Ok(object) => object.wrapped().map(Cow::into_owned),
+            Err(_) => salvage(object),
+        };
+        let Some(wrapped) = wrapped else { break };
+        message = Some(wrapped.trim().to_owned());
+    }
+    let message = message.map(|message| message.lines().next_back().unwrap_or_default().to_owned());
+    match (level, message) {
+        (Some(level), message) => Some(format!("{level} {}", message.unwrap_or_default())),
+        (None, message) => message,
+    }
+}
+
+/// The fields in which loggers write the level.
+#[derive(Deserialize)]
+struct Levels<'a> {
+    #[serde(borrow)]
+    level: Option<&'a RawValue>,
+    #[serde(borrow)]
+    levelname: Option<&'a RawValue>,
+    #[serde(borrow)]
+    severity: Option<&'a RawValue>,
+}
+
+fn level(object: &str) -> Option<String> {
+    let levels = Levels::deserialize(&mut serde_json::Deserializer::from_str(object)).ok()?;
+    let fields = [levels.level, levels.levelname, levels.severity];
+    let level = fields.into_iter().flatten().next()?;
+    if let Some(word) = string(level) {
+        let is_word = word.len() <= 16 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+        return is_word.then(|| word.to_ascii_uppercase());
+    }
+    // The numbers of bunyan and pino.
+    let word = match level.get().parse().ok()? {
+        60_u32 => "FATAL",
+        50..=59 => "ERROR",
+        40..=49 => "WARN",
+        0..=39 => "INFO",
+        _ => return None,
+    };
+    Some(word.to_owned())
+}
+
 /// Parses the object at the start of `text`, which starts with `{`. Text after the object is
 /// ignored.
 pub(super) fn parse(text: &str) -> Result<Object<'_>, serde_json::Error> {
@@ -137,6 +192,27 @@ mod tests {
                 expected,
                 "{json}"
             );
+        }
+    }
+
+    #[test]
+    fn a_record_becomes_its_level_and_the_last_line_of_its_message() {
+        for (json, expected) in [
+            (r#"{"level":50,"msg":"no ink"}"#, Some("ERROR no ink")),
+            (
+                r#"{"levelname":"Warning","event":"low"}"#,
+                Some("WARNING low"),
+            ),
+            (
+                r#"{"log":"{\"severity\":\"FATAL\",\"message\":\"a\\nb\"}\n"}"#,
+                Some("FATAL b"),
+            ),
+            (r#"{"log":"plain\n","stream":"stdout"}"#, Some("plain")),
+            (r#"{"level":"error","code":7}"#, Some("ERROR ")),
+            (r#"{"level":70,"code":7}"#, None),
+            ("[7] plain", None),
+        ] {
+            assert_eq!(level_and_message(json).as_deref(), expected, "{json}");
         }
     }
 

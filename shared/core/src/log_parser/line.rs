@@ -46,7 +46,7 @@ static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Removes terminal control sequences, and white space and control characters at both ends.
-pub(super) fn clean(line: &str) -> Cow<'_, str> {
+pub(crate) fn clean(line: &str) -> Cow<'_, str> {
     // Most lines have none of the characters that can start a sequence.
     let may_have = memchr::memchr3(b'\x1b', b'\\', b'[', line.as_bytes()).is_some()
         || !line.is_ascii() && line.contains('\u{9b}');
@@ -154,7 +154,7 @@ pub(super) fn strip_column_prefixes(column: &str) -> &str {
 }
 
 /// [`strip_prefixes`] for lines that are not event rows: also removes the prefix of Docker Compose.
-pub(super) fn strip_all_prefixes(line: &str) -> &str {
+pub(crate) fn strip_all_prefixes(line: &str) -> &str {
     let mut rest = strip_prefixes(line);
     for _ in 0..2 {
         let Some(found) = COMPOSE.find(rest) else {

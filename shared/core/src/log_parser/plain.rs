@@ -15,8 +15,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::observation::{AgentObservation, Counter, CounterKind};
+use super::observation::{AgentObservation, Counter, CounterKind, EndOf};
 use super::text::clip_some;
+use crate::model::TaskStatus;
 
 /// Every line that this module reads matches this pattern.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
@@ -80,6 +81,21 @@ fn observe(line: &str, end: Option<end::End>) -> Option<AgentObservation> {
         message: clip_some(line),
         ..AgentObservation::default()
     })
+}
+
+/// The terminal status that `line` without prefixes reports, and what it is about.
+pub(crate) fn reported_end(line: &str) -> Option<(TaskStatus, EndOf)> {
+    end::parse(line).map(|end| (end.status, end.of))
+}
+
+/// How far the outer counter of `line` without prefixes is, in percent.
+pub(crate) fn outer_percentage(line: &str) -> Option<u64> {
+    let counters = scan::counters(line).0;
+    let (_, outer) = counters.iter().max_by_key(|(kind, _)| *kind)?;
+    match (outer.current, outer.total) {
+        (Some(current), Some(total)) => current.saturating_mul(100).checked_div(total),
+        _ => outer.percentage.map(u64::from),
+    }
 }
 
 /// Whether `line` is of CDK, which counts stacks and assets, not the steps of an agent.

@@ -4,7 +4,7 @@ use crate::model::MAX_MESSAGE_BYTES;
 
 /// Removes control characters and outer white space, and cuts the text to [`MAX_MESSAGE_BYTES`].
 /// The time does not depend on the length of `text` beyond a small multiple of that limit.
-pub(super) fn clip(text: &str) -> String {
+pub(crate) fn clip(text: &str) -> String {
     let text = text.trim();
     if text.len() <= MAX_MESSAGE_BYTES && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned(); // the common case
@@ -37,7 +37,7 @@ pub(super) fn tail(text: &str, bytes: usize) -> &str {
 }
 
 /// The first `bytes` bytes of `text`, or up to 3 less, so that no character is split.
-pub(super) fn head(text: &str, bytes: usize) -> &str {
+pub(crate) fn head(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes))
         .unwrap_or_default()
 }

@@ -1,0 +1,280 @@
+//! The last lines of a log.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::line_key::LineKey;
+use crate::log_parser::json;
+use crate::log_parser::line::{clean, strip_all_prefixes};
+use crate::log_parser::text::{clip, head};
+
+/// The number of lines kept.
+const MOST_LINES: usize = 12;
+
+/// The size of the text of a line, in bytes.
+pub(super) const MAX_TEXT_BYTES: usize = 160;
+
+/// How much of a line is kept until its text is needed, in bytes.
+const MAX_RAW_BYTES: usize = 4096;
+
+/// The 12 lines of a log with the highest keys, without blank lines.
+///
+/// It is a function of the set of lines: the order, repetition and grouping of inserts and merges
+/// do not matter. The queue is ordered by key. An insert only copies the line; the copy becomes
+/// text when it is read or stored, because most lines are replaced before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastLines(VecDeque<(LineKey, Line)>);
+
+/// A line of a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+enum Line {
+    /// The start of a line as it was read.
+    Raw(String),
+    /// A text as [`text_of`] returns it.
+    Text(String),
+}
+
+impl LastLines {
+    /// Adds a line, if it is one of the last. Blank lines are left out. `raw_line` may have
+    /// colours, prefixes and JSON around its text.
+    pub fn insert(&mut self, key: LineKey, raw_line: &str) {
+        if !raw_line.trim_start().is_empty() {
+            self.put(key, |mut buffer| {
+                buffer.clear();
+                buffer.push_str(head(raw_line, MAX_RAW_BYTES));
+                Line::Raw(buffer)
+            });
+        }
+    }
+
+    /// Adds all lines of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for (key, line) in &other.0 {
+            self.put(*key, |_| line.clone());
+        }
+    }
+
+    /// Adds the line that `make` makes, unless it is there or is not one of the last. `make` may
+    /// reuse the text of the line that goes.
+    fn put(&mut self, key: LineKey, make: impl FnOnce(String) -> Line) {
+        let place = match self.0.back() {
+            Some((last, _)) if *last >= key => self.0.partition_point(|(known, _)| *known < key),
+            _ => self.0.len(),
+        };
+        let is_known = self.0.get(place).is_some_and(|(known, _)| *known == key);
+        let is_full = self.0.len() >= MOST_LINES;
+        if is_known || is_full && place == 0 {
+            return;
+        }
+        let oldest = if is_full { self.0.pop_front() } else { None };
+        let (place, buffer) = match oldest {
+            Some((_, Line::Raw(buffer) | Line::Text(buffer))) => (place - 1, buffer),
+            None => (place, String::new()),
+        };
+        self.0.insert(place, (key, make(buffer)));
+    }
+
+    /// The lines as text, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (LineKey, Cow<'_, str>)> {
+        self.0.iter().map(|(key, line)| (*key, line.text()))
+    }
+
+    /// The texts of the last lines before `key`, oldest first: at most `most`, without blank ones.
+    pub fn before(&self, key: LineKey, most: usize) -> Vec<String> {
+        let lines = self.iter().rev().filter(|(known, _)| *known < key);
+        let texts = lines
+            .map(|(_, text)| text)
+            .filter(|text| !text.is_empty())
+            .take(most);
+        let mut texts: Vec<String> = texts.map(Cow::into_owned).collect();
+        texts.reverse();
+        texts
+    }
+}
+
+impl Line {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Raw(raw) => Cow::Owned(text_of(raw)),
+            Self::Text(text) => Cow::Borrowed(text),
+        }
+    }
+}
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Line {}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Line> for String {
+    fn from(line: Line) -> Self {
+        line.text().into_owned()
+    }
+}
+
+/// The text of a line without colours and control characters, cut to [`MAX_TEXT_BYTES`]. Prefixes
+/// stay, because the level is one of them. A JSON object becomes its level and message.
+fn text_of(raw: &str) -> String {
+    let line = clean(raw);
+    let object = strip_all_prefixes(&line);
+    let text = clip(json::level_and_message(object).as_deref().unwrap_or(&line));
+    head(&text, MAX_TEXT_BYTES).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log_event::LogEvent;
+    use crate::model::Timestamp;
+    use proptest::prelude::*;
+
+    fn key(time_ms: i64) -> LineKey {
+        let event = LogEvent {
+            log_stream: String::new(),
+            timestamp: Timestamp::from_millis(time_ms),
+            event_id: "7".to_owned(),
+            message: String::new(),
+        };
+        LineKey::of(&event, 0)
+    }
+
+    fn of(lines: &[(i64, &str)]) -> LastLines {
+        let mut last = LastLines::default();
+        for (time_ms, line) in lines {
+            last.insert(key(*time_ms), line);
+        }
+        last
+    }
+
+    fn texts(lines: &LastLines) -> Vec<String> {
+        lines.iter().map(|(_, text)| text.into_owned()).collect()
+    }
+
+    #[test]
+    fn the_twelve_highest_lines_stay() {
+        let lines: Vec<String> = (0..40_u8).map(|line| format!("line {line}")).collect();
+        let mut last = LastLines::default();
+        for (time_ms, line) in (0..40_u8).zip(&lines).rev() {
+            last.insert(key(i64::from(time_ms)), line);
+        }
+        assert_eq!(texts(&last), lines[28..]);
+    }
+
+    #[test]
+    fn a_text_has_no_colours_and_is_cut_between_characters() {
+        let long = format!("x{}", "é".repeat(200));
+        let last = of(&[
+            (1, "\u{1b}[31m  ERROR no ink \u{1b}[0m\u{7}\t"),
+            (2, &long),
+            (3, " \t"),
+            (4, "\u{1b}[0m"),
+        ]);
+        let cut = format!("x{}", "é".repeat(79));
+        assert_eq!(texts(&last), ["ERROR no ink", cut.as_str(), ""]);
+    }
+
+    #[test]
+    fn the_level_and_the_message_of_a_record_are_its_text() {
+        let padding = "y".repeat(300);
+        let late = format!(r#"{{"stack":"{padding}","level":"error","msg":"copy failed"}}"#);
+        let last = of(&[
+            (1, &late),
+            (2, r#"2026-03-01T07:00:00Z {"level":30,"msg":"ink bought"}"#),
+            (3, r#"{"done":7,"of":9}"#),
+        ]);
+        let expected = [
+            "ERROR copy failed",
+            "INFO ink bought",
+            r#"{"done":7,"of":9}"#,
+        ];
+        assert_eq!(texts(&last), expected);
+    }
+
+    #[test]
+    fn the_lines_before_a_line_are_its_context() {
+        let last = of(&[
+            (1, "one"),
+            (2, "two"),
+            (3, "\u{1b}[0m"),
+            (4, "three"),
+            (5, "boom"),
+        ]);
+        assert_eq!(last.before(key(5), 2), ["two", "three"]);
+        assert_eq!(last.before(key(9), 1), ["boom"]);
+        assert_eq!(last.before(key(1), 5), [""; 0]);
+    }
+
+    #[test]
+    fn lines_survive_storage() {
+        let mut last = of(&[
+            (1, "\u{1b}[1mone\u{1b}[0m"),
+            (2, r#"{"level":50,"msg":"{\"message\":\"two\"}"}"#),
+            (3, r#"{"message":{"message":[1]}}"#),
+        ]);
+        let json = serde_json::to_string(&last).unwrap();
+        assert!(json.starts_with(r#"[["1.7.0","one"],"#), "{json}");
+        let mut stored: LastLines = serde_json::from_str(&json).unwrap();
+        assert_eq!(stored, last);
+        last.insert(key(4), "four");
+        stored.insert(key(4), "four");
+        assert_eq!(stored, last);
+        assert_eq!(
+            serde_json::to_string(&stored).unwrap(),
+            serde_json::to_string(&last).unwrap()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn order_repetition_and_grouping_do_not_matter(
+            inserts in prop::collection::vec((0_i64..30, 0_usize..4, any::<bool>()), 0..80),
+        ) {
+            let line = |time_ms: i64| format!("\u{1b}[32mline {time_ms}\u{1b}[0m");
+            let mut groups = vec![LastLines::default(); 4];
+            let mut times: Vec<i64> = inserts.iter().map(|(time_ms, ..)| *time_ms).collect();
+            for (time_ms, group, is_stored) in inserts {
+                groups[group].insert(key(time_ms), &line(time_ms));
+                if is_stored {
+                    let json = serde_json::to_string(&groups[group]).unwrap();
+                    groups[group] = serde_json::from_str(&json).unwrap();
+                }
+            }
+            times.sort_unstable();
+            times.dedup();
+            let expected: Vec<String> = times[times.len().saturating_sub(MOST_LINES)..]
+                .iter()
+                .map(|time_ms| format!("line {time_ms}"))
+                .collect();
+            let [a, b, c, d] = &groups[..] else { unreachable!() };
+            let mut left = a.clone();
+            for group in [b, c, d, a] {
+                left.merge(group);
+            }
+            let mut right = d.clone();
+            let mut pair = b.clone();
+            pair.merge(c);
+            right.merge(&pair);
+            right.merge(a);
+            prop_assert_eq!(&left, &right);
+            prop_assert_eq!(texts(&left), expected);
+        }
+
+        #[test]
+        fn no_line_has_a_long_text(line in any::<String>(), repeat in 1_usize..80) {
+            let last = of(&[(1, &line.repeat(repeat))]);
+            prop_assert!(last.iter().all(|(_, text)| text.len() <= MAX_TEXT_BYTES));
+        }
+    }
+}
