@@ -32,7 +32,7 @@ mod property_tests;
 pub use format::{FormatEntry, LogFormat};
 pub use observation::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, Observation, Operation,
-    Outcome, ParseError, StackState,
+    Outcome, ParseError, Resource, ResourceState, RowSubject, StackState,
 };
 
 use crate::model::TaskType;

@@ -242,11 +242,11 @@ impl Ledger {
                 counter,
                 own,
                 failure,
-                message,
+                subject,
                 ..
             } => {
                 let track = touch_name(&mut self.stacks, stack, at);
-                track.see_row(at, *counter, *own, failure.as_deref(), message);
+                track.see_row(at, *counter, *own, failure.as_deref(), &subject.message());
             }
             CdkObservation::Row {
                 stack: None,
@@ -254,8 +254,9 @@ impl Ledger {
                 own,
                 own_name,
                 failure,
-                message,
+                subject,
             } => {
+                let message = &subject.message();
                 self.unnamed.see(at);
                 if let Some(counter) = counter {
                     self.unnamed.sample(at, *counter);
@@ -492,6 +493,7 @@ fn keep_first(names: &mut BTreeSet<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log_parser::RowSubject;
 
     fn at(time: i64) -> LineKey {
         LineKey::outside_logs(Timestamp::from_millis(time))
@@ -505,7 +507,9 @@ mod tests {
             own: Some(StackState::Failed),
             own_name: None,
             failure: Some("f".repeat(1_024)),
-            message: "m".repeat(1_024),
+            subject: RowSubject::CutOff {
+                line: "m".repeat(1_024),
+            },
         })
     }
 

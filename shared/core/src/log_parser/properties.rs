@@ -1,6 +1,6 @@
 //! Invariants of the observations of any message, for tests and fuzzing.
 
-use super::observation::{CdkObservation, Observation};
+use super::observation::{CdkObservation, Observation, RowSubject};
 use super::{LineCounts, LogFormat, line::split_lines, parse_message};
 use crate::model::MAX_MESSAGE_BYTES;
 
@@ -52,13 +52,15 @@ fn parse(format: LogFormat, message: &str) -> (LineCounts, Vec<(u32, Observation
     (counts, observations)
 }
 
-/// Checks that no text of an observation is too long or has control characters.
+/// Checks that no text of an observation is too long or has control characters, and that the
+/// observation survives being stored.
 ///
 /// # Panics
 ///
 /// Panics if a check fails.
 pub fn assert_safe_to_show(observations: &[Observation]) {
     for observation in observations {
+        assert_survives_storage(observation);
         let (names, texts) = texts_of(observation);
         for text in &texts {
             assert!(text.len() <= MAX_MESSAGE_BYTES, "{text:?}");
@@ -70,6 +72,17 @@ pub fn assert_safe_to_show(observations: &[Observation]) {
             assert!(!text.contains(char::is_control), "{text:?}");
         }
     }
+}
+
+/// Checks that an observation is the same after it was written to JSON and read again.
+///
+/// # Panics
+///
+/// Panics if the check fails.
+pub fn assert_survives_storage(observation: &Observation) {
+    let json = serde_json::to_string(observation).expect("an observation is valid JSON");
+    let stored: Observation = serde_json::from_str(&json).expect("an observation can be read");
+    assert_eq!(stored, *observation, "{json}");
 }
 
 /// Returns the names and the other texts of an observation.
@@ -92,12 +105,20 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
             stack,
             own_name,
             failure,
-            message,
+            subject,
             ..
-        } => (
-            present([stack, own_name]),
-            failure.iter().chain([message]).collect(),
-        ),
+        } => {
+            let mut texts: Vec<_> = failure.iter().collect();
+            match subject {
+                RowSubject::Resource(resource) => {
+                    assert!(resource.state().is_some(), "{resource:?}");
+                    texts.extend([&resource.status, &resource.resource_type, &resource.name]);
+                    texts.extend(&resource.logical_id);
+                }
+                RowSubject::CutOff { line } => texts.push(line),
+            }
+            (present([stack, own_name]), texts)
+        }
         Cdk::CurrentlyInProgress { first_id, .. } => (vec![first_id], vec![]),
         Cdk::End { stack, message, .. } | Cdk::UnconfirmedEnd { stack, message, .. } => {
             (vec![stack], message.iter().collect())
