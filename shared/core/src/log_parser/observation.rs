@@ -14,7 +14,7 @@ pub struct Counter {
     /// The number of steps done. It may exceed the total.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub current: Option<u64>,
-    /// The total number of steps.
+    /// The total number of steps. CloudFormation only estimates it.
     #[serde(rename = "of", default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
     /// The percentage, if one is printed (0 to 100).
@@ -106,7 +106,8 @@ pub struct InRun {
 
 /// What the parser read from one line of the CDK command line.
 ///
-/// Names are as printed. The fold finds out which names are the same stack.
+/// Names are as printed, at most 1,024 bytes. The fold finds out which names are the same stack.
+/// Other texts are at most [`MAX_MESSAGE_BYTES`](crate::model::MAX_MESSAGE_BYTES) long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CdkObservation {
@@ -345,14 +346,15 @@ pub enum EndOf {
 }
 
 /// What the parser read from one line of an agent. Every field is optional; a line with none is not
-/// an observation.
+/// an observation. Texts without another limit are at most
+/// [`MAX_MESSAGE_BYTES`](crate::model::MAX_MESSAGE_BYTES) long.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentObservation {
-    /// The task that the line names.
+    /// The task that the line names: a valid [`TaskId`](crate::model::TaskId).
     #[serde(rename = "task", skip_serializing_if = "Option::is_none")]
     pub task_id: Option<String>,
-    /// The project that the line names.
+    /// The project that the line names: a valid [`ProjectId`](crate::model::ProjectId).
     #[serde(rename = "project", skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
     /// The counters: at most one of each kind, the last on the line.
@@ -377,10 +379,76 @@ pub struct AgentObservation {
     /// The line as a message to show.
     #[serde(rename = "m", skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What the run has used so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// The to-do list of the agent, at most [`MAX_TODOS`] items. Its counter is in `counters`,
+    /// unless the line has another counter of kind [`CounterKind::Report`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub todos: Vec<Todo>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// What a run of an agent has used since its start, as far as the line says. A later value replaces
+/// an earlier one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// The language model, at most [`MAX_ITEM_BYTES`] bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Tokens that the model read. Some agents count cached tokens here, some do not.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Tokens that the model wrote.
+    #[serde(rename = "out", skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Tokens that were read from the cache of the provider.
+    #[serde(rename = "cached", skip_serializing_if = "Option::is_none")]
+    pub cached_tokens: Option<u64>,
+    /// Requests to the model, as the agent counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u64>,
+    /// The cost in millionths of a US dollar, at most 10^15.
+    #[serde(rename = "cost", skip_serializing_if = "Option::is_none")]
+    pub cost_micro_usd: Option<u64>,
+    /// The tool that the agent uses now, at most [`MAX_ITEM_BYTES`] bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+}
+
+/// The most items of a to-do list that are kept. Further items are only counted.
+pub const MAX_TODOS: usize = 50;
+/// The greatest length of a to-do item and of the names in [`Usage`], in bytes.
+pub const MAX_ITEM_BYTES: usize = 160;
+
+/// An item of a to-do list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Todo {
+    /// What is to be done, at most [`MAX_ITEM_BYTES`] bytes.
+    #[serde(rename = "t")]
+    pub text: String,
+    /// How far it is.
+    #[serde(rename = "s", default, skip_serializing_if = "is_default")]
+    pub state: TodoState,
+}
+
+/// The state of a [`Todo`].
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum TodoState {
+    /// Not begun, or waiting.
+    #[default]
+    Pending,
+    /// The agent works on it.
+    InProgress,
+    /// Done or cancelled: nothing is left to do.
+    Done,
 }
 
 /// The error for a line that is of the format but is broken: cut off, or contradictory.

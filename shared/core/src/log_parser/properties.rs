@@ -1,6 +1,8 @@
 //! Invariants of the observations of any message, for tests and fuzzing.
 
-use super::observation::{CdkObservation, Observation, RowSubject};
+use super::observation::{
+    AgentObservation, CdkObservation, MAX_ITEM_BYTES, MAX_TODOS, Observation, RowSubject,
+};
 use super::{LineCounts, LogFormat, line::split_lines, parse_message};
 use crate::model::MAX_MESSAGE_BYTES;
 
@@ -95,8 +97,9 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
                 assert!(counter.percentage.is_none_or(|share| share <= 100));
             }
             let names = [&agent.task_id, &agent.project_id];
-            let texts = [&agent.message, &agent.phase, &agent.current_step];
-            return (present(names), present(texts));
+            let mut texts = present([&agent.message, &agent.phase, &agent.current_step]);
+            texts.extend(items_of(agent));
+            return (present(names), texts);
         }
     };
     match observation {
@@ -133,6 +136,22 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
         Cdk::RunFailed { message } => (vec![], vec![message]),
         Cdk::Bar { .. } | Cdk::Hotswap => (vec![], vec![]),
     }
+}
+
+/// Returns the texts of the usage and of the to-do list.
+fn items_of(agent: &AgentObservation) -> Vec<&String> {
+    assert!(agent.todos.len() <= MAX_TODOS);
+    let usage = agent
+        .usage
+        .iter()
+        .flat_map(|usage| present([&usage.model, &usage.tool]));
+    let items: Vec<_> = usage
+        .chain(agent.todos.iter().map(|todo| &todo.text))
+        .collect();
+    for item in &items {
+        assert!(!item.is_empty() && item.len() <= MAX_ITEM_BYTES, "{item:?}");
+    }
+    items
 }
 
 fn present<const N: usize>(texts: [&Option<String>; N]) -> Vec<&String> {

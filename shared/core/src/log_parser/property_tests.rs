@@ -89,6 +89,10 @@ fn any_pieces() -> impl Strategy<Value = String> {
         "done",
         "\u{0}",
         "日本",
+        "{\"usage\":{\"input_tokens\":3}}",
+        "{\"todos\":[",
+        "\"a\"",
+        "]}",
     ];
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40)
         .prop_map(|pieces| pieces.concat())
@@ -135,23 +139,56 @@ fn any_row() -> impl Strategy<Value = CdkObservation> {
 
 /// Any report of an agent, with texts and numbers that no parser makes.
 fn any_report() -> impl Strategy<Value = AgentObservation> {
-    let texts: [_; 5] = std::array::from_fn(|_| any::<Option<String>>());
+    let texts: [_; 7] = std::array::from_fn(|_| any::<Option<String>>());
+    let numbers: [_; 5] = std::array::from_fn(|_| any::<Option<u64>>());
+    let state =
+        prop::sample::select(&[TodoState::Pending, TodoState::InProgress, TodoState::Done][..]);
+    let todo = (any::<String>(), state).prop_map(|(text, state)| Todo { text, state });
+    let todos = prop::collection::vec(todo, 0..4);
     let end_of = prop::sample::select(&[EndOf::Run, EndOf::Tool, EndOf::Part][..]);
     let status = prop::option::of(prop::sample::select(TaskStatus::ALL));
-    (texts, end_of, status, any::<bool>()).prop_map(|(texts, end_of, status, is_start)| {
-        let [task_id, project_id, phase, current_step, message] = texts;
-        AgentObservation {
-            task_id,
-            project_id,
-            counters: Vec::new(),
-            status,
-            is_start,
-            end_of,
-            phase,
-            current_step,
-            message,
-        }
-    })
+    (texts, numbers, todos, end_of, status, any::<bool>()).prop_map(
+        |(texts, numbers, todos, end_of, status, is_start)| {
+            let [
+                task_id,
+                project_id,
+                phase,
+                current_step,
+                message,
+                model,
+                tool,
+            ] = texts;
+            let [
+                input_tokens,
+                output_tokens,
+                cached_tokens,
+                turns,
+                cost_micro_usd,
+            ] = numbers;
+            let usage = Usage {
+                model,
+                input_tokens,
+                output_tokens,
+                cached_tokens,
+                turns,
+                cost_micro_usd,
+                tool,
+            };
+            AgentObservation {
+                task_id,
+                project_id,
+                counters: Vec::new(),
+                status,
+                is_start,
+                end_of,
+                phase,
+                current_step,
+                message,
+                usage: is_start.then_some(usage),
+                todos,
+            }
+        },
+    )
 }
 
 fn count_lines(format: LogFormat, message: &str) -> LineCounts {
