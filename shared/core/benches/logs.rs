@@ -72,7 +72,10 @@ fn mixed_log(corpus: &str, one_of: usize) -> Vec<String> {
             OTHERS[number % OTHERS.len()].to_owned()
         }
     };
-    (0..LINES).map/// Parses and folds a log, and derives the state of its runs.
+    (0..LINES).map(line).collect()
+}
+
+/// Parses and folds a log, and derives the state of its runs.
 fn fold(format: LogFormat, lines: &[String]) -> Vec<Report> {
     let mut facts = Vec::new();
     for (time, line) in (0..).zip(lines) {
@@ -90,10 +93,6 @@ fn report_line(number: usize) -> String {
     format!(
         r#"{{"timestamp":"2026-11-24T03:13:02.511Z","level":"INFO","message":"indexed shard {number}","phase":"index","progress":{{"current":{step},"total":{total}}}}}"#
     )
-}
-
-    }
-    ledger
 }
 
 fn logs(criterion: &mut Criterion) {

@@ -31,8 +31,9 @@ mod property_tests;
 
 pub use format::{FormatEntry, LogFormat};
 pub use observation::{
-    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, Observation, Operation,
-    Outcome, ParseError, StackState,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, MAX_ITEM_BYTES,
+    MAX_TODOS, Observation, Operation, Outcome, ParseError, Resource, ResourceState, RowSubject,
+    StackState, Todo, TodoState, Usage,
 };
 
 use crate::model::TaskType;

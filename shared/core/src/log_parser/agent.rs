@@ -5,11 +5,18 @@
 //! ```json
 //! {"timestamp": "…", "level": "INFO", "task_id": "t-1", "project_id": "p-1", "message": "…",
 //!  "phase": "build", "step": "linking", "status": "running",
-//!  "progress": {"current": 3, "total": 10, "percentage": 30}}
+//!  "progress": {"current": 3, "total": 10, "percentage": 30},
+//!  "todos": [{"content": "link", "status": "in_progress"}],
+//!  "usage": {"input_tokens": 900, "output_tokens": 80}, "total_cost_usd": 0.02,
+//!  "num_turns": 4, "model": "m-1", "tool": "bash"}
 //! ```
 //!
-//! `progress` may also be a percentage (`30`, `0.3`, `"30%"`) or a counter (`"3/10"`). If an object
-//! has none of these fields, its message is read as plain text.
+//! `progress` may also be a percentage (`30`, `0.3`, `"30%"`) or a counter (`"3/10"`). Without
+//! `progress`, a to-do list is the counter. `num_turns`, `model` and `tool` alone make no report. If
+//! an object is no report, its message is read as plain text.
+
+mod todos;
+mod usage;
 
 use std::str::FromStr;
 
@@ -18,9 +25,11 @@ use serde_json::value::RawValue;
 
 use super::json::{self, Object};
 use super::line::{clean, strip_all_prefixes};
-use super::observation::{AgentObservation, Counter, CounterKind, EndOf, ParseError};
+use super::observation::{
+    AgentObservation, Counter, CounterKind, EndOf, MAX_ITEM_BYTES, ParseError, Usage,
+};
 use super::plain;
-use super::text::clip_some;
+use super::text::{clip_some, head};
 use crate::model::{ProjectId, TaskId, TaskStatus};
 
 /// The pre-filter: whether `line` can contain progress in plain text.
@@ -44,7 +53,12 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
     // If the name is not a valid id, the line belongs to the task of its log stream.
     let task_id = object.task_id.and_then(id::<TaskId>);
     let project_id = object.project_id.and_then(id::<ProjectId>);
-    let counter = counter(object)?;
+    let progress = counter(object)?;
+    // What a logged HTTP request contains is not of the run.
+    let of_run = (!object.is_request()).then_some(object);
+    let usage = of_run.and_then(usage::parse);
+    let (todos, done) = of_run.and_then(todos::parse).unzip();
+    let counter = progress.or(done);
     let phase = object.phase.and_then(words);
     let current_step = object.current_step.or(object.step).and_then(words);
     let is_report =
@@ -56,7 +70,8 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
         Some(_) if !is_report && object.is_request() => None,
         status => status,
     };
-    if !is_report && status.is_none() {
+    let has_usage = usage.as_ref().is_some_and(Usage::makes_report);
+    if !is_report && !has_usage && status.is_none() {
         return Ok(None);
     }
     let text = object.wrapped().unwrap_or_default();
@@ -71,10 +86,13 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
         phase,
         current_step,
         message: clip_some(&text),
+        usage: usage.map(Box::new),
+        todos: todos.unwrap_or_default(),
     };
     match counter {
         Some(counter) => {
-            report.is_start |= plain::is_first(&counter);
+            // An agent may begin a new to-do list in the middle of a run.
+            report.is_start |= progress.as_ref().is_some_and(plain::is_first);
             report.counters.push((CounterKind::Report, counter));
         }
         None => {
@@ -167,6 +185,12 @@ fn id<T: FromStr>(value: &RawValue) -> Option<T> {
 fn words(value: &RawValue) -> Option<String> {
     let text = json::string(value)?;
     clip_some(&clean(&text))
+}
+
+/// [`words`] of at most [`MAX_ITEM_BYTES`] bytes.
+fn item(value: &RawValue) -> Option<String> {
+    let text = words(value)?;
+    Some(head(&text, MAX_ITEM_BYTES).trim_end().to_owned())
 }
 
 #[derive(Default, Deserialize)]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::properties::assert_survives_storage;
 use super::*;
 use crate::model::TaskStatus;
 
@@ -114,6 +115,20 @@ fn a_line_that_the_parser_reads_passes_the_pre_filter() {
         }
     }
     assert!(read > 500, "only {read} lines were read");
+}
+
+#[test]
+fn every_observation_of_the_files_survives_storage() {
+    let mut stored = 0;
+    for (_, lines, _) in all_files().iter().flat_map(|file| records(file)) {
+        for format in LogFormat::ALL {
+            for observation in parse_all(format, &lines.join("\n")) {
+                assert_survives_storage(&observation);
+                stored += 1;
+            }
+        }
+    }
+    assert!(stored > 500, "only {stored} observations were stored");
 }
 
 /// The lines of `message`, and those inside of JSON objects.

@@ -46,6 +46,27 @@ pub(super) struct Object<'a> {
     /// Field of a logged HTTP request.
     #[serde(borrow, alias = "statusCode")]
     pub(super) status_code: Option<&'a RawValue>,
+    // No aliases: an object may have both names.
+    #[serde(borrow)]
+    pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) total_cost_usd: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) cost_usd: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) num_turns: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) turns: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) tool: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) tool_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) todos: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) todo: Option<&'a RawValue>,
 }
 
 impl<'a> Object<'a> {
@@ -129,6 +150,15 @@ fn level(object: &str) -> Option<String> {
         _ => return None,
     };
     Some(word.to_owned())
+}
+
+/// Reads the fields of an object; `None` if the value is not an object or a field is not valid.
+pub(super) fn object<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+    // Without this test, serde would also read a list: as the fields in their order.
+    if !value.get().starts_with('{') {
+        return None;
+    }
+    serde_json::from_str(value.get()).ok()
 }
 
 /// Parses the object at the start of `text`, which starts with `{`. Text after the object is

@@ -1,6 +1,8 @@
 //! Invariants of the observations of any message, for tests and fuzzing.
 
-use super::observation::{CdkObservation, Observation};
+use super::observation::{
+    AgentObservation, CdkObservation, MAX_ITEM_BYTES, MAX_TODOS, Observation, RowSubject,
+};
 use super::{LineCounts, LogFormat, line::split_lines, parse_message};
 use crate::model::MAX_MESSAGE_BYTES;
 
@@ -52,13 +54,15 @@ fn parse(format: LogFormat, message: &str) -> (LineCounts, Vec<(u32, Observation
     (counts, observations)
 }
 
-/// Checks that no text of an observation is too long or has control characters.
+/// Checks that no text of an observation is too long or has control characters, and that the
+/// observation survives being stored.
 ///
 /// # Panics
 ///
 /// Panics if a check fails.
 pub fn assert_safe_to_show(observations: &[Observation]) {
     for observation in observations {
+        assert_survives_storage(observation);
         let (names, texts) = texts_of(observation);
         for text in &texts {
             assert!(text.len() <= MAX_MESSAGE_BYTES, "{text:?}");
@@ -72,6 +76,17 @@ pub fn assert_safe_to_show(observations: &[Observation]) {
     }
 }
 
+/// Checks that an observation is the same after it was written to JSON and read again.
+///
+/// # Panics
+///
+/// Panics if the check fails.
+pub fn assert_survives_storage(observation: &Observation) {
+    let json = serde_json::to_string(observation).expect("an observation is valid JSON");
+    let stored: Observation = serde_json::from_str(&json).expect("an observation can be read");
+    assert_eq!(stored, *observation, "{json}");
+}
+
 /// Returns the names and the other texts of an observation.
 fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
     use CdkObservation as Cdk;
@@ -82,8 +97,9 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
                 assert!(counter.percentage.is_none_or(|share| share <= 100));
             }
             let names = [&agent.task_id, &agent.project_id];
-            let texts = [&agent.message, &agent.phase, &agent.current_step];
-            return (present(names), present(texts));
+            let mut texts = present([&agent.message, &agent.phase, &agent.current_step]);
+            texts.extend(items_of(agent));
+            return (present(names), texts);
         }
     };
     match observation {
@@ -92,12 +108,20 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
             stack,
             own_name,
             failure,
-            message,
+            subject,
             ..
-        } => (
-            present([stack, own_name]),
-            failure.iter().chain([message]).collect(),
-        ),
+        } => {
+            let mut texts: Vec<_> = failure.iter().collect();
+            match subject {
+                RowSubject::Resource(resource) => {
+                    assert!(resource.state().is_some(), "{resource:?}");
+                    texts.extend([&resource.status, &resource.resource_type, &resource.name]);
+                    texts.extend(&resource.logical_id);
+                }
+                RowSubject::CutOff { line } => texts.push(line),
+            }
+            (present([stack, own_name]), texts)
+        }
         Cdk::CurrentlyInProgress { first_id, .. } => (vec![first_id], vec![]),
         Cdk::End { stack, message, .. } | Cdk::UnconfirmedEnd { stack, message, .. } => {
             (vec![stack], message.iter().collect())
@@ -112,6 +136,22 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
         Cdk::RunFailed { message } => (vec![], vec![message]),
         Cdk::Bar { .. } | Cdk::Hotswap => (vec![], vec![]),
     }
+}
+
+/// Returns the texts of the usage and of the to-do list.
+fn items_of(agent: &AgentObservation) -> Vec<&String> {
+    assert!(agent.todos.len() <= MAX_TODOS);
+    let usage = agent
+        .usage
+        .iter()
+        .flat_map(|usage| present([&usage.model, &usage.tool]));
+    let items: Vec<_> = usage
+        .chain(agent.todos.iter().map(|todo| &todo.text))
+        .collect();
+    for item in &items {
+        assert!(!item.is_empty() && item.len() <= MAX_ITEM_BYTES, "{item:?}");
+    }
+    items
 }
 
 fn present<const N: usize>(texts: [&Option<String>; N]) -> Vec<&String> {

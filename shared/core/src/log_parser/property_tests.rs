@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::corpus_tests::parse_all;
-use super::properties::assert_safe_to_show;
+use super::properties::{assert_safe_to_show, assert_survives_storage};
 use super::*;
+use crate::model::TaskStatus;
 
 const PREFIXES: [&str; 9] = [
     "",
@@ -88,9 +89,106 @@ fn any_pieces() -> impl Strategy<Value = String> {
         "done",
         "\u{0}",
         "日本",
+        "{\"usage\":{\"input_tokens\":3}}",
+        "{\"todos\":[",
+        "\"a\"",
+        "]}",
     ];
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40)
         .prop_map(|pieces| pieces.concat())
+}
+
+/// Any row, with texts and numbers that no parser makes.
+fn any_row() -> impl Strategy<Value = CdkObservation> {
+    let texts = (any::<String>(), any::<String>(), any::<String>());
+    let counter = (
+        any::<Option<u64>>(),
+        any::<Option<u64>>(),
+        any::<Option<u8>>(),
+    );
+    let names: [_; 4] = std::array::from_fn(|_| any::<Option<String>>());
+    (texts, counter, names, any::<bool>()).prop_map(|(texts, counter, names, is_cut)| {
+        let (status, resource_type, name) = texts;
+        let (current, total, percentage) = counter;
+        let [stack, own_name, failure, logical_id] = names;
+        let counter = Counter {
+            current,
+            total,
+            percentage,
+        };
+        let subject = if is_cut {
+            RowSubject::CutOff { line: status }
+        } else {
+            RowSubject::Resource(Resource {
+                status,
+                resource_type,
+                name,
+                logical_id,
+            })
+        };
+        CdkObservation::Row {
+            stack,
+            counter: current.map(|_| counter),
+            own: is_cut.then_some(StackState::RolledBack),
+            own_name,
+            failure,
+            subject,
+        }
+    })
+}
+
+/// Any report of an agent, with texts and numbers that no parser makes.
+fn any_report() -> impl Strategy<Value = AgentObservation> {
+    let texts: [_; 7] = std::array::from_fn(|_| any::<Option<String>>());
+    let numbers: [_; 5] = std::array::from_fn(|_| any::<Option<u64>>());
+    let state =
+        prop::sample::select(&[TodoState::Pending, TodoState::InProgress, TodoState::Done][..]);
+    let todo = (any::<String>(), state).prop_map(|(text, state)| Todo { text, state });
+    let todos = prop::collection::vec(todo, 0..4);
+    let end_of = prop::sample::select(&[EndOf::Run, EndOf::Tool, EndOf::Part][..]);
+    let status = prop::option::of(prop::sample::select(TaskStatus::ALL));
+    (texts, numbers, todos, end_of, status, any::<bool>()).prop_map(
+        |(texts, numbers, todos, end_of, status, is_start)| {
+            let [
+                task_id,
+                project_id,
+                phase,
+                current_step,
+                message,
+                model,
+                tool,
+            ] = texts;
+            let [
+                input_tokens,
+                output_tokens,
+                cached_tokens,
+                turns,
+                cost_micro_usd,
+            ] = numbers;
+            let usage = Usage {
+                model,
+                input_tokens,
+                output_tokens,
+                cached_tokens,
+                turns,
+                cost_micro_usd,
+                tool,
+            };
+            AgentObservation {
+                task_id,
+                project_id,
+                counters: Vec::new(),
+                status,
+                is_start,
+                end_of,
+                phase,
+                current_step,
+                message,
+                usage: is_start.then(|| Box::new(usage)),
+                todos,
+            }
+        },
+    )
 }
 
 fn count_lines(format: LogFormat, message: &str) -> LineCounts {
@@ -118,6 +216,16 @@ proptest! {
     #[test]
     fn no_cut_line_makes_the_parser_panic((format, line) in any_line(), end in 0_usize..200) {
         assert_safe_to_show(&parse_all(format, text::head(line, end)));
+    }
+
+    #[test]
+    fn any_row_survives_storage(row in any_row()) {
+        assert_survives_storage(&Observation::Cdk(row));
+    }
+
+    #[test]
+    fn any_report_survives_storage(report in any_report()) {
+        assert_survives_storage(&Observation::Agent(report));
     }
 
     #[test]

@@ -6,16 +6,11 @@ use crate::model::MAX_MESSAGE_BYTES;
 /// The time does not depend on the length of `text` beyond a small multiple of that limit.
 pub(crate) fn clip(text: &str) -> String {
     let text = text.trim();
-    if text.len() <= MAX_MESSAGE_BYTES && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if text.len() <= MAX_MESSAGE_BYTES && is_plain(text) {
         return text.to_owned(); // the common case
     }
     let mut clipped = String::with_capacity(text.len().min(MAX_MESSAGE_BYTES));
-    for character in text.chars().take(4 * MAX_MESSAGE_BYTES) {
-        let character = match character {
-            '\t' | '\n' | '\r' => ' ',
-            control if control.is_control() => continue,
-            other => other,
-        };
+    for character in printable_chars(text.chars().take(4 * MAX_MESSAGE_BYTES)) {
         if clipped.len() + character.len_utf8() > MAX_MESSAGE_BYTES {
             break;
         }
@@ -23,6 +18,27 @@ pub(crate) fn clip(text: &str) -> String {
     }
     clipped.truncate(clipped.trim_end().len());
     clipped
+}
+
+/// Removes control characters, and keeps white space at both ends.
+pub(super) fn printable(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned(); // the common case
+    }
+    printable_chars(text.chars()).collect()
+}
+
+/// Whether `text` is ASCII without control characters.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+fn printable_chars(characters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    characters.filter_map(|character| match character {
+        '\t' | '\n' | '\r' => Some(' '),
+        control if control.is_control() => None,
+        other => Some(other),
+    })
 }
 
 /// [`clip`]; `None` if the result is empty.

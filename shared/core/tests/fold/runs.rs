@@ -4,7 +4,7 @@ use progress_core::fold::LineKey;
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, Observation, Operation,
-    Outcome, StackState,
+    Outcome, RowSubject, StackState,
 };
 use progress_core::model::{TaskStatus, Timestamp};
 use proptest::prelude::*;
@@ -157,7 +157,9 @@ fn row(
         own,
         own_name,
         failure,
-        message: "a row".to_owned(),
+        subject: RowSubject::CutOff {
+            line: "a row".to_owned(),
+        },
     }
 }
 

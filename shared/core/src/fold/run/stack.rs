@@ -7,7 +7,7 @@ use super::text::Said;
 use crate::fold::LineKey;
 use crate::fold::end::{Effect, End, Ending, Strength};
 use crate::fold::progress::capped;
-use crate::log_parser::{Counter, Operation, StackState};
+use crate::log_parser::{Counter, Operation, RowSubject, StackState};
 use crate::model::{Part, Progress, TaskStatus};
 
 /// The longest message of a part, in bytes: a task with its parts must fit an item of DynamoDB.
@@ -103,7 +103,7 @@ impl Stack {
         at: LineKey,
         counter: Option<Counter>,
         failure: Option<&str>,
-        message: Option<&str>,
+        subject: Option<&RowSubject>,
     ) {
         self.last = at;
         if let Some(counter) = counter {
@@ -112,8 +112,8 @@ impl Stack {
         if let Some(failure) = failure.filter(|_| self.failure.is_none()) {
             Said::put(&mut self.failure, at, failure);
         }
-        if let Some(message) = message {
-            Said::put(&mut self.message, at, message);
+        if let Some(subject) = subject {
+            Said::put(&mut self.message, at, &subject.message());
         }
     }
 

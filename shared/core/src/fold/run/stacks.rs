@@ -12,7 +12,7 @@ use super::stack::Stack;
 use super::text::Said;
 use crate::fold::LineKey;
 use crate::fold::end::{Effect, Ending, Strength};
-use crate::log_parser::{CdkObservation, Counter, Operation, StackState};
+use crate::log_parser::{CdkObservation, Counter, Operation, RowSubject, StackState};
 
 /// The stack of a bootstrap that names no stack.
 const BOOTSTRAP_STACK: &str = "CDKToolkit";
@@ -146,13 +146,13 @@ impl Stacks {
                 counter,
                 own,
                 failure,
-                message,
+                subject,
                 ..
             } => {
                 let Some((index, is_nested)) = self.named_in_row(stack, at) else {
                     return Effect::Consistent;
                 };
-                self.act(index, at, *counter, failure.as_deref(), message);
+                self.act(index, at, *counter, failure.as_deref(), subject);
                 self.reach(index, at, own.filter(|_| !is_nested))
             }
             CdkObservation::Row {
@@ -161,11 +161,11 @@ impl Stacks {
                 own,
                 own_name,
                 failure,
-                message,
+                subject,
             } => {
                 let named = own_name.as_ref().and_then(|name| self.own_row(name, at));
                 if let Some(owner) = self.owner(at) {
-                    self.act(owner, at, *counter, failure.as_deref(), message);
+                    self.act(owner, at, *counter, failure.as_deref(), subject);
                 }
                 named.map_or(Effect::Consistent, |named| self.reach(named, at, *own))
             }
@@ -261,10 +261,10 @@ impl Stacks {
         at: LineKey,
         counter: Option<Counter>,
         failure: Option<&str>,
-        message: &str,
+        subject: &RowSubject,
     ) {
-        let message = Some(message).filter(|_| index < MOST_WITH_MESSAGES);
-        self.list[index].act(at, counter, failure, message);
+        let subject = Some(subject).filter(|_| index < MOST_WITH_MESSAGES);
+        self.list[index].act(at, counter, failure, subject);
     }
 
     fn count(&mut self, index: usize, at: LineKey, counter: Counter) {

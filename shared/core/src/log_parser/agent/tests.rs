@@ -1,5 +1,5 @@
 use super::*;
-use crate::log_parser::observation::Observation;
+use crate::log_parser::observation::{MAX_TODOS, Observation, TodoState};
 use crate::log_parser::{LineCounts, LogFormat, parse_message};
 
 /// Lines with one observation each.
@@ -14,6 +14,8 @@ pub(in crate::log_parser) const EXAMPLES: &[&str] = &[
     "Progress: 45%",
     "===== 4 passed in 0.04s =====",
     r#"{"task_id":"t-1","progress":{"current":3,"total":10},"status":"running"}"#,
+    r#"{"todos":[{"content":"link","status":"completed"},"test"],"num_turns":4}"#,
+    r#"{"usage":{"input_tokens":900,"output_tokens":80},"model":"m-1"}"#,
 ];
 
 fn parse_json(line: &str) -> (Vec<AgentObservation>, LineCounts) {
@@ -63,6 +65,8 @@ fn all_fields_of_a_report_are_read() {
             phase: Some("build".to_owned()),
             current_step: Some("link".to_owned()),
             message: Some("linking".to_owned()),
+            usage: None,
+            todos: Vec::new(),
         }
     );
 }
@@ -116,6 +120,7 @@ fn the_message_of_another_object_is_read_as_plain_text() {
         r#"{"event":"[3/10] Linking","level":"info"}"#,
         r#"{"message":"[3/10] Linking","status":"ok","url":"/x"}"#,
         r#"{"level":"INFO","message":"[3/10] Linking and then it was cut"#,
+        r#"{"model":"m-1","model":"m-2","message":"[3/10] Linking"}"#,
     ] {
         let found = one(line);
         assert_eq!(
@@ -198,6 +203,10 @@ fn other_objects_are_not_reports() {
         r#"{"progress":null,"message":"x"}"#,
         r#"{"task_id":"","message":"x"}"#,
         r#"{"deep":[[[[{"progress":3}]]]]}"#,
+        r#"{"model":"m-1"}"#,
+        r#"{"tool":"bash","message":"x"}"#,
+        r#"{"tool_name":"bash","model":"m-1","turns":3}"#,
+        r#"{"usage":{"cpu":0.3,"cached_tokens":7},"message":"x"}"#,
         "{}",
         "{not json}",
     ] {
@@ -210,4 +219,149 @@ fn other_objects_are_not_reports() {
 fn a_terminal_report_does_not_start_a_run() {
     let found = one(r#"{"task_id":"t-1","status":"failed","progress":{"current":0,"total":10}}"#);
     assert!(!found.is_start);
+}
+
+#[test]
+fn the_usage_of_a_run_is_read() {
+    let tokens = |input_tokens, output_tokens, cached_tokens| Usage {
+        input_tokens,
+        output_tokens,
+        cached_tokens,
+        ..Usage::default()
+    };
+    for (fields, expected) in [
+        (
+            r#""usage":{"input_tokens":9,"output_tokens":8,"cache_read_input_tokens":7,"deep":{}}"#,
+            tokens(Some(9), Some(8), Some(7)),
+        ),
+        (
+            r#""usage":{"prompt_tokens":9,"completion_tokens":8,"cached_tokens":7}"#,
+            tokens(Some(9), Some(8), Some(7)),
+        ),
+        (
+            r#""usage":{"input_tokens":9,"prompt_tokens":5,"cached_input_tokens":7,"output_tokens":null}"#,
+            tokens(Some(9), None, Some(7)),
+        ),
+        (
+            r#""total_cost_usd":0.0123456,"cost_usd":7,"num_turns":4,"model":"m-1""#,
+            Usage {
+                model: Some("m-1".to_owned()),
+                turns: Some(4),
+                cost_micro_usd: Some(12_346),
+                ..Usage::default()
+            },
+        ),
+        (
+            r#""phase":"build","tool_name":"\u001b[1mbash\u001b[0m","turns":4,"usage":{"cpu":3}"#,
+            Usage {
+                turns: Some(4),
+                tool: Some("bash".to_owned()),
+                ..Usage::default()
+            },
+        ),
+    ] {
+        let report = one(&format!("{{{fields}}}"));
+        assert_eq!(report.usage.as_deref(), Some(&expected), "{fields}");
+        assert_eq!(
+            (report.counters, report.is_start),
+            (vec![], false),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn a_usage_that_is_not_valid_is_ignored() {
+    for fields in [
+        r#""usage":7"#,
+        r#""usage":[9,8]"#,
+        r#""usage":[{"input_tokens":9}]"#,
+        r#""usage":{"input_tokens":-9}"#,
+        r#""usage":{"input_tokens":9,"output_tokens":"many"}"#,
+        r#""usage":{"input_tokens":99999999999999999999999}"#,
+        r#""total_cost_usd":-1"#,
+        r#""total_cost_usd":1e300"#,
+        r#""total_cost_usd":"NaN""#,
+        r#""num_turns":-1,"model":null,"tool":"""#,
+        r#""todos":7"#,
+        r#""todos":[]"#,
+        r#""todos":["link",7]"#,
+        r#""todos":[["link"]]"#,
+        r#""todos":[{"status":"completed"}]"#,
+        r#""todos":[{"content":"link","done":"yes"}]"#,
+    ] {
+        let report = one(&format!(r#"{{"phase":"build",{fields}}}"#));
+        let expected = AgentObservation {
+            phase: Some("build".to_owned()),
+            ..AgentObservation::default()
+        };
+        assert_eq!(report, expected, "{fields}");
+        let (found, counts) = parse_json(&format!("{{{fields}}}"));
+        assert_eq!((found, counts.failures), (vec![], 0), "{fields}");
+    }
+}
+
+#[test]
+fn the_usage_of_one_request_is_not_that_of_the_run() {
+    for line in [
+        r#"{"method":"POST","url":"/v1/chat","usage":{"input_tokens":9},"status":"completed"}"#,
+        r#"{"method":"GET","url":"/todos","todos":["link","test"]}"#,
+    ] {
+        let (found, counts) = parse_json(line);
+        assert_eq!((found, counts.failures), (vec![], 0), "{line}");
+    }
+    let report = one(r#"{"usage":{"input_tokens":9},"status":"ok"}"#);
+    assert_eq!(report.status, None, "the word is vague");
+}
+
+#[test]
+fn a_to_do_list_is_a_counter() {
+    use TodoState::{Done, InProgress, Pending};
+    for (list, done, expected) in [
+        (
+            r#"[{"content":"a","status":"completed","activeForm":"doing a"},{"content":"b","status":"in_progress"},{"content":"c","status":"pending"}]"#,
+            1,
+            vec![("a", Done), ("b", InProgress), ("c", Pending)],
+        ),
+        (
+            r#"["a",{"text":"b","done":true},{"title":"c","state":"Done"},{"activeForm":"d"}]"#,
+            2,
+            vec![("a", Pending), ("b", Done), ("c", Done), ("d", Pending)],
+        ),
+        (
+            r#"[{"content":"a","status":"cancelled"},{"content":"b","status":"purple"}]"#,
+            1,
+            vec![("a", Done), ("b", Pending)],
+        ),
+    ] {
+        for key in ["todos", "todo"] {
+            let report = one(&format!(r#"{{"{key}":{list}}}"#));
+            let total = expected.len() as u64;
+            assert_eq!(
+                report.counters,
+                [(CounterKind::Report, counter(done, total, None))],
+                "{list}"
+            );
+            let todos = report.todos.iter();
+            let todos: Vec<_> = todos.map(|todo| (&*todo.text, todo.state)).collect();
+            assert_eq!(todos, expected, "{list}");
+            assert!(!report.is_start, "{list}");
+        }
+    }
+    let both = one(r#"{"progress":"3/10","todos":["a"]}"#);
+    assert_eq!(both.counters, [(CounterKind::Report, counter(3, 10, None))]);
+    assert_eq!(both.todos.len(), 1);
+}
+
+#[test]
+fn a_long_to_do_list_is_counted_in_full_and_kept_in_part() {
+    let item = format!(r#"{{"content":"{}","done":true}}"#, "é".repeat(100));
+    let list = vec![item; 1_000].join(",");
+    let report = one(&format!(r#"{{"todos":[{list}]}}"#));
+    assert_eq!(
+        report.counters,
+        [(CounterKind::Report, counter(1_000, 1_000, None))]
+    );
+    assert_eq!(report.todos.len(), MAX_TODOS);
+    assert!(report.todos.iter().all(|todo| todo.text == "é".repeat(80)));
 }

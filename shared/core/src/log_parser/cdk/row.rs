@@ -7,8 +7,10 @@ use memchr::memmem::Finder;
 use super::name::{is_cfn_name, last_cfn_name};
 use super::status::{self, Status};
 use crate::log_parser::line::{strip_column_prefixes, strip_prefixes};
-use crate::log_parser::observation::{CdkObservation, Counter, ParseError, StackState};
-use crate::log_parser::text::{clip, clip_some, head};
+use crate::log_parser::observation::{
+    CdkObservation, Counter, ParseError, Resource, RowSubject, StackState,
+};
+use crate::log_parser::text::{clip, clip_some, head, printable};
 
 const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
 static WAITING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Currently in progress:"));
@@ -101,22 +103,22 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
         .get(status_at + 1)
         .copied()
         .unwrap_or_default();
-    let resource = Resource::of(rest.trim());
+    let column = ResourceColumn::of(rest.trim());
     let (own, own_name) = own(stack, counter.is_some(), status, resource_type, rest.trim());
-    let failure = status.is_failure().then(|| resource.failure()).flatten();
-    let message = [
-        status.name,
-        head(resource_type, 256),
-        head(resource.name, 512),
-    ]
-    .join(" ");
+    let failure = status.is_failure().then(|| column.failure()).flatten();
+    let resource = Resource {
+        status: status.name.to_owned(),
+        resource_type: head(resource_type, 256).to_owned(),
+        name: printable(head(column.name, 512)),
+        logical_id: (column.id != column.name).then(|| column.id.to_owned()),
+    };
     Ok(Some(CdkObservation::Row {
         stack: stack.map(str::to_owned),
         counter,
         own,
         own_name: own_name.map(str::to_owned),
         failure,
-        message: clip(&message),
+        subject: RowSubject::Resource(resource),
     }))
 }
 
@@ -155,7 +157,7 @@ fn parse_cut(columns: &Columns<'_>, line: &str) -> Result<Option<CdkObservation>
         own: None,
         own_name: None,
         failure: None,
-        message: clip(line),
+        subject: RowSubject::CutOff { line: clip(line) },
     }))
 }
 
@@ -184,14 +186,14 @@ fn own<'a>(
     }
 }
 
-/// The name and the reason of a row.
-struct Resource<'a> {
+/// The last column of a row.
+struct ResourceColumn<'a> {
     name: &'a str,
     id: &'a str,
     reason: &'a str,
 }
 
-impl<'a> Resource<'a> {
+impl<'a> ResourceColumn<'a> {
     fn of(rest: &'a str) -> Self {
         // If the name contains spaces, a logical id follows it. Names are not longer than this
         // window.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::log_parser::observation::Counter;
+use crate::log_parser::observation::{Counter, Resource, RowSubject};
 
 /// Lines with one observation each.
 pub(in crate::log_parser) const EXAMPLES: &[&str] = &[
@@ -57,8 +57,9 @@ fn brief(observation: &CdkObservation) -> String {
             own,
             own_name,
             failure,
-            message,
+            subject,
         } => {
+            let message = subject.message();
             let counter = counter.as_ref().map_or("-".to_owned(), number);
             let own = own.map_or("-".to_owned(), |own| format!("{own:?}"));
             let (stack, own_name, failure) = (text(stack), text(own_name), text(failure));
@@ -342,6 +343,37 @@ fn cut_rows_are_read_as_far_as_possible() {
         &format!("{stack} | 3/7 | 9:15:02 AM |"),
         &format!("{stack} 3/7 own=-:- failure=- [{stack} | 3/7 | 9:15:02 AM |]"),
     );
+}
+
+#[test]
+fn a_row_gives_its_resource() {
+    for (rest, name, logical_id) in [
+        ("Jobs", "Jobs", None),
+        ("Jobs (Jobs)", "Jobs", None),
+        (
+            "My Jobs/Queue (Jobs1A2B3C4D) no",
+            "My Jobs/Queue",
+            Some("Jobs1A2B3C4D"),
+        ),
+        ("Jo\u{7}bs (Jobs1A2B3C4D)", "Jobs", Some("Jobs1A2B3C4D")),
+    ] {
+        let line =
+            format!("Prod | 3/7 | 9:15:02 AM | CREATE_IN_PROGRESS | AWS::SQS::Queue | {rest}");
+        let Some(CdkObservation::Row { subject, .. }) = parse(&line).unwrap() else {
+            panic!("{line:?} is not a row");
+        };
+        let expected = Resource {
+            status: "CREATE_IN_PROGRESS".to_owned(),
+            resource_type: "AWS::SQS::Queue".to_owned(),
+            name: name.to_owned(),
+            logical_id: logical_id.map(str::to_owned),
+        };
+        assert_eq!(subject, RowSubject::Resource(expected), "{line:?}");
+        assert_eq!(
+            subject.message(),
+            format!("CREATE_IN_PROGRESS AWS::SQS::Queue {name}")
+        );
+    }
 }
 
 #[test]
