@@ -1,8 +1,11 @@
 //! Collects the facts of several tasks before they are saved.
 
+mod recent_lines;
+
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
+use self::recent_lines::RecentLines;
 use crate::fold::{Fact, KeyedFact, Ledger, LineKey, TaskOrigin};
 use crate::log_event::LogEvent;
 use crate::log_parser::{LineCounts, LogFormat, Observation, parse_message};
@@ -44,6 +47,7 @@ pub struct Batch {
     facts: BTreeMap<Target, Vec<KeyedFact>>,
     /// The total size of the messages in `facts`, in bytes.
     text: usize,
+    recent_lines: RecentLines,
 }
 
 impl Batch {
@@ -51,6 +55,7 @@ impl Batch {
     pub fn add(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) -> LineCounts {
         // Most lines have no observation, so the key is computed only when it is needed.
         let first_line = LazyCell::new(|| LineKey::of(event, 0));
+        self.recent_lines.select(&event.log_stream);
         let counts = parse_message(format, &event.message, &mut |line, observation| {
             let target = Target {
                 origin: TaskOrigin {
@@ -60,9 +65,17 @@ impl Batch {
                 },
                 named: named_task(&observation),
             };
+            let fact = match observation.is_failure() {
+                true => Fact::Failure {
+                    context: self.recent_lines.before(&event.message, line),
+                    line: observation,
+                },
+                false => Fact::Line(observation),
+            };
             let facts = self.facts.entry(target).or_default();
-            facts.push((first_line.with_line(line), Fact::Line(observation)));
+            facts.push((first_line.with_line(line), fact));
         });
+        self.recent_lines.add(&event.message);
         if counts.parsed > 0 {
             self.text = self.text.saturating_add(event.message.len());
         }
@@ -116,6 +129,51 @@ fn id_of_stream(format: LogFormat, stream: &str) -> TaskId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
+
+    /// The facts of `messages`, each an event with its stream.
+    fn facts_of(messages: &[(&str, &str)]) -> Vec<Fact> {
+        let mut batch = Batch::default();
+        for (number, (log_stream, message)) in (0..).zip(messages) {
+            let event = LogEvent {
+                log_stream: (*log_stream).to_owned(),
+                timestamp: Timestamp::from_millis(number),
+                event_id: number.to_string(),
+                message: (*message).to_owned(),
+            };
+            batch.add(LogFormat::AGENT, "/agents", &event);
+        }
+        let ledgers = batch.take().into_values();
+        let facts = ledgers.flat_map(|ledger| ledger.facts().to_vec());
+        facts.map(|(_, fact)| fact).collect()
+    }
+
+    fn context_of(messages: &[(&str, &str)]) -> Vec<String> {
+        match facts_of(messages).pop() {
+            Some(Fact::Failure { context, .. }) => context,
+            other => panic!("no failure: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_failure_carries_the_five_lines_before_it_in_its_stream() {
+        let lines: Vec<_> = (0..9).map(|number| format!("line {number}")).collect();
+        let mut messages: Vec<_> = lines.iter().map(|line| ("one", line.as_str())).collect();
+        messages.insert(8, ("other", "of another stream"));
+        messages.insert(7, ("one", "  "));
+        messages.push(("one", "\u{1b}[31ma red line\u{1b}[0m\nBUILD FAILED"));
+        let context = context_of(&messages);
+        let expected = ["line 5", "line 6", "line 7", "line 8", "a red line"];
+        assert_eq!(context, expected);
+    }
+
+    #[test]
+    fn a_failure_in_the_first_line_has_no_context() {
+        assert!(context_of(&[("one", "BUILD FAILED")]).is_empty());
+        let long = "x".repeat(100_000);
+        let context = context_of(&[("one", &long), ("one", "BUILD FAILED")]);
+        assert_eq!(context, ["x".repeat(160)]);
+    }
 
     #[test]
     fn the_id_of_a_log_stream_is_readable_unique_and_stable() {

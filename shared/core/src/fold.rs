@@ -57,9 +57,10 @@ mod task;
 mod verdict;
 
 pub use caller_edit::{CallerEdit, InvalidTransition};
-pub use fact::Fact;
+pub use fact::{Fact, MOST_CONTEXT};
 pub use fact_log::{FactLog, KeyedFact, LATEST_FACTS, MOST_FACTS};
 pub use last_lines::LastLines;
+pub(crate) use last_lines::text_of;
 pub use ledger::Ledger;
 pub use line_key::{InvalidLineKey, LineKey};
 pub use progress::{percentage_of, shown_progress};

@@ -29,6 +29,8 @@ mod corpus_tests;
 #[cfg(test)]
 mod property_tests;
 
+pub(crate) use line::split_lines;
+
 pub use format::{FormatEntry, LogFormat};
 pub use observation::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, MAX_ITEM_BYTES,

@@ -5,16 +5,37 @@ use serde::{Deserialize, Serialize};
 use super::CallerEdit;
 use crate::log_parser::Observation;
 
+/// The most lines of a failure's context.
+pub const MOST_CONTEXT: usize = 5;
+
 /// Something that was said about a task at one point in time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
     /// The parser read this from a line.
     Line(Observation),
+    /// The parser read this from a line that reports a failure.
+    Failure {
+        /// What the parser read.
+        line: Observation,
+        /// The lines before it, oldest first: at most [`MOST_CONTEXT`] of at most 160 bytes.
+        context: Vec<String>,
+    },
     /// A caller of the API edited the task.
     Edit(CallerEdit),
     /// A caller of the API deleted the task.
     Deletion,
     /// The command ended with this exit code. 0 is a success. It outranks whatever lines say.
     Exit(i32),
+}
+
+impl Fact {
+    /// The lines before a line that reports a failure. Of two readings of a line, the one with more
+    /// of them is kept.
+    pub(super) fn context(&self) -> &[String] {
+        match self {
+            Self::Failure { context, .. } => context,
+            _ => &[],
+        }
+    }
 }

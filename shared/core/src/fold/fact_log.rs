@@ -1,6 +1,6 @@
 //! The facts of a task: a state up to a watermark, and the facts after it.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,7 +144,7 @@ impl FactLog {
 
     fn put_in_order(&mut self) {
         self.facts.sort_by(compare);
-        self.facts.dedup();
+        self.facts.dedup_by_key(|(at, _)| *at);
     }
 
     /// Drops samples among the first `most` facts that lie between two others of a rising counter.
@@ -165,14 +165,12 @@ impl FactLog {
     }
 }
 
-/// The order of facts. Different facts of one line are rare: two callers in one millisecond. Their
-/// order is arbitrary, but always the same.
+/// The order of facts. Of two facts with one key, the first is kept: the one with more context.
 fn compare(one: &KeyedFact, other: &KeyedFact) -> Ordering {
-    let text = |fact: &KeyedFact| serde_json::to_string(&fact.1).unwrap_or_default();
-    one.0.cmp(&other.0).then_with(|| match one.1 == other.1 {
-        true => Ordering::Equal,
-        false => text(one).cmp(&text(other)),
-    })
+    let context = |fact: &KeyedFact| Reverse((fact.1.context().len(), fact.1.context().to_vec()));
+    one.0
+        .cmp(&other.0)
+        .then_with(|| context(one).cmp(&context(other)))
 }
 
 /// Whether the facts are samples of one counter with the same total, and none is below the one

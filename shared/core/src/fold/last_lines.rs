@@ -126,7 +126,7 @@ impl From<Line> for String {
 
 /// The text of a line without colours and control characters, cut to [`MAX_TEXT_BYTES`]. Prefixes
 /// stay, because the level is one of them. A JSON object becomes its level and message.
-fn text_of(raw: &str) -> String {
+pub(crate) fn text_of(raw: &str) -> String {
     let line = clean(raw);
     let object = strip_all_prefixes(&line);
     let text = clip(json::level_and_message(object).as_deref().unwrap_or(&line));

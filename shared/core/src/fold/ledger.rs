@@ -124,6 +124,11 @@ impl Ledger {
         self.whole_log = true;
     }
 
+    /// The facts after the watermark, in order.
+    pub fn facts(&self) -> &[KeyedFact] {
+        self.log.facts()
+    }
+
     /// Adds a fact.
     pub fn insert(&mut self, at: LineKey, fact: Fact) {
         self.log.insert(at, fact);

@@ -41,6 +41,12 @@ impl Pass {
     pub(super) fn step(&mut self, at: LineKey, fact: &Fact) {
         match (fact, &mut self.run) {
             (Fact::Line(line), _) => self.see(at, line),
+            (Fact::Failure { line, context }, _) => {
+                self.see(at, line);
+                if let Some(run) = &mut self.run {
+                    run.explain(context);
+                }
+            }
             (Fact::Edit(edit), run) => {
                 if let Some(name) = &edit.task_name {
                     self.task_name = Some(name.clone());
@@ -60,7 +66,9 @@ impl Pass {
         let is_only_run = self.begun.is_none();
         match (fact, &mut self.run) {
             (Fact::Exit(code), Some(run)) if run.first <= at => run.exit(at, *code),
-            (Fact::Line(line), Some(run)) if is_only_run && at < run.first => {
+            (Fact::Line(line) | Fact::Failure { line, .. }, Some(run))
+                if is_only_run && at < run.first =>
+            {
                 if Run::shows(line) {
                     run.first = at;
                 }

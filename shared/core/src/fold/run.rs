@@ -17,7 +17,7 @@ use super::end::Effect;
 use super::progress::capped;
 use super::report::Report;
 use super::LineKey;
-use crate::log_parser::{CdkObservation, Observation};
+use crate::log_parser::{CdkObservation, Observation, Todo, Usage};
 use crate::model::{Progress, TaskStatus};
 
 /// After a silence longer than this, a line belongs to a later run, unless it continues the work of
@@ -41,6 +41,9 @@ pub struct Run {
     stacks: Stacks,
     #[serde(default)]
     whole: Whole,
+    /// The lines before the first line that reported a failure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failure_context: Vec<String>,
     /// The exit code of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exit: Option<(LineKey, i32)>,
@@ -60,6 +63,7 @@ impl Run {
             corrected: None,
             stacks: Stacks::default(),
             whole: Whole::default(),
+            failure_context: Vec::new(),
             exit: None,
             edits: Edits::default(),
             is_deleted: false,
@@ -168,6 +172,33 @@ impl Run {
             Observation::Cdk(line) => self.stacks.see(at, line),
             Observation::Agent(line) => self.whole.see(at, line),
         }
+    }
+
+    /// Adds the lines before a line that reports a failure. The first failure is the cause.
+    pub(super) fn explain(&mut self, context: &[String]) {
+        if self.failure_context.is_empty() {
+            self.failure_context = context.to_vec();
+        }
+    }
+
+    /// The lines before the first line that reported a failure, oldest first.
+    pub fn failure_context(&self) -> &[String] {
+        &self.failure_context
+    }
+
+    /// What the run has used so far, as its agent reports it.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.whole.usage.as_deref()
+    }
+
+    /// The newest to-do list of the agent.
+    pub fn todos(&self) -> &[Todo] {
+        &self.whole.todos
+    }
+
+    /// The exit code of the command.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.exit.map(|(_, code)| code)
     }
 
     /// Adds the exit code of the command.

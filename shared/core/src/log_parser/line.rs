@@ -12,7 +12,7 @@ const MAX_PREFIXES: usize = 8;
 
 /// Splits `text` into lines. A line ends with `\n`, `\r\n` or a lone `\r`. An empty last line is
 /// left out.
-pub(super) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text).filter(|text| !text.is_empty());
     iter::from_fn(move || {
         let text = rest?;

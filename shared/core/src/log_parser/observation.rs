@@ -32,6 +32,23 @@ pub enum Observation {
     Agent(AgentObservation),
 }
 
+impl Observation {
+    /// Whether the line reports a failure, also one of a part.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Cdk(
+                CdkObservation::End { outcome, .. }
+                | CdkObservation::UnconfirmedEnd { outcome, .. }
+                | CdkObservation::BootstrapEnd { outcome, .. },
+            ) => matches!(outcome, Outcome::Failed | Outcome::RolledBack),
+            Self::Cdk(CdkObservation::Row { failure, .. }) => failure.is_some(),
+            Self::Cdk(CdkObservation::RunFailed { .. }) => true,
+            Self::Cdk(_) => false,
+            Self::Agent(line) => line.status == Some(TaskStatus::Failed),
+        }
+    }
+}
+
 /// The operation of a run on a stack. A later variant is more specific and wins over an earlier
 /// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -418,6 +435,24 @@ pub struct Usage {
     /// The tool that the agent uses now, at most [`MAX_ITEM_BYTES`] bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
+}
+
+impl Usage {
+    /// Adds what a later line says. Values are cumulative, so they replace earlier ones.
+    pub fn replace_by(&mut self, later: &Self) {
+        fn put<T: Clone>(held: &mut Option<T>, later: &Option<T>) {
+            if later.is_some() {
+                held.clone_from(later);
+            }
+        }
+        put(&mut self.model, &later.model);
+        put(&mut self.input_tokens, &later.input_tokens);
+        put(&mut self.output_tokens, &later.output_tokens);
+        put(&mut self.cached_tokens, &later.cached_tokens);
+        put(&mut self.turns, &later.turns);
+        put(&mut self.cost_micro_usd, &later.cost_micro_usd);
+        put(&mut self.tool, &later.tool);
+    }
 }
 
 /// The most items of a to-do list that are kept. Further items are only counted.

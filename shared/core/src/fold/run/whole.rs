@@ -6,7 +6,7 @@ use super::counters::Counters;
 use super::text::Said;
 use crate::fold::LineKey;
 use crate::fold::end::{Effect, End, Ending, Strength};
-use crate::log_parser::{AgentObservation, EndOf};
+use crate::log_parser::{AgentObservation, EndOf, Todo, Usage};
 use crate::model::TaskStatus;
 
 /// What lines say about the run as a whole.
@@ -31,6 +31,12 @@ pub(super) struct Whole {
     /// The message of the latest line that reports a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<Said>,
+    /// What the run has used so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) usage: Option<Box<Usage>>,
+    /// The newest to-do list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) todos: Vec<Todo>,
 }
 
 impl Whole {
@@ -50,6 +56,12 @@ impl Whole {
             if let Some(text) = text {
                 Said::put(held, at, text);
             }
+        }
+        if let Some(usage) = &line.usage {
+            self.usage.get_or_insert_default().replace_by(usage);
+        }
+        if !line.todos.is_empty() {
+            self.todos.clone_from(&line.todos);
         }
         match line.status {
             Some(status) if !status.is_terminal() => {
