@@ -150,7 +150,10 @@ impl FactLog {
     /// Drops samples among the first `most` facts that lie between two others of a rising counter.
     fn thin(&mut self, most: usize) {
         let mut kept: Vec<KeyedFact> = Vec::new();
-        let mut facts = std::mem::take(&mut self.facts).into_iter().enumerate().peekable();
+        let mut facts = std::mem::take(&mut self.facts)
+            .into_iter()
+            .enumerate()
+            .peekable();
         while let Some((index, fact)) = facts.next() {
             let next = facts.peek().filter(|_| index < most).map(|(_, next)| next);
             let is_between = kept.last().zip(next).is_some_and(|(before, after)| {

@@ -66,7 +66,11 @@ pub fn check_deliveries(facts: &[KeyedFact], seed: u64) {
             assert_eq!(stored(&log).runs().last(), log.runs().last());
         }
     }
-    assert_eq!(log.runs(), expected, "facts late by up to {lateness} changed the runs");
+    assert_eq!(
+        log.runs(),
+        expected,
+        "facts late by up to {lateness} changed the runs"
+    );
 
     let mut log = FactLog::default();
     let mut newest: Option<Run> = None;
@@ -83,11 +87,7 @@ pub fn check_deliveries(facts: &[KeyedFact], seed: u64) {
 
 /// Splits facts into portions such that at most `lateness` later facts come before each. Some facts
 /// come again.
-fn late_delivery(
-    facts: &[KeyedFact],
-    lateness: usize,
-    rng: &mut Rng,
-) -> Vec<Vec<KeyedFact>> {
+fn late_delivery(facts: &[KeyedFact], lateness: usize, rng: &mut Rng) -> Vec<Vec<KeyedFact>> {
     let mut waiting: Vec<usize> = (0..facts.len()).collect();
     let mut delivered = 0;
     let mut portions = vec![Vec::new()];
@@ -114,7 +114,10 @@ fn late_delivery(
 
 /// Checks that a fact, however late, has not led back to an earlier state.
 pub fn assert_not_backward(before: &Run, next: &Run) {
-    assert!(next.last >= before.last, "an earlier run replaced a later one");
+    assert!(
+        next.last >= before.last,
+        "an earlier run replaced a later one"
+    );
 }
 
 /// A random number generator seeded with a text (splitmix64).

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use self::stacks::Stacks;
 use self::text::Said;
 use self::whole::Whole;
+use super::LineKey;
 use super::caller_edit::{CallerEdit, Edits};
 use super::end::Effect;
 use super::progress::capped;
 use super::report::Report;
-use super::LineKey;
 use crate::log_parser::{CdkObservation, Observation, Todo, Usage};
 use crate::model::{Progress, TaskStatus};
 
@@ -240,7 +240,12 @@ impl Run {
                 0 => TaskStatus::Completed,
                 _ => TaskStatus::Failed,
             };
-            report.end = Some(report.end.filter(|_| report.status.is_terminal()).unwrap_or(at));
+            report.end = Some(
+                report
+                    .end
+                    .filter(|_| report.status.is_terminal())
+                    .unwrap_or(at),
+            );
             report.progress = capped(report.progress, report.status);
         }
         report

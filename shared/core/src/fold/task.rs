@@ -115,9 +115,7 @@ pub fn fold_into_task(
 /// The revision before the next one: that of the task, or of the deleted task.
 fn revision_before(previous: Option<&Task>, ledger: &Ledger) -> Revision {
     let previous = previous.map(|previous| previous.revision);
-    previous
-        .or(ledger.deleted_revision)
-        .unwrap_or_default()
+    previous.or(ledger.deleted_revision).unwrap_or_default()
 }
 
 fn project_of(previous: Option<&Task>) -> Option<ProjectId> {

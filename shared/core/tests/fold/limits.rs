@@ -1,6 +1,6 @@
 //! Limits of the fold: many stacks, long logs.
 
-use progress_core::fold::{FactLog, Fact, LineKey, MOST_FACTS, LATEST_FACTS, Report, Run};
+use progress_core::fold::{Fact, FactLog, LATEST_FACTS, LineKey, MOST_FACTS, Report, Run};
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{LogFormat, parse_message};
 use progress_core::model::{TaskStatus, Timestamp};
@@ -29,10 +29,15 @@ fn report_of(log: &FactLog) -> Report {
 /// A deploy of many stacks. All start, then all have rows, then all end.
 fn many_stacks(stacks: usize) -> Vec<String> {
     let start = |n| format!("Stack{n}: deploying... [{n}/{stacks}]");
-    let row = |n| format!("Stack{n} | 1/2 | 10:00:00 AM | CREATE_IN_PROGRESS | AWS::SQS::Queue | Jobs");
+    let row =
+        |n| format!("Stack{n} | 1/2 | 10:00:00 AM | CREATE_IN_PROGRESS | AWS::SQS::Queue | Jobs");
     let end = |n| format!(" ✅  Stack{n}");
     let all = || 1..=stacks;
-    all().map(start).chain(all().map(row)).chain(all().map(end)).collect()
+    all()
+        .map(start)
+        .chain(all().map(row))
+        .chain(all().map(end))
+        .collect()
 }
 
 #[test]

@@ -101,9 +101,8 @@ fn progress_of(stacks: &Stacks) -> Progress {
     }
     let is_told = |stack: &Stack| stack.end.is_some() || stack.count.is_some();
     let is_counted = |progress: &Progress| progress.total.is_some() == progress.current.is_some();
-    let all_told = list.len() == announced
-        && list.iter().all(is_told)
-        && shown.iter().all(is_counted);
+    let all_told =
+        list.len() == announced && list.iter().all(is_told) && shown.iter().all(is_counted);
     let total = sum(&mut shown.iter().filter_map(|progress| progress.total));
     let percentages = shown.iter().filter_map(|progress| progress.percentage);
     let percentage = percentages.map(usize::from).sum::<usize>() / announced;

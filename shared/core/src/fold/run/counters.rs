@@ -92,9 +92,10 @@ impl Counters {
     pub(in crate::fold) fn outermost(&self) -> Option<&Count> {
         let (kind, greatest) = self.0.last_key_value()?;
         let is_named = matches!(kind, CounterKind::Step | CounterKind::Phase);
-        let around = self.0.get(&CounterKind::Bracket).filter(|brackets| {
-            is_named && brackets.is_open() && brackets.first < greatest.first
-        });
+        let around = self
+            .0
+            .get(&CounterKind::Bracket)
+            .filter(|brackets| is_named && brackets.is_open() && brackets.first < greatest.first);
         Some(around.unwrap_or(greatest))
     }
 

@@ -97,9 +97,8 @@ impl Stacks {
     /// An operation on a stack that has ended begins a run, and so does the first line about any
     /// other stack after the end of the run.
     pub(super) fn are_left_by(&self, line: &CdkObservation, is_over: bool) -> bool {
-        let is_new = |name: &str| {
-            is_over && self.find(name).is_none() && self.root_of(name).is_none()
-        };
+        let is_new =
+            |name: &str| is_over && self.find(name).is_none() && self.root_of(name).is_none();
         match line {
             CdkObservation::Start { stack, in_run, .. } => {
                 let is_first = in_run.is_some_and(|in_run| in_run.index == 1);
@@ -372,7 +371,10 @@ impl Stacks {
         let known = self.find(name);
         self.learn(name);
         match known {
-            None if self.started_last.is_none_or(|last| Some(last) == self.nameless) => {
+            None if self
+                .started_last
+                .is_none_or(|last| Some(last) == self.nameless) =>
+            {
                 self.create(name, at)
             }
             known => known,
