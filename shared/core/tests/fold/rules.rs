@@ -74,3 +74,14 @@ fn a_tool_that_completes_does_not_end_a_run_with_steps_left() {
     let lines = ["Step 3/3", "5 passed in 1.20s"];
     assert_eq!(statuses(LogFormat::AGENT, &lines), [Completed]);
 }
+
+#[test]
+fn the_summary_of_a_part_does_not_end_a_run_while_an_outer_counter_is_open() {
+    let summary = "web-1 : ok=4 changed=1 unreachable=0 failed=0";
+    let agent = LogFormat::AGENT;
+    assert_eq!(statuses(agent, &["[3/10] rolling out", summary]), [Running]);
+    assert_eq!(
+        statuses(agent, &["[10/10] rolling out", summary]),
+        [Completed]
+    );
+}

@@ -107,6 +107,11 @@ impl Counters {
         steps.is_some_and(|(_, steps)| steps.is_open())
     }
 
+    /// Whether the outermost counter has work left.
+    pub(in crate::fold) fn is_open(&self) -> bool {
+        self.outermost().is_some_and(Count::is_open)
+    }
+
     /// Whether a sample shows that the work of the run is not done: it is below 100 %, and no
     /// counter is outside of it.
     pub(in crate::fold) fn is_unfinished(&self, kind: CounterKind, counter: Counter) -> bool {

@@ -70,7 +70,7 @@ impl Whole {
             }
             Some(TaskStatus::Failed) => self.fail(at, line.message.as_deref()),
             Some(TaskStatus::Cancelled) => self.end_at(at, Ending::Cancelled, Strength::Owner),
-            Some(_) if self.is_within_steps(line.end_of) => Effect::Consistent,
+            Some(_) if self.is_within_work(line.end_of) => Effect::Consistent,
             Some(_) => self.end_at(at, Ending::Completed, strength_of(line.end_of)),
             None => Effect::Consistent,
         }
@@ -94,10 +94,14 @@ impl Whole {
         End::put(&mut self.end, end)
     }
 
-    /// Whether what a tool completed is only a step, because the run counts steps and some are
-    /// left.
-    fn is_within_steps(&self, end_of: EndOf) -> bool {
-        end_of != EndOf::Run && self.counters.has_open_steps()
+    /// Whether what completed is only a piece of the work, because an outer counter has work left.
+    /// A tool may have counted its own work, but not that of a run with steps.
+    fn is_within_work(&self, end_of: EndOf) -> bool {
+        match end_of {
+            EndOf::Run => false,
+            EndOf::Tool => self.counters.has_open_steps(),
+            EndOf::Part => self.counters.is_open(),
+        }
     }
 
     /// Whether a line shows that the work goes on, although an end was reported: that end was one
