@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
-use shared::fold::{CallerEdit, Ledger, LineKey, TaskOrigin, fold_into_task};
+use shared::fold::{CallerEdit, Fact, Ledger, LineKey, TaskOrigin, fold_into_task};
 use shared::log_event::LogEvent;
 use shared::log_parser::{LogFormat, parse_message};
 use shared::model::{Task, TaskId, TaskStatus, Timestamp};
@@ -267,7 +267,7 @@ fn ledger_of(lines: &[&str]) -> Ledger {
             message: (*line).to_owned(),
         };
         parse_message(LogFormat::AGENT, line, &mut |number, observation| {
-            ledger.observe(LineKey::of(&event, number), &observation);
+            ledger.insert(LineKey::of(&event, number), Fact::Line(observation));
         });
     }
     ledger

@@ -2,7 +2,7 @@
 
 use progress_collector::Push;
 use shared::cache::TaskCache;
-use shared::fold::{Ledger, LineKey};
+use shared::fold::{Fact, Ledger, LineKey};
 use shared::log_event::LogEvent;
 use shared::log_parser::{LogFormat, parse_message};
 use shared::model::{Project, ProjectStatus, Task, TaskStatus, TaskType, Timestamp};
@@ -266,7 +266,7 @@ fn ledger_of(events: &[LogEvent]) -> Ledger {
             LogFormat::AGENT,
             &event.message,
             &mut |line, observation| {
-                ledger.observe(LineKey::of(event, line), &observation);
+                ledger.insert(LineKey::of(event, line), Fact::Line(observation));
             },
         );
     }

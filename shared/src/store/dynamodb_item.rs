@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 /// The attributes of an item or of its key, by name.
@@ -128,6 +129,10 @@ impl ItemWriter {
         self.set(name, number(value))
     }
 
+    pub(crate) fn bytes(self, name: &'static str, value: Vec<u8>) -> Self {
+        self.set(name, AttributeValue::B(Blob::new(value)))
+    }
+
     pub(crate) fn optional_text(self, name: &'static str, value: Option<impl Display>) -> Self {
         match value {
             Some(value) => self.text(name, value),
@@ -212,6 +217,15 @@ impl<'a> ItemReader<'a> {
     ) -> Result<Option<T>, ItemError> {
         let parse = |value| serde_json::from_str(value).map_err(|_| ItemError::Invalid(name));
         self.optional_text(name)?.map(parse).transpose()
+    }
+
+    /// Reads an optional binary attribute.
+    pub(crate) fn optional_bytes(self, name: &'static str) -> Result<Option<&'a [u8]>, ItemError> {
+        let read = |value: &'a AttributeValue| match value.as_b() {
+            Ok(bytes) => Ok(bytes.as_ref()),
+            Err(_) => Err(ItemError::Invalid(name)),
+        };
+        self.0.get(name).map(read).transpose()
     }
 
     /// Reads a list of strings; empty if the attribute is missing.

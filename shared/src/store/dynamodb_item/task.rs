@@ -2,8 +2,8 @@
 //!
 //! * the **head**, `timestamp` 0: the present state, and the keys of the indexes, which no other
 //!   item has.
-//! * the **ledger**, `timestamp` -1: all observations from the logs. It is a separate item, so that
-//!   the indexes do not carry it.
+//! * the **ledger**, `timestamp` -1: the facts from the logs and from callers. It is a separate item,
+//!   so that the indexes do not carry it.
 //! * the **tombstone**, after a deletion: it replaces the head and keeps repeated lines from
 //!   creating the task again. Its revision grows by one whenever the ledger changes.
 //! * the **history**, `timestamp` > 0: one item for each millisecond in which progress changed.
@@ -11,8 +11,12 @@
 //! `parts` and `metadata` are JSON texts, because DynamoDB's numbers can't hold every JSON number.
 
 use std::collections::HashMap;
+use std::io::Read;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use flate2::Compression;
+use flate2::read::{DeflateDecoder, DeflateEncoder};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -67,7 +71,12 @@ const USUAL_DURATION_MS: &str = "usual_duration_ms";
 const METADATA: &str = "metadata";
 /// Marks a head as a tombstone.
 const DELETED: &str = "deleted";
-const LEDGER: &str = "ledger";
+/// In a ledger: JSON, compressed by deflate.
+const FACTS: &str = "facts";
+/// In a ledger that version 1 wrote: JSON.
+const EARLIER_LEDGER: &str = "ledger";
+/// The largest ledger, in bytes of JSON. Writers keep to a smaller limit.
+const MAX_JSON_BYTES: u64 = 4_000_000;
 /// In a head: the revision that wrote its ledger.
 const LEDGER_REVISION: &str = "ledger_revision";
 
@@ -373,11 +382,12 @@ pub(crate) fn ledger_item(
     ledger: &Ledger,
     stamp: Stamp,
 ) -> Result<Item, serde_json::Error> {
+    let json = serde_json::to_vec(ledger)?;
     Ok(ItemWriter::new()
         .text(TASK_ID, task_id)
         .number(TIMESTAMP, LEDGER_TIMESTAMP)
         .number(REVISION, revision)
-        .text(LEDGER, serde_json::to_string(ledger)?)
+        .bytes(FACTS, compress(&json))
         .number(TTL, stamp.ttl_seconds)
         .finish())
 }
@@ -385,11 +395,58 @@ pub(crate) fn ledger_item(
 /// Reads a ledger and the revision that wrote it.
 pub(crate) fn read_ledger(item: &Item) -> Result<(Revision, Ledger), ItemError> {
     let item = ItemReader::new(item)?;
-    let ledger = item.optional_json(LEDGER)?;
-    Ok((
-        Revision(item.number(REVISION)?),
-        ledger.ok_or(ItemError::Missing(LEDGER))?,
-    ))
+    let revision = Revision(item.number(REVISION)?);
+    let Some(facts) = item.optional_bytes(FACTS)? else {
+        let earlier: EarlierLedger = item.optional_json(EARLIER_LEDGER)?.unwrap_or_default();
+        return Ok((revision, earlier.into()));
+    };
+    let json = decompress(facts, MAX_JSON_BYTES).ok_or(ItemError::Invalid(FACTS))?;
+    let ledger = serde_json::from_slice(&json).map_err(|_| ItemError::Invalid(FACTS))?;
+    Ok((revision, ledger))
+}
+
+/// What is read of the ledgers that version 1 wrote. Their lines were kept in another form; the
+/// task goes on from its head.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EarlierLedger {
+    adopted: bool,
+    edits: EarlierEdits,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EarlierEdits {
+    deleted_revision: Option<Revision>,
+}
+
+impl From<EarlierLedger> for Ledger {
+    fn from(earlier: EarlierLedger) -> Self {
+        let mut ledger = Self::default();
+        if let Some(Revision(deleted)) = earlier.edits.deleted_revision {
+            ledger = Self::of_tombstone(Revision(deleted.saturating_add(1)));
+        }
+        if earlier.adopted {
+            ledger.mark_adopted();
+        }
+        ledger
+    }
+}
+
+fn compress(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(bytes, Compression::default());
+    let mut compressed = Vec::new();
+    let read = encoder.read_to_end(&mut compressed);
+    read.expect("reading from memory can't fail");
+    compressed
+}
+
+/// The bytes that [`compress`] got; `None` if they are not valid or more than `most`.
+fn decompress(compressed: &[u8], most: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut decoder = DeflateDecoder::new(compressed).take(most + 1);
+    decoder.read_to_end(&mut bytes).ok()?;
+    (u64::try_from(bytes.len()).ok()? <= most).then_some(bytes)
 }
 
 /// The item of a history entry.
