@@ -272,7 +272,8 @@ async fn a_missing_response_neither_outlasts_the_invocation_nor_loses_events() {
     assert_eq!(script.take_requests().len(), 3);
 
     // After the failure the rest is read.
-    script.change(Response::page(start(), &["Web: deploying... [1/1]"], None));
+    let later = start().after(Duration::from_secs(10));
+    script.change(Response::page(later, &["Web: deploying... [1/1]"], None));
     assert!(harness.sweep(now(), None).await.groups[0].complete);
     assert!(harness.tasks().await[0].parts.contains_key("Web"));
 }

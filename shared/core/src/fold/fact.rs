@@ -18,7 +18,8 @@ pub enum Fact {
     Failure {
         /// What the parser read.
         line: Observation,
-        /// The lines before it, oldest first: at most [`MOST_CONTEXT`] of at most 160 bytes.
+        /// The lines before it, oldest first: at most [`MOST_CONTEXT`] of at most 160 bytes, as far
+        /// as the reading that found the failure had them.
         context: Vec<String>,
     },
     /// A caller of the API edited the task.
@@ -27,15 +28,4 @@ pub enum Fact {
     Deletion,
     /// The command ended with this exit code. 0 is a success. It outranks whatever lines say.
     Exit(i32),
-}
-
-impl Fact {
-    /// The lines before a line that reports a failure. Of two readings of a line, the one with more
-    /// of them is kept.
-    pub(super) fn context(&self) -> &[String] {
-        match self {
-            Self::Failure { context, .. } => context,
-            _ => &[],
-        }
-    }
 }

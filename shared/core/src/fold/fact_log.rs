@@ -1,7 +1,5 @@
 //! The facts of a task: a state up to a watermark, and the facts after it.
 
-use std::cmp::{Ordering, Reverse};
-
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
@@ -23,12 +21,11 @@ pub type KeyedFact = (LineKey, Fact);
 
 /// Facts in order and without repetitions, and the state that older ones have left.
 ///
-/// Property 1: the facts may be added in any order, any number of times and in any portions. The
-/// runs are the same as those of one pass over all facts, if each fact is later than the watermark
-/// when it is added. The watermark is always before the latest [`LATEST_FACTS`].
-///
-/// Property 2: facts that are later than that never replace the current run by an earlier one, and
-/// never take back its end.
+/// * **Property 1.** Facts may be added in any order, any number of times and in any portions. The
+///   runs are those of one pass over all facts, if each fact is added while the watermark is before
+///   it. The watermark is before the latest [`LATEST_FACTS`].
+/// * **Property 2.** Facts at or before the watermark change nothing, but for those that
+///   [`FactLog::add`] names. So they never lead back to an earlier run or to an earlier state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FactLog {
@@ -65,6 +62,11 @@ impl FactLog {
         &self.facts
     }
 
+    /// The key of the newest fact that became part of the state; `None` if none did.
+    pub fn watermark(&self) -> Option<LineKey> {
+        self.base.as_ref().map(|base| base.watermark)
+    }
+
     /// Adds a fact. This is fast if it is the latest one.
     pub fn insert(&mut self, at: LineKey, fact: Fact) {
         if self.is_late(at) {
@@ -77,7 +79,7 @@ impl FactLog {
         }
     }
 
-    /// Adds facts.
+    /// Adds facts. Of two with the same key, the one that came first is kept.
     ///
     /// A fact at or before the watermark changes nothing, with two exceptions: an exit code ends
     /// the current run, and a line before the first one moves the start of the first run.
@@ -133,7 +135,7 @@ impl FactLog {
     }
 
     fn is_late(&self, at: LineKey) -> bool {
-        self.base.as_ref().is_some_and(|base| at <= base.watermark)
+        Some(at) <= self.watermark()
     }
 
     fn add_late(&mut self, at: LineKey, fact: &Fact) {
@@ -143,7 +145,7 @@ impl FactLog {
     }
 
     fn put_in_order(&mut self) {
-        self.facts.sort_by(compare);
+        self.facts.sort_by_key(|(at, _)| *at);
         self.facts.dedup_by_key(|(at, _)| *at);
     }
 
@@ -166,14 +168,6 @@ impl FactLog {
         }
         self.facts = kept;
     }
-}
-
-/// The order of facts. Of two facts with one key, the first is kept: the one with more context.
-fn compare(one: &KeyedFact, other: &KeyedFact) -> Ordering {
-    let context = |fact: &KeyedFact| Reverse((fact.1.context().len(), fact.1.context().to_vec()));
-    one.0
-        .cmp(&other.0)
-        .then_with(|| context(one).cmp(&context(other)))
 }
 
 /// Whether the facts are samples of one counter with the same total, and none is below the one

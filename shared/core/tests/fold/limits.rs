@@ -62,3 +62,50 @@ fn a_run_of_many_stacks_ends_whatever_the_order_of_its_lines() {
     log.add(&facts); // again
     assert_eq!(report_of(&log).status, TaskStatus::Completed);
 }
+
+/// Runs of 19 steps and an end, one after another.
+fn long_log(lines: usize) -> Vec<String> {
+    let line = |number: usize| match number % 20 {
+        0 => "All done".to_owned(),
+        at => format!("Step {at}/19"),
+    };
+    (1..=lines).map(line).collect()
+}
+
+#[test]
+fn a_log_of_any_length_takes_the_same_memory() {
+    let stored_after = |lines: usize| {
+        let mut log = FactLog::default();
+        for portion in facts_of(LogFormat::AGENT, &long_log(lines)).chunks(1_000) {
+            log.add(portion);
+            log.compact(LATEST_FACTS, MOST_FACTS);
+        }
+        serde_json::to_vec(&log).unwrap().len()
+    };
+    let (short, long) = (stored_after(5_000), stored_after(100_000));
+    assert!(long < short + short / 10, "{short} bytes, then {long}");
+}
+
+#[test]
+fn samples_of_a_rising_counter_leave_room_for_other_facts() {
+    let mut lines = vec![
+        "Step 1/1000000".to_owned(),
+        "deployed: BUILD FAILED".to_owned(),
+    ];
+    lines.extend((2..20_000).map(|step| format!("Step {step}/1000000")));
+    let facts = facts_of(LogFormat::AGENT, &lines);
+    let mut log = FactLog::default();
+    for portion in facts.chunks(300) {
+        log.add(portion);
+        log.compact(LATEST_FACTS, MOST_FACTS);
+    }
+    assert_eq!(
+        log.watermark(),
+        None,
+        "a fact from the start may still be late"
+    );
+    assert!(log.facts().len() < MOST_FACTS);
+    let runs = log.runs();
+    log.add(&facts);
+    assert_eq!(log.runs(), runs);
+}

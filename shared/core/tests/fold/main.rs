@@ -8,8 +8,10 @@ mod limits;
 mod rules;
 mod runs;
 
+use std::time::Duration;
+
 use progress_core::fold::properties::check_deliveries;
-use progress_core::fold::{Fact, KeyedFact, Ledger, LineKey, Report};
+use progress_core::fold::{Fact, KeyedFact, Ledger, LineKey, MOST_FACTS, Report};
 use progress_core::model::TaskStatus;
 use proptest::prelude::*;
 use runs::{Line, any_log, sensible_log};
@@ -88,6 +90,34 @@ proptest! {
             prop_assert_eq!(serde_json::to_string(&stored).unwrap(), json);
         }
     }
+}
+
+proptest! {
+    // A case takes as long as a hundred of the others.
+    #![proptest_config(ProptestConfig { cases: config().cases.div_ceil(100), ..config() })]
+
+    /// The delivery of lines does not matter with the limits of the product: 256 facts late.
+    #[test]
+    fn the_delivery_of_a_long_log_does_not_matter(
+        logs in proptest::collection::vec(any_log(), 90..120), seed: u64,
+    ) {
+        let facts = one_after_another(&logs);
+        prop_assume!(facts.len() > 3 * MOST_FACTS);
+        check_deliveries(&facts, seed);
+    }
+}
+
+/// The facts of several logs, one after another. Each begins 20 minutes after the one before.
+fn one_after_another(logs: &[Vec<Line>]) -> Vec<KeyedFact> {
+    let mut facts: Vec<KeyedFact> = Vec::new();
+    for (number, log) in (0..).zip(logs) {
+        for (key, fact) in log.iter().map(fact_of) {
+            let time = key.time().after(Duration::from_secs(1_200) * number);
+            let line = u32::try_from(facts.len()).unwrap();
+            facts.push((LineKey::outside_logs(time).with_line(line), fact));
+        }
+    }
+    facts
 }
 
 fn check_step(before: &Report, after: &Report) -> Result<(), TestCaseError> {
