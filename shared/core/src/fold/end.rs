@@ -77,6 +77,11 @@ impl From<Outcome> for Ending {
 }
 
 impl End {
+    /// Whether evidence of the same strength tells of another outcome.
+    pub(super) fn differs(&self, ending: Ending, strength: Strength) -> bool {
+        self.strength == strength && self.ending.status() != ending.status()
+    }
+
     /// Adds the evidence `new` to what is known.
     pub(super) fn put(known: &mut Option<Self>, new: Self) -> Effect {
         let Some(known) = known else {

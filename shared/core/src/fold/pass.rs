@@ -65,7 +65,7 @@ impl Pass {
     pub(super) fn add_late(&mut self, at: LineKey, fact: &Fact) {
         let is_only_run = self.begun.is_none();
         match (fact, &mut self.run) {
-            (Fact::Exit(code), Some(run)) if run.first <= at => run.exit(at, *code),
+            (Fact::Exit(code), Some(run)) if run.start <= at => run.exit(at, *code),
             (Fact::Line(line) | Fact::Failure { line, .. }, Some(run))
                 if is_only_run && at < run.first =>
             {

@@ -46,7 +46,7 @@ pub struct Run {
     failure_context: Vec<String>,
     /// The exit code of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    exit: Option<(LineKey, i32)>,
+    exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Edits::is_empty")]
     pub(super) edits: Edits,
     /// Whether a caller has deleted the run.
@@ -64,7 +64,7 @@ impl Run {
             stacks: Stacks::default(),
             whole: Whole::default(),
             failure_context: Vec::new(),
-            exit: None,
+            exit_code: None,
             edits: Edits::default(),
             is_deleted: false,
         }
@@ -94,7 +94,7 @@ impl Run {
         Self {
             start: at,
             corrected: None,
-            exit: None,
+            exit_code: None,
             edits: Edits::default(),
             is_deleted: false,
             ..self.clone()
@@ -113,18 +113,20 @@ impl Run {
                     return false;
                 }
                 let is_over = self.is_over();
+                let is_ended_by_caller = self.edits.has_end();
                 let starts = matches!(
                     line,
                     CdkObservation::Start { .. } | CdkObservation::BootstrapStart { .. }
                 );
-                self.stacks.are_left_by(line, is_over) || is_silent && (is_over || starts)
+                self.stacks.are_left_by(line, is_over, is_ended_by_caller)
+                    || is_silent && (is_over || starts)
             }
             Observation::Agent(line) => {
-                let is_over = self.is_over();
+                let is_over = self.is_over() || self.edits.has_end();
                 let starts = line.is_start && !line.status.is_some_and(TaskStatus::is_terminal);
-                let resumes = self.whole.end.is_some() && self.whole.is_resumed_by(line);
+                let resumes = self.whole.is_resumed_by(line) && !self.edits.has_end();
                 is_over && starts
-                    || resumes && !self.is_ended_from_outside()
+                    || resumes
                     || is_silent && (is_over || !self.whole.is_continued_by(line))
             }
         }
@@ -132,21 +134,11 @@ impl Run {
 
     /// Whether a line contradicts the end of the run, so that it is the end of a later run.
     pub(super) fn is_contradicted_by(&self, line: &Observation) -> bool {
-        let ended = match line {
-            Observation::Cdk(
-                CdkObservation::End { .. }
-                | CdkObservation::UnconfirmedEnd { .. }
-                | CdkObservation::BootstrapEnd { .. }
-                | CdkObservation::RunFailed { .. },
-            ) => true,
-            Observation::Cdk(CdkObservation::Row { own, .. }) => own.is_some(),
-            Observation::Cdk(_) => false,
-            Observation::Agent(line) => line.status.is_some_and(TaskStatus::is_terminal),
-        };
-        ended && self.is_over() && {
-            let mut tried = self.clone();
-            tried.add(self.last, line) == Effect::Contradicted
-        }
+        self.is_over()
+            && match line {
+                Observation::Cdk(line) => self.stacks.are_contradicted_by(line),
+                Observation::Agent(line) => self.whole.is_contradicted_by(line),
+            }
     }
 
     /// Adds a line of the run.
@@ -198,13 +190,19 @@ impl Run {
 
     /// The exit code of the command.
     pub fn exit_code(&self) -> Option<i32> {
-        self.exit.map(|(_, code)| code)
+        self.exit_code
     }
 
     /// Adds the exit code of the command.
     pub(super) fn exit(&mut self, at: LineKey, code: i32) {
-        self.exit = self.exit.or(Some((at, code)));
         self.last = self.last.max(at);
+        if self.exit_code.is_some() {
+            return;
+        }
+        self.exit_code = Some(code);
+        if self.whole.exit(at, code) != Effect::Consistent {
+            self.corrected = Some(at);
+        }
     }
 
     /// Adds an edit by a caller.
@@ -212,14 +210,9 @@ impl Run {
         self.edits.note(edit, at);
     }
 
-    /// Whether a later start begins another run.
+    /// Whether the log or an exit code has ended it.
     fn is_over(&self) -> bool {
-        self.is_ended_from_outside() || self.whole.end.is_some() || self.stacks.are_over()
-    }
-
-    /// Whether an exit code or a caller has ended it.
-    fn is_ended_from_outside(&self) -> bool {
-        self.exit.is_some() || self.edits.has_end()
+        self.whole.end.is_some() || self.stacks.are_over()
     }
 
     /// The run at the end of its log: a stack that is only cleaning up has completed.
@@ -231,24 +224,10 @@ impl Run {
 
     /// The state of the run.
     pub fn report(&self) -> Report {
-        let mut report = match self.has_parts() {
+        match self.has_parts() {
             true => self.report_of_stacks(),
             false => self.report_of_whole(),
-        };
-        if let Some((at, code)) = self.exit {
-            report.status = match code {
-                0 => TaskStatus::Completed,
-                _ => TaskStatus::Failed,
-            };
-            report.end = Some(
-                report
-                    .end
-                    .filter(|_| report.status.is_terminal())
-                    .unwrap_or(at),
-            );
-            report.progress = capped(report.progress, report.status);
         }
-        report
     }
 
     fn report_of_whole(&self) -> Report {

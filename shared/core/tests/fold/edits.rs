@@ -19,7 +19,7 @@ fn task_of(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
     fold_into_task(&task_id, &origin, previous, ledger).live()
 }
 
-fn any_edit() -> impl Strategy<Value = CallerEdit> {
+pub(crate) fn any_edit() -> impl Strategy<Value = CallerEdit> {
     let status = proptest::option::of(proptest::sample::select(TaskStatus::ALL.to_vec()));
     let progress = (0..20_u64, proptest::option::of(0..20_u64));
     let progress = proptest::option::of(progress.prop_map(|(current, total)| Progress {

@@ -10,6 +10,7 @@ mod runs;
 
 use std::time::Duration;
 
+use edits::any_edit;
 use progress_core::fold::properties::check_deliveries;
 use progress_core::fold::{Fact, KeyedFact, Ledger, LineKey, MOST_FACTS, Report};
 use progress_core::model::TaskStatus;
@@ -43,8 +44,15 @@ proptest! {
     /// Once is the same as many; any split, overlap and order, for facts as late as allowed; and
     /// later ones never lead back.
     #[test]
-    fn the_delivery_of_lines_does_not_matter(log in any_log(), seed: u64) {
-        let facts: Vec<_> = log.iter().map(fact_of).collect();
+    fn the_delivery_of_facts_does_not_matter(
+        log in any_log(), other in proptest::collection::vec((any_other_fact(), any::<prop::sample::Index>()), 0..4), seed: u64,
+    ) {
+        let mut facts: Vec<_> = log.iter().map(fact_of).collect();
+        for (number, (fact, place)) in (1..).zip(other) {
+            let key = place.get(&log).key;
+            facts.push((key.with_line(number), fact));
+        }
+        facts.sort_by_key(|(key, _)| *key);
         check_deliveries(&facts, seed);
     }
 
@@ -90,6 +98,15 @@ proptest! {
             prop_assert_eq!(serde_json::to_string(&stored).unwrap(), json);
         }
     }
+}
+
+/// A fact that is not in a log.
+fn any_other_fact() -> impl Strategy<Value = Fact> {
+    prop_oneof![
+        any_edit().prop_map(Fact::Edit),
+        Just(Fact::Deletion),
+        (0..2).prop_map(Fact::Exit),
+    ]
 }
 
 proptest! {

@@ -1,8 +1,10 @@
 //! Rules of the pass, each shown by lines.
 
-use progress_core::fold::{FactLog, Report, Run};
+use std::time::Duration;
+
+use progress_core::fold::{Fact, FactLog, LineKey, Report, Run};
 use progress_core::log_parser::LogFormat;
-use progress_core::model::TaskStatus::{self, Completed, Failed, Running};
+use progress_core::model::TaskStatus::{self, Cancelled, Completed, Failed, Running};
 
 use crate::limits::facts_of;
 
@@ -84,4 +86,123 @@ fn the_summary_of_a_part_does_not_end_a_run_while_an_outer_counter_is_open() {
         statuses(agent, &["[10/10] rolling out", summary]),
         [Completed]
     );
+}
+
+/// The report of the newest run of `lines` and an exit code, which is late.
+fn with_exit(format: LogFormat, lines: &[&str], code: i32) -> Report {
+    let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let facts = facts_of(format, &lines);
+    let mut log = FactLog::of(facts.clone());
+    log.compact(0, 0);
+    log.insert(facts[0].0.with_line(1), Fact::Exit(code));
+    let reports = log.runs().iter().map(Run::report).collect::<Vec<_>>();
+    reports.last().unwrap().clone()
+}
+
+#[test]
+fn an_exit_code_outranks_all_lines() {
+    let agent = LogFormat::AGENT;
+    assert_eq!(
+        with_exit(agent, &["Step 1/3", "BUILD FAILED"], 0).status,
+        Completed
+    );
+    assert_eq!(
+        with_exit(agent, &["Step 3/3", "All done"], 1).status,
+        Failed
+    );
+    assert_eq!(
+        with_exit(agent, &["Finished: ABORTED"], 1).status,
+        Cancelled
+    );
+    let report = with_exit(LogFormat::CDK, &["Api: deploying... [1/2]", "✅  Api"], 1);
+    assert_eq!(report.status, Failed);
+    assert_eq!(report.parts["Api"].status, Completed);
+    let report = with_exit(LogFormat::CDK, &["Api: deploying... [1/1]"], 1);
+    assert_eq!(
+        (report.status, report.parts["Api"].status),
+        (Failed, Failed)
+    );
+}
+
+#[test]
+fn lines_after_the_exit_code_change_nothing_until_work_starts() {
+    let facts = |lines: &[&str]| {
+        let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
+        facts_of(LogFormat::AGENT, &lines)
+    };
+    let lines = facts(&["Step 1/3", "Step 2/3", "BUILD SUCCESSFUL", "Step 1/3"]);
+    let mut log = FactLog::of(lines[..3].to_vec());
+    log.insert(lines[0].0.with_line(1), Fact::Exit(1));
+    let runs: Vec<_> = log.runs().iter().map(Run::report).collect();
+    assert_eq!(
+        runs.iter().map(|run| run.status).collect::<Vec<_>>(),
+        [Failed]
+    );
+    assert_eq!(log.runs()[0].exit_code(), Some(1));
+    log.add(&lines);
+    let statuses: Vec<_> = log.runs().iter().map(|run| run.report().status).collect();
+    assert_eq!(statuses, [Failed, Running]);
+}
+
+#[test]
+fn a_line_after_a_long_silence_begins_a_run_unless_it_continues_the_work() {
+    let runs = |lines: [&str; 2]| {
+        let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
+        let format = match lines[0].contains('|') {
+            true => LogFormat::CDK,
+            false => LogFormat::AGENT,
+        };
+        let mut facts = facts_of(format, &lines);
+        let (key, fact) = facts.pop().unwrap();
+        let later = key.time().after(Duration::from_secs(3_600));
+        facts.push((LineKey::outside_logs(later), fact));
+        FactLog::of(facts).runs().len()
+    };
+    assert_eq!(runs(["Step 1/3", "Step 2/3"]), 1, "a further sample");
+    assert_eq!(runs(["Step 1/3", "All done"]), 1, "an end");
+    assert_eq!(runs(["Step 1/3", "Epoch 5/9"]), 2);
+    assert_eq!(runs(["All done", "All done"]), 2);
+    let row = |state| format!("Api | 1/3 | 10:00:00 AM | {state} | AWS::SQS::Queue | Jobs");
+    let (starts, ends) = (row("CREATE_IN_PROGRESS"), row("CREATE_COMPLETE"));
+    assert_eq!(runs([&starts, &ends]), 1, "a row of an open stack");
+}
+
+#[test]
+fn a_failure_keeps_the_lines_before_the_first_cause() {
+    let lines = ["Step 1/3".to_owned(), "BUILD FAILED".to_owned()];
+    let mut facts = facts_of(LogFormat::AGENT, &lines);
+    let (key, fact) = facts.pop().unwrap();
+    let Fact::Line(line) = fact else {
+        panic!("{fact:?}")
+    };
+    for (number, context) in ["the cause", "an effect"].into_iter().enumerate() {
+        let (line, context) = (line.clone(), vec![context.to_owned()]);
+        let number = u32::try_from(number).unwrap();
+        facts.push((key.with_line(number), Fact::Failure { line, context }));
+    }
+    assert_eq!(
+        FactLog::of(facts).runs()[0].failure_context(),
+        ["the cause"]
+    );
+}
+
+#[test]
+fn the_usage_and_the_to_do_list_are_the_newest_ones() {
+    let lines = [
+        r#"{"usage":{"input_tokens":10,"output_tokens":2},"model":"m-1"}"#,
+        r#"{"todos":[{"content":"a","status":"completed"},{"content":"b","status":"pending"}]}"#,
+        r#"{"usage":{"input_tokens":30}}"#,
+    ];
+    let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let log = FactLog::of(facts_of(LogFormat::AGENT, &lines));
+    let run = &log.runs()[0];
+    let usage = run.usage().unwrap();
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens),
+        (Some(30), Some(2))
+    );
+    assert_eq!(usage.model.as_deref(), Some("m-1"));
+    assert_eq!(run.todos().len(), 2);
+    let progress = run.report().progress;
+    assert_eq!((progress.current, progress.total), (Some(1), Some(2)));
 }

@@ -3,7 +3,7 @@
 use super::Run;
 use super::stack::Stack;
 use super::stacks::Stacks;
-use crate::fold::end::{End, Ending, Strength};
+use crate::fold::end::{End, Strength};
 use crate::fold::progress::capped;
 use crate::fold::report::Report;
 use crate::log_parser::Operation;
@@ -19,14 +19,14 @@ impl Run {
     pub(super) fn report_of_stacks(&self) -> Report {
         let mut stacks = self.stacks.clone();
         stacks.confirm_ticks();
-        let run_failure = self.whole.end.filter(|end| end.ending.is_failure());
-        if let Some(failure) = run_failure {
-            stacks.fail_open(failure);
+        let run_end = self.whole.end;
+        if let Some(end) = run_end {
+            stacks.end_open(end);
         }
         let list = &stacks.list;
-        let status = status_of(&stacks, run_failure.is_some());
+        let status = run_end.map_or_else(|| status_of(&stacks), |end| end.ending.status());
         let last_end = list.iter().filter_map(|stack| Some(stack.end?.at)).max();
-        let end = run_failure.map(|end| end.at).max(last_end);
+        let end = run_end.map(|end| end.at).max(last_end);
         Report {
             first: self.first,
             last: self.last.max(end.unwrap_or(self.last)),
@@ -48,10 +48,10 @@ impl Run {
 }
 
 impl Stacks {
-    /// Ends the stacks that the failure of the run has interrupted.
-    fn fail_open(&mut self, failure: End) {
+    /// Ends the stacks that were open when the run ended: no line will say how they ended.
+    fn end_open(&mut self, end: End) {
         for stack in self.list.iter_mut().filter(|stack| stack.end.is_none()) {
-            stack.end_at(failure.at.max(stack.first), Ending::Failed, Strength::Part);
+            stack.end_at(end.at.max(stack.first), end.ending, Strength::Part);
         }
     }
 
@@ -65,11 +65,9 @@ impl Stacks {
     }
 }
 
-fn status_of(stacks: &Stacks, has_run_failed: bool) -> TaskStatus {
-    let is_open = stacks.list.iter().any(|stack| stack.end.is_none());
-    if has_run_failed {
-        TaskStatus::Failed
-    } else if is_open {
+/// The status of a run whose end no line reports as a whole.
+fn status_of(stacks: &Stacks) -> TaskStatus {
+    if stacks.list.iter().any(|stack| stack.end.is_none()) {
         TaskStatus::Running
     } else if stacks.have_failed() {
         TaskStatus::Failed

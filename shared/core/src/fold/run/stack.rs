@@ -119,27 +119,31 @@ impl Stack {
 
     /// Adds a state that CloudFormation reports for the stack as a whole.
     pub(super) fn reach(&mut self, at: LineKey, state: StackState) -> Effect {
-        let ending = match state {
-            StackState::InProgress => return Effect::Consistent,
-            StackState::Deleting => {
-                self.work.is_deleting = true;
-                return Effect::Consistent;
-            }
-            StackState::CleaningUp => {
-                self.work.is_cleaning_up = true;
-                return Effect::Consistent;
-            }
-            StackState::RollingBack => {
-                self.work.is_rolling_back = true;
-                return Effect::Consistent;
-            }
-            StackState::Deleted if self.is_to_stay() => return Effect::Consistent,
-            StackState::Deleted => Ending::Destroyed,
-            StackState::Complete => Ending::Completed,
-            StackState::RolledBack => Ending::RolledBack,
-            StackState::Failed => Ending::Failed,
-        };
-        self.end_at(at, ending, Strength::Part)
+        match state {
+            StackState::Deleting => self.work.is_deleting = true,
+            StackState::CleaningUp => self.work.is_cleaning_up = true,
+            StackState::RollingBack => self.work.is_rolling_back = true,
+            _ => {}
+        }
+        match self.ending_of(state) {
+            Some(ending) => self.end_at(at, ending, Strength::Part),
+            None => Effect::Consistent,
+        }
+    }
+
+    /// The end that a state means; `None` for work in progress, and for a deletion that is not what
+    /// the operation is for.
+    pub(super) fn ending_of(&self, state: StackState) -> Option<Ending> {
+        match state {
+            StackState::Complete => Some(Ending::Completed),
+            StackState::RolledBack => Some(Ending::RolledBack),
+            StackState::Failed => Some(Ending::Failed),
+            StackState::Deleted => Some(Ending::Destroyed).filter(|_| !self.is_to_stay()),
+            StackState::InProgress
+            | StackState::Deleting
+            | StackState::CleaningUp
+            | StackState::RollingBack => None,
+        }
     }
 
     pub(super) fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> Effect {

@@ -12,7 +12,7 @@ use super::stack::Stack;
 use super::text::Said;
 use crate::fold::LineKey;
 use crate::fold::end::{Effect, Ending, Strength};
-use crate::log_parser::{CdkObservation, Counter, Operation, RowSubject, StackState};
+use crate::log_parser::{CdkObservation, Counter, Operation, Outcome, RowSubject, StackState};
 
 /// The stack of a bootstrap that names no stack.
 const BOOTSTRAP_STACK: &str = "CDKToolkit";
@@ -24,6 +24,8 @@ const UNNAMED_STACK: &str = "unnamed";
 const MOST_STACKS: usize = 2_000;
 /// The most stacks with messages. Further ones only show their state and progress.
 const MOST_WITH_MESSAGES: usize = 200;
+/// The most dashes in the name of a root stack. A name has at most 128 characters.
+const MOST_DASHES: usize = 64;
 /// The most names that are kept of ticks that may be ends, and of ARNs.
 const MOST_NAMES: usize = 200;
 
@@ -36,7 +38,7 @@ pub(super) struct Stacks {
     /// that twins share to the one that started last.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     by_name: BTreeMap<String, usize>,
-    /// The stack of each display name outside of a stage, without the hash that CDK appends.
+    /// The first stack of each path: a display name, or a name without the hash that CDK appends.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     by_path: BTreeMap<String, usize>,
     /// Ticks and crosses that count as ends only if other lines name their stack.
@@ -56,8 +58,8 @@ pub(super) struct Stacks {
     pub(super) announced: Option<u32>,
     /// How many stacks have not ended.
     open: usize,
-    /// Whether one has failed.
-    has_failed: bool,
+    /// How many have failed.
+    failed: usize,
 }
 
 /// A tick or a cross before a word that may be a stack.
@@ -84,7 +86,7 @@ impl Stacks {
 
     /// Whether all stacks have ended, and no more are expected.
     pub(super) fn are_over(&self) -> bool {
-        self.have_ended() && (self.has_failed || self.list.len() >= self.announced())
+        self.have_ended() && (self.failed > 0 || self.list.len() >= self.announced())
     }
 
     /// Whether there are stacks, and all have ended.
@@ -92,11 +94,17 @@ impl Stacks {
         !self.list.is_empty() && self.open == 0
     }
 
-    /// Whether a line belongs to a later run. `is_over` is whether the run as a whole has ended.
+    /// Whether a line belongs to a later run. `is_over` is whether the run has ended, and
+    /// `is_ended_by_caller` whether a caller has ended it, although it may go on.
     ///
     /// An operation on a stack that has ended begins a run, and so does the first line about any
     /// other stack after the end of the run.
-    pub(super) fn are_left_by(&self, line: &CdkObservation, is_over: bool) -> bool {
+    pub(super) fn are_left_by(
+        &self,
+        line: &CdkObservation,
+        is_over: bool,
+        is_ended_by_caller: bool,
+    ) -> bool {
         let is_new =
             |name: &str| is_over && self.find(name).is_none() && self.root_of(name).is_none();
         match line {
@@ -104,7 +112,7 @@ impl Stacks {
                 let is_first = in_run.is_some_and(|in_run| in_run.index == 1);
                 let known = self.find(stack);
                 let starts_again = known.is_some_and(|known| self.list[known].end.is_some());
-                is_over || starts_again || is_first && self.have_ended()
+                is_over || starts_again || is_first && (self.have_ended() || is_ended_by_caller)
             }
             CdkObservation::BootstrapStart { .. } => is_over,
             CdkObservation::Row {
@@ -113,6 +121,41 @@ impl Stacks {
             CdkObservation::End { stack, .. } => is_new(stack),
             _ => false,
         }
+    }
+
+    /// Whether a line contradicts the end of a stack with evidence of the same strength.
+    pub(super) fn are_contradicted_by(&self, line: &CdkObservation) -> bool {
+        let (name, state, outcome) = match line {
+            CdkObservation::End { stack, outcome, .. }
+            | CdkObservation::UnconfirmedEnd { stack, outcome, .. } => (stack, None, *outcome),
+            CdkObservation::BootstrapEnd {
+                environment,
+                outcome,
+                ..
+            } => (environment, None, *outcome),
+            CdkObservation::Row {
+                stack: Some(name),
+                own: Some(state),
+                ..
+            }
+            | CdkObservation::Row {
+                own_name: Some(name),
+                own: Some(state),
+                ..
+            } => (name, Some(*state), Outcome::Completed),
+            _ => return false,
+        };
+        let Some(stack) = self.find(name).map(|index| &self.list[index]) else {
+            return false;
+        };
+        let end = match state {
+            Some(state) => stack
+                .ending_of(state)
+                .map(|ending| (ending, Strength::Part)),
+            None => Some((outcome.into(), Strength::Owner)),
+        };
+        let known = stack.end.as_ref().zip(end);
+        known.is_some_and(|(known, (ending, strength))| known.differs(ending, strength))
     }
 
     /// Whether a line says something about a stack only if other lines name the stack.
@@ -273,18 +316,10 @@ impl Stacks {
     }
 
     fn reach(&mut self, index: usize, at: LineKey, state: Option<StackState>) -> Effect {
-        let Some(state) = state else {
-            return Effect::Consistent;
-        };
-        let effect = self.list[index].reach(at, state);
-        self.count_open();
-        effect
-    }
-
-    fn count_open(&mut self) {
-        let open = self.list.iter().filter(|stack| stack.end.is_none());
-        self.open = open.count();
-        self.has_failed = self.list.iter().any(Stack::has_failed);
+        match state {
+            Some(state) => self.change(index, |stack| stack.reach(at, state)),
+            None => Effect::Consistent,
+        }
     }
 
     fn end(
@@ -297,12 +332,21 @@ impl Stacks {
         let Some(index) = index else {
             return Effect::Consistent;
         };
+        self.change(index, |stack| {
+            if let Some(message) = message {
+                Said::put(&mut stack.end_message, at, message);
+            }
+            stack.end_at(at, ending, Strength::Owner)
+        })
+    }
+
+    /// Changes a stack and counts whether it has ended and failed.
+    fn change(&mut self, index: usize, change: impl FnOnce(&mut Stack) -> Effect) -> Effect {
         let stack = &mut self.list[index];
-        if let Some(message) = message {
-            Said::put(&mut stack.end_message, at, message);
-        }
-        let effect = stack.end_at(at, ending, Strength::Owner);
-        self.count_open();
+        let (was_open, had_failed) = (stack.end.is_none(), stack.has_failed());
+        let effect = change(stack);
+        self.open -= usize::from(was_open && stack.end.is_some());
+        self.failed = self.failed + usize::from(stack.has_failed()) - usize::from(had_failed);
         effect
     }
 
@@ -425,18 +469,17 @@ impl Stacks {
             let index = *self.by_name.get(name)?;
             return Some(index).filter(|index| self.list[*index].label == name);
         }
-        if label.contains('/') {
-            let usual = self.by_name.get(&label.replace('/', "-"));
-            return usual.copied().or_else(|| {
-                let path = path_of(label);
-                let names = self.by_name.range(path.clone()..);
-                let mut names = names.take_while(|(name, _)| name.starts_with(&path));
-                names
-                    .find(|(name, _)| without_hash(name) == Some(path.as_str()))
-                    .map(|(_, index)| *index)
-            });
+        let is_path = label.contains('/');
+        if is_path && let Some(&index) = self.by_name.get(&label.replace('/', "-")) {
+            return Some(index);
         }
-        self.by_path.get(without_hash(label)?).copied()
+        let path = match is_path {
+            true => path_of(label),
+            false => without_hash(label)?.to_owned(),
+        };
+        // One of the two names is a path, and the other one is not.
+        let index = *self.by_path.get(&path)?;
+        Some(index).filter(|index| self.list[*index].label.contains('/') != is_path)
     }
 
     /// The stack that the stack `name` is nested in. It is named `<root>-<logical id>-<random>`,
@@ -447,7 +490,7 @@ impl Stacks {
             text.len() >= 8 && text.bytes().all(is_upper)
         };
         let dashes = name.match_indices('-').map(|(at, _)| at);
-        let mut roots = dashes.filter_map(|dash| {
+        let mut roots = dashes.take(MOST_DASHES).filter_map(|dash| {
             let (root, rest) = (name.get(..dash)?, name.get(dash + 1..)?);
             let index = *self.by_name.get(root)?;
             let has_random = rest
@@ -474,6 +517,7 @@ impl Stacks {
             }
             None if self.list.len() < MOST_STACKS => {
                 self.list.push(Stack::new(label, at));
+                self.open += 1;
                 self.list.len() - 1
             }
             None => return None,
@@ -490,9 +534,10 @@ impl Stacks {
             self.list[index].cfn_name = self.arn_name(label);
             self.by_name.entry(label.replace('/', "-")).or_insert(index);
             self.by_path.entry(path_of(label)).or_insert(index);
+        } else if let Some(path) = without_hash(label) {
+            self.by_path.entry(path.to_owned()).or_insert(index);
         }
         self.confirm_possible_ends(index);
-        self.count_open();
         Some(index)
     }
 

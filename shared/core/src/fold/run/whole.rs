@@ -63,17 +63,33 @@ impl Whole {
         if !line.todos.is_empty() {
             self.todos.clone_from(&line.todos);
         }
-        match line.status {
-            Some(status) if !status.is_terminal() => {
-                self.status = Some(status);
-                Effect::Consistent
-            }
-            Some(TaskStatus::Failed) => self.fail(at, line.message.as_deref()),
-            Some(TaskStatus::Cancelled) => self.end_at(at, Ending::Cancelled, Strength::Owner),
-            Some(_) if self.is_within_work(line.end_of) => Effect::Consistent,
-            Some(_) => self.end_at(at, Ending::Completed, strength_of(line.end_of)),
-            None => Effect::Consistent,
+        if line.status == Some(TaskStatus::Failed) {
+            return self.fail(at, line.message.as_deref());
         }
+        if let Some((ending, strength)) = self.end_in(line) {
+            return self.end_at(at, ending, strength);
+        }
+        if let Some(status) = line.status.filter(|status| !status.is_terminal()) {
+            self.status = Some(status);
+        }
+        Effect::Consistent
+    }
+
+    /// The end that a line reports; `None` if it is only of a piece of the work.
+    fn end_in(&self, line: &AgentObservation) -> Option<(Ending, Strength)> {
+        match line.status? {
+            TaskStatus::Failed => Some((Ending::Failed, Strength::Owner)),
+            TaskStatus::Cancelled => Some((Ending::Cancelled, Strength::Owner)),
+            TaskStatus::Completed if self.is_within_work(line.end_of) => None,
+            TaskStatus::Completed => Some((Ending::Completed, strength_of(line.end_of))),
+            TaskStatus::Pending | TaskStatus::Running | TaskStatus::Blocked => None,
+        }
+    }
+
+    /// Whether a line contradicts the end with evidence of the same strength.
+    pub(super) fn is_contradicted_by(&self, line: &AgentObservation) -> bool {
+        let known = self.end.as_ref().zip(self.end_in(line));
+        known.is_some_and(|(known, (ending, strength))| known.differs(ending, strength))
     }
 
     /// Adds a failure of the run as a whole.
@@ -85,7 +101,19 @@ impl Whole {
         self.end_at(at, Ending::Failed, Strength::Owner)
     }
 
-    pub(super) fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> Effect {
+    /// Adds the exit code of the command. Lines may tell more about how it failed.
+    pub(super) fn exit(&mut self, at: LineKey, code: i32) -> Effect {
+        self.is_said = true;
+        let known = self.end.map(|end| end.ending);
+        let ending = match (code, known) {
+            (0, _) => Ending::Completed,
+            (_, Some(Ending::Cancelled)) => Ending::Cancelled,
+            _ => Ending::Failed,
+        };
+        self.end_at(at, ending, Strength::Exit)
+    }
+
+    fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> Effect {
         let end = End {
             at,
             ending,
@@ -108,8 +136,10 @@ impl Whole {
     /// of a step.
     pub(super) fn is_resumed_by(&self, line: &AgentObservation) -> bool {
         let mut counters = line.counters.iter();
-        line.status.is_some_and(|status| !status.is_terminal())
-            || counters.any(|(kind, counter)| self.counters.is_unfinished(*kind, *counter))
+        let is_taken_back = self.end.is_some_and(|end| end.strength < Strength::Exit);
+        is_taken_back
+            && (line.status.is_some_and(|status| !status.is_terminal())
+                || counters.any(|(kind, counter)| self.counters.is_unfinished(*kind, *counter)))
     }
 
     /// Whether a line after a long silence belongs to the run: a further sample of a counter, or an
