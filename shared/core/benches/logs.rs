@@ -84,7 +84,11 @@ fn fold(format: LogFormat, lines: &[String]) -> Vec<Report> {
             facts.push((key, Fact::Line(observation)));
         });
     }
-    FactLog::of(facts).runs().iter().map(Run::report).collect()
+    FactLog::from_iter(facts)
+        .runs()
+        .iter()
+        .map(Run::report)
+        .collect()
 }
 
 /// A report of an agent in JSON.

@@ -62,7 +62,7 @@ pub use fact_log::{FactLog, KeyedFact, LATEST_FACTS, MOST_FACTS};
 pub use last_lines::LastLines;
 pub(crate) use last_lines::text_of;
 pub use ledger::Ledger;
-pub use line_key::{InvalidLineKey, LineKey};
+pub use line_key::LineKey;
 pub use progress::{percentage_of, shown_progress};
 pub use report::Report;
 pub use run::Run;

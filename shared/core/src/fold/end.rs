@@ -39,17 +39,6 @@ pub(super) struct End {
     pub(super) strength: Strength,
 }
 
-/// The effect of one more piece of evidence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// The outcome stays as it was, or is now known.
-    Consistent,
-    /// Stronger evidence has replaced the outcome.
-    Corrected,
-    /// Evidence of the same strength has replaced the outcome: something else ended.
-    Contradicted,
-}
-
 impl Ending {
     pub(super) fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::RolledBack)
@@ -82,23 +71,16 @@ impl End {
         self.strength == strength && self.ending.status() != ending.status()
     }
 
-    /// Adds the evidence `new` to what is known.
-    pub(super) fn put(known: &mut Option<Self>, new: Self) -> Effect {
-        let Some(known) = known else {
-            *known = Some(new);
-            return Effect::Consistent;
-        };
-        if known.ending.status() == new.ending.status() {
-            known.ending = known.ending.max(new.ending);
-            known.strength = known.strength.max(new.strength);
-            return Effect::Consistent;
+    /// Adds the evidence `new` to what is known. Returns whether it replaces another outcome.
+    pub(super) fn put(known: &mut Option<Self>, new: Self) -> bool {
+        match known {
+            Some(known) if known.ending.status() == new.ending.status() => {
+                known.ending = known.ending.max(new.ending);
+                known.strength = known.strength.max(new.strength);
+                false
+            }
+            Some(known) if new.strength < known.strength => false,
+            known => known.replace(new).is_some(),
         }
-        let effect = match new.strength.cmp(&known.strength) {
-            std::cmp::Ordering::Less => return Effect::Consistent,
-            std::cmp::Ordering::Equal => Effect::Contradicted,
-            std::cmp::Ordering::Greater => Effect::Corrected,
-        };
-        *known = new;
-        effect
     }
 }

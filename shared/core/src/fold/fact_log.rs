@@ -45,13 +45,6 @@ struct Base {
 }
 
 impl FactLog {
-    /// Creates a log of facts that are in any order.
-    pub fn of(facts: Vec<KeyedFact>) -> Self {
-        let mut log = Self { base: None, facts };
-        log.put_in_order();
-        log
-    }
-
     /// Whether there are no facts and never were.
     pub fn is_empty(&self) -> bool {
         self.base.is_none() && self.facts.is_empty()
@@ -67,33 +60,24 @@ impl FactLog {
         self.base.as_ref().map(|base| base.watermark)
     }
 
-    /// Adds a fact. This is fast if it is the latest one.
-    pub fn insert(&mut self, at: LineKey, fact: Fact) {
-        if self.is_late(at) {
-            self.add_late(at, &fact);
-        } else if self.facts.last().is_none_or(|(last, _)| *last < at) {
-            self.facts.push((at, fact));
-        } else {
-            self.facts.push((at, fact));
-            self.put_in_order();
-        }
-    }
-
-    /// Adds facts. Of two with the same key, the one that came first is kept.
+    /// Adds facts. Of two with the same key, the one that came first is kept. This is fast if they
+    /// are in order and later than all others.
     ///
     /// A fact at or before the watermark changes nothing, with two exceptions: an exit code ends
     /// the current run, and a line before the first one moves the start of the first run.
-    pub fn add(&mut self, facts: &[KeyedFact]) {
-        let held = self.facts.len();
+    pub fn add(&mut self, facts: impl IntoIterator<Item = KeyedFact>) {
+        let mut are_in_order = true;
         for (at, fact) in facts {
-            if self.is_late(*at) {
-                self.add_late(*at, fact);
-            } else {
-                self.facts.push((*at, fact.clone()));
+            if let Some(base) = self.base.as_mut().filter(|base| at <= base.watermark) {
+                base.pass.add_late(at, &fact);
+                continue;
             }
+            are_in_order &= self.facts.last().is_none_or(|(last, _)| *last < at);
+            self.facts.push((at, fact));
         }
-        if self.facts.len() > held {
-            self.put_in_order();
+        if !are_in_order {
+            self.facts.sort_by_key(|(at, _)| *at);
+            self.facts.dedup_by_key(|(at, _)| *at);
         }
     }
 
@@ -134,21 +118,6 @@ impl FactLog {
         runs.filter(Run::is_shown).collect()
     }
 
-    fn is_late(&self, at: LineKey) -> bool {
-        Some(at) <= self.watermark()
-    }
-
-    fn add_late(&mut self, at: LineKey, fact: &Fact) {
-        if let Some(base) = &mut self.base {
-            base.pass.add_late(at, fact);
-        }
-    }
-
-    fn put_in_order(&mut self) {
-        self.facts.sort_by_key(|(at, _)| *at);
-        self.facts.dedup_by_key(|(at, _)| *at);
-    }
-
     /// Drops samples among the first `most` facts that lie between two others of a rising counter.
     fn thin(&mut self, most: usize) {
         let mut kept: Vec<KeyedFact> = Vec::new();
@@ -167,6 +136,14 @@ impl FactLog {
             }
         }
         self.facts = kept;
+    }
+}
+
+impl FromIterator<KeyedFact> for FactLog {
+    fn from_iter<T: IntoIterator<Item = KeyedFact>>(facts: T) -> Self {
+        let mut log = Self::default();
+        log.add(facts);
+        log
     }
 }
 

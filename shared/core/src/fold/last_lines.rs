@@ -224,7 +224,7 @@ mod tests {
             (3, r#"{"message":{"message":[1]}}"#),
         ]);
         let json = serde_json::to_string(&last).unwrap();
-        assert!(json.starts_with(r#"[["1.7.0","one"],"#), "{json}");
+        assert!(json.starts_with(r#"[[[1,7,0],"one"],"#), "{json}");
         let mut stored: LastLines = serde_json::from_str(&json).unwrap();
         assert_eq!(stored, last);
         last.insert(key(4), "four");

@@ -1,8 +1,5 @@
 //! The key of a log line.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::log_event::LogEvent;
@@ -13,7 +10,7 @@ use crate::model::Timestamp;
 ///
 /// A line has the same key each time it is read, whoever reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(from = "(i64, u128, u32)", into = "(i64, u128, u32)")]
 pub struct LineKey {
     time: Timestamp,
     order: u128,
@@ -72,51 +69,19 @@ fn order_of(event_id: &str) -> u128 {
     )
 }
 
-impl fmt::Display for LineKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}.{:x}.{}",
-            self.time.as_millis(),
-            self.order,
-            self.line
-        )
-    }
-}
-
-/// The error for a text that is not a line key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a line key")]
-pub struct InvalidLineKey;
-
-impl FromStr for LineKey {
-    type Err = InvalidLineKey;
-
-    fn from_str(text: &str) -> Result<Self, InvalidLineKey> {
-        let mut fields = text.splitn(3, '.');
-        let mut field = || fields.next().ok_or(InvalidLineKey);
-        let time = field()?.parse().map_err(|_| InvalidLineKey)?;
-        let order = u128::from_str_radix(field()?, 16).map_err(|_| InvalidLineKey)?;
-        let line = field()?.parse().map_err(|_| InvalidLineKey)?;
-        Ok(Self {
-            time: Timestamp::from_millis(time),
+impl From<(i64, u128, u32)> for LineKey {
+    fn from((time_ms, order, line): (i64, u128, u32)) -> Self {
+        Self {
+            time: Timestamp::from_millis(time_ms),
             order,
             line,
-        })
+        }
     }
 }
 
-impl TryFrom<String> for LineKey {
-    type Error = InvalidLineKey;
-
-    fn try_from(text: String) -> Result<Self, InvalidLineKey> {
-        text.parse()
-    }
-}
-
-impl From<LineKey> for String {
+impl From<LineKey> for (i64, u128, u32) {
     fn from(key: LineKey) -> Self {
-        key.to_string()
+        (key.time.as_millis(), key.order, key.line)
     }
 }
 
@@ -150,13 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn a_key_survives_formatting_and_parsing() {
+    fn a_key_survives_storage() {
         for key in [
             at(0, "", 0),
             at(5, "event-7", 3),
             LineKey::outside_logs(Timestamp::default()),
         ] {
-            assert_eq!(key.to_string().parse(), Ok(key));
+            let json = serde_json::to_string(&key).unwrap();
+            assert_eq!(
+                serde_json::from_str::<LineKey>(&json).unwrap(),
+                key,
+                "{json}"
+            );
         }
     }
 }

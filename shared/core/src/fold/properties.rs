@@ -45,16 +45,16 @@ pub fn check(delivery: &[u8]) {
 /// Panics if a check fails.
 pub fn check_deliveries(facts: &[KeyedFact], seed: u64) {
     let rng = &mut Rng(seed);
-    let whole = FactLog::of(facts.to_vec());
+    let whole = facts.iter().cloned().collect::<FactLog>();
     let expected = whole.runs();
 
     let mut unordered = facts.to_vec();
     for last in (1..unordered.len()).rev() {
         unordered.swap(last, rng.below(last + 1));
     }
-    let mut again = FactLog::of([&unordered, facts].concat());
+    let mut again: FactLog = [&unordered, facts].concat().into_iter().collect();
     assert_eq!(again, whole, "order or repetition changed the facts");
-    again.add(&unordered);
+    again.add(unordered.clone());
     assert_eq!(again, whole, "repeated facts changed the facts");
     assert_eq!(stored(&whole).runs(), expected, "storage changed the runs");
 
@@ -64,7 +64,7 @@ pub fn check_deliveries(facts: &[KeyedFact], seed: u64) {
     };
     let mut log = FactLog::default();
     for portion in late_delivery(facts, lateness, rng) {
-        log.add(&portion);
+        log.add(portion);
         log.compact(lateness, lateness + rng.below(24));
         if rng.below(64) == 0 {
             assert_eq!(stored(&log).runs().last(), log.runs().last());
@@ -81,7 +81,7 @@ pub fn check_deliveries(facts: &[KeyedFact], seed: u64) {
         let before = log.runs();
         // A late exit code counts.
         let is_late = Some(fact.0) <= log.watermark() && !matches!(fact.1, Fact::Exit(_));
-        log.add(std::slice::from_ref(fact));
+        log.add([fact.clone()]);
         let after = log.runs();
         let last = |runs: &[Run]| runs.last().map(|run| run.last);
         assert!(last(&before) <= last(&after), "a fact has led back");

@@ -2,6 +2,7 @@
 
 mod cdk;
 pub(in crate::fold) mod counters;
+mod names;
 mod stack;
 mod stacks;
 pub(in crate::fold) mod text;
@@ -14,7 +15,6 @@ use self::text::Said;
 use self::whole::Whole;
 use super::LineKey;
 use super::caller_edit::{CallerEdit, Edits};
-use super::end::Effect;
 use super::progress::capped;
 use super::report::Report;
 use crate::log_parser::{CdkObservation, Observation, Todo, Usage};
@@ -147,19 +147,19 @@ impl Run {
             (self.first, self.start) = (at, at);
         }
         self.last = at;
-        if self.add(at, line) != Effect::Consistent {
+        if self.add(at, line) {
             self.corrected = Some(at);
         }
     }
 
-    fn add(&mut self, at: LineKey, line: &Observation) -> Effect {
+    fn add(&mut self, at: LineKey, line: &Observation) -> bool {
         match line {
             Observation::Cdk(CdkObservation::RunFailed { message }) => {
                 // A failure after all stacks completed is not a failure of the CDK run.
                 if self.stacks.are_over() && !self.stacks.have_failed() {
-                    return Effect::Consistent;
+                    return false;
                 }
-                self.whole.fail(at, Some(message))
+                self.whole.fail(at, message)
             }
             Observation::Cdk(line) => self.stacks.see(at, line),
             Observation::Agent(line) => self.whole.see(at, line),
@@ -200,7 +200,7 @@ impl Run {
             return;
         }
         self.exit_code = Some(code);
-        if self.whole.exit(at, code) != Effect::Consistent {
+        if self.whole.exit(at, code) {
             self.corrected = Some(at);
         }
     }

@@ -10,7 +10,7 @@ use crate::model::{
 impl Report {
     /// Derives the state of the newest run; `None` if no line so far belongs to a run.
     pub fn of(ledger: &Ledger) -> Option<Self> {
-        Some(ledger.newest_run()?.run.report())
+        Some(ledger.newest_run()?.0.report())
     }
 }
 
@@ -58,19 +58,20 @@ pub fn fold_into_task(
     previous: Option<&Task>,
     ledger: &Ledger,
 ) -> FoldedTask {
-    let Some(newest) = ledger.newest_run() else {
+    let Some((run, pass)) = ledger.newest_run() else {
         return FoldedTask::Nothing;
     };
-    if newest.run.is_deleted {
+    if run.is_deleted {
         return FoldedTask::Deleted;
     }
-    let report = newest.run.report();
+    let report = run.report();
+    let first = pass.earlier.first().map_or(run.first, |run| run.first);
     let started_at = report.start.time();
     let completed_at = report.end.map(super::LineKey::time);
     let last = completed_at.unwrap_or(report.last.time());
-    let named_project = newest.project_id.and_then(|named| named.parse().ok());
+    let named_project = pass.project_id.and_then(|named| named.parse().ok());
     let kept = previous.filter(|_| ledger.adopted);
-    let (run, last_line) = (report.run, report.last);
+    let (identity, last_line) = (report.run, report.last);
     let mut task = Task {
         task_id: task_id.clone(),
         task_name: match kept {
@@ -92,9 +93,9 @@ pub fn fold_into_task(
         parts: report.parts,
         log_group: Some(origin.log_group.clone()),
         log_stream: Some(origin.log_stream.clone()),
-        created_at: previous.map_or(newest.first.time(), |previous| match ledger.adopted {
+        created_at: previous.map_or(first.time(), |previous| match ledger.adopted {
             true => previous.created_at,
-            false => previous.created_at.min(newest.first.time()),
+            false => previous.created_at.min(first.time()),
         }),
         started_at: Some(started_at),
         updated_at: previous
@@ -105,10 +106,10 @@ pub fn fold_into_task(
         usual_duration_ms: previous.and_then(|previous| previous.usual_duration_ms),
         metadata: previous.and_then(|previous| previous.metadata.clone()),
     };
-    if let Some(name) = newest.task_name {
+    if let Some(name) = pass.task_name {
         task.task_name = name;
     }
-    newest.run.edits.apply(&mut task, run, last_line);
+    run.edits.apply(&mut task, identity, last_line);
     FoldedTask::Live(Box::new(task))
 }
 

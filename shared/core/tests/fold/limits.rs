@@ -50,7 +50,7 @@ fn a_run_of_many_stacks_ends_whatever_the_order_of_its_lines() {
     // Each portion is in the reverse order: facts are late by up to 255 others.
     for portion in facts.chunks(LATEST_FACTS) {
         for (key, fact) in portion.iter().rev() {
-            log.add(&[(*key, fact.clone())]);
+            log.add([(*key, fact.clone())]);
             log.compact(LATEST_FACTS, MOST_FACTS);
         }
     }
@@ -59,7 +59,7 @@ fn a_run_of_many_stacks_ends_whatever_the_order_of_its_lines() {
     assert!(report.title.unwrap().ends_with("+697"));
     assert!(log.facts().len() <= MOST_FACTS);
 
-    log.add(&facts); // again
+    log.add(facts); // again
     assert_eq!(report_of(&log).status, TaskStatus::Completed);
 }
 
@@ -77,7 +77,7 @@ fn a_log_of_any_length_takes_the_same_memory() {
     let stored_after = |lines: usize| {
         let mut log = FactLog::default();
         for portion in facts_of(LogFormat::AGENT, &long_log(lines)).chunks(1_000) {
-            log.add(portion);
+            log.add(portion.to_vec());
             log.compact(LATEST_FACTS, MOST_FACTS);
         }
         serde_json::to_vec(&log).unwrap().len()
@@ -96,7 +96,7 @@ fn samples_of_a_rising_counter_leave_room_for_other_facts() {
     let facts = facts_of(LogFormat::AGENT, &lines);
     let mut log = FactLog::default();
     for portion in facts.chunks(300) {
-        log.add(portion);
+        log.add(portion.to_vec());
         log.compact(LATEST_FACTS, MOST_FACTS);
     }
     assert_eq!(
@@ -106,6 +106,6 @@ fn samples_of_a_rising_counter_leave_room_for_other_facts() {
     );
     assert!(log.facts().len() < MOST_FACTS);
     let runs = log.runs();
-    log.add(&facts);
+    log.add(facts);
     assert_eq!(log.runs(), runs);
 }

@@ -11,7 +11,7 @@ use crate::limits::facts_of;
 /// The reports of the runs in `lines`.
 fn runs_of(format: LogFormat, lines: &[&str]) -> Vec<Report> {
     let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
-    let log = FactLog::of(facts_of(format, &lines));
+    let log = FactLog::from_iter(facts_of(format, &lines));
     log.runs().iter().map(Run::report).collect()
 }
 
@@ -92,9 +92,9 @@ fn the_summary_of_a_part_does_not_end_a_run_while_an_outer_counter_is_open() {
 fn with_exit(format: LogFormat, lines: &[&str], code: i32) -> Report {
     let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
     let facts = facts_of(format, &lines);
-    let mut log = FactLog::of(facts.clone());
+    let mut log = FactLog::from_iter(facts.clone());
     log.compact(0, 0);
-    log.insert(facts[0].0.with_line(1), Fact::Exit(code));
+    log.add([(facts[0].0.with_line(1), Fact::Exit(code))]);
     let reports = log.runs().iter().map(Run::report).collect::<Vec<_>>();
     reports.last().unwrap().clone()
 }
@@ -131,15 +131,15 @@ fn lines_after_the_exit_code_change_nothing_until_work_starts() {
         facts_of(LogFormat::AGENT, &lines)
     };
     let lines = facts(&["Step 1/3", "Step 2/3", "BUILD SUCCESSFUL", "Step 1/3"]);
-    let mut log = FactLog::of(lines[..3].to_vec());
-    log.insert(lines[0].0.with_line(1), Fact::Exit(1));
+    let mut log = FactLog::from_iter(lines[..3].to_vec());
+    log.add([(lines[0].0.with_line(1), Fact::Exit(1))]);
     let runs: Vec<_> = log.runs().iter().map(Run::report).collect();
     assert_eq!(
         runs.iter().map(|run| run.status).collect::<Vec<_>>(),
         [Failed]
     );
     assert_eq!(log.runs()[0].exit_code(), Some(1));
-    log.add(&lines);
+    log.add(lines);
     let statuses: Vec<_> = log.runs().iter().map(|run| run.report().status).collect();
     assert_eq!(statuses, [Failed, Running]);
 }
@@ -156,7 +156,7 @@ fn a_line_after_a_long_silence_begins_a_run_unless_it_continues_the_work() {
         let (key, fact) = facts.pop().unwrap();
         let later = key.time().after(Duration::from_secs(3_600));
         facts.push((LineKey::outside_logs(later), fact));
-        FactLog::of(facts).runs().len()
+        FactLog::from_iter(facts).runs().len()
     };
     assert_eq!(runs(["Step 1/3", "Step 2/3"]), 1, "a further sample");
     assert_eq!(runs(["Step 1/3", "All done"]), 1, "an end");
@@ -181,7 +181,7 @@ fn a_failure_keeps_the_lines_before_the_first_cause() {
         facts.push((key.with_line(number), Fact::Failure { line, context }));
     }
     assert_eq!(
-        FactLog::of(facts).runs()[0].failure_context(),
+        FactLog::from_iter(facts).runs()[0].failure_context(),
         ["the cause"]
     );
 }
@@ -194,7 +194,7 @@ fn the_usage_and_the_to_do_list_are_the_newest_ones() {
         r#"{"usage":{"input_tokens":30}}"#,
     ];
     let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
-    let log = FactLog::of(facts_of(LogFormat::AGENT, &lines));
+    let log = FactLog::from_iter(facts_of(LogFormat::AGENT, &lines));
     let run = &log.runs()[0];
     let usage = run.usage().unwrap();
     assert_eq!(

@@ -12,8 +12,6 @@ use crate::model::Progress;
 /// A counter: its last sample, and the best percentage that it reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::fold) struct Count {
-    /// The first sample.
-    first: LineKey,
     last: Counter,
     /// The best percentage since the total changed, because another total means another bar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,29 +19,11 @@ pub(in crate::fold) struct Count {
 }
 
 impl Count {
-    pub(in crate::fold) fn new(at: LineKey, counter: Counter) -> Self {
-        Self {
-            first: at,
-            last: counter,
-            best: percentage(counter),
-        }
-    }
-
-    /// Adds the next sample.
-    pub(in crate::fold) fn add(held: &mut Option<Self>, at: LineKey, counter: Counter) {
-        match held {
-            None => *held = Some(Self::new(at, counter)),
-            Some(held) => held.see(counter),
-        }
-    }
-
-    fn see(&mut self, counter: Counter) {
-        let percentage = percentage(counter);
-        self.best = match counter.total == self.last.total {
-            true => self.best.max(percentage),
-            false => percentage,
-        };
-        self.last = counter;
+    /// The counter after the next sample.
+    pub(in crate::fold) fn after(before: Option<Self>, last: Counter) -> Self {
+        let same = before.filter(|before| before.last.total == last.total);
+        let best = same.and_then(|before| before.best).max(percentage(last));
+        Self { last, best }
     }
 
     /// The last sample with its own percentage.
@@ -68,10 +48,10 @@ impl Count {
     }
 }
 
-/// The counters of a run, by kind.
+/// The counters of a run, by kind, each with its first sample.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(in crate::fold) struct Counters(BTreeMap<CounterKind, Count>);
+pub(in crate::fold) struct Counters(BTreeMap<CounterKind, (LineKey, Count)>);
 
 impl Counters {
     pub(in crate::fold) fn is_empty(&self) -> bool {
@@ -79,24 +59,21 @@ impl Counters {
     }
 
     pub(in crate::fold) fn add(&mut self, at: LineKey, kind: CounterKind, counter: Counter) {
-        match self.0.get_mut(&kind) {
-            Some(count) => count.see(counter),
-            None => {
-                self.0.insert(kind, Count::new(at, counter));
-            }
-        }
+        let before = self.0.get(&kind);
+        let first = before.map_or(at, |(first, _)| *first);
+        let count = Count::after(before.map(|(_, count)| *count), counter);
+        self.0.insert(kind, (first, count));
     }
 
     /// The outermost counter: the one with the greatest kind. Exception: an unfinished counter in
     /// brackets is outside of a named counter that started later.
     pub(in crate::fold) fn outermost(&self) -> Option<&Count> {
-        let (kind, greatest) = self.0.last_key_value()?;
+        let (kind, (first, greatest)) = self.0.last_key_value()?;
         let is_named = matches!(kind, CounterKind::Step | CounterKind::Phase);
-        let around = self
-            .0
-            .get(&CounterKind::Bracket)
-            .filter(|brackets| is_named && brackets.is_open() && brackets.first < greatest.first);
-        Some(around.unwrap_or(greatest))
+        let around = self.0.get(&CounterKind::Bracket);
+        let around =
+            around.filter(|(before, brackets)| is_named && brackets.is_open() && before < first);
+        Some(around.map_or(greatest, |(_, brackets)| brackets))
     }
 
     /// Whether the run counts its own steps, and some are left.
@@ -104,7 +81,7 @@ impl Counters {
         use CounterKind::{Phase, Report, Step};
         let mut steps = self.0.iter().rev();
         let steps = steps.find(|(kind, _)| matches!(kind, Step | Phase | Report));
-        steps.is_some_and(|(_, steps)| steps.is_open())
+        steps.is_some_and(|(_, (_, steps))| steps.is_open())
     }
 
     /// Whether the outermost counter has work left.
@@ -122,7 +99,7 @@ impl Counters {
     /// Whether a sample is a further one of a counter of the run.
     pub(in crate::fold) fn is_continued_by(&self, kind: CounterKind, counter: Counter) -> bool {
         let count = self.0.get(&kind);
-        count.is_some_and(|count| count.last.total == counter.total)
+        count.is_some_and(|(_, count)| count.last.total == counter.total)
     }
 }
 

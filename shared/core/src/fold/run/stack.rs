@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Count;
 use super::text::Said;
 use crate::fold::LineKey;
-use crate::fold::end::{Effect, End, Ending, Strength};
+use crate::fold::end::{End, Ending, Strength};
 use crate::fold::progress::capped;
 use crate::log_parser::{Counter, Operation, RowSubject, StackState};
 use crate::model::{Part, Progress, TaskStatus};
@@ -34,9 +34,9 @@ pub(super) struct Stack {
     pub(super) operation: Option<Operation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) count: Option<Count>,
-    /// The latest state in a row about the stack itself, if it is one of work in progress.
-    #[serde(default, skip_serializing_if = "Work::is_empty")]
-    pub(super) work: Work,
+    /// The work in progress that CloudFormation has reported for the stack as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    work: Option<Work>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end: Option<End>,
     /// The latest message.
@@ -50,19 +50,13 @@ pub(super) struct Stack {
     pub(super) end_message: Option<Said>,
 }
 
-/// Work in progress that CloudFormation has reported for the stack as a whole.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Work {
-    is_deleting: bool,
-    is_cleaning_up: bool,
-    is_rolling_back: bool,
-}
-
-impl Work {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
+/// Work in progress on the stack as a whole. A later variant says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Work {
+    Deleting,
+    CleaningUp,
+    RollingBack,
 }
 
 impl Stack {
@@ -76,7 +70,7 @@ impl Stack {
             is_announced: false,
             operation: None,
             count: None,
-            work: Work::default(),
+            work: None,
             end: None,
             message: None,
             failure: None,
@@ -107,7 +101,7 @@ impl Stack {
     ) {
         self.last = at;
         if let Some(counter) = counter {
-            Count::add(&mut self.count, at, counter);
+            self.count = Some(Count::after(self.count, counter));
         }
         if let Some(failure) = failure.filter(|_| self.failure.is_none()) {
             Said::put(&mut self.failure, at, failure);
@@ -118,16 +112,17 @@ impl Stack {
     }
 
     /// Adds a state that CloudFormation reports for the stack as a whole.
-    pub(super) fn reach(&mut self, at: LineKey, state: StackState) -> Effect {
-        match state {
-            StackState::Deleting => self.work.is_deleting = true,
-            StackState::CleaningUp => self.work.is_cleaning_up = true,
-            StackState::RollingBack => self.work.is_rolling_back = true,
-            _ => {}
-        }
+    pub(super) fn reach(&mut self, at: LineKey, state: StackState) -> bool {
+        let work = match state {
+            StackState::Deleting => Some(Work::Deleting),
+            StackState::CleaningUp => Some(Work::CleaningUp),
+            StackState::RollingBack => Some(Work::RollingBack),
+            _ => None,
+        };
+        self.work = self.work.max(work);
         match self.ending_of(state) {
             Some(ending) => self.end_at(at, ending, Strength::Part),
-            None => Effect::Consistent,
+            None => false,
         }
     }
 
@@ -146,7 +141,7 @@ impl Stack {
         }
     }
 
-    pub(super) fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> Effect {
+    pub(super) fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> bool {
         self.last = at;
         let end = End {
             at,
@@ -168,7 +163,7 @@ impl Stack {
 
     /// Ends a stack that is updated and only removes old resources, at the end of the log.
     pub(super) fn finish_cleanup(&mut self) {
-        if self.work.is_cleaning_up && self.end.is_none() {
+        if self.work == Some(Work::CleaningUp) && self.end.is_none() {
             self.end_at(self.last, Ending::Completed, Strength::Part);
         }
     }
@@ -188,7 +183,7 @@ impl Stack {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let has_turned = self.has_failed() || self.work.is_rolling_back;
+        let has_turned = self.has_failed() || self.work == Some(Work::RollingBack);
         let progress = match &self.count {
             Some(count) if has_turned => count.last(),
             Some(count) => count.best(),
@@ -211,9 +206,9 @@ impl Stack {
                 _ => "deployed",
             },
             (Some(Ending::Failed | Ending::Cancelled), _) => return None,
-            (None, _) if self.work.is_rolling_back => "rolling_back",
-            (None, _) if self.work.is_cleaning_up => "cleaning_up",
-            (None, None) if self.work.is_deleting => "destroying",
+            (None, _) if self.work == Some(Work::RollingBack) => "rolling_back",
+            (None, _) if self.work == Some(Work::CleaningUp) => "cleaning_up",
+            (None, None) if self.work == Some(Work::Deleting) => "destroying",
             (None, operation) => match operation {
                 None | Some(Deploy | Hotswap) => "deploying",
                 Some(BuildAssets) => "building_assets",

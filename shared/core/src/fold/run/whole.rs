@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counters;
 use super::text::Said;
 use crate::fold::LineKey;
-use crate::fold::end::{Effect, End, Ending, Strength};
+use crate::fold::end::{End, Ending, Strength};
 use crate::log_parser::{AgentObservation, EndOf, Todo, Usage};
 use crate::model::TaskStatus;
 
@@ -40,8 +40,8 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    /// Adds a line of an agent.
-    pub(super) fn see(&mut self, at: LineKey, line: &AgentObservation) -> Effect {
+    /// Adds a line of an agent. Returns whether it replaces the end by another one.
+    pub(super) fn see(&mut self, at: LineKey, line: &AgentObservation) -> bool {
         self.is_said = true;
         for &(kind, counter) in &line.counters {
             self.counters.add(at, kind, counter);
@@ -63,8 +63,10 @@ impl Whole {
         if !line.todos.is_empty() {
             self.todos.clone_from(&line.todos);
         }
-        if line.status == Some(TaskStatus::Failed) {
-            return self.fail(at, line.message.as_deref());
+        if line.status == Some(TaskStatus::Failed)
+            && let Some(message) = &line.message
+        {
+            Said::put(&mut self.failure, at, message);
         }
         if let Some((ending, strength)) = self.end_in(line) {
             return self.end_at(at, ending, strength);
@@ -72,7 +74,7 @@ impl Whole {
         if let Some(status) = line.status.filter(|status| !status.is_terminal()) {
             self.status = Some(status);
         }
-        Effect::Consistent
+        false
     }
 
     /// The end that a line reports; `None` if it is only of a piece of the work.
@@ -93,16 +95,14 @@ impl Whole {
     }
 
     /// Adds a failure of the run as a whole.
-    pub(super) fn fail(&mut self, at: LineKey, message: Option<&str>) -> Effect {
+    pub(super) fn fail(&mut self, at: LineKey, message: &str) -> bool {
         self.is_said = true;
-        if let Some(message) = message {
-            Said::put(&mut self.failure, at, message);
-        }
+        Said::put(&mut self.failure, at, message);
         self.end_at(at, Ending::Failed, Strength::Owner)
     }
 
     /// Adds the exit code of the command. Lines may tell more about how it failed.
-    pub(super) fn exit(&mut self, at: LineKey, code: i32) -> Effect {
+    pub(super) fn exit(&mut self, at: LineKey, code: i32) -> bool {
         self.is_said = true;
         let known = self.end.map(|end| end.ending);
         let ending = match (code, known) {
@@ -113,7 +113,7 @@ impl Whole {
         self.end_at(at, ending, Strength::Exit)
     }
 
-    fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> Effect {
+    fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> bool {
         let end = End {
             at,
             ending,
