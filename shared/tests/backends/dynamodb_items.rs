@@ -152,6 +152,32 @@ async fn a_task_can_be_created_over_a_tombstone_without_its_ledger() {
     store.save(None, &later, Some(&left.ledger)).await.unwrap();
 }
 
+/// A ledger as version 1 stored it.
+#[tokio::test]
+async fn a_task_of_version_1_goes_on_from_its_head() {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
+    let (store, task) = (embedded.tasks(), new_task("t"));
+    let empty = shared::fold::Ledger::default();
+    store.save(None, &task, Some(&empty)).await.unwrap();
+    let json = r#"{"whole":{"first":"1.a.0","last":"2.b.0"},"adopted":true,"edits":{"deleted_revision":7}}"#;
+    let item = HashMap::from([
+        ("task_id".to_owned(), text("t")),
+        ("timestamp".to_owned(), number("-1")),
+        ("format".to_owned(), number("1")),
+        ("revision".to_owned(), number("1")),
+        ("ledger".to_owned(), text(json)),
+    ]);
+    let table = &embedded.config.tasks_table;
+    put(&embedded, table, item).await;
+    let ids = [task.task_id.clone()];
+    let record = store.fetch_records(&ids).await.unwrap().remove(0);
+    assert_eq!(record.task, Some(task));
+    assert_eq!(record.ledger.deleted_revision(), Some(Revision(7)));
+    let mut expected = shared::fold::Ledger::of_tombstone(Revision(8));
+    expected.mark_adopted();
+    assert_eq!(record.ledger, expected);
+}
+
 #[tokio::test]
 async fn a_page_of_rare_tasks_ends_early_and_the_next_page_continues() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();

@@ -67,11 +67,9 @@ impl Pass {
         match (fact, &mut self.run) {
             (Fact::Exit(code), Some(run)) if run.start <= at => run.exit(at, *code),
             (Fact::Line(line) | Fact::Failure { line, .. }, Some(run))
-                if is_only_run && at < run.first =>
+                if is_only_run && at < run.first && Run::shows(line) =>
             {
-                if Run::shows(line) {
-                    run.first = at;
-                }
+                run.first = at;
             }
             _ => {}
         }
@@ -83,34 +81,27 @@ impl Pass {
         {
             self.project_id = Some(project_id.clone());
         }
-        match &mut self.run {
-            None => self.run = Some(Run::at(at)),
-            Some(run) if run.is_left_by(at, line) => self.begin(at, Run::at(at)),
-            Some(run) if run.is_contradicted_by(line) => {
-                let later = run.continued_at(at);
-                self.begin(at, later);
+        let today = at.time().as_millis() / DAY_MS;
+        let begun = self.begun.filter(|(day, _)| *day == today);
+        let begun = begun.map_or(0, |(_, begun)| begun);
+        let later = match &self.run {
+            None => Some(Run::at(at)),
+            Some(_) if begun >= MOST_RUNS_A_DAY => None,
+            Some(run) if run.is_left_by(at, line) => Some(Run::at(at)),
+            Some(run) if run.is_contradicted_by(line) => Some(run.continued_at(at)),
+            Some(_) => None,
+        };
+        if let Some(later) = later
+            && let Some(earlier) = self.run.replace(later)
+        {
+            self.begun = Some((today, begun + 1));
+            if self.earlier.len() >= MOST_EARLIER {
+                self.earlier.remove(0);
             }
-            Some(_) => {}
+            self.earlier.push(earlier);
         }
         if let Some(run) = &mut self.run {
             run.see(at, line);
         }
-    }
-
-    /// Begins a later run, unless too many began today.
-    fn begin(&mut self, at: LineKey, later: Run) {
-        let today = at.time().as_millis() / DAY_MS;
-        let begun = match self.begun {
-            Some((day, begun)) if day == today => begun,
-            _ => 0,
-        };
-        if begun >= MOST_RUNS_A_DAY {
-            return;
-        }
-        self.begun = Some((today, begun + 1));
-        if self.earlier.len() >= MOST_EARLIER {
-            self.earlier.remove(0);
-        }
-        self.earlier.extend(self.run.replace(later));
     }
 }
