@@ -204,11 +204,9 @@ impl Tasks {
     /// The tasks, the latest change first.
     fn into_list(mut self) -> Vec<Task> {
         merge(&mut self.batch, &mut self.ledgers, &mut self.targets);
-        let mut whole = Ledger::default();
-        whole.mark_whole_log();
         for target in &self.targets {
             if let Some((_, ledger)) = self.ledgers.get_mut(&task_of(target, &self.ledgers)) {
-                ledger.merge(&whole);
+                ledger.mark_whole_log();
             }
         }
         let folded = self
@@ -237,7 +235,7 @@ fn merge(
         let (_, ledger) = ledgers
             .entry(task_id)
             .or_insert_with(|| (target.origin.clone(), Ledger::default()));
-        ledger.merge(&collected);
+        ledger.merge(collected);
         ledger.trim();
         targets.insert(target);
     }

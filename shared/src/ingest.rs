@@ -270,7 +270,7 @@ impl Ingest {
         let previous = stored.and_then(|record| record.task.as_ref());
         let adopted = previous.filter(|_| ledger.is_empty());
         for (_, gathered) in ledgers {
-            ledger.merge(gathered);
+            ledger.merge((*gathered).clone());
         }
         if let Some(adopted) = adopted {
             ledger.adopt(adopted);

@@ -323,7 +323,7 @@ async fn later_log_lines_do_not_reopen_a_task_that_a_caller_ended() {
         edited,
         "a known line changes nothing"
     );
-    ledger.merge(&ledger_of(&["[3/10] cloning", "[4/10] testing", "done"]));
+    ledger.merge(ledger_of(&["[3/10] cloning", "[4/10] testing", "done"]));
     let later = fold(Some(&edited), &ledger).unwrap();
     assert_eq!(later.status, TaskStatus::Cancelled);
     assert_eq!(later.message.as_deref(), Some("stopped by Ada"));
@@ -348,7 +348,7 @@ fn a_later_log_line_overrides_a_change_by_a_caller() {
         edit.apply(&task, now).unwrap().updated_at,
         blocked.updated_at
     );
-    ledger.merge(&ledger_of(&["[3/10] cloning", "[4/10] testing"]));
+    ledger.merge(ledger_of(&["[3/10] cloning", "[4/10] testing"]));
     let goes_on = fold(Some(&blocked), &ledger).unwrap();
     assert_eq!(goes_on.status, TaskStatus::Running);
     assert_eq!(goes_on.progress.current, Some(4));
@@ -362,7 +362,7 @@ async fn lines_that_are_read_again_do_not_restore_a_deleted_task() {
     let deleted = harness.call(Method::DELETE, "/api/tasks/a").await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
     let mut ledger = stored_ledger(&harness).await;
-    ledger.merge(&ledger_of(&lines));
+    ledger.merge(ledger_of(&lines));
     assert_eq!(fold(None, &ledger), None);
     assert_eq!(fold(Some(&task), &ledger), None);
 }

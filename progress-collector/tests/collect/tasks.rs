@@ -254,7 +254,7 @@ async fn a_deletion_holds_for_every_order_of_lines() {
         assert_eq!(cached.into_json(), None);
         let left = harness.store.fetch_records(&[id("42")]).await.unwrap();
         let mut all = left[0].ledger.clone();
-        all.merge(&ledger_of(&events("task-42", &lines)));
+        all.merge(ledger_of(&events("task-42", &lines)));
         assert_eq!(all, left[0].ledger, "{order:?}: a line is lost");
     }
 }

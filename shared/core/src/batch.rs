@@ -13,7 +13,9 @@ use crate::model::TaskId;
 
 /// A batch with this many tasks is full.
 const MOST_TASKS: usize = 256;
-/// A batch with this much text is full, in bytes. Facts take a few times the memory of their lines.
+/// A batch with this many facts is full. A fact takes up to 1 KB of memory.
+const MOST_FACTS: usize = 16_384;
+/// A batch with this much text is full, in bytes.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 
 /// Identifies the task of a line.
@@ -45,6 +47,8 @@ impl Target {
 #[derive(Debug, Default)]
 pub struct Batch {
     facts: BTreeMap<Target, Vec<KeyedFact>>,
+    /// The number of facts.
+    count: usize,
     /// The total size of the messages in `facts`, in bytes.
     text: usize,
     recent_lines: RecentLines,
@@ -56,6 +60,8 @@ impl Batch {
         // Most lines have no observation, so the key is computed only when it is needed.
         let first_line = LazyCell::new(|| LineKey::of(event, 0));
         self.recent_lines.select(&event.log_stream);
+        // The first failure of an event has the context that explains the others.
+        let mut is_explained = false;
         let counts = parse_message(format, &event.message, &mut |line, observation| {
             let target = Target {
                 origin: TaskOrigin {
@@ -65,13 +71,16 @@ impl Batch {
                 },
                 named: named_task(&observation),
             };
-            let fact = match observation.is_failure() {
-                true => Fact::Failure {
+            let fact = if is_explained || !observation.is_failure() {
+                Fact::Line(observation)
+            } else {
+                is_explained = true;
+                Fact::Failure {
                     context: self.recent_lines.before(&event.message, line),
                     line: observation,
-                },
-                false => Fact::Line(observation),
+                }
             };
+            self.count += 1;
             let facts = self.facts.entry(target).or_default();
             facts.push((first_line.with_line(line), fact));
         });
@@ -84,12 +93,12 @@ impl Batch {
 
     /// Whether the batch should be saved before more events are added.
     pub fn is_full(&self) -> bool {
-        self.facts.len() >= MOST_TASKS || self.text >= MOST_TEXT
+        self.facts.len() >= MOST_TASKS || self.count >= MOST_FACTS || self.text >= MOST_TEXT
     }
 
     /// Takes all facts, as a ledger for each task, and leaves the batch empty.
     pub fn take(&mut self) -> BTreeMap<Target, Ledger> {
-        self.text = 0;
+        (self.count, self.text) = (0, 0);
         let facts = std::mem::take(&mut self.facts).into_iter();
         facts
             .map(|(target, facts)| (target, Ledger::of(facts)))

@@ -719,7 +719,7 @@ pub async fn the_ledger_of_a_deleted_task_can_be_saved(stores: Stores) {
     tasks.delete(&task, &deleted).await.unwrap();
 
     let mut said = deleted.clone();
-    said.merge(&some_ledger());
+    said.merge(some_ledger());
     tasks.save_deleted(&task.task_id, &said).await.unwrap();
     let ids = std::slice::from_ref(&task.task_id);
     let left = tasks.fetch_records(ids).await.unwrap().remove(0);

@@ -55,6 +55,11 @@ impl FactLog {
         &self.facts
     }
 
+    /// See [`Self::facts`].
+    pub fn into_facts(self) -> Vec<KeyedFact> {
+        self.facts
+    }
+
     /// The key of the newest fact that became part of the state; `None` if none did.
     pub fn watermark(&self) -> Option<LineKey> {
         self.base.as_ref().map(|base| base.watermark)
@@ -153,30 +158,35 @@ fn is_rising(facts: [&KeyedFact; 3]) -> bool {
     let [Some(one), Some(two), Some(three)] = facts.map(|(_, fact)| sample(fact)) else {
         return false;
     };
-    let form = |(kind, counter): (CounterKind, Counter)| (kind, counter.total);
-    let value = |(_, counter): (CounterKind, Counter)| (counter.current, counter.percentage);
-    let is_not_less = |one, two| {
-        let ((current, percentage), (next, next_percentage)) = (value(one), value(two));
-        current <= next && percentage <= next_percentage
+    let is_next = |(kind, one): (CounterKind, Counter),
+                   (next_kind, next): (CounterKind, Counter)| {
+        (kind, one.total) == (next_kind, next.total)
+            && one.current <= next.current
+            && one.percentage <= next.percentage
     };
-    form(one) == form(two)
-        && form(two) == form(three)
-        && is_not_less(one, two)
-        && is_not_less(two, three)
+    is_next(one, two) && is_next(two, three)
 }
 
 /// The sample in a line that has nothing else to say but a message.
 fn sample(fact: &Fact) -> Option<(CounterKind, Counter)> {
-    let Fact::Line(Observation::Agent(line)) = fact else {
+    let Fact::Line(Observation::Agent(AgentObservation {
+        counters,
+        todos,
+        task_id: None,
+        project_id: None,
+        status: None,
+        is_start: false,
+        phase: None,
+        current_step: None,
+        usage: None,
+        end_of: _,
+        message: _,
+    })) = fact
+    else {
         return None;
     };
-    let [sample] = line.counters.as_slice() else {
-        return None;
-    };
-    let alone = AgentObservation {
-        counters: line.counters.clone(),
-        message: line.message.clone(),
-        ..AgentObservation::default()
-    };
-    (*line == alone).then_some(*sample)
+    match counters.as_slice() {
+        [sample] if todos.is_empty() => Some(*sample),
+        _ => None,
+    }
 }

@@ -136,8 +136,8 @@ impl Ledger {
     }
 
     /// Adds the facts of `other`, which has no facts before a watermark.
-    pub fn merge(&mut self, other: &Self) {
-        self.log.add(other.facts().iter().cloned());
+    pub fn merge(&mut self, other: Self) {
+        self.log.add(other.log.into_facts());
         self.adopted |= other.adopted;
         self.deleted_revision = self.deleted_revision.max(other.deleted_revision);
         self.whole_log |= other.whole_log;

@@ -77,7 +77,7 @@ impl Run {
     }
 
     fn has_parts(&self) -> bool {
-        !self.stacks.list.is_empty() || self.stacks.has_tick()
+        !self.stacks.list.is_empty() || !self.whole.is_said && self.stacks.has_tick()
     }
 
     /// Whether a line makes a run that has something to show.
@@ -114,12 +114,10 @@ impl Run {
                 }
                 let is_over = self.is_over();
                 let is_ended_by_caller = self.edits.has_end();
-                let starts = matches!(
-                    line,
-                    CdkObservation::Start { .. } | CdkObservation::BootstrapStart { .. }
-                );
-                self.stacks.are_left_by(line, is_over, is_ended_by_caller)
-                    || is_silent && (is_over || starts)
+                is_over && is_silent
+                    || self
+                        .stacks
+                        .are_left_by(line, is_over, is_silent, is_ended_by_caller)
             }
             Observation::Agent(line) => {
                 let is_over = self.is_over() || self.edits.has_end();
@@ -147,7 +145,9 @@ impl Run {
             (self.first, self.start) = (at, at);
         }
         self.last = at;
-        if self.add(at, line) {
+        let was_over = self.is_over();
+        let is_replaced = self.add(at, line);
+        if is_replaced || was_over && !self.is_over() {
             self.corrected = Some(at);
         }
     }

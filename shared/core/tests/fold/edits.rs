@@ -86,7 +86,7 @@ proptest! {
         let join = |order: [usize; 3]| {
             let mut joined = Ledger::default();
             for index in order {
-                joined.merge(&parts[index]);
+                joined.merge(parts[index].clone());
             }
             joined
         };
@@ -95,7 +95,7 @@ proptest! {
             prop_assert_eq!(&join(order), &expected);
         }
         let mut twice = expected.clone();
-        twice.merge(&expected);
+        twice.merge(expected.clone());
         prop_assert_eq!(twice, expected);
     }
 
@@ -154,7 +154,7 @@ fn an_edit_of_a_task_wins_over_older_lines_when_logs_start_to_report_it() {
         ..of_log
     };
     let mut adopted = Ledger::default();
-    adopted.merge(&ledger);
+    adopted.merge(ledger.clone());
     adopted.adopt(&made);
     let folded = task_of(Some(&made), &adopted).unwrap();
     assert_eq!(folded.status, TaskStatus::Cancelled);

@@ -206,3 +206,93 @@ fn the_usage_and_the_to_do_list_are_the_newest_ones() {
     let progress = run.report().progress;
     assert_eq!((progress.current, progress.total), (Some(1), Some(2)));
 }
+
+/// The parts of the newest run: name, current, status.
+fn parts_of(lines: &[&str]) -> Vec<(String, Option<u64>, TaskStatus)> {
+    let run = runs_of(LogFormat::CDK, lines).pop().unwrap();
+    let parts = run.parts.into_iter();
+    parts
+        .map(|(name, part)| (name, part.progress.current, part.status))
+        .collect()
+}
+
+#[test]
+fn a_tick_after_the_start_of_another_stack_is_of_the_same_run() {
+    let row = "a | 3/3 | 9:15:02 AM | UPDATE_COMPLETE | AWS::CloudFormation::Stack | a";
+    let lines = [
+        "P/A (a): deploying...",
+        row,
+        "P/B (b): deploying...",
+        " ✅  P/A (a)",
+        " ✅  P/B (b)",
+    ];
+    let expected = [
+        ("a".to_owned(), Some(3), Completed),
+        ("b".to_owned(), None, Completed),
+    ];
+    assert_eq!(parts_of(&lines), expected);
+    assert_eq!(statuses(LogFormat::CDK, &lines), [Completed]);
+}
+
+#[test]
+fn stacks_may_come_in_any_order_of_their_numbers_and_go_on_after_a_failure() {
+    let cdk = LogFormat::CDK;
+    let lines = [
+        "B: deploying... [2/2]",
+        "✅  B",
+        "A: deploying... [1/2]",
+        "✅  A",
+    ];
+    assert_eq!(statuses(cdk, &lines), [Completed]);
+    let lines = [
+        "A: deploying... [1/2]",
+        "❌  A failed: Error: no",
+        "B: deploying... [2/2]",
+        "✅  B",
+    ];
+    assert_eq!(statuses(cdk, &lines), [Failed]);
+    let lines = ["A: deploying... [1/3]", "✅  A", "X: deploying... [1/2]"];
+    assert_eq!(
+        statuses(cdk, &lines),
+        [Running, Running],
+        "A's run was killed"
+    );
+}
+
+#[test]
+fn a_bootstrap_stack_with_its_usual_name_is_no_other_stack() {
+    let start = "⏳  Bootstrapping environment aws://1/us-east-1...";
+    let row = "Web | 1/2 | 9:15:02 AM | CREATE_COMPLETE | AWS::SQS::Queue | Q";
+    let parts = parts_of(&[
+        start,
+        "CDKToolkit: creating CloudFormation changeset...",
+        row,
+    ]);
+    let names: Vec<_> = parts.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["CDKToolkit", "Web"]);
+    let parts = parts_of(&[start, row]);
+    let names: Vec<_> = parts.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["Web"], "the first row names the bootstrap stack");
+    let parts = parts_of(&[start, "Shop: deploying... [1/1]"]);
+    assert_eq!(parts.len(), 2);
+}
+
+#[test]
+fn a_foreign_tick_does_not_hide_a_failure() {
+    let lines = ["❌ Deployment failed: Error: no", " ✅  Prod/Net"];
+    assert_eq!(statuses(LogFormat::CDK, &lines), [Failed]);
+    assert!(parts_of(&lines).is_empty());
+}
+
+#[test]
+fn a_run_with_more_stacks_than_are_kept_still_ends() {
+    let stacks = 1_100;
+    let start = |n| format!("S{n}: deploying... [{n}/{stacks}]");
+    let end = |n| format!(" ✅  S{n}");
+    let lines: Vec<_> = (1..=stacks)
+        .map(start)
+        .chain((1..=stacks).map(end))
+        .collect();
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    assert_eq!(statuses(LogFormat::CDK, &lines), [Completed]);
+}

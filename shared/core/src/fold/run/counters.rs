@@ -96,10 +96,11 @@ impl Counters {
         Some(kind) >= greatest && is_open(counter)
     }
 
-    /// Whether a sample is a further one of a counter of the run.
+    /// Whether a sample is a further one of a counter of the run, or of one inside of it.
     pub(in crate::fold) fn is_continued_by(&self, kind: CounterKind, counter: Counter) -> bool {
-        let count = self.0.get(&kind);
-        count.is_some_and(|(_, count)| count.last.total == counter.total)
+        let greatest = self.0.last_key_value().map(|(kind, _)| *kind);
+        let known = self.0.get(&kind);
+        Some(kind) < greatest || known.is_some_and(|(_, count)| count.last.total == counter.total)
     }
 }
 

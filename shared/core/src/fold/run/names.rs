@@ -53,8 +53,14 @@ impl Stacks {
             self.learn(name);
             return Some((index, false));
         }
-        match self.root_of(name) {
-            Some(root) => Some((root, true)),
+        if let Some(root) = self.root_of(name) {
+            return Some((root, true));
+        }
+        match self
+            .nameless
+            .filter(|nameless| self.is_bootstrapped(*nameless))
+        {
+            Some(bootstrapped) => Some((self.rename(bootstrapped, name), false)),
             None => Some((self.create(name, at)?, false)),
         }
     }
@@ -64,14 +70,11 @@ impl Stacks {
     pub(super) fn own_row(&mut self, name: &str, at: LineKey) -> Option<usize> {
         let known = self.find(name);
         self.learn(name);
-        match known {
-            None if self
-                .started_last
-                .is_none_or(|last| Some(last) == self.nameless) =>
-            {
-                self.create(name, at)
-            }
-            known => known,
+        match self.started_last {
+            _ if known.is_some() => known,
+            None => self.create(name, at),
+            Some(last) if Some(last) == self.nameless => Some(self.rename(last, name)),
+            Some(_) => None,
         }
     }
 
@@ -152,6 +155,20 @@ impl Stacks {
         roots.next()
     }
 
+    /// Whether a stack without a name is the bootstrap stack of an environment.
+    fn is_bootstrapped(&self, nameless: usize) -> bool {
+        self.list[nameless].operation == Some(Operation::Bootstrap)
+    }
+
+    /// Gives a name to the stack without one, and returns it.
+    fn rename(&mut self, nameless: usize, name: &str) -> usize {
+        let placeholder = std::mem::replace(&mut self.list[nameless].label, name.to_owned());
+        self.by_name.remove(&placeholder);
+        self.note(name, nameless);
+        self.nameless = None;
+        nameless
+    }
+
     /// Records that `name` is the name of a stack.
     fn note(&mut self, name: &str, index: usize) {
         if self.by_name.insert(name.to_owned(), index).is_none() {
@@ -165,18 +182,9 @@ impl Stacks {
         if self.name_bytes + label.len() > MAX_NAME_BYTES {
             return None;
         }
-        let is_named_by_row = !label.contains(['/', '(']);
-        let takes_over = self.nameless.take_if(|nameless| {
-            let is_environment = self.list[*nameless].operation == Some(Operation::Bootstrap);
-            !is_environment || is_named_by_row && self.list[*nameless].count.is_none()
-        });
-        let index = match takes_over {
-            Some(index) => {
-                let placeholder = self.list[index].label.clone();
-                self.by_name.remove(&placeholder);
-                label.clone_into(&mut self.list[index].label);
-                index
-            }
+        let unnamed = self.nameless.filter(|index| !self.is_bootstrapped(*index));
+        let index = match unnamed {
+            Some(index) => self.rename(index, label),
             None if self.list.len() < MOST_STACKS => {
                 self.list.push(Stack::new(label, at));
                 self.open += 1;
@@ -214,6 +222,9 @@ impl Stacks {
             return false;
         };
         let stack = &mut self.list[index];
+        if stack.label == name && self.nameless == Some(index) {
+            self.nameless = None; // it has the usual name
+        }
         let is_display = |name: &str| name.contains('/') || in_parentheses(name).is_some();
         if is_display(name) && !is_display(&stack.label) {
             // The name of rows came first.

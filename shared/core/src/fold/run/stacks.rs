@@ -9,7 +9,7 @@ use super::stack::Stack;
 use super::text::Said;
 use crate::fold::LineKey;
 use crate::fold::end::{Ending, Strength};
-use crate::log_parser::{CdkObservation, Counter, Operation, RowSubject, StackState};
+use crate::log_parser::{CdkObservation, Counter, InRun, Operation, RowSubject, StackState};
 
 /// The most stacks of a run. Lines about further stacks are ignored.
 pub(super) const MOST_STACKS: usize = 1_000;
@@ -42,6 +42,8 @@ pub(super) struct Stacks {
     /// The stack whose name is not known yet: of rows without a stack name, or of an environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) nameless: Option<usize>,
+    /// Whether the log has named the first of the stacks, `[1/k]`.
+    has_first: bool,
     /// How many stacks the log announces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) announced: Option<u32>,
@@ -74,41 +76,68 @@ impl Stacks {
 
     /// Whether all stacks have ended, and no more are expected.
     pub(super) fn are_over(&self) -> bool {
-        self.have_ended() && (self.failed > 0 || self.list.len() >= self.announced())
+        !self.list.is_empty()
+            && self.open == 0
+            && (self.failed > 0 || self.list.len() >= self.announced())
     }
 
-    /// Whether there are stacks, and all have ended.
-    fn have_ended(&self) -> bool {
-        !self.list.is_empty() && self.open == 0
-    }
-
-    /// Whether a line belongs to a later run. `is_over` is whether the run has ended, and
-    /// `is_ended_by_caller` whether a caller has ended it, although it may go on.
+    /// Whether a line belongs to a later run. `is_over` is whether the run has ended, `is_silent`
+    /// whether the line comes after a long silence, and `is_ended_by_caller` whether a caller has
+    /// ended the run, although it may go on.
     ///
-    /// An operation on a stack that has ended begins a run, and so does the first line about any
-    /// other stack after the end of the run.
+    /// An operation on a stack that has ended begins a run, and so does a stack that is named `[1/k]`
+    /// after another one was. After the end of the run, a line about another stack does, too. Rows
+    /// alone do not end a run for certain: the tick may follow.
     pub(super) fn are_left_by(
         &self,
         line: &CdkObservation,
         is_over: bool,
+        is_silent: bool,
         is_ended_by_caller: bool,
     ) -> bool {
+        let is_over = is_over && !self.is_full() && (is_silent || !self.is_ended_by_rows());
         let is_new =
             |name: &str| is_over && self.find(name).is_none() && self.root_of(name).is_none();
         match line {
-            CdkObservation::Start { stack, in_run, .. } => {
-                let is_first = in_run.is_some_and(|in_run| in_run.index == 1);
-                let known = self.find(stack);
-                let starts_again = known.is_some_and(|known| self.list[known].end.is_some());
-                is_over || starts_again || is_first && (self.have_ended() || is_ended_by_caller)
-            }
+            CdkObservation::Start { stack, in_run, .. } => match self.find(stack) {
+                Some(known) if self.list[known].end.is_some() => true,
+                // CDK before version 2.50 prints no `[i/k]`.
+                Some(_) => is_silent && self.announced.is_none(),
+                None => match in_run {
+                    Some(in_run) if in_run.index == 1 => {
+                        self.has_first && (is_over || self.open == 0)
+                            || is_silent
+                            || is_ended_by_caller
+                            || is_over && !self.is_awaited(*in_run)
+                    }
+                    Some(in_run) => is_over && !self.is_awaited(*in_run),
+                    None => is_over,
+                },
+            },
             CdkObservation::BootstrapStart { .. } => is_over,
             CdkObservation::Row {
                 stack: Some(stack), ..
-            } => is_new(stack),
-            CdkObservation::End { stack, .. } => is_new(stack),
+            }
+            | CdkObservation::End { stack, .. } => is_new(stack),
             _ => false,
         }
+    }
+
+    /// Whether the run has announced more stacks than came so far, and this may be one of them.
+    fn is_awaited(&self, in_run: InRun) -> bool {
+        self.announced == Some(in_run.stacks) && self.list.len() < self.announced()
+    }
+
+    /// Whether a stack has ended by an event row alone.
+    fn is_ended_by_rows(&self) -> bool {
+        self.list
+            .iter()
+            .any(|stack| stack.end.is_some() && !stack.is_ended_by_line())
+    }
+
+    /// Whether further stacks are ignored.
+    fn is_full(&self) -> bool {
+        self.list.len() >= MOST_STACKS
     }
 
     /// Whether a line contradicts the end of a stack with evidence of the same strength.
@@ -159,6 +188,7 @@ impl Stacks {
                 in_run,
             } => {
                 self.announced = self.announced.max(in_run.map(|in_run| in_run.stacks));
+                self.has_first |= in_run.is_some_and(|in_run| in_run.index == 1);
                 let index = self.named_in_line(stack, at)?;
                 self.start(index, *operation);
             }
@@ -187,7 +217,9 @@ impl Stacks {
                 subject,
             } => {
                 let named = own_name.as_ref().and_then(|name| self.own_row(name, at));
-                if let Some(owner) = self.owner(at) {
+                // Before any start, the row of a stack as a whole is the first one about it.
+                let owner = named.filter(|_| self.started_last.is_none());
+                if let Some(owner) = owner.or_else(|| self.owner(at)) {
                     self.act(owner, at, *counter, failure.as_deref(), subject);
                 }
                 return self.reach(named?, at, (*own)?);

@@ -142,13 +142,14 @@ impl Whole {
                 || counters.any(|(kind, counter)| self.counters.is_unfinished(*kind, *counter)))
     }
 
-    /// Whether a line after a long silence belongs to the run: a further sample of a counter, or an
-    /// end. A blocked run waits for a person, who may take days.
+    /// Whether a line after a long silence belongs to the run, because it is neither a start nor a
+    /// sample of a new counter. A blocked run waits for a person, who may take days.
     pub(super) fn is_continued_by(&self, line: &AgentObservation) -> bool {
         let mut counters = line.counters.iter();
         self.status == Some(TaskStatus::Blocked)
             || line.status.is_some_and(TaskStatus::is_terminal)
-            || counters.any(|(kind, counter)| self.counters.is_continued_by(*kind, *counter))
+            || !line.is_start
+                && counters.all(|(kind, counter)| self.counters.is_continued_by(*kind, *counter))
     }
 }
 
