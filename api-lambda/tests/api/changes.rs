@@ -267,7 +267,7 @@ fn ledger_of(lines: &[&str]) -> Ledger {
             message: (*line).to_owned(),
         };
         parse_message(LogFormat::AGENT, line, &mut |number, observation| {
-            ledger.insert(LineKey::of(&event, number), Fact::Line(observation));
+            ledger.insert(LineKey::of(&event, number), Fact::line(observation));
         });
     }
     ledger

@@ -266,7 +266,7 @@ fn ledger_of(events: &[LogEvent]) -> Ledger {
             LogFormat::AGENT,
             &event.message,
             &mut |line, observation| {
-                ledger.insert(LineKey::of(event, line), Fact::Line(observation));
+                ledger.insert(LineKey::of(event, line), Fact::line(observation));
             },
         );
     }

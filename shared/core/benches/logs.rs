@@ -81,7 +81,7 @@ fn fold(format: LogFormat, lines: &[String]) -> Vec<Report> {
     for (time, line) in (0..).zip(lines) {
         parse_message(format, line, &mut |number, observation| {
             let key = LineKey::outside_logs(Timestamp::from_millis(time)).with_line(number);
-            facts.push((key, Fact::Line(observation)));
+            facts.push((key, Fact::line(observation)));
         });
     }
     FactLog::from_iter(facts)

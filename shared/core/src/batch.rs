@@ -72,12 +72,12 @@ impl Batch {
                 named: named_task(&observation),
             };
             let fact = if is_explained || !observation.is_failure() {
-                Fact::Line(observation)
+                Fact::line(observation)
             } else {
                 is_explained = true;
                 Fact::Failure {
                     context: self.recent_lines.before(&event.message, line),
-                    line: observation,
+                    line: Box::new(observation),
                 }
             };
             self.count += 1;

@@ -33,16 +33,31 @@ impl FileStream<'_> {
         (!text.trim_ascii().is_empty()).then(|| LogEvent {
             log_stream: self.log_stream.to_owned(),
             timestamp: line.time,
-            // 38 significant digits: the time of creation, the offset of the line, and a hash of
-            // the log stream, so that ids of different files differ.
-            event_id: format!(
-                "{:014}{offset:014}{:010}",
-                self.epoch_ms,
-                stable_hash(self.log_stream.as_bytes()) % 10_u64.pow(10)
-            ),
+            // The time of creation, the offset of the line, and a hash of the log stream, so that
+            // ids of different files differ.
+            event_id: digits([
+                (self.epoch_ms, 14),
+                (offset, 14),
+                (stable_hash(self.log_stream.as_bytes()), 10),
+            ]),
             message: text.to_owned(),
         })
     }
+}
+
+/// The last digits of each number, with zeros in front: 38 in all. It runs for every line, and is
+/// several times as fast as the formatting of the standard library.
+fn digits(numbers: [(u64, usize); 3]) -> String {
+    let mut digits = [b'0'; 38];
+    let mut end = digits.len();
+    for (mut number, width) in numbers.into_iter().rev() {
+        for digit in digits[end - width..end].iter_mut().rev() {
+            *digit += u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
+        }
+        end -= width;
+    }
+    digits.map(char::from).iter().collect()
 }
 
 /// Computes the 64-bit FNV-1a hash. It is the same on every machine and with every version of Rust.
@@ -50,4 +65,15 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_an_event_has_38_digits() {
+        let id = digits([(17, 14), (u64::MAX, 14), (9, 10)]);
+        assert_eq!(id, "00000000000017440737095516150000000009");
+    }
 }

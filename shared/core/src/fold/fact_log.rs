@@ -125,22 +125,23 @@ impl FactLog {
 
     /// Drops samples among the first `most` facts that lie between two others of a rising counter.
     fn thin(&mut self, most: usize) {
-        let mut kept: Vec<KeyedFact> = Vec::new();
-        let mut facts = std::mem::take(&mut self.facts)
-            .into_iter()
-            .enumerate()
-            .peekable();
-        while let Some((index, fact)) = facts.next() {
-            let next = facts.peek().filter(|_| index < most).map(|(_, next)| next);
-            let is_between = kept.last().zip(next).is_some_and(|(before, after)| {
+        let mut before: Option<usize> = None;
+        let is_dropped = (0..self.facts.len()).map(|index| {
+            let between = before
+                .zip(self.facts.get(index + 1))
+                .filter(|_| index < most);
+            let is_dropped = between.is_some_and(|(before, after)| {
+                let before = &self.facts[before];
                 after.0.time().millis_since(before.0.time()) <= LONGEST_THINNED_MS
-                    && is_rising([before, &fact, after])
+                    && is_rising([before, &self.facts[index], after])
             });
-            if !is_between {
-                kept.push(fact);
+            if !is_dropped {
+                before = Some(index);
             }
-        }
-        self.facts = kept;
+            is_dropped
+        });
+        let mut is_dropped = is_dropped.collect::<Vec<_>>().into_iter();
+        self.facts.retain(|_| is_dropped.next() != Some(true));
     }
 }
 
@@ -169,7 +170,10 @@ fn is_rising(facts: [&KeyedFact; 3]) -> bool {
 
 /// The sample in a line that has nothing else to say but a message.
 fn sample(fact: &Fact) -> Option<(CounterKind, Counter)> {
-    let Fact::Line(Observation::Agent(AgentObservation {
+    let Fact::Line(line) = fact else {
+        return None;
+    };
+    let Observation::Agent(AgentObservation {
         counters,
         todos,
         task_id: None,
@@ -181,7 +185,7 @@ fn sample(fact: &Fact) -> Option<(CounterKind, Counter)> {
         usage: None,
         end_of: _,
         message: _,
-    })) = fact
+    }) = line.as_ref()
     else {
         return None;
     };

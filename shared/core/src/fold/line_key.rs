@@ -58,7 +58,10 @@ fn order_of(event_id: &str) -> u128 {
     if !event_id.is_empty() && event_id.bytes().all(|byte| byte.is_ascii_digit()) {
         let skipped = event_id.len().saturating_sub(DIGITS);
         let digits = event_id.get(skipped..).unwrap_or_default();
-        return digits.parse().unwrap_or(u128::MAX);
+        // Two numbers of 19 digits are parsed faster than one of 38.
+        let (high, low) = digits.split_at(digits.len().saturating_sub(DIGITS / 2));
+        let number = |digits: &str| digits.parse::<u64>().map_or(0, u128::from);
+        return number(high) * 10_u128.pow(19) + number(low);
     }
     // FNV-1a with 128 bits: stable across versions of Rust, unlike the standard library's hashes.
     event_id.bytes().fold(

@@ -166,7 +166,7 @@ fn facts_of(format: LogFormat, log: &str, rng: &mut Rng) -> Vec<KeyedFact> {
         };
         let key = LineKey::of(&event, line);
         parse_message(format, text, &mut |inner, observation| {
-            facts.push((key.with_line(line + inner), Fact::Line(observation)));
+            facts.push((key.with_line(line + inner), Fact::line(observation)));
         });
     }
     facts

@@ -16,7 +16,7 @@ pub(crate) fn facts_of(format: LogFormat, lines: &[String]) -> Vec<(LineKey, Fac
             message: line.clone(),
         };
         parse_message(format, line, &mut |inner, observation| {
-            facts.push((LineKey::of(&event, inner), Fact::Line(observation)));
+            facts.push((LineKey::of(&event, inner), Fact::line(observation)));
         });
     }
     facts

@@ -31,7 +31,7 @@ fn config() -> ProptestConfig {
 }
 
 fn fact_of(line: &Line) -> KeyedFact {
-    (line.key, Fact::Line(line.observation.clone()))
+    (line.key, Fact::line(line.observation.clone()))
 }
 
 fn fold<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Ledger {
