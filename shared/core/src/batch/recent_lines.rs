@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::fold::{MOST_CONTEXT, text_of};
 use crate::log_parser::split_lines;
+use crate::log_parser::text::head;
 
 /// The most streams whose lines are kept. The one that was kept first goes first.
 const MOST_STREAMS: usize = 32;
@@ -65,7 +66,7 @@ impl RecentLines {
             // The memory of the oldest line is used again.
             let mut kept = oldest.flatten().unwrap_or_default();
             kept.clear();
-            kept.push_str(&line[..line.floor_char_boundary(MAX_LINE_BYTES)]);
+            kept.push_str(head(line, MAX_LINE_BYTES));
             lines.push_back(kept);
         }
     }

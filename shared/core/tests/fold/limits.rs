@@ -23,7 +23,7 @@ pub(crate) fn facts_of(format: LogFormat, lines: &[String]) -> Vec<(LineKey, Fac
 }
 
 fn report_of(log: &FactLog) -> Report {
-    log.runs().last().map(Run::report).unwrap()
+    log.runs().last().map(Run::report).expect("a run")
 }
 
 /// A deploy of many stacks. All start, then all have rows, then all end.

@@ -130,7 +130,7 @@ fn one_after_another(logs: &[Vec<Line>]) -> Vec<KeyedFact> {
     for (number, log) in (0..).zip(logs) {
         for (key, fact) in log.iter().map(fact_of) {
             let time = key.time().after(Duration::from_secs(1_200) * number);
-            let line = u32::try_from(facts.len()).unwrap();
+            let line = u32::try_from(facts.len()).expect("a short log");
             facts.push((LineKey::outside_logs(time).with_line(line), fact));
         }
     }

@@ -96,7 +96,7 @@ fn with_exit(format: LogFormat, lines: &[&str], code: i32) -> Report {
     log.compact(0, 0);
     log.add([(facts[0].0.with_line(1), Fact::Exit(code))]);
     let reports = log.runs().iter().map(Run::report).collect::<Vec<_>>();
-    reports.last().unwrap().clone()
+    reports.last().expect("a run").clone()
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn the_usage_and_the_to_do_list_are_the_newest_ones() {
 
 /// The parts of the newest run: name, current, status.
 fn parts_of(lines: &[&str]) -> Vec<(String, Option<u64>, TaskStatus)> {
-    let run = runs_of(LogFormat::CDK, lines).pop().unwrap();
+    let run = runs_of(LogFormat::CDK, lines).pop().expect("a run");
     let parts = run.parts.into_iter();
     parts
         .map(|(name, part)| (name, part.progress.current, part.status))
@@ -273,6 +273,8 @@ fn a_bootstrap_stack_with_its_usual_name_is_no_other_stack() {
     let parts = parts_of(&[start, row]);
     let names: Vec<_> = parts.iter().map(|(name, ..)| name.as_str()).collect();
     assert_eq!(names, ["Web"], "the first row names the bootstrap stack");
+    let parts = parts_of(&[start, "toolkit: creating CloudFormation changeset..."]);
+    assert_eq!(parts[0].0, "toolkit");
     let parts = parts_of(&[start, "Shop: deploying... [1/1]"]);
     assert_eq!(parts.len(), 2);
 }

@@ -56,10 +56,7 @@ impl Stacks {
         if let Some(root) = self.root_of(name) {
             return Some((root, true));
         }
-        match self
-            .nameless
-            .filter(|nameless| self.is_bootstrapped(*nameless))
-        {
+        match self.unnamed_bootstrap() {
             Some(bootstrapped) => Some((self.rename(bootstrapped, name), false)),
             None => Some((self.create(name, at)?, false)),
         }
@@ -155,13 +152,15 @@ impl Stacks {
         roots.next()
     }
 
-    /// Whether a stack without a name is the bootstrap stack of an environment.
-    fn is_bootstrapped(&self, nameless: usize) -> bool {
-        self.list[nameless].operation == Some(Operation::Bootstrap)
+    /// The bootstrap stack of an environment, if no line has named it yet.
+    pub(super) fn unnamed_bootstrap(&self) -> Option<usize> {
+        let is_bootstrap =
+            |index: &usize| self.list[*index].operation == Some(Operation::Bootstrap);
+        self.nameless.filter(is_bootstrap)
     }
 
     /// Gives a name to the stack without one, and returns it.
-    fn rename(&mut self, nameless: usize, name: &str) -> usize {
+    pub(super) fn rename(&mut self, nameless: usize, name: &str) -> usize {
         let placeholder = std::mem::replace(&mut self.list[nameless].label, name.to_owned());
         self.by_name.remove(&placeholder);
         self.note(name, nameless);
@@ -182,15 +181,14 @@ impl Stacks {
         if self.name_bytes + label.len() > MAX_NAME_BYTES {
             return None;
         }
-        let unnamed = self.nameless.filter(|index| !self.is_bootstrapped(*index));
-        let index = match unnamed {
-            Some(index) => self.rename(index, label),
-            None if self.list.len() < MOST_STACKS => {
+        let index = match self.nameless {
+            Some(unnamed) if self.unnamed_bootstrap().is_none() => self.rename(unnamed, label),
+            _ if self.list.len() < MOST_STACKS => {
                 self.list.push(Stack::new(label, at));
                 self.open += 1;
                 self.list.len() - 1
             }
-            None => return None,
+            _ => return None,
         };
         self.note(label, index);
         if let Some(name) = in_parentheses(label) {

@@ -189,7 +189,13 @@ impl Stacks {
             } => {
                 self.announced = self.announced.max(in_run.map(|in_run| in_run.stacks));
                 self.has_first |= in_run.is_some_and(|in_run| in_run.index == 1);
-                let index = self.named_in_line(stack, at)?;
+                // A line without `[i/k]` may be about the stack of a bootstrap.
+                let index = match self.unnamed_bootstrap().filter(|_| in_run.is_none()) {
+                    Some(bootstrapped) if self.find(stack).is_none() => {
+                        self.rename(bootstrapped, stack)
+                    }
+                    _ => self.named_in_line(stack, at)?,
+                };
                 self.start(index, *operation);
             }
             CdkObservation::BootstrapStart { environment } => {
