@@ -1,8 +1,8 @@
 //! Folds the facts about a task into its runs. Pure.
 //!
 //! A [`Fact`] is what a line says, or what a caller of the API or the platform says. Each has a
-//! [`LineKey`]. The event and the line in the key identify the fact: the same line read twice is
-//! one fact. The key as a whole gives the order.
+//! [`LineKey`], which identifies it: the same line read twice is one fact. The key also gives the
+//! order.
 //!
 //! A [`FactLog`] keeps the facts of a task: a state up to a watermark, and the facts after it. One
 //! **pass** goes over the facts in order and yields the [`Run`]s. It is ordinary code with ordinary
@@ -18,8 +18,10 @@
 //!   them still count: an exit code, and a line before the first one of the first run.
 //! * **Several writers.** Two that add the same or other facts end where one would have.
 //! * **Missing lines.** Rows without a start make a stack. An end without a start ends it. A start
-//!   after an end begins a run, even if other stacks have not ended. After an hour of silence, any
-//!   line begins a run, unless it continues the work.
+//!   of a stack that has ended begins a run, even if other stacks have not ended. After an hour of
+//!   silence, so does a start or a new counter.
+//! * **Late ticks.** A row that ends the last stack ends the run, but the tick may follow after the
+//!   start of another stack. Then both are of one run, and so are stacks that `[i/k]` has announced.
 //! * **Contradictions.** Only stronger evidence replaces an end: an exit code is stronger than a
 //!   line of the tool that owns the run, and that is stronger than a line about a part. Evidence of
 //!   the same strength begins a later run. Work that goes on after an end does, too.
@@ -27,8 +29,9 @@
 //!   some left.
 //! * **Names.** A stack may be printed with its display name, its CloudFormation name, or both, in
 //!   any order; twins in two regions may share one. Nested stacks count for their root stack.
-//! * **Size.** A run has any number of lines. It has at most 2,000 stacks, 200 of them with
-//!   messages. A log begins at most 500 runs a day. Texts are cut to 512 bytes.
+//! * **Size.** A run has any number of lines. It has at most 1,000 stacks with 64 KB of names, 100
+//!   of them with messages; lines about further stacks are ignored. A log begins at most 500 runs a
+//!   day. Texts are cut to 512 bytes.
 //! * **Callers.** An edit holds until the log has a later line. A status that a caller ended holds
 //!   until a later run. A deleted run stays deleted, and its further lines change nothing.
 //!

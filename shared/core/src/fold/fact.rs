@@ -15,7 +15,7 @@ pub const MOST_CONTEXT: usize = 5;
 pub enum Fact {
     /// The parser read this from a line.
     Line(Box<Observation>),
-    /// The parser read this from a line that reports a failure.
+    /// The parser read this from a line that reports a failure: the first such line of its event.
     Failure {
         /// What the parser read.
         line: Box<Observation>,
