@@ -250,7 +250,7 @@ pub enum RowSubject {
     Resource(Resource),
     /// Unknown: the row was cut off after its time column.
     CutOff {
-        /// What is left of the row, as a message to show.
+        /// The rest of the row, as a message to show.
         line: String,
     },
 }
@@ -463,7 +463,7 @@ pub const MAX_ITEM_BYTES: usize = 160;
 /// An item of a to-do list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Todo {
-    /// What is to be done, at most [`MAX_ITEM_BYTES`] bytes.
+    /// The words of the item, at most [`MAX_ITEM_BYTES`] bytes.
     #[serde(rename = "t")]
     pub text: String,
     /// How far it is.

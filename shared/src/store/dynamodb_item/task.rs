@@ -405,7 +405,7 @@ pub(crate) fn read_ledger(item: &Item) -> Result<(Revision, Ledger), ItemError> 
     Ok((revision, ledger))
 }
 
-/// What is read of the ledgers that version 1 wrote. Their lines were kept in another form; the
+/// The fields that are read from ledgers of version 1. Their lines were kept in another form; the
 /// task goes on from its head.
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -37,8 +37,11 @@ impl Run {
             progress: capped(progress_of(&stacks), status),
             phase: phase_of(list, status).map(str::to_owned),
             current_step: None,
-            message: message_of(list, status)
-                .or_else(|| Some(self.whole.failure.as_ref()?.text.clone())),
+            message: message_of(list, status).or_else(|| {
+                let failure = self.whole.failure.as_ref();
+                let failure = failure.filter(|_| status == TaskStatus::Failed)?;
+                Some(failure.text.clone())
+            }),
             parts: shown_parts(list)
                 .map(|stack| (stack.name().to_owned(), stack.part()))
                 .collect(),
