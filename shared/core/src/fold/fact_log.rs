@@ -123,13 +123,14 @@ impl FactLog {
         runs.filter(Run::is_shown).collect()
     }
 
-    /// Drops samples among the first `most` facts that lie between two others of a rising counter.
+    /// Drops samples that lie between two others of a rising counter, if all three are among the
+    /// first `most` facts: no late fact will come between them.
     fn thin(&mut self, most: usize) {
         let mut before: Option<usize> = None;
         let is_dropped = (0..self.facts.len()).map(|index| {
             let between = before
                 .zip(self.facts.get(index + 1))
-                .filter(|_| index < most);
+                .filter(|_| index + 1 < most);
             let is_dropped = between.is_some_and(|(before, after)| {
                 let before = &self.facts[before];
                 after.0.time().millis_since(before.0.time()) <= LONGEST_THINNED_MS
