@@ -397,7 +397,8 @@ pub(crate) fn read_ledger(item: &Item) -> Result<(Revision, Ledger), ItemError> 
     let item = ItemReader::new(item)?;
     let revision = Revision(item.number(REVISION)?);
     let Some(facts) = item.optional_bytes(FACTS)? else {
-        let earlier: EarlierLedger = item.optional_json(EARLIER_LEDGER)?.unwrap_or_default();
+        let earlier: Option<EarlierLedger> = item.optional_json(EARLIER_LEDGER)?;
+        let earlier = earlier.ok_or(ItemError::Missing(FACTS))?;
         return Ok((revision, earlier.into()));
     };
     let json = decompress(facts, MAX_JSON_BYTES).ok_or(ItemError::Invalid(FACTS))?;
