@@ -112,9 +112,9 @@ impl Run {
                 if !self.is_shown() || Stacks::is_hint(line) {
                     return false;
                 }
-                let is_over = self.is_over();
+                let is_over = self.whole.end.is_some() || self.stacks.are_over_for_certain();
                 let is_ended_by_caller = self.edits.has_end();
-                is_over && is_silent
+                is_silent && self.is_over()
                     || self
                         .stacks
                         .are_left_by(line, is_over, is_silent, is_ended_by_caller)

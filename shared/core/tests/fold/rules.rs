@@ -235,6 +235,16 @@ fn a_tick_after_the_start_of_another_stack_is_of_the_same_run() {
 }
 
 #[test]
+fn another_stack_after_the_failure_of_the_run_begins_a_run() {
+    let row = "A | 3/3 | 9:15:02 AM | UPDATE_FAILED | AWS::CloudFormation::Stack | A";
+    let failed = "❌ Deployment failed: Error: no";
+    for end in [&[failed][..], &[row, failed]] {
+        let lines = [&["A: deploying..."], end, &["B: deploying..."]].concat();
+        assert_eq!(statuses(LogFormat::CDK, &lines), [Failed, Running]);
+    }
+}
+
+#[test]
 fn stacks_may_come_in_any_order_of_their_numbers_and_go_on_after_a_failure() {
     let cdk = LogFormat::CDK;
     let lines = [

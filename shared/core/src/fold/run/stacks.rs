@@ -81,13 +81,18 @@ impl Stacks {
             && (self.failed > 0 || self.list.len() >= self.announced())
     }
 
-    /// Whether a line belongs to a later run. `is_over` is whether the run has ended, `is_silent`
-    /// whether the line comes after a long silence, and `is_ended_by_caller` whether a caller has
-    /// ended the run, although it may go on.
+    /// [`Self::are_over`], and lines of CDK say so. If event rows alone do, a tick may follow after
+    /// the start of another stack.
+    pub(super) fn are_over_for_certain(&self) -> bool {
+        self.are_over() && self.list.iter().all(Stack::is_ended_by_line)
+    }
+
+    /// Whether a line belongs to a later run. `is_over` is whether the run has ended for certain,
+    /// `is_silent` whether the line comes after a long silence, and `is_ended_by_caller` whether a
+    /// caller has ended the run, although it may go on.
     ///
     /// An operation on a stack that has ended begins a run, and so does a stack that is named `[1/k]`
-    /// after another one was. After the end of the run, a line about another stack does, too. Rows
-    /// alone do not end a run for certain: the tick may follow.
+    /// after another one was. After the end of the run, a line about another stack does, too.
     pub(super) fn are_left_by(
         &self,
         line: &CdkObservation,
@@ -95,7 +100,7 @@ impl Stacks {
         is_silent: bool,
         is_ended_by_caller: bool,
     ) -> bool {
-        let is_over = is_over && !self.is_full() && (is_silent || !self.is_ended_by_rows());
+        let is_over = is_over && self.list.len() < MOST_STACKS; // or the line is about no known stack
         let is_new =
             |name: &str| is_over && self.find(name).is_none() && self.root_of(name).is_none();
         match line {
@@ -126,18 +131,6 @@ impl Stacks {
     /// Whether the run has announced more stacks than came so far, and this may be one of them.
     fn is_awaited(&self, in_run: InRun) -> bool {
         self.announced == Some(in_run.stacks) && self.list.len() < self.announced()
-    }
-
-    /// Whether a stack has ended by an event row alone.
-    fn is_ended_by_rows(&self) -> bool {
-        self.list
-            .iter()
-            .any(|stack| stack.end.is_some() && !stack.is_ended_by_line())
-    }
-
-    /// Whether further stacks are ignored.
-    fn is_full(&self) -> bool {
-        self.list.len() >= MOST_STACKS
     }
 
     /// Whether a line contradicts the end of a stack with evidence of the same strength.
