@@ -13,7 +13,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use progress_core::fold::{Fact, FactLog, LineKey, Report, Run};
+use progress_core::fold::{Fact, FactLog, LATEST_FACTS, LineKey, MOST_FACTS, Report, Run};
 use progress_core::log_parser::{LogFormat, parse_message};
 use progress_core::model::Timestamp;
 use regex::Regex;
@@ -22,6 +22,8 @@ use serde_json::Value;
 const CDK: &str = include_str!("../test_data/logs/cdk.jsonl");
 const AGENTS: &str = include_str!("../test_data/logs/agents.jsonl");
 const LINES: usize = 40_000;
+/// The number of facts that are folded at once, as in a full batch.
+const PORTION: usize = 16_384;
 /// One line in this many is of CDK in the mixed log.
 const ONE_OF: usize = 20;
 
@@ -75,20 +77,23 @@ fn mixed_log(corpus: &str, one_of: usize) -> Vec<String> {
     (0..LINES).map(line).collect()
 }
 
-/// Parses and folds a log, and derives the state of its runs.
+/// Parses and folds a log, and derives the state of its runs. The facts are folded in portions, as
+/// batches are.
 fn fold(format: LogFormat, lines: &[String]) -> Vec<Report> {
+    let mut log = FactLog::default();
     let mut facts = Vec::new();
     for (time, line) in (0..).zip(lines) {
         parse_message(format, line, &mut |number, observation| {
             let key = LineKey::outside_logs(Timestamp::from_millis(time)).with_line(number);
             facts.push((key, Fact::line(observation)));
         });
+        if facts.len() >= PORTION {
+            log.add(facts.drain(..));
+            log.compact(LATEST_FACTS, MOST_FACTS);
+        }
     }
-    FactLog::from_iter(facts)
-        .runs()
-        .iter()
-        .map(Run::report)
-        .collect()
+    log.add(facts);
+    log.runs().iter().map(Run::report).collect()
 }
 
 /// A report of an agent in JSON.
