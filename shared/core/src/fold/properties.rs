@@ -120,7 +120,8 @@ fn late_delivery(facts: &[KeyedFact], lateness: usize, rng: &mut Rng) -> Vec<Vec
                 portions.last_mut().unwrap().push(facts[known].clone());
             }
         }
-        if rng.below(3) == 0 {
+        // Some 60 portions, so that a long log does not take long.
+        if rng.below(3 + facts.len() / 64) == 0 {
             // A writer that was killed after it had saved adds the whole portion again.
             let again = portions.last().filter(|_| rng.below(8) == 0).cloned();
             portions.extend(again);
