@@ -59,7 +59,7 @@ impl Batch {
     pub fn add(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) -> LineCounts {
         // Most lines have no observation, so the key is computed only when it is needed.
         let first_line = LazyCell::new(|| LineKey::of(event, 0));
-        self.recent_lines.select(&event.log_stream);
+        self.recent_lines.select(log_group, &event.log_stream);
         // The first failure of an event has the context that explains the others.
         let mut is_explained = false;
         let counts = parse_message(format, &event.message, &mut |line, observation| {
@@ -174,6 +174,26 @@ mod tests {
         let context = context_of(&messages);
         let expected = ["line 5", "line 6", "line 7", "line 8", "a red line"];
         assert_eq!(context, expected);
+    }
+
+    #[test]
+    fn a_failure_has_no_lines_of_a_stream_with_the_same_name_in_another_log_group() {
+        let mut batch = Batch::default();
+        for (number, (log_group, message)) in (0..).zip([("/a", "secret"), ("/b", "BUILD FAILED")])
+        {
+            let event = LogEvent {
+                log_stream: "main".to_owned(),
+                timestamp: Timestamp::from_millis(number),
+                event_id: number.to_string(),
+                message: message.to_owned(),
+            };
+            batch.add(LogFormat::AGENT, log_group, &event);
+        }
+        let ledger = batch.take().into_values().next().unwrap();
+        let Fact::Failure { context, .. } = &ledger.facts()[0].1 else {
+            panic!("{ledger:?}");
+        };
+        assert!(context.is_empty(), "{context:?}");
     }
 
     #[test]

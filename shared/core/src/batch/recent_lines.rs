@@ -11,10 +11,18 @@ const MOST_STREAMS: usize = 32;
 /// How much of a line is kept, in bytes. The text of a context line is shorter.
 const MAX_LINE_BYTES: usize = 512;
 
+/// The latest lines of a log stream. Streams of two log groups may have the same name.
+#[derive(Debug)]
+struct Stream {
+    log_group: String,
+    log_stream: String,
+    lines: VecDeque<String>,
+}
+
 /// The latest lines of each log stream, as they were read.
 #[derive(Debug, Default)]
 pub(super) struct RecentLines {
-    streams: VecDeque<(String, VecDeque<String>)>,
+    streams: VecDeque<Stream>,
     /// The stream of the last event. Most events have the stream of the one before.
     last: usize,
 }
@@ -24,7 +32,7 @@ impl RecentLines {
     /// first.
     pub(super) fn before(&self, message: &str, line: u32) -> Vec<String> {
         let earlier = self.streams.get(self.last).into_iter();
-        let earlier = earlier.flat_map(|(_, lines)| lines);
+        let earlier = earlier.flat_map(|stream| &stream.lines);
         let own = split_lines(message).take(usize::try_from(line).unwrap_or(usize::MAX));
         let own = own.filter(|line| !line.trim_start().is_empty());
         let mut lines = VecDeque::new();
@@ -37,9 +45,10 @@ impl RecentLines {
         lines.into_iter().map(text_of).collect()
     }
 
-    /// Goes to the lines of `log_stream`.
-    pub(super) fn select(&mut self, log_stream: &str) {
-        let is_of = |(stream, _): &(String, _)| stream == log_stream;
+    /// Goes to the lines of `log_stream` in `log_group`.
+    pub(super) fn select(&mut self, log_group: &str, log_stream: &str) {
+        let is_of =
+            |stream: &Stream| stream.log_stream == log_stream && stream.log_group == log_group;
         if self.streams.get(self.last).is_some_and(is_of) {
             return;
         }
@@ -47,15 +56,18 @@ impl RecentLines {
             if self.streams.len() >= MOST_STREAMS {
                 self.streams.pop_front();
             }
-            let lines = VecDeque::with_capacity(MOST_CONTEXT);
-            self.streams.push_back((log_stream.to_owned(), lines));
+            self.streams.push_back(Stream {
+                log_group: log_group.to_owned(),
+                log_stream: log_stream.to_owned(),
+                lines: VecDeque::with_capacity(MOST_CONTEXT),
+            });
             self.streams.len() - 1
         });
     }
 
     /// Adds the last lines of `message` to those of the selected stream.
     pub(super) fn add(&mut self, message: &str) {
-        let Some((_, lines)) = self.streams.get_mut(self.last) else {
+        let Some(Stream { lines, .. }) = self.streams.get_mut(self.last) else {
             return;
         };
         let most = MOST_CONTEXT * MAX_LINE_BYTES;
