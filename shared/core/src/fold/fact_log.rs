@@ -45,11 +45,6 @@ struct Base {
 }
 
 impl FactLog {
-    /// Whether there are no facts and never were.
-    pub fn is_empty(&self) -> bool {
-        self.base.is_none() && self.facts.is_empty()
-    }
-
     /// The facts after the watermark, in order.
     pub fn facts(&self) -> &[KeyedFact] {
         &self.facts

@@ -76,8 +76,10 @@ impl Run {
         self.has_parts() || self.whole.is_said
     }
 
+    /// Whether there are stacks to show. A foreign tick must not hide the failure of the run.
     fn has_parts(&self) -> bool {
-        !self.stacks.list.is_empty() || !self.whole.is_said && self.stacks.has_tick()
+        let has_failed = self.whole.end.is_some_and(|end| end.ending.is_failure());
+        !self.stacks.list.is_empty() || !has_failed && self.stacks.has_tick()
     }
 
     /// Whether a line makes a run that has something to show.

@@ -117,6 +117,12 @@ fn an_exit_code_outranks_all_lines() {
     let report = with_exit(LogFormat::CDK, &["Api: deploying... [1/2]", "✅  Api"], 1);
     assert_eq!(report.status, Failed);
     assert_eq!(report.parts["Api"].status, Completed);
+    let report = with_exit(LogFormat::CDK, &["✅  Api"], 0);
+    assert_eq!(
+        (report.status, report.parts.len()),
+        (Completed, 1),
+        "a tick is a part"
+    );
     let report = with_exit(LogFormat::CDK, &["Api: deploying... [1/1]"], 1);
     assert_eq!(
         (report.status, report.parts["Api"].status),
