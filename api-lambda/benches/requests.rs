@@ -19,10 +19,12 @@ use axum::http::{Request, Response, StatusCode};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use shared::model::{Task, TaskStatus};
+use shared::fold::CallerEdit;
+use shared::model::{TaskStatus, TaskType};
+use shared::record::{CallerFields, TaskChange, TaskRecord};
 use shared::store::TaskStore as _;
 use testkit::cache::memory::InMemoryTaskCache;
-use testkit::store::conformance::{moment, new_task};
+use testkit::store::conformance::moment;
 use testkit::store::memory::InMemoryStore;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
@@ -44,8 +46,7 @@ impl Api {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let store = Arc::new(InMemoryStore::new());
         for number in 0..STORED {
-            let task = task(number);
-            runtime.block_on(store.save(None, &task, None)).unwrap();
+            runtime.block_on(store.save(&creation(number))).unwrap();
         }
         let cache = Arc::new(InMemoryTaskCache::new());
         let stale_after = Duration::from_secs(900);
@@ -70,12 +71,21 @@ impl Api {
     }
 }
 
-/// A completed task: it never turns stale.
-fn task(number: usize) -> Task {
-    let mut task = new_task(&format!("task-{number}"));
-    task.status = TaskStatus::Completed;
-    task.updated_at = moment(i64::try_from(number).unwrap());
-    task
+/// The creation of a completed task: it never turns stale.
+fn creation(number: usize) -> TaskChange {
+    let edit = CallerEdit {
+        task_name: Some(format!("Task {number}")),
+        status: Some(TaskStatus::Completed),
+        ..CallerEdit::default()
+    };
+    let fields = CallerFields {
+        priority: None,
+        project_id: None,
+        metadata: None,
+    };
+    let record = TaskRecord::new(format!("task-{number}").parse().unwrap());
+    let at = moment(i64::try_from(number).unwrap());
+    record.create(TaskType::CdkDeploy, edit, &fields, at)
 }
 
 /// A GET. If there is a tag, the client has the response with it.

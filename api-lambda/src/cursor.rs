@@ -6,10 +6,10 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use shared::model::{TaskId, Timestamp};
+use shared::model::{RunId, Timestamp};
 
 /// The version of the format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The longest cursor, in bytes.
 const MAX_LENGTH: usize = 1024;
 
@@ -25,10 +25,10 @@ pub(crate) enum InvalidCursor {
 /// The position of the last entry of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// The time at which the entry changed.
+    /// The time by which the list is ordered.
     pub(crate) at: Timestamp,
-    /// The id of the task, in a list of tasks.
-    pub(crate) task_id: Option<TaskId>,
+    /// The id of the run, in a list of tasks.
+    pub(crate) run_id: Option<RunId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,7 +40,7 @@ struct Encoded {
     /// Milliseconds since 1970.
     t: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<TaskId>,
+    id: Option<RunId>,
 }
 
 impl Cursor {
@@ -50,7 +50,7 @@ impl Cursor {
             v: VERSION,
             s: cursor_filter.to_owned(),
             t: self.at.as_millis(),
-            id: self.task_id.clone(),
+            id: self.run_id.clone(),
         });
         BASE64_URL_SAFE_NO_PAD.encode(json.expect("a cursor has string keys and plain values"))
     }
@@ -74,7 +74,7 @@ impl Cursor {
         }
         Ok(Self {
             at,
-            task_id: encoded.id,
+            run_id: encoded.id,
         })
     }
 }
@@ -86,11 +86,13 @@ mod tests {
     use super::*;
 
     fn any_cursor() -> impl Strategy<Value = Cursor> {
-        let task_id = proptest::option::of("[A-Za-z0-9._:-]{1,128}");
-        (0_i64..253_402_300_800_000, task_id).prop_map(|(ms, task_id)| Cursor {
-            at: Timestamp::from_millis(ms),
-            task_id: task_id.map(|id| id.parse().unwrap()),
-        })
+        let time = || (0_i64..253_402_300_800_000).prop_map(Timestamp::from_millis);
+        let run_id = ("[A-Za-z0-9._:-]{1,128}", time()).prop_map(|(task_id, run)| RunId {
+            task_id: task_id.parse().unwrap(),
+            run,
+        });
+        let run_id = proptest::option::of(run_id);
+        (time(), run_id).prop_map(|(at, run_id)| Cursor { at, run_id })
     }
 
     proptest! {
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_time_out_of_range_is_refused() {
-        let json = br#"{"v":1,"s":"list","t":-1}"#;
+        let json = br#"{"v":2,"s":"list","t":-1}"#;
         let text = BASE64_URL_SAFE_NO_PAD.encode(json);
         assert_eq!(Cursor::decode(&text, "list"), Err(InvalidCursor::Malformed));
     }

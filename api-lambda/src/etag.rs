@@ -105,11 +105,19 @@ impl IfNoneMatch {
 }
 
 impl IfMatch {
-    /// Whether the client allows a change of this revision.
-    pub(crate) fn admits(&self, revision: Revision) -> bool {
+    /// Whether the client allows a change of a state that has one of the validators `present`.
+    pub(crate) fn admits(&self, present: impl IntoIterator<Item = Validator>) -> bool {
         self.0.as_ref().is_none_or(|tags| {
-            let revisions = tags.validators.iter().filter_map(Validator::revision);
-            tags.is_any || revisions.into_iter().any(|wanted| wanted == revision)
+            let mut present = present.into_iter();
+            tags.is_any || present.any(|validator| tags.validators.contains(&validator))
+        })
+    }
+
+    /// Whether the client allows a change of this revision, whatever its bytes.
+    pub(crate) fn admits_revision(&self, revision: Revision) -> bool {
+        self.0.as_ref().is_none_or(|tags| {
+            let mut revisions = tags.validators.iter().filter_map(Validator::revision);
+            tags.is_any || revisions.any(|wanted| wanted == revision)
         })
     }
 }
@@ -162,9 +170,26 @@ mod tests {
     }
 
     #[test]
+    fn if_match_admits_only_whole_tags() {
+        let check = |value: &[&str], expected| {
+            let present = ["7-a", "7-b"].map(|tag| Validator::from(tag.to_owned()));
+            let admits = IfMatch(tags(value)).admits(present);
+            assert_eq!(admits, expected, "{value:?}");
+        };
+        check(&[], true);
+        check(&["*"], true);
+        check(&["\"7-a\""], true);
+        check(&["\"6-a\", W/\"7-b\""], true);
+        check(&["\"7-anything\""], false);
+        check(&["\"6-a\""], false);
+        check(&["7-a"], false);
+        check(&[""], false);
+    }
+
+    #[test]
     fn if_match_admits_only_the_named_revisions() {
         let check = |value: &[&str], expected| {
-            let admits = IfMatch(tags(value)).admits(Revision(7));
+            let admits = IfMatch(tags(value)).admits_revision(Revision(7));
             assert_eq!(admits, expected, "{value:?}");
         };
         check(&[], true);

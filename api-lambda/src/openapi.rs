@@ -17,7 +17,7 @@ use shared::log_parser::LogFormat;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use self::schemas::{Moment, Problem};
+use self::schemas::{Moment, Problem, RecordId};
 use crate::routes;
 
 /// The command that updates the file.
@@ -38,7 +38,7 @@ const TOKEN: &str = "A JWT that is signed with a configured key. The claim `scop
         (name = "projects", description = "Groups of tasks"),
         (name = "service", description = "The API itself"),
     ),
-    components(schemas(Problem, Moment)),
+    components(schemas(Problem, Moment, RecordId)),
 )]
 struct Document;
 
@@ -251,7 +251,9 @@ mod tests {
                 percentage: Some(50),
             },
             parts: [("b".to_owned(), part)].into(),
-            run: at.to_string(),
+            run: at,
+            is_earlier: true,
+            corrections: 1,
             revision: model::Revision(1),
             project_id: Some("p".parse().unwrap()),
             message: Some(String::new()),
@@ -276,6 +278,8 @@ mod tests {
         let least = model::Task {
             priority: None,
             parts: std::collections::BTreeMap::new(),
+            is_earlier: false,
+            corrections: 0,
             project_id: None,
             message: None,
             phase: None,
@@ -305,7 +309,7 @@ mod tests {
         check("Progress", task.progress, task.progress);
         let entry = model::HistoryEntry {
             timestamp: now,
-            run: String::new(),
+            run: now,
             revision: model::Revision(1),
             status: model::TaskStatus::Failed,
             progress: model::Progress::default(),

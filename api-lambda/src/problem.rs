@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::error::error_chain;
 use shared::fold::InvalidTransition;
-use shared::model::{ProjectId, TaskId};
+use shared::model::{ProjectId, RecordId, RunId, TaskId};
 use shared::store::StoreError;
 use tracing::error;
 
@@ -61,15 +61,17 @@ pub(crate) enum ApiError {
     #[error("this path does not support the method; see the Allow header")]
     MethodNotAllowed,
     #[error("task {0} does not exist")]
-    TaskNotFound(TaskId),
+    TaskNotFound(RecordId),
     #[error("project {0} does not exist")]
     ProjectNotFound(ProjectId),
-    #[error("task {0} already exists")]
+    #[error("task {0} already exists and its newest run has not ended")]
     TaskExists(TaskId),
     #[error("project {0} already exists")]
     ProjectExists(ProjectId),
+    #[error("{id} is an earlier run, which can't be changed; the id of the task is {}", .id.task_id)]
+    EarlierRun { id: RunId },
     #[error("task {0} has changed since the state in If-Match; read it again")]
-    TaskChanged(TaskId),
+    TaskChanged(RecordId),
     #[error("project {0} has changed since the state in If-Match; read it again")]
     ProjectChanged(ProjectId),
     #[error("{0}")]
@@ -119,6 +121,7 @@ impl ApiError {
             Self::ProjectNotFound(_) => Kind::ProjectNotFound,
             Self::TaskExists(_) => Kind::TaskExists,
             Self::ProjectExists(_) => Kind::ProjectExists,
+            Self::EarlierRun { .. } => Kind::EarlierRun,
             Self::TaskChanged(_) | Self::ProjectChanged(_) => Kind::PreconditionFailed,
             Self::InvalidTransition(_) => Kind::InvalidTransition,
             Self::IdempotencyKeyReused => Kind::IdempotencyKeyReused,

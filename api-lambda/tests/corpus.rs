@@ -38,6 +38,10 @@ fn committed_requests_pass_the_checks() {
         ("cursor", 200),
         ("cursor-other", 400),
         ("delete", 204),
+        ("delete-run", 204),
+        ("get-run", 200),
+        ("runs", 200),
+        ("patch-stale", 412),
     ];
     each_input_of("request", check_request, &statuses);
 }

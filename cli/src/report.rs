@@ -1,18 +1,19 @@
 //! `progress report`: reads logs once, parses them as the collector does, and prints their tasks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use progress_core::batch::{Batch, Target};
+use progress_core::batch::Batch;
 use progress_core::error::error_chain;
-use progress_core::fold::{Ledger, TaskOrigin, fold_into_task};
+use progress_core::fold::{FactLog, LATEST_FACTS, MOST_FACTS, Run};
 use progress_core::log_file::{Encoding, FileStream, Lines};
 use progress_core::log_parser::LogFormat;
-use progress_core::model::{Task, TaskId, Timestamp};
+use progress_core::model::{Revision, Task, TaskId, Timestamp};
+use progress_core::record::{TaskOrigin, task_of_run};
 use progress_core::view::Renderer;
 
 use crate::args::{LogArgs, ReportArgs};
@@ -133,12 +134,20 @@ fn logs(args: &LogArgs) -> Result<Vec<Log>, LogFileError> {
     Ok(logs.into_values().collect())
 }
 
-/// The ledgers of the logs so far, by task.
+/// The runs of the logs so far, by task.
 #[derive(Default)]
 struct Tasks {
     batch: Batch,
-    ledgers: BTreeMap<TaskId, (TaskOrigin, Ledger)>,
-    targets: BTreeSet<Target>,
+    runs: BTreeMap<TaskId, TaskRuns>,
+}
+
+/// The runs of a task.
+struct TaskRuns {
+    origin: TaskOrigin,
+    /// The facts about the runs that can still change.
+    facts: FactLog,
+    /// The final ones, oldest first.
+    earlier: Vec<Task>,
 }
 
 impl Tasks {
@@ -147,7 +156,7 @@ impl Tasks {
         let unreadable = |source| LogFileError::unreadable(&log.path, source);
         if log.path == Path::new("-") {
             return self
-                .read_lines(log, io::stdin().lock(), now)
+                .read_lines(log, io::stdin().lock(), now, now)
                 .map_err(unreadable);
         }
         let file = File::open(&log.path).map_err(unreadable)?;
@@ -157,7 +166,8 @@ impl Tasks {
             Ok(modified) if metadata.is_file() => timestamp_of(modified).min(now),
             _ => now,
         };
-        self.read_lines(log, file, written_at).map_err(unreadable)
+        self.read_lines(log, file, written_at, now)
+            .map_err(unreadable)
     }
 
     /// Reads lines to the end. Lines before the first timestamp get `time`.
@@ -166,12 +176,14 @@ impl Tasks {
         log: &Log,
         mut input: impl Read,
         mut time: Timestamp,
+        now: Timestamp,
     ) -> io::Result<()> {
         let log_group = log.format.file_log_group;
         let mut stream = FileStream {
             log_stream: &log.log_stream,
             epoch_ms: 0,
             encoding: Encoding::default(),
+            read_at: now,
         };
         let mut buffer = Vec::new();
         let mut offset = 0;
@@ -187,7 +199,7 @@ impl Tasks {
                 if let Some(event) = stream.event(offset + start, &line) {
                     self.batch.add(log.format, log_group, &event);
                     if self.batch.is_full() {
-                        merge(&mut self.batch, &mut self.ledgers, &mut self.targets);
+                        self.fold();
                     }
                 }
             }
@@ -201,51 +213,63 @@ impl Tasks {
         }
     }
 
-    /// The tasks, the latest change first.
-    fn into_list(mut self) -> Vec<Task> {
-        merge(&mut self.batch, &mut self.ledgers, &mut self.targets);
-        for target in &self.targets {
-            if let Some((_, ledger)) = self.ledgers.get_mut(&task_of(target, &self.ledgers)) {
-                ledger.mark_whole_log();
-            }
-        }
-        let folded = self
-            .ledgers
-            .into_iter()
-            .map(|(task_id, (origin, mut ledger))| {
-                ledger.trim();
-                fold_into_task(&task_id, &origin, None, &ledger).live()
+    /// Folds the facts of the batch.
+    fn fold(&mut self) {
+        for (target, facts) in self.batch.take() {
+            let log_of = |id: &TaskId| self.runs.get(id).map(|known| (&known.origin).into());
+            let task_id = target.choose(log_of);
+            let task = self.runs.entry(task_id.clone());
+            let task = task.or_insert_with(|| TaskRuns {
+                origin: target.origin,
+                facts: FactLog::default(),
+                earlier: Vec::new(),
             });
-        let mut tasks: Vec<Task> = folded.flatten().collect();
-        tasks.sort_by(|one, other| {
-            (other.updated_at, &other.task_id).cmp(&(one.updated_at, &one.task_id))
-        });
+            task.facts.add(facts);
+            let settled = task.facts.compact(LATEST_FACTS, MOST_FACTS);
+            task.keep(&task_id, settled);
+        }
+    }
+
+    /// All runs, the latest change first.
+    fn into_list(mut self) -> Vec<Task> {
+        self.fold();
+        let runs = self.runs.into_iter();
+        let mut tasks: Vec<_> = runs
+            .flat_map(|(task_id, runs)| runs.at_end_of_log(&task_id))
+            .collect();
+        let place = |task: &Task| (task.updated_at, task.run, task.task_id.clone());
+        tasks.sort_by_cached_key(|task| std::cmp::Reverse(place(task)));
         tasks
     }
 }
 
-/// Merges the ledgers of `batch` into those of the tasks.
-fn merge(
-    batch: &mut Batch,
-    ledgers: &mut BTreeMap<TaskId, (TaskOrigin, Ledger)>,
-    targets: &mut BTreeSet<Target>,
-) {
-    for (target, collected) in batch.take() {
-        let task_id = task_of(&target, ledgers);
-        let (_, ledger) = ledgers
-            .entry(task_id)
-            .or_insert_with(|| (target.origin.clone(), Ledger::default()));
-        ledger.merge(collected);
-        ledger.trim();
-        targets.insert(target);
+impl TaskRuns {
+    /// Keeps the state of runs. Their names are those that the service would give.
+    fn keep(&mut self, task_id: &TaskId, runs: Vec<Run>) {
+        for run in runs {
+            let before = self.earlier.last();
+            let least = before.map(|before| before.run.after(Duration::from_millis(1)));
+            let name = run.start.time();
+            let name = least.map_or(name, |least| name.max(least));
+            let origin = Some(&self.origin);
+            let mut task = task_of_run(&run, name, task_id, origin, None);
+            task.is_earlier = true;
+            task.revision = Revision(1);
+            self.earlier.push(task);
+        }
     }
-}
 
-/// The task of a target: the first candidate that exists, or the last if none exists.
-fn task_of(target: &Target, ledgers: &BTreeMap<TaskId, (TaskOrigin, Ledger)>) -> TaskId {
-    let mut candidates = target.candidates();
-    let first = candidates.iter().position(|id| ledgers.contains_key(id));
-    candidates.swap_remove(first.unwrap_or(candidates.len() - 1))
+    /// All runs of a log that has ended.
+    fn at_end_of_log(mut self, task_id: &TaskId) -> Vec<Task> {
+        let mut runs = self.facts.runs();
+        let newest = runs.pop().map(Run::at_end_of_log);
+        runs.extend(newest);
+        self.keep(task_id, runs);
+        if let Some(newest) = self.earlier.last_mut() {
+            newest.is_earlier = false;
+        }
+        self.earlier
+    }
 }
 
 fn timestamp_of(time: SystemTime) -> Timestamp {

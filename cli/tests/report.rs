@@ -99,6 +99,37 @@ fn each_file_is_a_task() {
 }
 
 #[test]
+fn all_runs_of_a_log_are_listed_the_newest_first() {
+    let runs = 1_200;
+    let log: String = (0..runs)
+        .map(|run| {
+            let day = 1 + run / 100;
+            let (hour, minute) = (run % 100 / 5, run % 5 * 10);
+            let time = format!("2025-11-{day:02}T{hour:02}:{minute:02}");
+            let end = if run % 2 == 0 {
+                "BUILD FAILED"
+            } else {
+                "All done"
+            };
+            format!("{time}:00Z Step 1/2\n{time}:10Z {end}\n")
+        })
+        .collect();
+    let tasks = tasks_of(&["report", "--json", "--agents", "-"], log.as_bytes());
+    assert_eq!(tasks.len(), runs);
+    let starts: Vec<_> = tasks.iter().map(|task| task["run"].as_str()).collect();
+    assert!(starts.is_sorted_by(|one, next| one > next));
+    assert_eq!(tasks[0]["status"], "completed");
+    assert_eq!(tasks[0]["earlier"], Value::Null);
+    assert_eq!(tasks[0]["task_name"], "stdin");
+    for (number, task) in tasks.iter().enumerate().skip(1) {
+        let expected = ["completed", "failed"][number % 2];
+        assert_eq!(task["status"], expected, "{task}");
+        assert_eq!(task["earlier"], true);
+        assert_ne!(task["run_id"], tasks[number - 1]["run_id"]);
+    }
+}
+
+#[test]
 fn timestamps_in_a_log_are_the_times_of_its_task() {
     let stamped: String = DEPLOY
         .lines()

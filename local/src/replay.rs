@@ -106,6 +106,7 @@ async fn push(collector: &Collector, line: &TimedLine, number: u64) {
     let event = LogEvent {
         log_stream: line.sample.log_stream.to_owned(),
         timestamp: now,
+        ingested_at: now,
         event_id: format!("{number:038}"),
         message: line.text.to_owned(),
     };

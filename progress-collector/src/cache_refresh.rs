@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use shared::fault_point::FaultPoint;
 use shared::model::TaskStatus;
 use shared::store::{ListPosition, StoreError, TaskQuery};
@@ -12,6 +13,8 @@ use crate::invocation::Invocation;
 
 /// Tasks per request to the store.
 const PAGE_SIZE: usize = 100;
+/// Tasks that are read at the same time.
+const CONCURRENT_READS: usize = 8;
 /// The time that must be left for another page.
 const TIME_FOR_PAGE: Duration = Duration::from_secs(1);
 /// The most tasks that are refreshed. Users will not look at more within the minute until the next
@@ -41,10 +44,19 @@ pub(crate) async fn refresh_cache(
         }
         let store = &collector.parts.tasks;
         let page = store.list(&query, after.as_ref(), PAGE_SIZE).await?;
-        let tasks: Vec<_> = page.tasks.iter().collect();
+        // A list has no parts of tasks.
+        let reads = page
+            .tasks
+            .iter()
+            .map(async |task| store.fetch(&task.record_id()).await);
+        let tasks: Vec<_> = stream::iter(reads)
+            .buffer_unordered(CONCURRENT_READS)
+            .try_collect()
+            .await?;
+        let tasks: Vec<_> = tasks.iter().flatten().collect();
         FaultPoint::BeforeCacheRefresh.reach();
         let write_through = &collector.write_through;
-        let failed = write_through.tasks_saved(&tasks, invocation.now).await;
+        let failed = write_through.tasks_confirmed(&tasks, invocation.now).await;
         FaultPoint::AfterCacheRefresh.reach();
         errors += u64::try_from(failed).unwrap_or(u64::MAX);
         after = page.next;

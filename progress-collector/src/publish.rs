@@ -1,9 +1,9 @@
-//! Publishes the transitions of tasks: one event for each, from the records of the tasks table's
-//! stream.
+//! What follows from the records of the tasks table's stream: expired runs leave the metrics, and
+//! transitions are published, one event for each.
 //!
 //! Events of one task are sent in order. If an event can't be delivered now, nothing after it is
-//! sent, and Lambda passes the records from there on again. Unreadable records and rejected events
-//! are logged, counted and skipped.
+//! sent, and Lambda passes the records from there on again. The same holds for an expired run that
+//! can't be subtracted now. Unreadable records and rejected events are logged, counted and skipped.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -12,8 +12,10 @@ use std::time::Duration;
 use serde_json::Value;
 use shared::error::error_chain;
 use shared::event_sink::{EventSink, EventSinkError, MOST_DETAIL_BYTES, MOST_EVENTS, TaskEvent};
+use shared::model::Task;
 use shared::retry::with_retries;
-use shared::store::stream_record::{UnreadableRecord, read_stream_record};
+use shared::store::stream_record::{RunChange, UnreadableRecord, read_stream_record};
+use shared::store::{StoreError, TaskStore};
 use shared::view::Renderer;
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -43,18 +45,79 @@ enum Undelivered<'a> {
     RetryFrom(String),
 }
 
-/// Publishes an event for each transition among `records`, and counts in `summary` what became of
-/// them.
-pub(crate) async fn publish_transitions(
-    sink: &dyn EventSink,
+/// What a record asks for.
+#[derive(Debug)]
+enum Work {
+    /// Publishing a transition.
+    Publish(TaskEvent),
+    /// Taking an expired run out of the metrics.
+    Subtract(Box<Task>),
+}
+
+/// Does what `records` ask for, and counts in `summary` what became of them. Without a sink no
+/// event is published.
+pub(crate) async fn follow_changes(
+    tasks: &dyn TaskStore,
+    sink: Option<&dyn EventSink>,
     records: &[Value],
     renderer: Renderer,
     invocation: Invocation,
     summary: &mut PublishSummary,
 ) {
+    let mut events = Vec::new();
+    for (sequence_number, work) in work_of(records, renderer, summary) {
+        match work {
+            Work::Publish(event) if sink.is_some() => events.push(PendingEvent {
+                sequence_number,
+                event,
+            }),
+            Work::Publish(_) => {}
+            Work::Subtract(task) => {
+                if !subtract(tasks, &task, summary).await {
+                    summary.retry_from = Some(sequence_number);
+                    break;
+                }
+            }
+        }
+    }
+    if let Some(sink) = sink {
+        publish(sink, &events, invocation, summary).await;
+    }
+}
+
+/// Takes an expired run out of the metrics. Returns whether that need not be tried again.
+async fn subtract(tasks: &dyn TaskStore, task: &Task, summary: &mut PublishSummary) -> bool {
+    match tasks.subtract_expired(task).await {
+        Ok(()) => {
+            summary.expired += 1;
+            true
+        }
+        Err(error @ (StoreError::Refused { .. } | StoreError::Corrupt { .. })) => {
+            summary.unreadable += 1;
+            let error = error_chain(&error);
+            error!(error, run_id = %task.run_id(), "an expired run stays in the metrics");
+            true
+        }
+        Err(error) => {
+            let error = error_chain(&error);
+            warn!(
+                error,
+                "an expired run can't be subtracted: it will be tried again"
+            );
+            false
+        }
+    }
+}
+
+/// Publishes events, in order. If that fails, `summary` says from which record on to try again.
+async fn publish(
+    sink: &dyn EventSink,
+    events: &[PendingEvent],
+    invocation: Invocation,
+    summary: &mut PublishSummary,
+) {
     let last_moment = invocation.last_moment(TIME_TO_RESPOND);
-    let events = pending_events(records, renderer, summary);
-    let mut batches = batches(&events);
+    let mut batches = batches(events);
     while let Some(batch) = batches.pop_front() {
         match deliver(sink, batch, last_moment, summary).await {
             Ok(()) => {}
@@ -79,34 +142,34 @@ pub(crate) async fn publish_transitions(
     summary.failed = count(events.len()) - summary.sent - summary.rejected;
 }
 
-/// The events of the transitions among `records`, in order.
-fn pending_events(
+/// What `records` ask for, in order, each with its sequence number.
+fn work_of(
     records: &[Value],
     renderer: Renderer,
     summary: &mut PublishSummary,
-) -> Vec<PendingEvent> {
+) -> Vec<(String, Work)> {
     let mut first_unreadable: Option<UnreadableRecord> = None;
-    let mut events = Vec::new();
+    let mut works = Vec::new();
     for record in records {
-        let write = match read_stream_record(record) {
-            Ok(write) => write,
+        let work = match read_stream_record(record) {
+            Ok(Some(RunChange::Written(write))) => {
+                TaskEvent::of(&write, renderer).map(Work::Publish)
+            }
+            Ok(Some(RunChange::Expired(task))) => Some(Work::Subtract(task)),
+            Ok(None) => None,
             Err(unreadable) => {
                 summary.unreadable += 1;
                 first_unreadable.get_or_insert(unreadable);
-                continue;
+                None
             }
         };
-        let event = write.and_then(|write| TaskEvent::of(&write, renderer));
-        events.extend(event.map(|event| PendingEvent {
-            sequence_number: sequence_number(record),
-            event,
-        }));
+        works.extend(work.map(|work| (sequence_number(record), work)));
     }
     if let Some(first) = first_unreadable {
         let (error, unreadable) = (error_chain(&first), summary.unreadable);
         error!(error, unreadable, "stream records can't be read");
     }
-    events
+    works
 }
 
 /// The sequence number of a record. Lambda always sets it. If it is missing, the text is empty, and

@@ -71,6 +71,8 @@ pub struct PublishSummary {
     pub records: u64,
     /// Records that can never be read. The log has the reason.
     pub unreadable: u64,
+    /// Expired runs that were taken out of the metrics.
+    pub expired: u64,
     /// Events that the sink accepted.
     pub sent: u64,
     /// Events that the sink did not accept now, and all events after them. They will be sent again.
@@ -166,6 +168,7 @@ impl Summary {
                 trigger = self.trigger,
                 records = published.records,
                 unreadable = published.unreadable,
+                expired = published.expired,
                 events_sent = published.sent,
                 events_failed = published.failed,
                 events_rejected = published.rejected,

@@ -16,7 +16,7 @@ FUNCTIONS = {"ApiRole": "api-lambda", "CollectorRole": "progress-collector"}
 RACE = "deletes the history where a deletion meets a run that goes on: a race, which store tests produce"
 UNOBSERVED = {
     "ApiRole": {},
-    "CollectorRole": {("dynamodb:BatchWriteItem", "tasks"): RACE, ("dynamodb:Query", "tasks"): RACE},
+    "CollectorRole": {("dynamodb:BatchWriteItem", "tasks"): RACE},
 }
 
 NETWORK = {
@@ -54,9 +54,9 @@ NO_ARN = {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "xray:PutTelem
 # The template's ways to name a resource.
 HERE = "${AWS::Region}:${AWS::AccountId}"
 NAMES = {
-    "TasksTable.Arn": "tasks",
-    "${TasksTable.Arn}/index/*": "tasks/index",
-    "${TasksTable.Arn}/stream/*": "tasks/stream",
+    "RunsTable.Arn": "tasks",
+    "${RunsTable.Arn}/index/*": "tasks/index",
+    "${RunsTable.Arn}/stream/*": "tasks/stream",
     "ProjectsTable.Arn": "projects",
     "CheckpointsTable.Arn": "checkpoints",
     "FailureQueue.Arn": "failures",

@@ -157,7 +157,9 @@ def main():
 
     dynamodb, functions, logs = boto3.client("dynamodb"), boto3.client("lambda"), boto3.client("logs")
     tables = {}
-    for name in ("TasksTable", "ProjectsTable", "CheckpointsTable"):
+    # The tables, and what the tests of the store call them.
+    names = {"RunsTable": "tasks", "ProjectsTable": "projects", "CheckpointsTable": "checkpoints"}
+    for name, called in names.items():
         table = dynamodb.describe_table(TableName=made[name])["Table"]
         check(f"{name}: on demand, and protected from deletion in prod", table["DeletionProtectionEnabled"])
         # moto ignores these.
@@ -167,7 +169,7 @@ def main():
             properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
             and properties["SSESpecification"]["Fn::If"][:2] == ["IsProd", {"SSEEnabled": True}],
         )
-        tables[name.removesuffix("Table").lower()] = definition(table, resources[name])
+        tables[called] = definition(table, resources[name])
 
     environments = {}
     for name in ("CollectorFunction", "ApiFunction"):
@@ -182,7 +184,7 @@ def main():
         environments[name] = function["Environment"]["Variables"]
         check(
             f"{name}: it gets the stack's tables",
-            environments[name]["TASKS_TABLE_NAME"] == made["TasksTable"]
+            environments[name]["TASKS_TABLE_NAME"] == made["RunsTable"]
             and environments[name]["PROJECTS_TABLE_NAME"] == made["ProjectsTable"],
         )
     collector = environments["CollectorFunction"]

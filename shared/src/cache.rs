@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Source;
-use crate::model::{Revision, TaskId};
+use crate::model::{RecordId, Revision};
 
 pub use lookup::CacheLookup;
 
@@ -44,18 +44,18 @@ pub struct PageLookup {
 #[async_trait]
 pub trait TaskCache: Send + Sync {
     /// Looks up a task.
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError>;
+    async fn fetch_task(&self, id: &RecordId) -> Result<CacheLookup, CacheError>;
 
     /// Looks up a task, and returns it even if it may be outdated. Readers use it while the store
     /// is down.
-    async fn fetch_task_as_held(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
-        self.fetch_task(task_id).await
+    async fn fetch_task_as_held(&self, id: &RecordId) -> Result<CacheLookup, CacheError> {
+        self.fetch_task(id).await
     }
 
     /// Keeps the bytes of a task for `ttl`, unless the cache holds a later revision.
     async fn put_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         bytes: &[u8],
         ttl: Duration,
@@ -65,14 +65,14 @@ pub trait TaskCache: Send + Sync {
     /// whether it did. Puts nothing if the cache does not hold the task.
     async fn renew_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<bool, CacheError>;
 
     /// Removes a task.
-    async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError>;
+    async fn remove_task(&self, id: &RecordId) -> Result<(), CacheError>;
 
     /// Begins a new generation after a write of a task or project. Pages of earlier generations
     /// are not found again.

@@ -12,19 +12,20 @@ use futures::{StreamExt, stream};
 use tracing::error;
 
 use self::project_matcher::ProjectMatcher;
-use crate::batch::{Batch, Target};
+use crate::batch::{Batch, KnownLog, Target};
 use crate::error::error_chain;
 use crate::fault_point::FaultPoint;
-use crate::fold::{FoldedTask, Ledger, TaskOrigin, fold_into_task};
+use crate::fold::KeyedFact;
 use crate::model::{Task, TaskId, Timestamp};
+use crate::record::{HeadState, Outcome, TaskChange, TaskOrigin, TaskRecord};
 use crate::retry::{ConflictPolicy, retry_on_conflict};
-use crate::store::{ProjectStore, StoreError, TaskRecord, TaskStore};
+use crate::store::{ProjectStore, StoreError, TaskStore};
 use crate::task_reader::WriteThrough;
 
 /// The number of tasks that are saved at the same time. More would only queue at the store.
 const CONCURRENT_SAVES: usize = 8;
-/// The number of targets that are read in one request. Each has up to three candidates with a head
-/// and a ledger each, and a `BatchGetItem` takes 100 keys.
+/// The number of targets that are read at the same time. Each has up to four candidates, and a
+/// `BatchGetItem` takes 100 keys.
 const TASKS_PER_READ: usize = 16;
 
 /// The outcome of saving a batch.
@@ -39,7 +40,7 @@ pub struct IngestCounts {
     pub cache_errors: u64,
 }
 
-/// Saves batches of ledgers as tasks.
+/// Saves batches of facts as tasks.
 pub struct Ingest {
     tasks: Arc<dyn TaskStore>,
     project_matcher: ProjectMatcher,
@@ -54,23 +55,15 @@ struct StoredRecords {
     unreadable: Vec<TaskId>,
 }
 
-/// The ledgers of one task, each with the origin of its lines.
-type TaskLedgers<'a> = Vec<(&'a Target, &'a Ledger)>;
+/// The facts of one task, each with the origin of its lines.
+type TaskFacts<'a> = Vec<(&'a Target, &'a [KeyedFact])>;
 
-/// The next stored state of a task.
-enum NextState {
-    /// The task, with its ledger.
-    Live(Box<Task>, Ledger),
-    /// The ledger alone: the task was deleted, and its logs show no later run yet. If the store has
-    /// the task again, it is deleted again.
-    Deleted(Ledger),
-}
-
-/// A task in its stored state after it was saved.
-struct SavedTask {
-    task: Task,
-    /// Whether it was written; `false` if nothing had changed.
-    is_written: bool,
+/// What became of the facts of one task.
+enum SavedTask {
+    /// They were written, in one or more changes.
+    Written(Vec<TaskChange>),
+    /// They were known. The task is the newest run, if it exists.
+    Unchanged(Option<Box<Task>>),
 }
 
 impl Ingest {
@@ -88,7 +81,7 @@ impl Ingest {
         }
     }
 
-    /// Saves all ledgers of `batch` and leaves the batch empty.
+    /// Saves all facts of `batch` and leaves the batch empty.
     ///
     /// A task that can never be saved is logged and counted. The other tasks are still saved.
     ///
@@ -111,38 +104,36 @@ impl Ingest {
 
     async fn save_portion(
         &self,
-        portion: &[(Target, Ledger)],
+        portion: &[(Target, Vec<KeyedFact>)],
         now: Timestamp,
         counts: &mut IngestCounts,
     ) -> Result<(), StoreError> {
-        let targets: Vec<_> = portion
-            .iter()
-            .map(|(target, ledger)| (target, target.candidates(), ledger))
-            .collect();
-        let all_candidates = targets.iter().flat_map(|(_, candidates, _)| candidates);
-        let task_ids = deduplicated(all_candidates.cloned().collect());
-        let stored = self.read(&task_ids).await?;
+        let candidates = portion.iter().flat_map(|(target, _)| target.candidates());
+        let stored = self.read(&deduplicated(candidates.collect())).await?;
         FaultPoint::TasksRead.reach();
         // Two targets may be one task: the task of a stream, and a task that a line names. Their
-        // ledgers are saved together.
-        let mut by_task: Vec<(TaskId, TaskLedgers<'_>)> = Vec::new();
-        for (target, candidates, ledger) in targets {
+        // facts are saved together.
+        let mut by_task: Vec<(TaskId, TaskFacts<'_>)> = Vec::new();
+        for (target, facts) in portion {
+            let candidates = target.candidates();
             if candidates.iter().any(|id| stored.unreadable.contains(id)) {
                 counts.tasks_refused += 1;
                 continue;
             }
-            let Some(task_id) = stored.first_existing(candidates) else {
-                continue; // a target has at least one candidate
-            };
+            let task_id = target.choose(|id| {
+                let claimed = by_task.iter().find(|(known, _)| known == id);
+                let claimed = claimed.and_then(|(_, facts)| facts.first());
+                let claimed = claimed.map(|(target, _)| KnownLog::from(&target.origin));
+                stored.log_of(id).or(claimed)
+            });
             match by_task.iter_mut().find(|(known, _)| *known == task_id) {
-                Some((_, ledgers)) => ledgers.push((target, ledger)),
-                None => by_task.push((task_id, vec![(target, ledger)])),
+                Some((_, all)) => all.push((target, facts)),
+                None => by_task.push((task_id, vec![(target, facts)])),
             }
         }
-        let saves = by_task.into_iter().map(|(task_id, ledgers)| {
-            let mut records = stored.readable.iter();
-            let record = records.find(|record| record.task_id == task_id);
-            self.save_task(task_id, ledgers, record.cloned())
+        let saves = by_task.into_iter().map(|(task_id, facts)| {
+            let record = stored.record(&task_id).cloned();
+            self.save_task(task_id, facts, record, now)
         });
         let saves: Vec<_> = stream::iter(saves)
             .buffer_unordered(CONCURRENT_SAVES)
@@ -153,7 +144,7 @@ impl Ingest {
         let mut saved: Vec<SavedTask> = Vec::new();
         for save in saves {
             match save {
-                Ok(task) => saved.extend(task),
+                Ok(task) => saved.push(task),
                 Err(error @ (StoreError::Refused { .. } | StoreError::Corrupt { .. })) => {
                     counts.tasks_refused += 1;
                     error!(error = error_chain(&error), "a task can't be saved");
@@ -187,164 +178,136 @@ impl Ingest {
         Ok(records)
     }
 
-    /// Merges the ledgers of one task into the stored ledger, and writes the task if anything
-    /// changed. After a conflict it reads and merges again, so no writer's lines are lost.
+    /// Adds the facts of one task to the stored ones, and writes what changes. After a conflict it
+    /// reads and adds again, so no writer's lines are lost.
     async fn save_task(
         &self,
         task_id: TaskId,
-        ledgers: TaskLedgers<'_>,
+        facts: TaskFacts<'_>,
         stored: Option<TaskRecord>,
-    ) -> Result<Option<SavedTask>, StoreError> {
-        let (task_id, ledgers) = (&task_id, &ledgers);
-        let mut first_read = Some(stored);
-        let step = || {
-            let first_read = first_read.take();
-            async move {
-                let stored = match first_read {
-                    Some(stored) => stored,
-                    None => {
-                        FaultPoint::RaceLost.reach();
-                        let read_again = slice::from_ref(task_id);
-                        self.tasks.fetch_records(read_again).await?.pop()
-                    }
-                };
-                self.save_on_top_of(stored, task_id, ledgers).await
-            }
+        now: Timestamp,
+    ) -> Result<SavedTask, StoreError> {
+        let Some((target, _)) = facts.first() else {
+            return Ok(SavedTask::Unchanged(None));
         };
-        let is_conflict = |error: &StoreError| matches!(error, StoreError::Conflict(_));
-        retry_on_conflict(ConflictPolicy::INGEST, step, is_conflict).await
+        let facts = facts.iter().flat_map(|(_, facts)| *facts);
+        let mut facts: Vec<KeyedFact> = facts.cloned().collect();
+        let mut written = Vec::new();
+        let mut first_read = Some(stored.unwrap_or_else(|| TaskRecord::new(task_id)));
+        loop {
+            let left = &facts;
+            let step = || {
+                let first_read = first_read.take();
+                async move {
+                    let record = match first_read {
+                        Some(record) => record,
+                        None => self.read_again(target).await?,
+                    };
+                    let facts = left.clone();
+                    let outcome = self.save_on_top_of(&record, facts, &target.origin, now);
+                    Ok((outcome.await?, record))
+                }
+            };
+            let is_conflict = |error: &StoreError| matches!(error, StoreError::Conflict(_));
+            let saved = retry_on_conflict(ConflictPolicy::INGEST, step, is_conflict).await?;
+            match saved {
+                (Outcome::Changed { change, rest }, _) => {
+                    written.push(*change);
+                    facts = rest;
+                }
+                (Outcome::Unchanged, record) if written.is_empty() => {
+                    let unchanged = record.live().cloned().map(Box::new);
+                    return Ok(SavedTask::Unchanged(unchanged));
+                }
+                (Outcome::Unchanged, _) => facts.clear(),
+            }
+            if facts.is_empty() {
+                return Ok(SavedTask::Written(written));
+            }
+        }
+    }
+
+    /// Reads the record of a target after another writer has changed it. Its task may be another
+    /// one now: the other writer may have created a task with the same id for another log.
+    async fn read_again(&self, target: &Target) -> Result<TaskRecord, StoreError> {
+        FaultPoint::RaceLost.reach();
+        let stored = StoredRecords {
+            readable: self.tasks.fetch_records(&target.candidates()).await?,
+            unreadable: Vec::new(),
+        };
+        let task_id = target.choose(|id| stored.log_of(id));
+        let record = stored.record(&task_id).cloned();
+        Ok(record.unwrap_or_else(|| TaskRecord::new(task_id)))
     }
 
     async fn save_on_top_of(
         &self,
-        stored: Option<TaskRecord>,
-        task_id: &TaskId,
-        ledgers: &TaskLedgers<'_>,
-    ) -> Result<Option<SavedTask>, StoreError> {
-        let next = self.next_state(task_id, ledgers, stored.as_ref()).await?;
-        let Some(next) = next else {
-            let unchanged = stored.and_then(|record| record.task);
-            return Ok(unchanged.map(|task| SavedTask {
-                task,
-                is_written: false,
-            }));
-        };
-        let previous = stored.as_ref().and_then(|record| record.task.as_ref());
-        FaultPoint::BeforeTask.reach();
-        match next {
-            NextState::Live(task, ledger) => {
-                self.tasks.save(previous, &task, Some(&ledger)).await?;
-                FaultPoint::AfterTask.reach();
-                Ok(Some(SavedTask {
-                    task: *task,
-                    is_written: true,
-                }))
-            }
-            NextState::Deleted(ledger) => {
-                let deletion = match previous {
-                    Some(previous) => self.tasks.delete(previous, &ledger).await,
-                    None => self.tasks.save_deleted(task_id, &ledger).await,
-                };
-                if deletion.is_ok() {
-                    FaultPoint::AfterTask.reach();
-                }
-                // The store may have deleted the task even if it reports an error.
-                if let Some(previous) = previous {
-                    self.write_through.task_deleted(previous).await;
-                }
-                deletion.map(|()| None)
-            }
+        record: &TaskRecord,
+        facts: Vec<KeyedFact>,
+        origin: &TaskOrigin,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let mut outcome = record.add_lines(facts, origin, now);
+        if let Outcome::Changed { change, .. } = &mut outcome {
+            self.complete(change).await?;
+            FaultPoint::BeforeTask.reach();
+            self.tasks.save(change).await?;
+            FaultPoint::AfterTask.reach();
         }
+        Ok(outcome)
     }
 
-    /// Computes the next stored state; `None` if nothing changes.
-    async fn next_state(
-        &self,
-        task_id: &TaskId,
-        ledgers: &TaskLedgers<'_>,
-        stored: Option<&TaskRecord>,
-    ) -> Result<Option<NextState>, StoreError> {
-        let mut ledger = stored
-            .map(|record| record.ledger.clone())
-            .unwrap_or_default();
-        let previous = stored.and_then(|record| record.task.as_ref());
-        let adopted = previous.filter(|_| ledger.is_empty());
-        for (_, gathered) in ledgers {
-            ledger.merge((*gathered).clone());
-        }
-        if let Some(adopted) = adopted {
-            ledger.adopt(adopted);
-        }
-        ledger.trim();
-        if stored.is_some_and(|record| record.ledger == ledger) {
-            return Ok(None);
-        }
-        let Some(origin) = origin_of(previous, ledgers) else {
-            return Ok(None);
-        };
-        let folded = fold_into_task(task_id, &origin, previous, &ledger);
-        let is_deleted = match previous {
-            Some(_) => folded == FoldedTask::Deleted,
-            None => stored.is_some(),
-        };
-        let Some(mut next) = folded.live() else {
-            if let Some(previous) = previous {
-                ledger.delete_again(previous);
+    /// Adds what only the store knows: the project of a run whose log names none, and the usual
+    /// duration of a run that is new or has a new name.
+    async fn complete(&self, change: &mut TaskChange) -> Result<(), StoreError> {
+        for head in &mut change.heads {
+            if head.next.state != HeadState::Live {
+                continue;
             }
-            return Ok(is_deleted.then_some(NextState::Deleted(ledger)));
-        };
-        if next.project_id.is_none() {
-            next.project_id = self.project_matcher.project_of(&next).await?;
+            let next = &mut head.next.task;
+            if next.project_id.is_none() {
+                next.project_id = self.project_matcher.project_of(next).await?;
+            }
+            let is_known =
+                |before: &Task| before.task_name == next.task_name && before.started_at.is_some();
+            if !next.status.is_terminal() && !head.before.as_ref().is_some_and(is_known) {
+                next.usual_duration_ms = self.tasks.usual_duration_ms(next).await?;
+            }
         }
-        // The usual duration is read once: when a run is new, or when its name has changed.
-        let is_same_run = |previous: &Task| {
-            previous.run == next.run
-                && previous.task_name == next.task_name
-                && previous.started_at.is_some()
-        };
-        if !next.status.is_terminal() && !previous.is_some_and(is_same_run) {
-            next.usual_duration_ms = self.tasks.usual_duration_ms(&next).await?;
-        }
-        Ok(Some(NextState::Live(Box::new(next), ledger)))
+        Ok(())
     }
 
     async fn refresh_cache(&self, saved: &[SavedTask], now: Timestamp, counts: &mut IngestCounts) {
-        let (written, unchanged): (Vec<_>, Vec<_>) =
-            saved.iter().partition(|saved| saved.is_written);
-        let written: Vec<&Task> = written.iter().map(|saved| &saved.task).collect();
-        let unchanged: Vec<&Task> = unchanged.iter().map(|saved| &saved.task).collect();
+        let mut written: Vec<&TaskChange> = Vec::new();
+        let mut unchanged: Vec<&Task> = Vec::new();
+        for task in saved {
+            match task {
+                SavedTask::Written(changes) => written.extend(changes),
+                SavedTask::Unchanged(task) => unchanged.extend(task.as_deref()),
+            }
+        }
+        let is_written = |task: &&SavedTask| matches!(task, SavedTask::Written(_));
+        let tasks_changed = saved.iter().filter(is_written).count();
         FaultPoint::BeforeCache.reach();
-        let mut cache_errors = self.write_through.tasks_saved(&written, now).await;
+        let mut cache_errors = self.write_through.saved(&written, now).await;
         cache_errors += self.write_through.tasks_unchanged(&unchanged, now).await;
         FaultPoint::AfterCache.reach();
         counts.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
-        counts.tasks_changed += u64::try_from(written.len()).unwrap_or(u64::MAX);
+        counts.tasks_changed += u64::try_from(tasks_changed).unwrap_or(u64::MAX);
     }
 }
 
 impl StoredRecords {
-    /// The first of `candidates` that exists, or else the last one.
-    fn first_existing(&self, mut candidates: Vec<TaskId>) -> Option<TaskId> {
-        let exists = |id: &TaskId| self.readable.iter().any(|record| record.task_id == *id);
-        match candidates.iter().position(exists) {
-            Some(first) => Some(candidates.swap_remove(first)),
-            None => candidates.pop(),
-        }
+    fn record(&self, task_id: &TaskId) -> Option<&TaskRecord> {
+        let mut records = self.readable.iter();
+        records.find(|record| record.task_id == *task_id)
     }
-}
 
-/// The origin of a task: the stream that first reported it. Otherwise two streams would take turns.
-fn origin_of(previous: Option<&Task>, ledgers: &TaskLedgers<'_>) -> Option<TaskOrigin> {
-    let origin = ledgers.first().map(|(target, _)| target.origin.clone())?;
-    let known = previous.and_then(|task| task.log_group.clone().zip(task.log_stream.clone()));
-    Some(match known {
-        Some((log_group, log_stream)) => TaskOrigin {
-            log_group,
-            log_stream,
-            ..origin
-        },
-        None => origin,
-    })
+    /// The log of a stored task; `None` if the task is not stored.
+    fn log_of(&self, task_id: &TaskId) -> Option<KnownLog<'_>> {
+        let newest = self.record(task_id)?.newest.as_ref()?;
+        Some(KnownLog::of(&newest.task))
+    }
 }
 
 fn deduplicated(mut task_ids: Vec<TaskId>) -> Vec<TaskId> {

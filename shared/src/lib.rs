@@ -20,4 +20,4 @@ pub mod store;
 pub mod task_reader;
 pub mod telemetry;
 
-pub use progress_core::{batch, error, fold, log_event, log_file, log_parser, model, view};
+pub use progress_core::{batch, error, fold, log_event, log_file, log_parser, model, record, view};

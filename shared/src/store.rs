@@ -10,24 +10,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::fold::Ledger;
 use crate::model::{
-    HistoryEntry, Project, ProjectId, Task, TaskId, TaskStatus, TaskType, Timestamp,
+    HistoryEntry, Metrics, Project, ProjectId, RecordId, RunId, Task, TaskId, TaskStatus, TaskType,
+    Timestamp,
 };
+use crate::record::{TaskChange, TaskRecord};
 
 pub use error::StoreError;
-
-/// A task with its ledger.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TaskRecord {
-    /// The task's id.
-    pub task_id: TaskId,
-    /// The task; `None` once it was deleted.
-    pub task: Option<Task>,
-    /// All observations from the task's logs; empty if no log reported it. The ledger outlives the
-    /// task, so that late or repeated lines do not create the task again.
-    pub ledger: Ledger,
-}
 
 /// The stored response to a request that created a task. A repetition of the request gets the same
 /// response.
@@ -82,13 +71,13 @@ pub(crate) fn name_key(name: &str) -> String {
     name.to_lowercase()
 }
 
-/// A task's position in the order of all lists: by `updated_at`, then by id, newest first.
+/// A run's position in the order of all lists: by `updated_at`, then by id, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListPosition {
-    /// The task's `updated_at`.
+    /// The run's `updated_at`.
     pub updated_at: Timestamp,
-    /// The task's id.
-    pub task_id: TaskId,
+    /// The run's id.
+    pub run_id: RunId,
 }
 
 impl ListPosition {
@@ -96,7 +85,7 @@ impl ListPosition {
     pub fn of(task: &Task) -> Self {
         Self {
             updated_at: task.updated_at,
-            task_id: task.task_id.clone(),
+            run_id: task.run_id(),
         }
     }
 }
@@ -104,19 +93,18 @@ impl ListPosition {
 /// One page of a task list.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskPage {
-    /// The tasks, newest first.
+    /// The runs, newest first. Their `parts` are left out.
     pub tasks: Vec<Task>,
     /// The position after which the next page begins; `None` on the last page. There need not be a
     /// task at this position.
     pub next: Option<ListPosition>,
 }
 
-/// The new duration estimate after `next` was written over `previous`; `None` if the write
-/// completes no run.
+/// The new duration estimate after a run changed from `previous` to `next`; `None` if it does not
+/// complete thereby.
 pub fn duration_estimate_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
     let completed = |task: &Task| task.status == TaskStatus::Completed;
-    let was_completed =
-        previous.is_some_and(|previous| completed(previous) && previous.run == next.run);
+    let was_completed = previous.is_some_and(completed);
     let duration_ms = next.duration_ms.filter(|duration_ms| *duration_ms > 0)?;
     (completed(next) && !was_completed).then(|| match next.usual_duration_ms {
         Some(usual_ms) => usual_ms.midpoint(duration_ms),
@@ -132,61 +120,49 @@ pub fn duration_estimate_key(task: &Task) -> String {
 /// The durable record of tasks.
 #[async_trait]
 pub trait TaskStore: Send + Sync {
-    /// Reads a task, strongly consistent; `None` if there is none.
-    async fn fetch(&self, task_id: &TaskId) -> Result<Option<Task>, StoreError>;
+    /// Reads a run, strongly consistent; `None` if there is none. The id of the newest run may name
+    /// the task or the run.
+    async fn fetch(&self, id: &RecordId) -> Result<Option<Task>, StoreError>;
 
-    /// Reads tasks with their ledgers, strongly consistent, in any order. Tasks that never existed
-    /// are left out.
+    /// Reads what a writer needs to know, strongly consistent, in any order. Tasks that never
+    /// existed are left out.
     async fn fetch_records(&self, task_ids: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError>;
 
-    /// Writes a task, its history, and the metrics of its project, all or nothing. If the write
-    /// completes a run, it also updates the duration estimate.
-    ///
-    /// `previous` is the state that was read (`None`: the task must not exist), and `next.revision`
-    /// is one more. `ledger` replaces the stored ledger; `None` keeps it. A caller that creates a
-    /// task from logs must know its last deletion, which is in the ledger.
+    /// Writes the heads and the facts of `change`, the history of each run, and the metrics, all or
+    /// nothing. If the write completes a run, it also updates the duration estimate. The history of
+    /// a run that `change` deletes is deleted afterwards.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if the stored task is no longer `previous`, or if it was deleted
-    /// after the ledger was read.
-    async fn save(
-        &self,
-        previous: Option<&Task>,
-        next: &Task,
-        ledger: Option<&Ledger>,
-    ) -> Result<(), StoreError>;
+    /// [`StoreError::Conflict`] if a stored head is not the one that `change` has read. After an
+    /// error during the deletion of history, the change is written, and the rest of the history
+    /// will expire.
+    async fn save(&self, change: &TaskChange) -> Result<(), StoreError>;
 
-    /// Writes a new task together with `record`, all or nothing. If a record with this key exists,
+    /// Writes `change` together with `record`, all or nothing. If a record with this key exists,
     /// writes nothing and returns that record.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if the task exists and no such record does.
+    /// [`StoreError::Conflict`] as [`Self::save`], if no such record exists.
     async fn create(
         &self,
-        task: &Task,
+        change: &TaskChange,
         record: &IdempotencyRecord,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
 
-    /// Deletes a task and its history, and takes it out of the metrics of its project. `previous`
-    /// is the state that was read. `ledger` stays stored: it has all observations until then, and
-    /// the deletion.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Conflict`] if the stored task is no longer `previous`. After an error during
-    /// the deletion of the history, the task is gone, and the rest of its history will expire.
-    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError>;
+    /// Takes a run out of the metrics after its head has expired: `expired` is the head that the
+    /// store has removed. Once is the same as many times within two days.
+    async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError>;
 
-    /// Saves the ledger of a deleted task. One reading may show only part of a later run, which is
-    /// not enough to create a task. The revision of the deletion in `ledger` grows by one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Conflict`] if that deletion is no longer the last one, or if the ledger was
-    /// saved by another writer since.
-    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError>;
+    /// Lists the runs of a task, the newest first: at most `limit` that began before `before`. Their
+    /// `parts` are left out.
+    async fn runs(
+        &self,
+        task_id: &TaskId,
+        before: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Task>, StoreError>;
 
     /// Reads the duration estimate of `task`, in milliseconds; `None` if no run with its type and
     /// name completed within 90 days. The estimate is the mean of the last duration and the
@@ -205,11 +181,11 @@ pub trait TaskStore: Send + Sync {
         limit: usize,
     ) -> Result<TaskPage, StoreError>;
 
-    /// Lists a task's history, oldest first: at most `limit` entries later than `after`, none later
-    /// than `until`.
+    /// Lists the history of a run, oldest first: at most `limit` entries later than `after`, none
+    /// later than `until`.
     async fn history(
         &self,
-        task_id: &TaskId,
+        run_id: &RunId,
         after: Option<Timestamp>,
         until: Option<Timestamp>,
         limit: usize,
@@ -243,4 +219,7 @@ pub trait ProjectStore: Send + Sync {
 
     /// Lists all projects, by id. There are few.
     async fn list(&self) -> Result<Vec<Project>, StoreError>;
+
+    /// Reads the metrics of all tasks, also of those without a project.
+    async fn totals(&self) -> Result<Metrics, StoreError>;
 }

@@ -12,6 +12,7 @@ mod validator;
 mod write_through;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::warn;
 
@@ -21,7 +22,7 @@ use self::pages::Page;
 
 use crate::cache::{CacheError, CacheLookup, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
-use crate::model::{HistoryEntry, ProjectId, TaskId, Timestamp};
+use crate::model::{HistoryEntry, ProjectId, RecordId, Task, TaskId, Timestamp};
 use crate::server_timing::for_store;
 use crate::store::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
 use crate::view::Renderer;
@@ -31,6 +32,10 @@ pub use write_through::WriteThrough;
 
 /// The largest number of tasks on one page.
 pub const MAX_PAGE_LIMIT: usize = 200;
+
+/// How much later than its last change the history of a run may go on: entries of runs that changed
+/// in the same millisecond are one after another.
+const HISTORY_SLACK: Duration = Duration::from_secs(1);
 
 /// The key of the list of projects, beside the keys of the pages of tasks.
 const PROJECTS_KEY: &str = "projects";
@@ -127,7 +132,7 @@ impl TaskReader {
         }
     }
 
-    /// Reads a task that is no older than the revisions of `known`; `None` if there is none.
+    /// Reads a run that is no older than the revisions of `known`; `None` if there is none.
     ///
     /// The cache may hold an older state than the client has: it may have missed writes while it
     /// was down. If the store is down too, the client's copy is the latest known state.
@@ -137,7 +142,7 @@ impl TaskReader {
     /// An error of the store, if the cache does not have the task.
     pub async fn fetch_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         known: &[Validator],
         now: Timestamp,
     ) -> Result<Option<ConditionalRead>, StoreError> {
@@ -155,7 +160,7 @@ impl TaskReader {
         let mut fillable = None;
         let mut budget = CacheBudget::new();
         if let Some(cache) = &self.cache
-            && let Some(lookup) = budget.within(cache.fetch_task(task_id)).await
+            && let Some(lookup) = budget.within(cache.fetch_task(id)).await
         {
             match lookup {
                 CacheLookup::Task { revision, json } if !is_outdated(revision) => {
@@ -163,17 +168,17 @@ impl TaskReader {
                 }
                 // An invalid value may have any revision, so it must go before the task is put.
                 CacheLookup::Invalid => {
-                    warn!(%task_id, "the cache holds an invalid value for a task");
-                    budget.within(cache.remove_task(task_id)).await;
+                    warn!(%id, "the cache holds an invalid value for a task");
+                    budget.within(cache.remove_task(id)).await;
                 }
                 CacheLookup::Task { .. } | CacheLookup::Deleted { .. } | CacheLookup::Miss => {}
             }
             fillable = Some(cache);
         }
-        let fetched = for_store(self.tasks.fetch(task_id)).await;
+        let fetched = for_store(self.tasks.fetch(id)).await;
         if let Err(StoreError::Unavailable { .. }) = &fetched
             && let Some(cache) = fillable
-            && let Some(lookup) = budget.within(cache.fetch_task_as_held(task_id)).await
+            && let Some(lookup) = budget.within(cache.fetch_task_as_held(id)).await
             && let CacheLookup::Task { revision, json } = lookup
         {
             return Ok(Some(match known {
@@ -189,7 +194,8 @@ impl TaskReader {
         let json = self.renderer.task(&task, now);
         if let Some(cache) = fillable {
             let ttl = cache_ttl(&self.renderer, &task, now);
-            let put = cache.put_task(task_id, task.revision, &json, ttl);
+            let id = task.record_id();
+            let put = cache.put_task(&id, task.revision, &json, ttl);
             budget.within(put).await;
         }
         Ok(Some(current(task.revision, json)))
@@ -226,20 +232,43 @@ impl TaskReader {
         Ok(list.expect("a list is never absent"))
     }
 
-    /// Reads a task's history, oldest first: at most `limit` entries later than `after`, none later
-    /// than `until`. It is not cached.
+    /// Reads the history of a run, oldest first: at most `limit` entries later than `after`, none
+    /// later than `until`; `None` if there is no such run. It is not cached.
     ///
     /// # Errors
     ///
     /// An error of the store.
     pub async fn history(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         after: Option<Timestamp>,
         until: Option<Timestamp>,
         limit: usize,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        for_store(self.tasks.history(task_id, after, until, limit)).await
+    ) -> Result<Option<Vec<HistoryEntry>>, StoreError> {
+        let Some(run) = for_store(self.tasks.fetch(id)).await? else {
+            return Ok(None);
+        };
+        // After its last change there are only entries of later runs, but for some milliseconds.
+        let last = Some(run.updated_at.after(HISTORY_SLACK)).filter(|_| run.is_earlier);
+        let until = [until, last].into_iter().flatten().min();
+        let run_id = run.run_id();
+        let history = self.tasks.history(&run_id, after, until, limit);
+        for_store(history).await.map(Some)
+    }
+
+    /// Reads the runs of a task, the newest first: at most `limit` that began before `before`. They
+    /// are not cached.
+    ///
+    /// # Errors
+    ///
+    /// An error of the store.
+    pub async fn runs(
+        &self,
+        task_id: &TaskId,
+        before: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Task>, StoreError> {
+        for_store(self.tasks.runs(task_id, before, limit)).await
     }
 
     /// Reads a project; `None` if there is none.
@@ -301,11 +330,8 @@ fn log_and_ignore<T>(outcome: Result<T, CacheError>) -> Option<T> {
 fn page_key(request: &ListRequest, limit: usize) -> String {
     let query = canonical_query(&request.query);
     match &request.after {
-        Some(ListPosition {
-            updated_at,
-            task_id,
-        }) => format!(
-            "{query}&limit={limit}&after={},{task_id}",
+        Some(ListPosition { updated_at, run_id }) => format!(
+            "{query}&limit={limit}&after={},{run_id}",
             updated_at.as_millis()
         ),
         None => format!("{query}&limit={limit}"),

@@ -4,7 +4,7 @@
 
 use utoipa::IntoParams;
 
-use super::schemas::{Id, Moment, TaskStatus, TaskType};
+use super::schemas::{Id, Moment, RecordId, TaskStatus, TaskType};
 
 /// Filters of a list of tasks.
 #[derive(IntoParams)]
@@ -64,6 +64,15 @@ pub(crate) struct TaskPath {
     /// The id of the task.
     #[param(example = "build-7")]
     task_id: Id,
+}
+
+/// The task or the run in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct RunPath {
+    /// The id of the task, which stands for its newest run, or the `run_id` of one run.
+    #[param(example = "build-7")]
+    task_id: RecordId,
 }
 
 /// The project in the path.

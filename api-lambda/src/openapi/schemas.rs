@@ -17,16 +17,27 @@ use super::text_schema::{text, text_schema, words};
 use crate::json_body::field_types::{Message, Name, Prefix};
 
 pub(crate) struct Id;
+pub(crate) struct RecordId;
+pub(crate) struct RunId;
 pub(crate) struct Timestamp;
 pub(crate) struct TaskType;
 pub(crate) struct TaskStatus;
 pub(crate) struct Priority;
 pub(crate) struct ProjectStatus;
 
+/// The id of a task that can be a segment of a path.
+const PATH_ID: &str = r"[A-Za-z0-9_:-][A-Za-z0-9._:-]{0,127}|\.[A-Za-z0-9_:-][A-Za-z0-9._:-]{0,126}|\.\.[A-Za-z0-9._:-]{1,126}";
+/// The time in the id of a run: a date that exists, from 1970 on.
+const RUN_TIME: &str = r"((19[7-9]\d|[2-9]\d{3})((0[13578]|1[02])(0[1-9]|[12]\d|3[01])|(0[469]|11)(0[1-9]|[12]\d|30)|02(0[1-9]|1\d|2[0-8]))|(19(7[26]|8[048]|9[26])|[2-9]\d(0[48]|[2468][048]|[13579][26])|(2[048]|3[26]|[468][048]|[579][26])00)0229)T([01]\d|2[0-3])([0-5]\d){2}\.\d{3}Z";
+
 text_schema! {
     /// An id. It can be a segment of a path, so `.` and `..` are not allowed.
     Id = text(1, 128)
         .pattern(Some(r"^([A-Za-z0-9_:-]|\.[A-Za-z0-9_:-]|\.\.[A-Za-z0-9._:-])[A-Za-z0-9._:-]*$"));
+    /// The id of a task, or of one of its runs.
+    RecordId = text(1, 149).pattern(Some(format!("^({PATH_ID})(@{RUN_TIME})?$")));
+    /// The id of a run: the id of the task, `@`, and the time at which the run began.
+    RunId = text(22, 149).pattern(Some(format!("^[A-Za-z0-9._:-]{{1,128}}@{RUN_TIME}$")));
     /// A time in UTC, with milliseconds.
     Timestamp = date_time().pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"));
     /// The kind of work.
@@ -127,12 +138,20 @@ pub(crate) struct Task {
     priority: Priority,
     /// The progress.
     progress: Progress,
-    /// The stacks of a CDK run, by name.
+    /// The stacks of a CDK run, by name. Lists leave them out.
     #[schema(required = false)]
     parts: BTreeMap<String, Part>,
-    /// Identifies the run: the time at which it started.
-    run: String,
-    /// The number of writes of the task.
+    /// Identifies the run among those of the task: the time of its first event.
+    run: Timestamp,
+    /// The id of the run. It stays the same when later runs begin.
+    run_id: RunId,
+    /// `true` if a later run of the task has begun. Then only `run_id` names this run.
+    #[schema(required = false)]
+    earlier: bool,
+    /// How often the end of the run turned out to be another one, or none.
+    #[schema(required = false, minimum = 1)]
+    corrections: u64,
+    /// The number of writes of the run.
     #[schema(minimum = 1)]
     revision: u64,
     /// The project it belongs to.
@@ -158,14 +177,14 @@ pub(crate) struct Task {
     /// The log stream of the run.
     #[schema(required = false)]
     log_stream: String,
-    /// The time of the first event of the task.
+    /// When a caller created the run, or the time of its first event.
     created_at: Timestamp,
-    /// When the present run started.
+    /// When the run started.
     #[schema(required = false)]
     started_at: Timestamp,
     /// The time of the last event that changed it.
     updated_at: Timestamp,
-    /// When the present run ended.
+    /// When the run ended.
     #[schema(required = false)]
     completed_at: Timestamp,
     /// The time from the start to the end, or to the last event so far.
@@ -195,14 +214,24 @@ pub(crate) struct TaskPage {
     next_cursor: Option<String>,
 }
 
-/// One change of the progress of a task.
+/// A page of the runs of a task, newest first.
+#[derive(ToSchema)]
+pub(crate) struct RunPage {
+    #[schema(max_items = 200)]
+    runs: Vec<Task>,
+    /// The `cursor` of the next page, or null on the last page.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
+}
+
+/// One change of the progress of a run.
 #[derive(ToSchema)]
 pub(crate) struct HistoryEntry {
     /// The time of the change.
     timestamp: Timestamp,
     /// The run in which the change happened.
-    run: String,
-    /// The revision of the task after the change.
+    run: Timestamp,
+    /// The revision of the run after the change.
     #[schema(minimum = 1)]
     revision: u64,
     /// The status after the change.
@@ -217,7 +246,7 @@ pub(crate) struct HistoryEntry {
     message: String,
 }
 
-/// A page of the history of a task, oldest first.
+/// A page of the history of a run, oldest first.
 #[derive(ToSchema)]
 pub(crate) struct HistoryPage {
     #[schema(max_items = 200)]

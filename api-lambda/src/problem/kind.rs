@@ -39,6 +39,7 @@ kinds! {
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";
     TaskExists: CONFLICT, "task-exists", "Task exists";
     ProjectExists: CONFLICT, "project-exists", "Project exists";
+    EarlierRun: CONFLICT, "earlier-run", "Earlier run";
     InvalidTransition: CONFLICT, "illegal-move", "Invalid status change";
     PreconditionFailed: PRECONDITION_FAILED, "precondition-failed", "Precondition failed";
     BodyTooLarge: PAYLOAD_TOO_LARGE, "body-too-large", "Body too large";

@@ -1,6 +1,8 @@
-//! `/api/tasks`: tasks and their history.
+//! `/api/tasks`: tasks, their runs and their history.
 
+mod history;
 mod new_task;
+mod runs;
 mod task_patch;
 
 use std::slice;
@@ -10,16 +12,15 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
-use shared::fold::Ledger;
-use shared::model::{HistoryEntry, MAX_NAME_CHARS, ProjectId, Task, TaskId, TaskStatus, Timestamp};
+use shared::model::{MAX_NAME_CHARS, ProjectId, RecordId, Task, TaskId, TaskStatus};
+use shared::record::{TaskChange, TaskRecord, delete_earlier};
 use shared::server_timing::for_store;
 use shared::store::{IdempotencyRecord, ListPosition, StoreError, TaskQuery};
 use shared::task_reader::{
-    ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Representation, Validator, canonical_query,
+    ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Validator, canonical_query,
 };
 
-use self::new_task::NewTask;
+use self::new_task::{NewRun, NewTask};
 use self::task_patch::TaskPatch;
 use crate::api_gateway::BasePath;
 use crate::auth::Principal;
@@ -30,8 +31,8 @@ use crate::json_body::JsonBody;
 #[cfg(test)]
 use crate::openapi::{
     parameters::{
-        IdempotencyKeyHeader, IfMatchHeader, IfNoneMatchHeader, Paging, Period, ProjectFilter,
-        TaskFilters, TaskPath,
+        IdempotencyKeyHeader, IfMatchHeader, IfNoneMatchHeader, Paging, ProjectFilter, RunPath,
+        TaskFilters,
     },
     schemas,
 };
@@ -45,7 +46,7 @@ use crate::state::ApiState;
 /// The OpenAPI description of these routes.
 #[cfg(test)]
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(list, create, show, change, delete, history))]
+#[openapi(paths(list, create, show, change, delete, history::list, runs::list))]
 pub(super) struct Description;
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -55,7 +56,8 @@ pub(super) fn routes() -> Router<ApiState> {
             "/api/tasks/{task_id}",
             get(show).patch(change).delete(delete),
         )
-        .route("/api/tasks/{task_id}/history", get(history))
+        .route("/api/tasks/{task_id}/history", get(history::list))
+        .route("/api/tasks/{task_id}/runs", get(runs::list))
 }
 
 /// Lists tasks, newest first
@@ -94,13 +96,10 @@ pub(super) async fn page(
     let cursor_filter = canonical_query(&query);
     let mut after = None;
     if let Some(cursor) = parameters.cursor(&cursor_filter) {
-        match cursor.task_id {
-            Some(task_id) => {
+        match cursor.run_id {
+            Some(run_id) => {
                 let updated_at = cursor.at;
-                after = Some(ListPosition {
-                    updated_at,
-                    task_id,
-                });
+                after = Some(ListPosition { updated_at, run_id });
             }
             None => parameters.reject("cursor", "must be a next_cursor of this API"),
         }
@@ -114,7 +113,7 @@ pub(super) async fn page(
     let next_cursor = |last: &ListPosition| {
         let cursor = Cursor {
             at: last.updated_at,
-            task_id: Some(last.task_id.clone()),
+            run_id: Some(last.run_id.clone()),
         };
         cursor.encode(&cursor_filter)
     };
@@ -125,35 +124,35 @@ pub(super) async fn page(
     Ok(reading)
 }
 
-/// Shows a task
+/// Shows the newest run of a task, or an earlier one
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/tasks/{task_id}", operation_id = "getTask", tag = "tasks",
-    params(TaskPath, IfNoneMatchHeader),
-    responses((status = 200, description = "The task", body = schemas::Task)),
+    params(RunPath, IfNoneMatchHeader),
+    responses((status = 200, description = "The run", body = schemas::Task)),
     security(("token" = ["progress:read"])),
     extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "unavailable"])))
 ))]
 async fn show(
     State(state): State<ApiState>,
-    PathId(task_id): PathId<TaskId>,
+    PathId(id): PathId<RecordId>,
     parameters: QueryParameters,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
     let reading = state
         .reader
-        .fetch_task(&task_id, known.validators(), state.now())
+        .fetch_task(&id, known.validators(), state.now())
         .await?
-        .ok_or(ApiError::TaskNotFound(task_id))?;
+        .ok_or(ApiError::TaskNotFound(id))?;
     Ok(known.respond_to(reading))
 }
 
-/// Creates a task
+/// Creates a task, or the next run of a task whose newest run has ended
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/tasks", operation_id = "createTask", tag = "tasks",
     params(IdempotencyKeyHeader),
     request_body(content((NewTask = "application/json"))),
-    responses((status = 201, description = "The new task", body = schemas::Task,
+    responses((status = 201, description = "The new run", body = schemas::Task,
         headers(("Idempotency-Replayed" = String, description = "`true` if an earlier request with this key got the same answer")))),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-exists", "idempotency-key-reused", "unavailable"])))
@@ -167,48 +166,92 @@ async fn create(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let now = state.now();
-    let mut task = body.read::<NewTask>()?.into_task(now);
-    if task.status == TaskStatus::Running {
-        task.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&task)).await?;
-    }
-    let json = state.renderer.task(&task, now);
-    let record = key
-        .record_key(&caller.identity())
-        .map(|key| IdempotencyRecord {
-            key,
-            digest: body.digest(),
-            task_id: task.task_id.clone(),
-            response: String::from_utf8_lossy(&json).into_owned(),
-            made_at: now,
-        });
-    let outcome = match &record {
-        Some(record) => for_store(state.tasks.create(&task, record)).await,
-        None => for_store(state.tasks.save(None, &task, None))
-            .await
-            .map(|()| None),
-    };
-    match outcome {
-        Ok(None) => {}
-        Ok(Some(earlier)) if record.is_some_and(|record| record.digest != earlier.digest) => {
-            return Err(ApiError::IdempotencyKeyReused);
+    let new = body.read::<NewTask>()?.into_run();
+    let key = key.record_key(&caller.identity());
+    // Most ids are new. The first attempt therefore assumes that nothing is stored, and reads
+    // nothing. A repeated request finds its record in this way, whatever its run has become.
+    let mut assumed = Some(TaskRecord::new(new.task_id.clone()));
+    retry_on_conflict(|| {
+        let assumed = assumed.take();
+        try_create(&state, &base, &new, key.clone(), body.digest(), assumed)
+    })
+    .await
+}
+
+/// Creates a run on top of `assumed`, or of what is stored.
+async fn try_create(
+    state: &ApiState,
+    base: &BasePath,
+    new: &NewRun,
+    key: Option<String>,
+    digest: String,
+    assumed: Option<TaskRecord>,
+) -> Result<Response, ApiError> {
+    let record = match assumed {
+        Some(record) => record,
+        None => {
+            let stored = fetch_record(state, &new.task_id).await?;
+            stored.unwrap_or_else(|| TaskRecord::new(new.task_id.clone()))
         }
-        Ok(Some(earlier)) => {
+    };
+    let is_open = |newest: &Task| !newest.status.is_terminal();
+    if record.live().is_some_and(is_open) {
+        return Err(ApiError::TaskExists(new.task_id.clone()));
+    }
+    let now = state.now();
+    let mut change = record.create(new.task_type, new.edit.clone(), &new.fields, now);
+    complete(state, &mut change).await?;
+    let json = state.renderer.task(newest(&change), now);
+    let Some(key) = key else {
+        for_store(state.tasks.save(&change)).await?;
+        state.write_through.saved(&[&change], now).await;
+        return Ok(created_task(base, &new.task_id, json));
+    };
+    let record = IdempotencyRecord {
+        key,
+        digest,
+        task_id: new.task_id.clone(),
+        response: String::from_utf8_lossy(&json).into_owned(),
+        made_at: now,
+    };
+    match for_store(state.tasks.create(&change, &record)).await? {
+        None => {
+            // If the cache fails, `saved` logs a warning. The run is created all the same.
+            state.write_through.saved(&[&change], now).await;
+            Ok(created_task(base, &new.task_id, json))
+        }
+        Some(earlier) if earlier.digest != record.digest => Err(ApiError::IdempotencyKeyReused),
+        Some(earlier) => {
             state.write_through.task_made_before().await;
             let json = earlier.response.into_bytes();
-            let mut response = created_task(&base, &earlier.task_id, json);
+            let mut response = created_task(base, &earlier.task_id, json);
             let replayed = HeaderValue::from_static("true");
             response
                 .headers_mut()
                 .insert(IDEMPOTENCY_REPLAYED, replayed);
-            return Ok(response);
+            Ok(response)
         }
-        Err(StoreError::Conflict(_)) => return Err(ApiError::TaskExists(task.task_id)),
-        Err(error) => return Err(error.into()),
     }
-    // If the cache fails, `tasks_saved` logs a warning. The task is created all the same.
-    state.write_through.tasks_saved(&[&task], now).await;
-    Ok(created_task(&base, &task.task_id, json))
+}
+
+/// The newest run after a change by a caller who creates or edits it.
+fn newest(change: &TaskChange) -> &Task {
+    let newest = change.newest();
+    newest.expect("a run that a caller created or edited exists")
+}
+
+/// Adds the usual duration of a run that starts, which only the store knows.
+async fn complete(state: &ApiState, change: &mut TaskChange) -> Result<(), ApiError> {
+    let Some(newest) = change.heads.first_mut() else {
+        return Ok(());
+    };
+    let is_running = |task: &Task| task.status == TaskStatus::Running;
+    let ran_before = newest.before.as_ref().is_some_and(is_running);
+    let next = &mut newest.next.task;
+    if is_running(next) && !ran_before && next.usual_duration_ms.is_none() {
+        next.usual_duration_ms = for_store(state.tasks.usual_duration_ms(next)).await?;
+    }
+    Ok(())
 }
 
 /// The 201 response for a new task.
@@ -218,185 +261,149 @@ fn created_task(base: &BasePath, task_id: &TaskId, json: Vec<u8>) -> Response {
     tagged(created(base, &path, json), &validator)
 }
 
-/// Changes a task
+/// Changes the newest run of a task
 #[cfg_attr(test, utoipa::path(
     patch, path = "/api/tasks/{task_id}", operation_id = "changeTask", tag = "tasks",
-    params(TaskPath, IfMatchHeader),
+    params(RunPath, IfMatchHeader),
     request_body(content((TaskPatch = "application/json"), (TaskPatch = "application/merge-patch+json"))),
-    responses((status = 200, description = "The changed task", body = schemas::Task)),
+    responses((status = 200, description = "The changed run", body = schemas::Task)),
     security(("token" = ["progress:write"])),
-    extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-not-found", "illegal-move", "precondition-failed", "unavailable"])))
+    extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-not-found", "earlier-run", "illegal-move", "precondition-failed", "unavailable"])))
 ))]
 async fn change(
     State(state): State<ApiState>,
-    PathId(task_id): PathId<TaskId>,
+    PathId(id): PathId<RecordId>,
     parameters: QueryParameters,
     if_match: IfMatch,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    retry_on_conflict(|| try_change(&state, &task_id, &if_match, &body)).await
+    retry_on_conflict(|| try_change(&state, &id, &if_match, &body)).await
 }
 
 /// Reads a task, applies a patch and writes the result.
 async fn try_change(
     state: &ApiState,
-    task_id: &TaskId,
+    id: &RecordId,
     if_match: &IfMatch,
     body: &JsonBody,
 ) -> Result<Response, ApiError> {
-    let (task, ledger) = fetch_for_change(state, task_id, if_match).await?;
+    let (record, task) = match fetch_for_change(state, id).await? {
+        Stored::Newest(record, task) => (record, task),
+        Stored::Earlier(run) => return Err(ApiError::EarlierRun { id: run.run_id() }),
+    };
+    check_if_match(state, id, if_match, &task)?;
     let now = state.now();
     let patch: TaskPatch = body.merged_into(&task)?;
-    let (mut next, edit) = patch
-        .apply(&task, now)
-        .map_err(ApiError::InvalidTransition)?;
-    if next != task {
-        let starts = task.status != next.status && next.status == TaskStatus::Running;
-        if starts && next.usual_duration_ms.is_none() {
-            next.usual_duration_ms = for_store(state.tasks.usual_duration_ms(&next)).await?;
+    let patched = patch.applied_to(&task);
+    let task = match patched.map_err(ApiError::InvalidTransition)? {
+        Some((edit, fields)) => {
+            let mut change = record.edit(edit, &fields, now);
+            complete(state, &mut change).await?;
+            for_store(state.tasks.save(&change)).await?;
+            state.write_through.saved(&[&change], now).await;
+            newest(&change).clone()
         }
-        // A task without log lines needs no ledger.
-        let mut ledger = Some(ledger).filter(|ledger| !ledger.is_empty());
-        if let Some(ledger) = &mut ledger {
-            ledger.edit(&task, &edit, now);
+        None => {
+            // This request may repeat one that wrote to the store and then crashed.
+            state.write_through.tasks_confirmed(&[&task], now).await;
+            task
         }
-        let save = state.tasks.save(Some(&task), &next, ledger.as_ref());
-        for_store(save).await?;
-    }
-    // An unchanged task is written to the cache as well. This request may repeat one that wrote to
-    // the store and then crashed.
-    state.write_through.tasks_saved(&[&next], now).await;
-    let json = state.renderer.task(&next, now);
+    };
+    let json = state.renderer.task(&task, now);
     let validator = Validator::of_record(&json);
     Ok(tagged(JsonBytes(json).into_response(), &validator))
 }
 
-/// Deletes a task and its history
+/// Deletes a run and its history
+///
+/// The id of a task deletes its newest run. Earlier runs stay, and have ids of their own.
 #[cfg_attr(test, utoipa::path(
     delete, path = "/api/tasks/{task_id}", operation_id = "deleteTask", tag = "tasks",
-    params(TaskPath, IfMatchHeader),
-    responses((status = 204, description = "The task is deleted")),
+    params(RunPath, IfMatchHeader),
+    responses((status = 204, description = "The run is deleted")),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "precondition-failed", "unavailable"])))
 ))]
 async fn delete(
     State(state): State<ApiState>,
-    PathId(task_id): PathId<TaskId>,
+    PathId(id): PathId<RecordId>,
     parameters: QueryParameters,
     if_match: IfMatch,
 ) -> Result<StatusCode, ApiError> {
     parameters.finish()?;
-    retry_on_conflict(|| try_delete(&state, &task_id, &if_match)).await?;
+    retry_on_conflict(|| try_delete(&state, &id, &if_match)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Reads a task and deletes it.
-async fn try_delete(
-    state: &ApiState,
-    task_id: &TaskId,
-    if_match: &IfMatch,
-) -> Result<(), ApiError> {
-    let (task, mut ledger) = fetch_for_change(state, task_id, if_match).await?;
-    ledger.delete(&task, state.now());
-    let outcome = for_store(state.tasks.delete(&task, &ledger)).await;
-    // After any other error the task may be deleted nevertheless. Then the cache must not serve it.
+/// Reads a run and deletes it.
+async fn try_delete(state: &ApiState, id: &RecordId, if_match: &IfMatch) -> Result<(), ApiError> {
+    let now = state.now();
+    let change = match fetch_for_change(state, id).await? {
+        Stored::Newest(record, task) => {
+            check_if_match(state, id, if_match, &task)?;
+            let change = record.delete(now);
+            change.ok_or_else(|| ApiError::TaskNotFound(id.clone()))?
+        }
+        Stored::Earlier(run) => {
+            check_if_match(state, id, if_match, &run)?;
+            delete_earlier(&run)
+        }
+    };
+    let outcome = for_store(state.tasks.save(&change)).await;
+    // After any other error the run may be deleted nevertheless. Then the cache must not serve it.
     if !matches!(outcome, Err(StoreError::Conflict(_))) {
-        state.write_through.task_deleted(&task).await;
+        state.write_through.saved(&[&change], now).await;
     }
     Ok(outcome?)
 }
 
-/// Reads a task and its ledger, and checks `If-Match`.
-async fn fetch_for_change(
-    state: &ApiState,
-    task_id: &TaskId,
-    if_match: &IfMatch,
-) -> Result<(Task, Ledger), ApiError> {
-    let not_found = || ApiError::TaskNotFound(task_id.clone());
+/// A run that a caller wants to change.
+enum Stored {
+    /// The newest run, and the record that it is part of.
+    Newest(Box<TaskRecord>, Task),
+    /// An earlier run.
+    Earlier(Task),
+}
+
+/// Reads the run that `id` names, for a change of it.
+async fn fetch_for_change(state: &ApiState, id: &RecordId) -> Result<Stored, ApiError> {
+    let not_found = || ApiError::TaskNotFound(id.clone());
+    if let RecordId::Run(_) = id {
+        let run = for_store(state.tasks.fetch(id)).await?;
+        let run = run.ok_or_else(not_found)?;
+        if run.is_earlier {
+            return Ok(Stored::Earlier(run));
+        }
+    }
+    let record = fetch_record(state, id.task_id()).await?;
+    let record = record.ok_or_else(not_found)?;
+    let task = record.live().ok_or_else(not_found)?.clone();
+    match id {
+        // Meanwhile a later run has begun.
+        RecordId::Run(run_id) if run_id.run != task.run => {
+            Err(StoreError::Conflict(format!("task {}", task.task_id)).into())
+        }
+        _ => Ok(Stored::Newest(Box::new(record), task)),
+    }
+}
+
+async fn fetch_record(state: &ApiState, task_id: &TaskId) -> Result<Option<TaskRecord>, ApiError> {
     let fetch = state.tasks.fetch_records(slice::from_ref(task_id));
-    let record = for_store(fetch).await?.pop().ok_or_else(not_found)?;
-    let task = record.task.ok_or_else(not_found)?;
-    if !if_match.admits(task.revision) {
-        return Err(ApiError::TaskChanged(task_id.clone()));
-    }
-    Ok((task, record.ledger))
+    Ok(for_store(fetch).await?.pop())
 }
 
-#[derive(Serialize)]
-struct HistoryPage {
-    history: Vec<HistoryEntry>,
-    next_cursor: Option<String>,
-}
-
-/// Lists the changes of a task's progress, oldest first
-#[cfg_attr(test, utoipa::path(
-    get, path = "/api/tasks/{task_id}/history", operation_id = "listTaskHistory", tag = "tasks",
-    params(TaskPath, Period, Paging, IfNoneMatchHeader),
-    responses((status = 200, description = "A page of the history", body = schemas::HistoryPage)),
-    security(("token" = ["progress:read"])),
-    extensions(("x-problems" = json!(["invalid-parameters", "task-not-found", "unavailable"])))
-))]
-async fn history(
-    State(state): State<ApiState>,
-    PathId(task_id): PathId<TaskId>,
-    mut parameters: QueryParameters,
-    known: IfNoneMatch,
-) -> Result<Response, ApiError> {
-    let from = parameters.timestamp("from");
-    let until = parameters.timestamp("to");
-    if let (Some(from), Some(until)) = (from, until)
-        && until < from
-    {
-        parameters.reject("to", "must not be before from");
+/// Checks that the client has the present state of `task`, in one of its views.
+fn check_if_match(
+    state: &ApiState,
+    id: &RecordId,
+    if_match: &IfMatch,
+    task: &Task,
+) -> Result<(), ApiError> {
+    let views = state.renderer.all_of_task(task);
+    let present = views.map(|json| Validator::of_revision(task.revision, &json));
+    match if_match.admits(present) {
+        true => Ok(()),
+        false => Err(ApiError::TaskChanged(id.clone())),
     }
-    let limit = parameters.limit(MAX_PAGE_LIMIT);
-    let cursor_filter = history_filter(&task_id, from, until);
-    let cursor = parameters.cursor(&cursor_filter);
-    parameters.finish()?;
-
-    // The store expects the time before the first entry. No entry is older than 1970.
-    let before_from = from
-        .and_then(|from| from.as_millis().checked_sub(1))
-        .filter(|ms| *ms >= 0)
-        .map(Timestamp::from_millis);
-    let is_first_page = cursor.is_none();
-    let after = cursor.map(|cursor| cursor.at).or(before_from);
-    let reader = &state.reader;
-    let mut history = reader.history(&task_id, after, until, limit + 1).await?;
-    if history.is_empty() && is_first_page {
-        let task = reader.fetch_task(&task_id, &[], state.now()).await?;
-        task.ok_or(ApiError::TaskNotFound(task_id))?;
-    }
-    let has_more = history.len() > limit;
-    history.truncate(limit);
-    let next_cursor = history.last().filter(|_| has_more).map(|last| {
-        let cursor = Cursor {
-            at: last.timestamp,
-            task_id: None,
-        };
-        cursor.encode(&cursor_filter)
-    });
-    let page = HistoryPage {
-        history,
-        next_cursor,
-    };
-    let json =
-        serde_json::to_vec(&page).expect("history has string keys and no fallible serializer");
-    Ok(known.respond(Representation {
-        validator: Validator::of_bytes(&json),
-        json,
-    }))
-}
-
-/// Identifies a history and its filters, for cursors.
-fn history_filter(task_id: &TaskId, from: Option<Timestamp>, until: Option<Timestamp>) -> String {
-    let millis = |time: Option<Timestamp>| {
-        time.map_or_else(String::new, |time| time.as_millis().to_string())
-    };
-    format!(
-        "history/{task_id}?from={}&to={}",
-        millis(from),
-        millis(until)
-    )
 }

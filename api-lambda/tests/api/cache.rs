@@ -9,7 +9,7 @@ use shared::model::Revision;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::store::memory::InMemoryStore;
 
-use crate::harness::{Harness, failing_cache, failing_store, ids, task};
+use crate::harness::{Harness, change, failing_cache, failing_store, ids, task};
 
 /// The responses to reads of all resources.
 async fn read_all(harness: &Harness) -> Vec<serde_json::Value> {
@@ -164,8 +164,8 @@ async fn an_invalid_cache_entry_is_not_served() {
     let id = "a".parse().unwrap();
     let put = cache.put_task(&id, Revision(9), b"<invalid>", Duration::from_secs(60));
     put.await.unwrap();
-    let saved = task("a", 1);
-    shared::store::TaskStore::save(&*store, None, &saved, None)
+    let saved = change(None, &task("a", 1));
+    shared::store::TaskStore::save(&*store, &saved)
         .await
         .unwrap();
     assert_eq!(harness.read("/api/tasks/a").await["task_name"], "Task a");

@@ -4,29 +4,9 @@ use std::sync::Arc;
 
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
-use shared::fold::{CallerEdit, Fact, Ledger, LineKey, TaskOrigin, fold_into_task};
-use shared::log_event::LogEvent;
-use shared::log_parser::{LogFormat, parse_message};
-use shared::model::{Task, TaskId, TaskStatus, Timestamp};
-use shared::store::TaskStore as _;
+use shared::model::{TaskStatus, Timestamp};
 
-use crate::harness::{ApiResponse, Harness, ids, task};
-
-async fn patch(harness: &Harness, path: &str, body: Value) -> ApiResponse {
-    let request = Request::patch(path).header("content-type", "application/merge-patch+json");
-    harness
-        .send(request.body(body.to_string().into()).unwrap())
-        .await
-}
-
-async fn patch_if(harness: &Harness, path: &str, tag: &str, body: Value) -> ApiResponse {
-    let request = Request::patch(path)
-        .header("content-type", "application/json")
-        .header("if-match", tag);
-    harness
-        .send(request.body(body.to_string().into()).unwrap())
-        .await
-}
+use crate::harness::{Harness, Log, ids, patch, patch_if, task};
 
 async fn create(harness: &Harness, fields: Value) -> Value {
     let mut body = json!({"task_id": "a", "task_name": "Build", "task_type": "build"});
@@ -254,117 +234,56 @@ async fn a_patch_of_a_project_keeps_its_metrics() {
     assert_eq!(wrong.fields(), ["metrics", "project_name"]);
 }
 
-const START_MS: i64 = 1_700_000_000_000;
-
-/// The ledger of an agent's log, with one second between lines.
-fn ledger_of(lines: &[&str]) -> Ledger {
-    let mut ledger = Ledger::default();
-    for (second, line) in (0..).zip(lines) {
-        let event = LogEvent {
-            log_stream: "a".to_owned(),
-            timestamp: Timestamp::from_millis(START_MS + second * 1000),
-            event_id: second.to_string(),
-            message: (*line).to_owned(),
-        };
-        parse_message(LogFormat::AGENT, line, &mut |number, observation| {
-            ledger.insert(LineKey::of(&event, number), Fact::line(observation));
-        });
-    }
-    ledger
-}
-
-fn fold(previous: Option<&Task>, ledger: &Ledger) -> Option<Task> {
-    let origin = TaskOrigin {
-        format: LogFormat::AGENT,
-        log_group: "/agents".to_owned(),
-        log_stream: "a".to_owned(),
-    };
-    let task_id: TaskId = "a".parse().unwrap();
-    fold_into_task(&task_id, &origin, previous, ledger).live()
-}
-
-/// A task that comes from a log.
-async fn reported(lines: &[&str]) -> (Harness, Task) {
+#[tokio::test]
+async fn later_log_lines_do_not_reopen_a_task_that_a_caller_ended() {
     let harness = Harness::new();
-    let ledger = ledger_of(lines);
-    let task = fold(None, &ledger).unwrap();
-    harness
-        .store
-        .save(None, &task, Some(&ledger))
-        .await
-        .unwrap();
-    (harness, task)
-}
-
-async fn stored_ledger(harness: &Harness) -> Ledger {
-    let ids = ["a".parse().unwrap()];
-    let mut records = harness.store.fetch_records(&ids).await.unwrap();
-    records.remove(0).ledger
+    let log = Log::new(&harness);
+    log.collect(&["[3/10] cloning"]).await;
+    let body = json!({"status": "cancelled", "message": "stopped by Ada"});
+    let response = patch(&harness, "/api/tasks/agent:a", body).await;
+    assert_eq!(response.status, StatusCode::OK, "{response:?}");
+    let edited = response.json();
+    log.collect(&["[3/10] cloning"]).await;
+    let same = harness.read("/api/tasks/agent:a").await;
+    assert_eq!(same, edited, "a known line changes nothing");
+    log.collect(&["[3/10] cloning", "[4/10] testing", "done"])
+        .await;
+    let later = harness.read("/api/tasks/agent:a").await;
+    for name in ["status", "message", "completed_at"] {
+        assert_eq!(later[name], edited[name], "{name}");
+    }
 }
 
 #[tokio::test]
-async fn later_log_lines_do_not_reopen_a_task_that_a_caller_ended() {
-    let (harness, _) = reported(&["[3/10] cloning"]).await;
-    let body = json!({"status": "cancelled", "message": "stopped by Ada"});
-    let response = patch(&harness, "/api/tasks/a", body).await;
-    assert_eq!(response.status, StatusCode::OK, "{response:?}");
-    let edited = harness
-        .store
-        .fetch(&"a".parse().unwrap())
-        .await
-        .unwrap()
-        .unwrap();
-    let mut ledger = stored_ledger(&harness).await;
+async fn a_later_log_line_overrides_a_change_by_a_caller() {
+    let harness = Harness::new();
+    let log = Log::new(&harness);
+    log.collect(&["[3/10] cloning"]).await;
+    let body = json!({"status": "blocked", "message": "waits for approval"});
+    let blocked = patch(&harness, "/api/tasks/agent:a", body).await.json();
     assert_eq!(
-        Task {
-            revision: edited.revision,
-            ..fold(Some(&edited), &ledger).unwrap()
-        },
-        edited,
-        "a known line changes nothing"
+        (&blocked["status"], &blocked["message"]),
+        (&json!("blocked"), &json!("waits for approval"))
     );
-    ledger.merge(ledger_of(&["[3/10] cloning", "[4/10] testing", "done"]));
-    let later = fold(Some(&edited), &ledger).unwrap();
-    assert_eq!(later.status, TaskStatus::Cancelled);
-    assert_eq!(later.message.as_deref(), Some("stopped by Ada"));
-    assert_eq!(later.completed_at, edited.completed_at);
-}
-
-#[test]
-fn a_later_log_line_overrides_a_change_by_a_caller() {
-    let mut ledger = ledger_of(&["[3/10] cloning"]);
-    let task = fold(None, &ledger).unwrap();
-    let edit = CallerEdit {
-        status: Some(TaskStatus::Blocked),
-        message: Some(Some("waits for approval".to_owned())),
-        ..CallerEdit::default()
-    };
-    let now = Timestamp::from_millis(START_MS + 500);
-    ledger.edit(&task, &edit, now);
-    let blocked = fold(Some(&task), &ledger).unwrap();
-    assert_eq!(blocked.status, TaskStatus::Blocked);
-    assert_eq!(blocked.message.as_deref(), Some("waits for approval"));
-    assert_eq!(
-        edit.apply(&task, now).unwrap().updated_at,
-        blocked.updated_at
-    );
-    ledger.merge(ledger_of(&["[3/10] cloning", "[4/10] testing"]));
-    let goes_on = fold(Some(&blocked), &ledger).unwrap();
-    assert_eq!(goes_on.status, TaskStatus::Running);
-    assert_eq!(goes_on.progress.current, Some(4));
-    assert_ne!(goes_on.message.as_deref(), Some("waits for approval"));
+    log.collect(&["[3/10] cloning", "[4/10] testing"]).await;
+    let goes_on = harness.read("/api/tasks/agent:a").await;
+    assert_eq!(goes_on["status"], "running");
+    assert_eq!(goes_on["progress"]["current"], 4);
+    assert_ne!(goes_on["message"], "waits for approval");
 }
 
 #[tokio::test]
 async fn lines_that_are_read_again_do_not_restore_a_deleted_task() {
+    let harness = Harness::new();
+    let log = Log::new(&harness);
     let lines = ["[3/10] cloning", "[10/10] done"];
-    let (harness, task) = reported(&lines).await;
-    let deleted = harness.call(Method::DELETE, "/api/tasks/a").await;
+    log.collect(&lines).await;
+    let deleted = harness.call(Method::DELETE, "/api/tasks/agent:a").await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
-    let mut ledger = stored_ledger(&harness).await;
-    ledger.merge(ledger_of(&lines));
-    assert_eq!(fold(None, &ledger), None);
-    assert_eq!(fold(Some(&task), &ledger), None);
+    log.collect(&lines).await;
+    let gone = harness.get("/api/tasks/agent:a").await;
+    assert_eq!(gone.problem(), "task-not-found");
+    assert_eq!(harness.stored().await, []);
 }
 
 #[tokio::test]

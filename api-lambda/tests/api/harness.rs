@@ -9,9 +9,16 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use shared::batch::Batch;
 use shared::cache::TaskCache;
+use shared::ingest::{Ingest, IngestCounts};
+use shared::log_event::LogEvent;
+use shared::log_parser::LogFormat;
 use shared::model::{Task, Timestamp};
+use shared::record::{FactItems, FactsChange, Head, HeadChange, HeadState, TaskChange, TaskRecord};
 use shared::store::{TaskQuery, TaskStore};
+use shared::task_reader::WriteThrough;
+use shared::view::Renderer;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use testkit::store::memory::InMemoryStore;
@@ -61,6 +68,7 @@ impl ApiResponse {
 /// An API and its store.
 pub(crate) struct Harness {
     pub(crate) store: Arc<InMemoryStore>,
+    pub(crate) cache: Option<Arc<dyn TaskCache>>,
     pub(crate) router: Router,
 }
 
@@ -75,22 +83,43 @@ impl Harness {
         let store = Arc::new(InMemoryStore::new());
         let state = ApiState::new(store.clone(), store.clone(), None, STALE_AFTER);
         let router = router(state, auth, Cors::default());
-        Self { store, router }
+        let cache = None;
+        Self {
+            store,
+            cache,
+            router,
+        }
     }
 
     pub(crate) fn with_cache(cache: Option<Arc<dyn TaskCache>>) -> Self {
-        let store = Arc::new(InMemoryStore::new());
-        let state = ApiState::new(store.clone(), store.clone(), cache, STALE_AFTER);
-        let router = router(state, Auth::none(), Cors::default());
-        Self { store, router }
+        Self::over(Arc::new(InMemoryStore::new()), cache, Timestamp::now)
+    }
+
+    /// An API with this store, cache and clock.
+    pub(crate) fn over(
+        store: Arc<InMemoryStore>,
+        cache: Option<Arc<dyn TaskCache>>,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        let state = ApiState::new(store.clone(), store.clone(), cache.clone(), STALE_AFTER);
+        let router = router(state.with_clock(clock), Auth::none(), Cors::default());
+        Self {
+            store,
+            cache,
+            router,
+        }
     }
 
     /// An API with another store of tasks.
     pub(crate) fn with_tasks(tasks: Arc<dyn TaskStore>, cache: Option<Arc<dyn TaskCache>>) -> Self {
         let store = Arc::new(InMemoryStore::new());
-        let state = ApiState::new(tasks, store.clone(), cache, STALE_AFTER);
+        let state = ApiState::new(tasks, store.clone(), cache.clone(), STALE_AFTER);
         let router = router(state, Auth::none(), Cors::default());
-        Self { store, router }
+        Self {
+            store,
+            cache,
+            router,
+        }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> ApiResponse {
@@ -142,7 +171,102 @@ impl Harness {
 
     /// Saves a task to the store but not to the cache, as another process does.
     pub(crate) async fn save(&self, task: &Task) {
-        self.store.save(None, task, None).await.unwrap();
+        self.save_after(None, task).await;
+    }
+
+    /// Saves a task whose stored state is `previous`.
+    pub(crate) async fn save_after(&self, previous: Option<&Task>, next: &Task) {
+        self.store.save(&change(previous, next)).await.unwrap();
+    }
+}
+
+/// Sends a merge patch.
+pub(crate) async fn patch(harness: &Harness, path: &str, body: Value) -> ApiResponse {
+    let request = Request::patch(path).header("content-type", "application/merge-patch+json");
+    harness
+        .send(request.body(body.to_string().into()).unwrap())
+        .await
+}
+
+/// Sends a merge patch with `If-Match`.
+pub(crate) async fn patch_if(harness: &Harness, path: &str, tag: &str, body: Value) -> ApiResponse {
+    let request = Request::patch(path)
+        .header("content-type", "application/json")
+        .header("if-match", tag);
+    harness
+        .send(request.body(body.to_string().into()).unwrap())
+        .await
+}
+
+/// The log of an agent. Its task is `agent:a`.
+pub(crate) struct Log {
+    ingest: Ingest,
+    start: Timestamp,
+}
+
+impl Log {
+    /// A log that began a few seconds ago.
+    pub(crate) fn new(harness: &Harness) -> Self {
+        let renderer = Renderer::new(STALE_AFTER);
+        let write_through = WriteThrough::new(harness.cache.clone(), renderer);
+        let (tasks, projects) = (harness.store.clone(), harness.store.clone());
+        Self {
+            ingest: Ingest::new(tasks, projects, write_through),
+            start: Timestamp::from_millis(Timestamp::now().as_millis() - 5000),
+        }
+    }
+
+    /// Collects lines from the beginning of the log, with ten seconds between them. A line that was
+    /// collected before is the same line.
+    pub(crate) async fn collect(&self, lines: &[&str]) {
+        let lines = (0..).zip(lines);
+        let lines = lines.map(|(number, line)| (number * 10, *line));
+        self.collect_at(&lines.collect::<Vec<_>>()).await;
+    }
+
+    /// Collects lines, each with the seconds since the beginning of the log. They were ingested ten
+    /// seconds after the beginning.
+    pub(crate) async fn collect_at(&self, lines: &[(u64, &str)]) {
+        let at = |seconds| self.start.after(Duration::from_secs(seconds));
+        let mut batch = Batch::default();
+        for (seconds, line) in lines {
+            let event = LogEvent {
+                log_stream: "a".to_owned(),
+                timestamp: at(*seconds),
+                ingested_at: at(10),
+                event_id: seconds.to_string(),
+                message: (*line).to_owned(),
+            };
+            batch.add(LogFormat::AGENT, "/agents", &event);
+        }
+        let mut counts = IngestCounts::default();
+        let saved = self.ingest.save(&mut batch, Timestamp::now(), &mut counts);
+        saved.await.unwrap();
+    }
+}
+
+/// The change of a task from `previous` to `next`.
+pub(crate) fn change(previous: Option<&Task>, next: &Task) -> TaskChange {
+    let head = |task: &Task| Head {
+        task: task.clone(),
+        state: HeadState::Live,
+    };
+    let items = FactItems {
+        life: next.run.as_millis(),
+        base_revision: next.revision,
+        detail_revision: None,
+        segments: 0,
+        open_since: None,
+    };
+    TaskChange {
+        task_id: next.task_id.clone(),
+        heads: vec![HeadChange {
+            previous: previous.map(head),
+            next: head(next),
+            before: previous.cloned(),
+        }],
+        facts: FactsChange::Replace(TaskRecord::without_facts(head(next), Vec::new(), items).facts),
+        items,
     }
 }
 

@@ -23,6 +23,7 @@ async fn every_read_has_a_tag_and_answers_304_for_it() {
             "/api/tasks?status=pending&limit=1",
             "/api/tasks/a",
             "/api/tasks/a/history",
+            "/api/tasks/a/runs",
             "/api/projects",
             "/api/projects/p",
             "/api/projects/p/tasks",
@@ -179,6 +180,7 @@ async fn every_path_lists_its_methods() {
         ("/api/tasks", "GET,HEAD,POST"),
         ("/api/tasks/a", "GET,HEAD,PATCH,DELETE"),
         ("/api/tasks/a/history", "GET,HEAD"),
+        ("/api/tasks/a/runs", "GET,HEAD"),
         ("/api/projects/a", "GET,HEAD,PATCH"),
         ("/health", "GET,HEAD"),
     ] {

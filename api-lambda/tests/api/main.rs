@@ -15,5 +15,6 @@ mod paging;
 mod problems;
 mod projects;
 mod properties;
+mod runs;
 mod sample_events;
 mod tasks;

@@ -81,6 +81,10 @@ async fn a_cursor_is_valid_only_for_its_filters() {
             .await;
         assert_eq!(response.fields(), ["cursor"], "{other}");
     }
+    let runs = harness
+        .get(&format!("/api/tasks/t001/runs?cursor={cursor}"))
+        .await;
+    assert_eq!(runs.fields(), ["cursor"]);
     let history = harness
         .get(&format!("/api/tasks/t001/history?cursor={cursor}"))
         .await;

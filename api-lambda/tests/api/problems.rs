@@ -121,6 +121,7 @@ async fn a_response_hides_internal_errors() {
             "/api/tasks",
             "/api/tasks/a",
             "/api/tasks/a/history",
+            "/api/tasks/a/runs",
             "/api/projects/a/tasks",
         ] {
             responses.push(harness.get(path).await);

@@ -34,6 +34,7 @@ fn any_list() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "/api/tasks",
         "/api/tasks/a/history",
+        "/api/tasks/a/runs",
         "/api/projects",
         "/api/projects/a/tasks",
     ])

@@ -84,6 +84,10 @@ async fn check(name: &str, harness: &Harness, response: &ApiResponse) {
             let task = response.json();
             is_text(&task["task_name"], "Agent · review of the billing module");
         }
+        "list-task-runs" => {
+            let run = &response.json()["runs"][0];
+            is_text(&run["task_id"], "cdk-deploy-MiyabiWebUIStack");
+        }
         "delete-task" => {
             let left = harness.stored().await;
             assert_eq!(left.len(), 1, "{left:?}");

@@ -1,7 +1,6 @@
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::model::{Revision, Task, TaskStatus, Timestamp};
-use shared::store::TaskStore as _;
 
 use crate::harness::{Harness, ids, task};
 
@@ -31,11 +30,15 @@ async fn a_created_task_is_found() {
         (&json!(1), &json!(false))
     );
     assert_eq!(made["run"], made["created_at"]);
+    let run = made["run"].as_str().unwrap().replace(['-', ':'], "");
+    assert_eq!(made["run_id"], format!("run-1@{run}"));
+    assert_eq!((made.get("earlier"), made.get("corrections")), (None, None));
     assert_eq!(made["started_at"], made["created_at"]);
     assert_eq!(made.get("completed_at"), None);
     assert_eq!(harness.read("/api/tasks/run-1").await, made);
     assert_eq!(harness.read("/api/tasks").await["tasks"], json!([made]));
-    assert_eq!(harness.stored().await[0].run, made["run"].as_str().unwrap());
+    let stored = harness.stored().await;
+    assert_eq!(made["run"], stored[0].run.to_string());
 }
 
 #[tokio::test]
@@ -64,7 +67,7 @@ async fn a_task_can_be_created_as_completed() {
 }
 
 #[tokio::test]
-async fn a_task_id_can_be_used_only_once() {
+async fn the_id_of_an_open_task_is_taken() {
     let harness = Harness::new();
     let body = json!({"task_id": "a", "task_name": "First", "task_type": "build"});
     harness.make("/api/tasks", body).await;
@@ -101,6 +104,8 @@ async fn an_invalid_task_names_the_fields_and_is_not_created() {
     check(with("task_name", json!("é".repeat(257))), &["task_name"]).await;
     check(with("task_type", json!("deploy")), &["task_type"]).await;
     check(with("task_id", json!("a/b")), &["task_id"]).await;
+    let run_id = json!("a@20261121T093000.123Z");
+    check(with("task_id", run_id), &["task_id"]).await;
     check(with("task_id", json!("")), &["task_id"]).await;
     check(with("task_id", json!("..")), &["task_id"]).await;
     check(with("status", json!("done")), &["status"]).await;
@@ -212,6 +217,9 @@ async fn an_invalid_query_names_the_parameters() {
     check("/api/tasks?sort=name&page=2", &["page", "sort"]).await;
     check("/api/tasks/a?verbose=1", &["verbose"]).await;
     check("/api/tasks/a%2Fb", &["task_id"]).await;
+    check("/api/tasks/a@b", &["task_id"]).await;
+    check("/api/tasks/a@20261121T093000.123Z/runs", &["task_id"]).await;
+    check("/api/tasks/a/runs?cursor=garbage", &["cursor"]).await;
     check("/api/tasks/%ff", &["path"]).await;
     check("/api/tasks/a/history?from=yesterday", &["from"]).await;
     check("/api/tasks/a/history?from=2000&to=1000", &["to"]).await;
@@ -230,7 +238,13 @@ async fn an_id_can_be_percent_encoded() {
 #[tokio::test]
 async fn an_unknown_task_is_not_found() {
     let harness = Harness::new();
-    for path in ["/api/tasks/none", "/api/tasks/none/history"] {
+    for path in [
+        "/api/tasks/none",
+        "/api/tasks/none@20261121T093000.123Z",
+        "/api/tasks/none/history",
+        "/api/tasks/none@20261121T093000.123Z/history",
+        "/api/tasks/none/runs",
+    ] {
         let response = harness.get(path).await;
         assert_eq!(response.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(response.problem(), "task-not-found");
@@ -264,10 +278,10 @@ async fn changed_task(harness: &Harness, changes: u64) {
     let mut previous: Option<Task> = None;
     for number in 1..=changes {
         let mut next = task("a", i64::try_from(number).unwrap());
+        next.run = task("a", 1).run;
         next.revision = Revision(number);
         next.progress.current = Some(number);
-        let saved = harness.store.save(previous.as_ref(), &next, None);
-        saved.await.unwrap();
+        harness.save_after(previous.as_ref(), &next).await;
         previous = Some(next);
     }
 }

@@ -34,7 +34,7 @@ pub fn get(path: &str) -> Vec<u8> {
 pub fn post_task(task_id: &str) -> Vec<u8> {
     let task = json!({
         "task_id": task_id,
-        "task_name": "CDK Deploy · Shop",
+        "task_name": "Shop",
         "task_type": "cdk_deploy",
         "status": "running",
         "progress": {"current": 5, "total": 29},

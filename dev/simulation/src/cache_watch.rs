@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use shared::cache::TaskCache;
-use shared::model::{Revision, TaskId};
+use shared::model::{RecordId, Revision};
 use shared::store::{TaskQuery, TaskStore};
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{Call, Moment, Role};
@@ -37,14 +37,14 @@ impl CacheWatch {
         let mut before = BTreeMap::new();
         move |call, moment| match (call.role, call.operation, moment) {
             (Role::TaskCache, "put_task", Moment::Begun) => {
-                let task_id: TaskId = call.subjects[0].parse().unwrap();
-                before.insert(task_id.clone(), held_revision(&cache, &task_id));
+                let id: RecordId = call.subjects[0].parse().unwrap();
+                before.insert(id.clone(), held_revision(&cache, &id));
             }
             (Role::TaskCache, "put_task", Moment::Made) => {
-                let task_id: TaskId = call.subjects[0].parse().unwrap();
-                let before = before.remove(&task_id).flatten();
-                let after = held_revision(&cache, &task_id);
-                assert!(before <= after, "the cache went back with {task_id}");
+                let id: RecordId = call.subjects[0].parse().unwrap();
+                let before = before.remove(&id).flatten();
+                let after = held_revision(&cache, &id);
+                assert!(before <= after, "the cache went back with {id}");
             }
             (Role::TaskCache, "bump_generation", Moment::Made) => {
                 let stored = Arc::new(stored_revisions(&store));
@@ -55,16 +55,18 @@ impl CacheWatch {
     }
 }
 
-/// The revision of a task that the cache holds.
-fn held_revision(cache: &InMemoryTaskCache, task_id: &TaskId) -> Option<Revision> {
-    let held = cache.fetch_task(task_id).now_or_never().unwrap().unwrap();
+/// The revision of a run that the cache holds.
+fn held_revision(cache: &InMemoryTaskCache, id: &RecordId) -> Option<Revision> {
+    let held = cache.fetch_task(id).now_or_never().unwrap().unwrap();
     held.revision()
 }
 
-/// The revisions of all stored tasks.
+/// The revisions of all stored runs.
 pub(crate) fn stored_revisions(store: &InMemoryStore) -> Revisions {
     let query = TaskQuery::default();
     let page = TaskStore::list(store, &query, None, usize::MAX).now_or_never();
     let tasks = page.unwrap().unwrap().tasks.into_iter();
-    tasks.map(|task| (task.task_id, task.revision)).collect()
+    tasks
+        .map(|task| (task.record_id(), task.revision))
+        .collect()
 }

@@ -96,7 +96,7 @@ impl<'a> Client<'a> {
             StatusCode::NOT_FOUND => {
                 self.held.remove(&path);
                 if !spares_cache {
-                    self.view.forget(task_id);
+                    self.view.forget(&task_id.clone().into());
                 }
             }
             _ => {}
@@ -114,15 +114,15 @@ impl<'a> Client<'a> {
         for task in response.json["tasks"].as_array().unwrap() {
             let checked = self.oracle.check_listed(task);
             checked.unwrap_or_else(|error| panic!("{}: {error}", self.name));
-            let (task_id, revision) = revision_of(task);
-            if let Some(announced) = announced.get(&task_id) {
+            let (id, revision) = revision_of(task);
+            if let Some(announced) = announced.get(&id) {
                 assert!(
                     revision >= *announced,
-                    "{}: {path} has {task_id} in revision {revision} after {announced}",
+                    "{}: {path} has {id} in revision {revision} after {announced}",
                     self.name
                 );
             }
-            shown.insert(task_id, revision);
+            shown.insert(id, revision);
         }
         if path == LISTS[0] {
             self.assert_none_is_missing(&announced, &shown);
@@ -131,12 +131,10 @@ impl<'a> Client<'a> {
 
     fn assert_none_is_missing(&self, announced: &Revisions, shown: &Revisions) {
         let stored = stored_revisions(self.harness.store());
-        for task_id in announced
-            .keys()
-            .filter(|task_id| stored.contains_key(*task_id))
-        {
-            let is_shown = shown.contains_key(task_id) || self.oracle.was_perhaps_deleted(task_id);
-            assert!(is_shown, "{}: {task_id} is missing in the list", self.name);
+        for id in announced.keys().filter(|id| stored.contains_key(*id)) {
+            let may_be_gone = self.oracle.was_perhaps_deleted(id.task_id());
+            let is_shown = shown.contains_key(id) || may_be_gone;
+            assert!(is_shown, "{}: {id} is missing in the list", self.name);
         }
     }
 
@@ -179,9 +177,9 @@ fn revisions_in(json: &Value) -> String {
         None => vec![],
     };
     let shown = |task: &Value| {
-        let (task_id, revision) = revision_of(task);
+        let (id, revision) = revision_of(task);
         let progress = &task["progress"]["percentage"];
-        format!("{task_id} r{revision} {} {progress}", task["status"])
+        format!("{id} r{revision} {} {progress}", task["status"])
     };
     tasks.into_iter().map(shown).collect::<Vec<_>>().join(", ")
 }

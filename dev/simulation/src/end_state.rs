@@ -1,14 +1,12 @@
 //! The checks at the end of a run, when no faults are left.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::slice;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use progress_collector::Backfill;
-use shared::fold::Ledger;
-use shared::model::{Metrics, ProjectId, Task, TaskId, TaskStatus, Timestamp};
+use shared::model::{Metrics, ProjectId, RecordId, Task, TaskId, TaskStatus, Timestamp};
 use shared::store::{ProjectStore, TaskQuery, TaskStore};
 use testkit::oracle::{Oracle, revision_of};
 use testkit::store::memory::InMemoryStore;
@@ -36,69 +34,81 @@ pub(crate) async fn check(harness: &Harness, oracle: &Oracle, api: &Router, undi
     assert_responses_are_as_stored(harness, api).await;
 }
 
-async fn tasks(store: &InMemoryStore) -> BTreeMap<TaskId, Task> {
+/// All runs.
+async fn runs(store: &InMemoryStore) -> BTreeMap<RecordId, Task> {
     let page = TaskStore::list(store, &TaskQuery::default(), None, usize::MAX).await;
-    let tasks = page.unwrap().tasks.into_iter();
-    tasks.map(|task| (task.task_id.clone(), task)).collect()
+    let mut runs = BTreeMap::new();
+    for listed in page.unwrap().tasks {
+        let id = listed.record_id();
+        let run = TaskStore::fetch(store, &id).await.unwrap().unwrap();
+        runs.insert(id, run);
+    }
+    runs
 }
 
-/// Every line counts, also those of deleted tasks, as if the logs had been read once. Every
-/// confirmed change of a caller is there.
+/// The runs of each task, oldest first.
+async fn tasks(store: &InMemoryStore) -> BTreeMap<TaskId, Vec<Task>> {
+    let mut tasks: BTreeMap<TaskId, Vec<Task>> = BTreeMap::new();
+    for run in runs(store).await.into_values() {
+        tasks.entry(run.task_id.clone()).or_default().push(run);
+    }
+    for runs in tasks.values_mut() {
+        runs.sort_by_key(|run| run.run);
+    }
+    tasks
+}
+
+/// Every line counts, as if the logs had been read once. Every confirmed change of a caller is
+/// there.
 async fn assert_nothing_is_lost(harness: &Harness, oracle: &Oracle, undisturbed: &Harness) {
     let found = tasks(harness.store()).await;
     let expected = tasks(undisturbed.store()).await;
     for (task_id, expected) in &expected {
-        let expected_facts = ledger(undisturbed.store(), task_id).await;
-        let facts = ledger(harness.store(), task_id).await;
-        let keys: BTreeSet<_> = facts.facts().iter().map(|(key, _)| *key).collect();
-        for (key, fact) in expected_facts.facts() {
-            assert!(keys.contains(key), "a line of {task_id} is lost: {fact:?}");
-        }
         if oracle.was_perhaps_deleted(task_id) {
             continue;
         }
         let found = found.get(task_id);
         let found = found.unwrap_or_else(|| panic!("{task_id} is lost"));
         if !oracle.was_changed(task_id) {
+            let comparable = |runs: &[Task]| runs.iter().map(comparable).collect::<Vec<_>>();
             assert_eq!(comparable(found), comparable(expected));
         }
     }
-    for (task_id, task) in &found {
-        assert!(!oracle.was_deleted(task_id), "{task_id} is back");
+    for (task_id, runs) in &found {
         if !oracle.was_perhaps_deleted(task_id) {
-            oracle.check_last_change(task).unwrap();
+            oracle.check_last_change(runs.last().unwrap()).unwrap();
         }
+        let newest = runs.iter().any(|run| !run.is_earlier);
+        assert!(!newest || !oracle.was_deleted(task_id), "{task_id} is back");
     }
 }
 
-/// A task without the fields that depend on the number of writes and on which runs had ended before
-/// it.
+/// A run without the fields that depend on the number of writes, on which lines came first, and on
+/// which runs had ended before it.
 fn comparable(task: &Task) -> Task {
     Task {
         revision: Default::default(),
+        run: Default::default(),
         usual_duration_ms: None,
         ..task.clone()
     }
 }
 
-async fn ledger(store: &InMemoryStore, task_id: &TaskId) -> Ledger {
-    let records = store.fetch_records(slice::from_ref(task_id)).await.unwrap();
-    records.into_iter().next().unwrap().ledger
-}
-
 async fn assert_metrics_are_exact(store: &InMemoryStore) {
-    let tasks = tasks(store).await;
+    let runs = runs(store).await;
     for project in ProjectStore::list(store).await.unwrap() {
-        let counted = counted(&tasks, &project.project_id);
+        let counted = counted(&runs, Some(&project.project_id));
         assert_eq!(project.metrics, counted, "{}", project.project_id);
     }
+    assert_eq!(store.totals().await.unwrap(), counted(&runs, None));
 }
 
-fn counted(tasks: &BTreeMap<TaskId, Task>, project_id: &ProjectId) -> Metrics {
-    let of_project = |task: &&Task| task.project_id.as_ref() == Some(project_id);
-    let members: Vec<_> = tasks.values().filter(of_project).collect();
-    let with = |status| members.iter().filter(move |task| task.status == status);
-    let durations = with(TaskStatus::Completed).filter_map(|task| task.duration_ms);
+/// The metrics of a project, or of all runs.
+fn counted(runs: &BTreeMap<RecordId, Task>, project_id: Option<&ProjectId>) -> Metrics {
+    let is_member = |run: &&Task| project_id.is_none() || run.project_id.as_ref() == project_id;
+    let members: Vec<_> = runs.values().filter(is_member).collect();
+    let with = |status| members.iter().filter(move |run| run.status == status);
+    let durations = with(TaskStatus::Completed).filter_map(|run| run.duration_ms);
     let duration_sum_ms = i64::try_from(durations.sum::<u64>()).unwrap();
     Metrics::from_counts(
         |status| i64::try_from(with(status).count()).unwrap(),
@@ -131,15 +141,15 @@ async fn assert_cache_is_current(
     oracle: &Oracle,
 ) {
     let stored = stored_revisions(harness.store());
-    for task_id in tasks(undisturbed.store()).await.keys() {
+    for (id, run) in runs(undisturbed.store()).await {
         // A task without lines is not read again.
-        let has_lines = !ledger(undisturbed.store(), task_id).await.is_empty();
-        if !has_lines || oracle.was_perhaps_deleted(task_id) {
+        let has_lines = run.log_stream.is_some();
+        if run.is_earlier || !has_lines || oracle.was_perhaps_deleted(&run.task_id) {
             continue;
         }
-        let path = format!("/api/tasks/{task_id}");
+        let path = format!("/api/tasks/{id}");
         let task = send(api, Method::GET, &path, &[], None).await;
-        assert_eq!(revision_of(&task.json).1, stored[task_id], "{task_id}");
+        assert_eq!(revision_of(&task.json).1, stored[&id], "{id}");
     }
 }
 
@@ -153,11 +163,11 @@ async fn assert_responses_are_as_stored(harness: &Harness, api: &Router) {
         .iter()
         .map(revision_of);
     assert_eq!(listed.collect::<BTreeMap<_, _>>(), stored);
-    for (task_id, revision) in &stored {
-        let path = format!("/api/tasks/{task_id}");
+    for (id, revision) in &stored {
+        let path = format!("/api/tasks/{id}");
         let task = send(api, Method::GET, &path, &[], None).await;
         assert_eq!(task.status, StatusCode::OK);
-        assert_eq!(revision_of(&task.json).1, *revision, "{task_id}");
+        assert_eq!(revision_of(&task.json), (id.clone(), *revision));
     }
     for project in ProjectStore::list(harness.store()).await.unwrap() {
         let path = format!("/api/projects/{}", project.project_id);

@@ -101,6 +101,7 @@ fn stream(
             timestamp: Timestamp::from_millis(
                 START_MS + i64::try_from(printed_ms).unwrap() + skew_ms,
             ),
+            ingested_at: Timestamp::from_millis(START_MS + i64::try_from(arrives_ms).unwrap()),
             event_id: format!("{ids:056}"),
             message: (*line).to_owned(),
         };

@@ -18,6 +18,23 @@ const WRITES: u64 = 10;
 /// How often a writer sends a request again until it knows the outcome.
 const ATTEMPTS: usize = 4;
 
+/// The state of a task that a writer holds.
+#[derive(Debug, Clone)]
+struct Held {
+    revision: Revision,
+    etag: String,
+}
+
+impl Held {
+    fn of(response: &Response) -> Self {
+        let etag = response.etag.clone();
+        Self {
+            revision: revision_of(&response.json).1,
+            etag: etag.expect("a task has an entity tag"),
+        }
+    }
+}
+
 /// A caller that writes.
 pub(crate) struct Writer<'a> {
     pub(crate) number: u64,
@@ -32,7 +49,7 @@ impl Writer<'_> {
     /// Writes at random intervals.
     pub(crate) async fn run(self) {
         let rng = &self.harness.rng;
-        let mut own: Vec<(TaskId, Revision)> = Vec::new();
+        let mut own: Vec<(TaskId, Held)> = Vec::new();
         for write in 0..WRITES {
             rng.pause(100..4_000).await;
             let change = self.number * 100 + write;
@@ -42,8 +59,11 @@ impl Writer<'_> {
                     self.change(rng.pick(self.logged), None, change).await;
                 }
                 5 if !own.is_empty() => {
-                    let (task_id, _) = own.swap_remove(0);
-                    self.delete(&task_id).await;
+                    let (task_id, held) = own.swap_remove(0);
+                    match rng.chance(50) {
+                        true => self.delete(&task_id).await,
+                        false => own.extend(self.create_again(&task_id, held, change).await),
+                    }
                 }
                 6 if !self.logged.is_empty() => {
                     self.delete_logged(rng.pick(self.logged)).await;
@@ -53,10 +73,10 @@ impl Writer<'_> {
                         .await;
                 }
                 _ if !own.is_empty() => {
-                    let (task_id, revision) = own.last_mut().unwrap();
-                    let known = rng.chance(50).then_some(*revision);
+                    let (task_id, held) = own.last_mut().unwrap();
+                    let known = rng.chance(50).then(|| held.clone());
                     let changed = self.change(&task_id.clone(), known, change).await;
-                    *revision = changed.unwrap_or(*revision);
+                    *held = changed.unwrap_or(held.clone());
                 }
                 _ => {}
             }
@@ -64,8 +84,35 @@ impl Writer<'_> {
     }
 
     /// Creates a task. Repeats the request until the outcome is known.
-    async fn create(&self, number: u64) -> Option<(TaskId, Revision)> {
-        let task_id = format!("job-{number}");
+    async fn create(&self, number: u64) -> Option<(TaskId, Held)> {
+        self.create_as(&format!("job-{number}"), number).await
+    }
+
+    /// Deletes a task and creates it again. The new life continues the revisions, and a tag of the
+    /// old one admits nothing.
+    async fn create_again(
+        &self,
+        task_id: &TaskId,
+        held: Held,
+        number: u64,
+    ) -> Option<(TaskId, Held)> {
+        self.oracle.note_deletion_attempt(task_id);
+        let path = format!("/api/tasks/{task_id}");
+        let deleted = self.send(Method::DELETE, &path, &[], None).await?;
+        if deleted.status != StatusCode::NO_CONTENT {
+            return None;
+        }
+        let created = self.create_as(task_id.as_str(), number).await?;
+        assert!(created.1.revision > held.revision.next(), "{task_id}");
+        let body = json!({"message": "of the old life"});
+        let tag = [("if-match", held.etag.as_str())];
+        let stale = self.send(Method::PATCH, &path, &tag, Some(&body)).await;
+        let is_refused = |response: &Response| response.status != StatusCode::OK;
+        assert!(stale.as_ref().is_none_or(is_refused), "{stale:?}");
+        Some(created)
+    }
+
+    async fn create_as(&self, task_id: &str, number: u64) -> Option<(TaskId, Held)> {
         let key = format!("key-{number}");
         let mut body = json!({
             "task_id": task_id, "task_name": format!("Job {number}"), "task_type": "build",
@@ -82,10 +129,10 @@ impl Writer<'_> {
             if let Some(response) = sent {
                 match response.status {
                     StatusCode::CREATED => {
-                        let created = revision_of(&response.json);
-                        self.oracle.expect_task(&created.0);
-                        self.assert_announced(&created.0, created.1);
-                        return Some(created);
+                        let (id, revision) = revision_of(&response.json);
+                        self.oracle.expect_task(id.task_id());
+                        self.assert_announced(id.task_id(), revision);
+                        return Some((id.task_id().clone(), Held::of(&response)));
                     }
                     StatusCode::SERVICE_UNAVAILABLE => {}
                     _ => panic!("a repeated POST got another response: {response:?}"),
@@ -96,14 +143,9 @@ impl Writer<'_> {
         None
     }
 
-    /// Changes a task, on condition that it has the `known` revision. Returns the new revision if
-    /// the change was confirmed.
-    async fn change(
-        &self,
-        task_id: &TaskId,
-        known: Option<Revision>,
-        number: u64,
-    ) -> Option<Revision> {
+    /// Changes a task, on condition that it has the `known` state. Returns the new state if the
+    /// change was confirmed.
+    async fn change(&self, task_id: &TaskId, known: Option<Held>, number: u64) -> Option<Held> {
         let mut patch = json!({"metadata": {"change": number}});
         let rng = &self.harness.rng;
         match rng.number(0..4) {
@@ -116,10 +158,9 @@ impl Writer<'_> {
         }
         self.oracle.note_change(task_id);
         let path = format!("/api/tasks/{task_id}");
-        let if_match = known.map(|revision| format!("\"{revision}-0\""));
-        let headers: Vec<_> = if_match
+        let headers: Vec<_> = known
             .iter()
-            .map(|tag| ("if-match", tag.as_str()))
+            .map(|known| ("if-match", known.etag.as_str()))
             .collect();
         let mut response = self
             .send(Method::PATCH, &path, &headers, Some(&patch))
@@ -142,9 +183,9 @@ impl Writer<'_> {
                 checked.unwrap();
                 self.assert_announced(task_id, revision);
                 if let Some(known) = known {
-                    assert_eq!(revision, known.next(), "If-Match was ignored");
+                    assert_eq!(revision, known.revision.next(), "If-Match was ignored");
                 }
-                Some(revision)
+                Some(Held::of(&response))
             }
             Some(response) if response.status.is_client_error() => None,
             _ => {
@@ -157,7 +198,7 @@ impl Writer<'_> {
     /// Lists have a confirmed write from then on, unless the task is deleted by now.
     fn assert_announced(&self, task_id: &TaskId, revision: Revision) {
         let announced = self.harness.announced();
-        let announced = announced.get(task_id);
+        let announced = announced.get(&task_id.clone().into());
         let is_announced = announced.is_some_and(|announced| *announced >= revision);
         let may_be_gone = self.oracle.was_perhaps_deleted(task_id);
         assert!(

@@ -19,7 +19,7 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
-    use crate::store::conformance::new_task;
+    use crate::store::conformance::{change_of, new_task, save as save_in};
     use crate::store::memory::InMemoryStore;
 
     const UNAVAILABLE: Fault = Fault::Error(ErrorKind::Unavailable);
@@ -36,7 +36,7 @@ mod tests {
         let (first, second) = (new_task("first"), new_task("second"));
         faults.fail_call(1, UNAVAILABLE);
         faults.fail_call(3, Fault::AnswerLost);
-        let save = async |task| TaskStore::save(&store, None, task, None).await;
+        let save = async |task| save_in(&store, None, task).await;
         assert!(save(&first).await.is_err());
         assert!(save(&first).await.is_ok(), "the failed call was made");
         assert!(save(&second).await.is_err());
@@ -78,7 +78,7 @@ mod tests {
             let is_save = (call.role, call.operation) == (Role::TaskStore, "save");
             (is_save && call.is_about("bad")).then_some(Fault::Error(ErrorKind::Invalid))
         });
-        let save = async |id| TaskStore::save(&store, None, &new_task(id), None).await;
+        let save = async |id| save_in(&store, None, &new_task(id)).await;
         let refused = save("bad").await;
         assert!(matches!(refused, Err(StoreError::Corrupt { id, .. }) if id == "bad"));
         save("good").await.unwrap();
@@ -90,7 +90,8 @@ mod tests {
         let task = new_task("t");
         let patience = Duration::from_secs(60);
         faults.fail_call(1, Fault::NeverAnswers);
-        let save = TaskStore::save(&store, None, &task, None);
+        let change = change_of(None, &task);
+        let save = TaskStore::save(&store, &change);
         assert!(timeout(patience, save).await.is_err());
         let stored = store
             .inner()

@@ -7,27 +7,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
-use shared::model::{HistoryEntry, Revision, Task, TaskId};
+use shared::model::{HistoryEntry, RecordId, Revision, Task, TaskId};
 
-/// Fields that the API computes when it shows a task. They are not part of a task's state.
-const DERIVED: [&str; 2] = ["stale", "eta"];
+/// Fields that the API computes when it shows a task, or leaves out in lists. They are not compared.
+const NOT_COMPARED: [&str; 3] = ["stale", "eta", "parts"];
 
-/// Tasks and their revisions.
-pub type Revisions = BTreeMap<TaskId, Revision>;
+/// Runs and their revisions.
+pub type Revisions = BTreeMap<RecordId, Revision>;
 
-/// The id and revision of a task as the API shows it.
+/// The id and revision of a run as the API shows it.
 ///
 /// # Panics
 ///
 /// If `json` is not a task.
-pub fn revision_of(json: &Value) -> (TaskId, Revision) {
+pub fn revision_of(json: &Value) -> (RecordId, Revision) {
     identify(json).unwrap()
 }
 
-fn identify(json: &Value) -> Result<(TaskId, Revision), String> {
-    let task_id = json["task_id"].as_str().and_then(|id| id.parse().ok());
+fn identify(json: &Value) -> Result<(RecordId, Revision), String> {
+    let is_earlier = json["earlier"].as_bool().unwrap_or(false);
+    let id = &json[if is_earlier { "run_id" } else { "task_id" }];
+    let id = id.as_str().and_then(|id| id.parse().ok());
     let revision = json["revision"].as_u64().map(Revision);
-    let both = task_id.zip(revision);
+    let both = id.zip(revision);
     both.ok_or_else(|| format!("this is not a task: {json}"))
 }
 
@@ -41,7 +43,7 @@ struct Known {
     /// Tasks that clients may ask for.
     task_ids: BTreeSet<TaskId>,
     /// Each state that a client was shown.
-    states: BTreeMap<(TaskId, Revision), Map<String, Value>>,
+    states: BTreeMap<(RecordId, Revision), Map<String, Value>>,
     /// Tasks that a caller has tried to change or delete.
     changed: BTreeSet<TaskId>,
     /// Tasks that a caller has tried to delete.
@@ -180,23 +182,24 @@ impl Oracle {
     /// Checks a shown task against what other clients have seen, against the requested count, and
     /// against what this client has seen before.
     pub fn check_shown(&self, view: &mut View, task: &Value) -> Result<(), String> {
-        let (task_id, revision) = identify(task)?;
+        let (id, revision) = identify(task)?;
         let mut known = self.lock();
-        known.check_state(&task_id, revision, task)?;
-        let count = known.check_count(&task_id, task)?;
-        view.advance(&task_id, revision, count)
+        known.check_state(&id, revision, task)?;
+        let count = known.check_count(id.task_id(), task)?;
+        view.advance(&id, revision, count)
     }
 
     /// Checks a task in a list: one revision is one state in every response.
     pub fn check_listed(&self, task: &Value) -> Result<(), String> {
-        let (task_id, revision) = identify(task)?;
-        self.lock().check_state(&task_id, revision, task)
+        let (id, revision) = identify(task)?;
+        self.lock().check_state(&id, revision, task)
     }
 
-    /// Checks all shown states: within a run, terminal states are final and percentages don't fall.
+    /// Checks all shown states: within a run, only a correction changes a terminal state, and
+    /// percentages don't fall.
     ///
     /// `exempt` is a task whose stream has several runs: a late line may move a state to the other run.
-    /// Where both a log and callers report progress, a caller may also set it back.
+    /// A caller may also set progress back.
     pub fn check_progress(&self, exempt: Option<&str>) -> Result<(), String> {
         let known = self.lock();
         let mut before: Option<Task> = None;
@@ -205,14 +208,15 @@ impl Oracle {
                 .map_err(|error| format!("a shown task can't be read: {error}"))?;
             let task_id = &after.task_id;
             let before = before.replace(after.clone());
-            let Some(before) = before.filter(|before| before.task_id == *task_id) else {
+            let same = |before: &Task| before.record_id() == after.record_id();
+            let Some(before) = before.filter(same) else {
                 continue;
             };
             if exempt == Some(task_id.as_str()) || before.run != after.run {
                 continue;
             }
             if before.status.is_terminal() {
-                if before.status != after.status {
+                if before.status != after.status && before.corrections == after.corrections {
                     return Err(format!(
                         "{task_id} was {} and is {}",
                         before.status, after.status
@@ -220,7 +224,7 @@ impl Oracle {
                 }
                 continue; // a correction after the end is no progress
             }
-            if before.log_stream.is_some() && known.changed.contains(task_id) {
+            if known.changed.contains(task_id) {
                 continue;
             }
             let percentages = (before.progress.percentage, after.progress.percentage);
@@ -267,13 +271,13 @@ impl Known {
     /// One revision is one state in every response.
     fn check_state(
         &mut self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         task: &Value,
     ) -> Result<(), String> {
         let shown = task.as_object().unwrap();
-        let is_stored = |name: &&String| !DERIVED.contains(&name.as_str());
-        let key = (task_id.clone(), revision);
+        let is_stored = |name: &&String| !NOT_COMPARED.contains(&name.as_str());
+        let key = (id.clone(), revision);
         let Some(held) = self.states.get(&key) else {
             let stored = shown.iter().filter(|(name, _)| is_stored(name));
             let stored = stored.map(|(name, value)| (name.clone(), value.clone()));
@@ -317,8 +321,8 @@ impl Known {
 /// What one client has seen. It must not be shown anything older.
 #[derive(Debug, Default)]
 pub struct View {
-    /// By task, the highest revision, and the count if the task has one.
-    seen: BTreeMap<TaskId, (Revision, Option<u64>)>,
+    /// By run, the highest revision, and the count if the task has one.
+    seen: BTreeMap<RecordId, (Revision, Option<u64>)>,
     may_go_back: bool,
 }
 
@@ -332,25 +336,25 @@ impl View {
         }
     }
 
-    /// The client no longer has the task, so that it can't say which revision it has seen.
-    pub fn forget(&mut self, task_id: &TaskId) {
-        self.seen.remove(task_id);
+    /// The client no longer has the run, so that it can't say which revision it has seen.
+    pub fn forget(&mut self, id: &RecordId) {
+        self.seen.remove(id);
     }
 
     fn advance(
         &mut self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         count: Option<u64>,
     ) -> Result<(), String> {
-        let seen = self.seen.entry(task_id.clone()).or_default();
+        let seen = self.seen.entry(id.clone()).or_default();
         let last = *seen;
         *seen = (revision.max(last.0), count.max(last.1));
         if self.may_go_back || (revision >= last.0 && count >= last.1) {
             return Ok(());
         }
         Err(format!(
-            "{task_id} went back from revision {} ({:?}) to {revision} ({count:?})",
+            "{id} went back from revision {} ({:?}) to {revision} ({count:?})",
             last.0, last.1
         ))
     }

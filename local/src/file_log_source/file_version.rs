@@ -134,6 +134,7 @@ impl FileVersion {
             log_stream,
             epoch_ms: self.epoch_ms,
             encoding: self.encoding,
+            read_at: Timestamp::now(),
         };
         let lines = Lines::new(&buffer, self.encoding, segment.time, true);
         let lines = lines.filter(|line| (start..=end).contains(&line.time));

@@ -47,8 +47,14 @@ async fn window(source: &FileLogSource, start: Timestamp, end: Timestamp) -> Vec
     }
 }
 
+/// All events. They are as of their own time, because each reading has another time.
 async fn all(source: &FileLogSource) -> Vec<LogEvent> {
-    window(source, at(0), at(i64::MAX)).await
+    let events = window(source, at(0), at(i64::MAX)).await.into_iter();
+    let as_of_its_time = |event: LogEvent| LogEvent {
+        ingested_at: event.timestamp,
+        ..event
+    };
+    events.map(as_of_its_time).collect()
 }
 
 async fn messages(source: &FileLogSource) -> Vec<String> {

@@ -66,7 +66,12 @@ impl Trigger for Push {
         if let Some(group) = collector.group(&self.log_group) {
             let mut batch = Batch::default();
             for event in &self.log_events {
-                summary.count_event(batch.add(group.format, &group.name, event));
+                // A subscription does not tell when the events were ingested: seconds ago.
+                let event = LogEvent {
+                    ingested_at: now,
+                    ..event.clone()
+                };
+                summary.count_event(batch.add(group.format, &group.name, &event));
                 if batch.is_full() {
                     collector.save(&mut batch, now, &mut summary).await?;
                 }
@@ -109,6 +114,7 @@ fn unpack(data: &str) -> Result<Push, InvalidTrigger> {
     let log_event = |event: LogEntry| LogEvent {
         log_stream: log_stream.clone(),
         timestamp: Timestamp::from_millis(event.timestamp),
+        ingested_at: Timestamp::from_millis(event.timestamp),
         event_id: event.id,
         message: event.message,
     };

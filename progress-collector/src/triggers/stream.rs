@@ -1,5 +1,5 @@
-//! Stream: Lambda passes records of the tasks table's stream, and the collector publishes the
-//! transitions among them.
+//! Stream: Lambda passes records of the tasks table's stream. The collector publishes the transitions
+//! among them, and takes expired runs out of the metrics.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use shared::view::Renderer;
 
 use crate::collector::{CollectError, Collector};
 use crate::invocation::Invocation;
-use crate::publish::publish_transitions;
+use crate::publish::follow_changes;
 use crate::summary::{PublishSummary, Summary};
 use crate::trigger::{InvalidTrigger, Trigger};
 
@@ -35,18 +35,26 @@ impl Trigger for StreamRecords {
         Ok(records.cloned().map(|records| Self { records }))
     }
 
-    /// Publishes an event for each transition. Without an event bus the records are dropped.
+    /// Publishes an event for each transition, if there is an event bus, and takes expired runs out
+    /// of the metrics.
     async fn handle(
         &self,
         collector: &Collector,
         invocation: Invocation,
     ) -> Result<Summary, CollectError> {
         let mut summary = PublishSummary::of(&self.records);
-        if let Some(sink) = &collector.event_sink {
-            let renderer = Renderer::new(collector.config.stale_after);
-            let sink = sink.as_ref();
-            publish_transitions(sink, &self.records, renderer, invocation, &mut summary).await;
-        }
+        let renderer = Renderer::new(collector.config.stale_after);
+        let tasks = collector.parts.tasks.as_ref();
+        let sink = collector.event_sink.as_deref();
+        follow_changes(
+            tasks,
+            sink,
+            &self.records,
+            renderer,
+            invocation,
+            &mut summary,
+        )
+        .await;
         Ok(Summary::of_publishing("stream", summary))
     }
 }

@@ -71,6 +71,7 @@ impl AgentLog {
         LogEvent {
             log_stream: format!("agent-{stream:04}"),
             timestamp: self.time_of(index),
+            ingested_at: self.time_of(index),
             event_id: format!("{index:056}"),
             message: format!(
                 r#"{{"level":"INFO","message":"step {step}","status":"{status}","progress":{{"current":{step},"total":{steps}}}}}"#

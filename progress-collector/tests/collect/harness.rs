@@ -76,7 +76,9 @@ impl Harness {
     }
 
     pub(crate) async fn task(&self, task_id: &str) -> Option<Task> {
-        self.store.fetch(&id(task_id)).await.unwrap()
+        TaskStore::fetch(&*self.store, &id(task_id).into())
+            .await
+            .unwrap()
     }
 
     /// All tasks, without the fields that depend on how often they were written.
@@ -119,11 +121,15 @@ pub(crate) fn id(text: &str) -> TaskId {
 
 /// Log events of one stream, one per line and second.
 pub(crate) fn events(stream: &str, lines: &[&str]) -> Vec<LogEvent> {
-    let event = |(index, line): (usize, &&str)| LogEvent {
-        log_stream: stream.to_owned(),
-        timestamp: Timestamp::from_millis(START_MS + 1_000 * i64::try_from(index).unwrap()),
-        event_id: format!("{index:056}"),
-        message: (*line).to_owned(),
+    let event = |(index, line): (usize, &&str)| {
+        let time = Timestamp::from_millis(START_MS + 1_000 * i64::try_from(index).unwrap());
+        LogEvent {
+            log_stream: stream.to_owned(),
+            timestamp: time,
+            ingested_at: time,
+            event_id: format!("{index:056}"),
+            message: (*line).to_owned(),
+        }
     };
     lines.iter().enumerate().map(event).collect()
 }

@@ -1,25 +1,28 @@
 //! Publishing, from writes to an embedded DynamoDB to the events: each transition is published
 //! once, although records come twice, batches are split and requests fail.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use progress_collector::{Collector, PublishSummary, StreamRecords, Trigger as _};
+use progress_collector::{Collector, Parts, PublishSummary, StreamRecords, Trigger as _};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::event_sink::{MOST_EVENTS, TaskEvent};
-use shared::model::{Task, TaskId, TaskStatus, Transition};
+use shared::fold::CallerEdit;
+use shared::model::{Task, TaskId, TaskStatus, TaskType, Transition};
+use shared::record::{CallerFields, TaskRecord};
 use shared::store::TaskStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::event_sink::InMemoryEventSink;
 use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
-use testkit::store::conformance::{moment, new_task, next_of};
+use testkit::store::conformance::moment;
 use tokio::time::Instant;
 
-use crate::harness::{Harness, now};
+use crate::harness::{self, Harness, now};
 use crate::races::{block_on, config};
 use crate::stream::{enable_stream, stream_records};
 
@@ -27,26 +30,16 @@ use crate::stream::{enable_stream, stream_records};
 const CASES_DIVISOR: u32 = 40;
 const TASKS: usize = 4;
 
-/// A write of one of a few tasks.
+/// A write of one of a few tasks. A write to a task that has ended begins a run.
 #[derive(Debug, Clone)]
 struct Write {
     task: usize,
     status: TaskStatus,
-    /// Whether it starts a run. A write to a task that has ended always does.
-    is_new_run: bool,
 }
 
 fn write() -> impl Strategy<Value = Write> {
-    let parts = (
-        0..TASKS,
-        prop::sample::select(TaskStatus::ALL),
-        prop::bool::weighted(0.1),
-    );
-    parts.prop_map(|(task, status, is_new_run)| Write {
-        task,
-        status,
-        is_new_run,
-    })
+    let parts = (0..TASKS, prop::sample::select(TaskStatus::ALL));
+    parts.prop_map(|(task, status)| Write { task, status })
 }
 
 /// What a sink does with a batch of events.
@@ -162,28 +155,27 @@ async fn publish_all(records: &[Value], batches: &[RecordBatch], sink: Arc<Fault
     panic!("records were left after 1,000 batches");
 }
 
-/// The transitions of a schedule by task. Computed from the runs that have ended, not by the code
+/// The transitions of a schedule by task. Computed from what callers asked for, not by the code
 /// under test.
 #[derive(Default)]
 struct Expected {
-    ended: BTreeSet<(TaskId, String)>,
     transitions: BTreeMap<TaskId, Vec<(u64, Transition)>>,
 }
 
 impl Expected {
-    fn add(&mut self, previous: Option<&Task>, next: &Task) {
-        let transition = match next.status {
+    /// Adds a write that gives a run this status. `previous` is the status of the same run before.
+    fn add(&mut self, next: &Task, previous: Option<TaskStatus>, status: TaskStatus) {
+        let transition = match status {
+            _ if previous == Some(status) => None,
             TaskStatus::Completed => Some(Transition::Completed),
             TaskStatus::Failed => Some(Transition::Failed),
             TaskStatus::Cancelled => Some(Transition::Cancelled),
-            TaskStatus::Blocked => None,
-            TaskStatus::Pending | TaskStatus::Running => previous
-                .is_some_and(|previous| previous.status == TaskStatus::Blocked)
-                .then_some(Transition::Unblocked),
+            TaskStatus::Blocked => Some(Transition::Blocked),
+            TaskStatus::Pending | TaskStatus::Running => {
+                (previous == Some(TaskStatus::Blocked)).then_some(Transition::Unblocked)
+            }
         };
-        let run = (next.task_id.clone(), next.run.clone());
-        let is_new = !next.status.is_terminal() || self.ended.insert(run);
-        if let Some(transition) = transition.filter(|_| is_new) {
+        if let Some(transition) = transition {
             let transitions = self.transitions.entry(next.task_id.clone()).or_default();
             transitions.push((next.revision.0, transition));
         }
@@ -197,26 +189,33 @@ async fn write_all(schedule: &[Write]) -> (Vec<Value>, Expected) {
     enable_stream(&embedded).await;
     let store = embedded.tasks();
     let mut expected = Expected::default();
-    let mut tasks: Vec<Option<Task>> = vec![None; TASKS];
     for (write, at_ms) in schedule.iter().zip(1..) {
-        let previous = tasks[write.task].take();
-        let next = match &previous {
-            None => Task {
-                status: write.status,
-                ..new_task(&format!("task-{}", write.task))
-            },
-            Some(previous) => next_of(previous, |task| {
-                // Terminal states are final within a run: only a new run can leave them.
-                let reopens = previous.status.is_terminal() && previous.status != write.status;
-                if write.is_new_run || reopens {
-                    task.run = moment(at_ms).to_string();
-                }
-                task.status = write.status;
-            }),
+        let task_id: TaskId = format!("task-{}", write.task).parse().unwrap();
+        let stored = store.fetch_records(slice::from_ref(&task_id)).await;
+        let stored = stored.unwrap().pop();
+        let record = stored.unwrap_or_else(|| TaskRecord::new(task_id));
+        let fields = CallerFields {
+            priority: None,
+            project_id: None,
+            metadata: None,
         };
-        store.save(previous.as_ref(), &next, None).await.unwrap();
-        expected.add(previous.as_ref(), &next);
-        tasks[write.task] = Some(next);
+        let edit = CallerEdit {
+            task_name: Some("Task".to_owned()),
+            status: Some(write.status),
+            ..CallerEdit::default()
+        };
+        let now = moment(at_ms);
+        // A task that has ended goes on with another run.
+        let open = record.live().filter(|task| !task.status.is_terminal());
+        let edited = open.and_then(|task| edit.clone().of_task(task).ok());
+        let change = match edited {
+            Some(edit) => record.edit(edit, &fields, now),
+            None if open.is_some() => continue,
+            None => record.create(TaskType::Build, edit, &fields, now),
+        };
+        store.save(&change).await.unwrap();
+        let previous = open.map(|task| task.status);
+        expected.add(change.newest().unwrap(), previous, write.status);
     }
     (stream_records(&embedded), expected)
 }
@@ -282,7 +281,8 @@ async fn the_sample_event_has_a_completed_and_an_unblocked_task() {
     let collector = Harness::new(10).collector().with_event_sink(sink.clone());
     let summary = publish(&collector, &sample()).await;
     let expected = PublishSummary {
-        records: 3,
+        records: 4,
+        expired: 1,
         sent: 2,
         requests: 1,
         ..PublishSummary::default()
@@ -292,15 +292,19 @@ async fn the_sample_event_has_a_completed_and_an_unblocked_task() {
     let kinds: Vec<_> = events.iter().map(TaskEvent::detail_type).collect();
     assert_eq!(kinds, ["Task Completed", "Task Unblocked"]);
     let detail: Value = serde_json::from_str(&events[0].detail).unwrap();
-    assert_eq!(detail["task"]["parts"]["Shop-Api"]["percentage"], 100);
+    assert_eq!(
+        detail["task"]["run_id"],
+        "cdk:deploy-42@20261121T100000.000Z"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_an_event_sink_records_are_dropped() {
+async fn without_an_event_sink_only_expired_runs_matter() {
     let collector = Harness::new(10).collector();
     let summary = publish(&collector, &sample()).await;
     let expected = PublishSummary {
-        records: 3,
+        records: 4,
+        expired: 1,
         ..PublishSummary::default()
     };
     assert_eq!(summary, expected);
@@ -324,4 +328,31 @@ async fn an_unreadable_record_does_not_stop_the_others() {
     let summary = publish(&collector, &records).await;
     assert_eq!((summary.unreadable, summary.sent), (3, 2));
     assert_eq!(summary.retry_from, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_run_that_cannot_be_subtracted_now_is_tried_again() {
+    let harness = Harness::new(10);
+    let faults = Faults::none();
+    faults.disturb(|call| {
+        let is_expiry = call.operation == "subtract_expired";
+        is_expiry.then_some(Fault::Error(ErrorKind::Unavailable))
+    });
+    let parts = harness.parts();
+    let down = Parts {
+        tasks: Arc::new(Faulty::new(parts.tasks.clone(), faults)),
+        ..parts
+    };
+    let sink = Arc::new(InMemoryEventSink::default());
+    let collector = Collector::new(down, harness::config()).with_event_sink(sink.clone());
+    let summary = publish(&collector, &sample()).await;
+    assert_eq!(
+        (summary.sent, summary.expired),
+        (2, 0),
+        "the events before it are sent"
+    );
+    assert_eq!(
+        summary.retry_from.as_deref(),
+        Some("100000000000000000000004")
+    );
 }

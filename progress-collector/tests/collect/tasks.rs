@@ -1,15 +1,14 @@
 //! The tasks that log lines create.
 
-use progress_collector::Push;
+use progress_collector::{Collector, Push, Sweep};
 use shared::cache::TaskCache;
-use shared::fold::{Fact, Ledger, LineKey};
-use shared::log_event::LogEvent;
-use shared::log_parser::{LogFormat, parse_message};
-use shared::model::{Project, ProjectStatus, Task, TaskStatus, TaskType, Timestamp};
+use shared::fold::CallerEdit;
+use shared::model::{Project, ProjectStatus, TaskStatus, TaskType, Timestamp};
+use shared::record::{CallerFields, TaskChange, TaskRecord};
 use shared::store::{ProjectStore, TaskStore};
 
 use crate::harness::{
-    AGENTS, CDK, Harness, RUNNING, START_MS, completed, events, id, now, rolled_back,
+    self, AGENTS, CDK, Harness, RUNNING, START_MS, completed, events, id, now, rolled_back,
 };
 
 #[tokio::test]
@@ -26,7 +25,7 @@ async fn a_deploy_becomes_a_task_with_its_stack_as_a_part() {
     );
 
     let task = harness.task("cdk:deploy-7").await.unwrap();
-    assert_eq!(task.task_name, "CDK Deploy · Api");
+    assert_eq!(task.task_name, "Api");
     assert_eq!(
         (task.status, task.progress.percentage),
         (TaskStatus::Running, Some(60))
@@ -82,7 +81,26 @@ async fn a_second_deploy_in_the_stream_is_a_new_run() {
         (TaskStatus::Completed, Some(100))
     );
     assert_eq!(task.run, running.run);
-    assert!(task.run > Timestamp::from_millis(START_MS).to_string());
+    assert!(task.run > Timestamp::from_millis(START_MS));
+    // The failure stays visible.
+    let runs = harness
+        .store
+        .runs(&id("cdk:deploy-7"), None, 10)
+        .await
+        .unwrap();
+    let shown: Vec<_> = runs
+        .iter()
+        .map(|run| (run.status, run.is_earlier))
+        .collect();
+    let expected = [(TaskStatus::Completed, false), (TaskStatus::Failed, true)];
+    assert_eq!(shown, expected);
+    assert_eq!(harness.store.totals().await.unwrap().failed, 1);
+    let earlier = TaskStore::fetch(&*harness.store, &runs[1].record_id())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(earlier.run, Timestamp::from_millis(START_MS));
+    assert_eq!(earlier.parts["Api"].phase.as_deref(), Some("rolled_back"));
 }
 
 #[tokio::test]
@@ -108,9 +126,9 @@ async fn a_second_run_of_several_stacks_starts_with_its_first_stack() {
         let at = START_MS + 30_000 + i64::try_from(count).unwrap();
         harness.sweep_at(Timestamp::from_millis(at)).await;
         let task = harness.task("cdk:deploy-7").await.unwrap();
-        revisions.push((task.run.clone(), task.status, task.progress.percentage));
+        revisions.push((task.run, task.status, task.progress.percentage));
     }
-    let second = Timestamp::from_millis(START_MS + 6_000).to_string();
+    let second = Timestamp::from_millis(START_MS + 6_000);
     assert!(
         revisions.iter().all(|(run, ..)| *run == second),
         "{revisions:?}"
@@ -143,11 +161,7 @@ async fn a_line_that_names_a_task_updates_that_task() {
 #[tokio::test]
 async fn a_stream_named_after_a_task_updates_it() {
     let harness = Harness::new(100);
-    harness
-        .store
-        .save(None, &made_by_caller("42"), None)
-        .await
-        .unwrap();
+    harness.store.save(&made_by_caller("42")).await.unwrap();
     harness
         .logs
         .put(AGENTS, events("task-42", &["[3/10] cloning"]));
@@ -232,11 +246,10 @@ async fn a_deletion_holds_for_every_order_of_lines() {
     let lines = ["[1/10] cloning", "[2/10] reading", "[3/10] testing"];
     for order in [[0, 1, 2], [2, 0, 1], [2, 1, 0], [1, 2, 0]] {
         let harness = Harness::new(100);
-        let made = made_by_caller("42");
-        harness.store.save(None, &made, None).await.unwrap();
-        let mut ledger = Ledger::default();
-        ledger.delete(&made, Timestamp::from_millis(START_MS + 1_500));
-        harness.store.delete(&made, &ledger).await.unwrap();
+        harness.store.save(&made_by_caller("42")).await.unwrap();
+        let record = harness.store.fetch_records(&[id("42")]).await.unwrap();
+        let deletion = record[0].delete(Timestamp::from_millis(START_MS + 1_500));
+        harness.store.save(&deletion.unwrap()).await.unwrap();
         for index in order {
             let push = Push {
                 log_group: AGENTS.to_owned(),
@@ -250,27 +263,9 @@ async fn a_deletion_holds_for_every_order_of_lines() {
         }
         assert_eq!(harness.task("42").await, None, "{order:?}");
         assert_eq!(harness.tasks().await, [], "{order:?}");
-        let cached = harness.cache.fetch_task(&id("42")).await.unwrap();
+        let cached = harness.cache.fetch_task(&id("42").into()).await.unwrap();
         assert_eq!(cached.into_json(), None);
-        let left = harness.store.fetch_records(&[id("42")]).await.unwrap();
-        let mut all = left[0].ledger.clone();
-        all.merge(ledger_of(&events("task-42", &lines)));
-        assert_eq!(all, left[0].ledger, "{order:?}: a line is lost");
     }
-}
-
-fn ledger_of(events: &[LogEvent]) -> Ledger {
-    let mut ledger = Ledger::default();
-    for event in events {
-        parse_message(
-            LogFormat::AGENT,
-            &event.message,
-            &mut |line, observation| {
-                ledger.insert(LineKey::of(event, line), Fact::line(observation));
-            },
-        );
-    }
-    ledger
 }
 
 #[tokio::test]
@@ -280,7 +275,7 @@ async fn saved_tasks_are_in_the_cache() {
     harness.sweep().await;
     let bytes = harness
         .cache
-        .fetch_task(&id("cdk:deploy-7"))
+        .fetch_task(&id("cdk:deploy-7").into())
         .await
         .unwrap()
         .into_json()
@@ -289,30 +284,95 @@ async fn saved_tasks_are_in_the_cache() {
     assert_eq!(cached["progress"]["percentage"], 60);
 }
 
-fn made_by_caller(task_id: &str) -> Task {
-    let made_at = Timestamp::from_millis(START_MS - 60_000);
-    Task {
-        task_id: id(task_id),
-        task_name: "Fix the bug".to_owned(),
-        task_type: TaskType::Build,
-        status: TaskStatus::Pending,
+/// The creation of a task by a caller.
+fn made_by_caller(task_id: &str) -> TaskChange {
+    let edit = CallerEdit {
+        task_name: Some("Fix the bug".to_owned()),
+        ..CallerEdit::default()
+    };
+    let fields = CallerFields {
         priority: None,
-        progress: Default::default(),
-        parts: Default::default(),
-        run: made_at.to_string(),
-        revision: shared::model::Revision(1),
         project_id: None,
-        message: None,
-        phase: None,
-        current_step: None,
-        log_group: None,
-        log_stream: None,
-        created_at: made_at,
-        started_at: None,
-        updated_at: made_at,
-        completed_at: None,
-        duration_ms: None,
-        usual_duration_ms: None,
         metadata: None,
+    };
+    let made_at = Timestamp::from_millis(START_MS - 60_000);
+    TaskRecord::new(id(task_id)).create(TaskType::Build, edit, &fields, made_at)
+}
+
+#[tokio::test]
+async fn streams_of_the_same_name_in_two_log_groups_are_two_tasks() {
+    let harness = Harness::new(100);
+    harness.logs.put(CDK, events("main", &RUNNING));
+    harness.sweep().await;
+    let mut config = harness::config();
+    config.groups[0].name = "/other/cdk".to_owned();
+    harness.logs.put("/other/cdk", events("main", &completed()));
+    let collector = Collector::new(harness.parts(), config);
+    for _ in 0..2 {
+        collector.handle(&Sweep, now(), None).await.unwrap();
     }
+    let tasks = harness.tasks().await;
+    assert_eq!(tasks.len(), 2);
+    let second = tasks
+        .iter()
+        .find(|task| task.log_group.as_deref() == Some("/other/cdk"))
+        .unwrap();
+    assert_eq!(
+        harness.task("cdk:main").await.unwrap().status,
+        TaskStatus::Running
+    );
+    assert!(second.task_id.as_str().starts_with("cdk:main:"));
+    assert_eq!(second.status, TaskStatus::Completed);
+}
+
+/// A line from the future must not hide what really happens afterwards.
+#[tokio::test]
+async fn a_line_from_the_future_counts_as_of_its_ingestion() {
+    let harness = Harness::new(100);
+    let mut early = events("deploy-7", &completed());
+    let year_9999 = Timestamp::from_millis(i64::MAX);
+    for event in &mut early {
+        event.timestamp = year_9999;
+    }
+    let push = |log_events| Push {
+        log_group: CDK.to_owned(),
+        log_events,
+    };
+    let collector = harness.collector();
+    collector.handle(&push(early), now(), None).await.unwrap();
+    let completed = harness.task("cdk:deploy-7").await.unwrap();
+    assert_eq!(completed.status, TaskStatus::Completed);
+    assert!(completed.duration_ms < Some(60_000), "{completed:?}");
+    assert!(completed.completed_at <= Some(now()));
+
+    let mut failed = events("deploy-7", &rolled_back());
+    for event in &mut failed {
+        event.timestamp = Timestamp::from_millis(event.timestamp.as_millis() + 700_000);
+        event.event_id = format!("{}1", event.event_id);
+    }
+    let later = Timestamp::from_millis(START_MS + 800_000);
+    collector.handle(&push(failed), later, None).await.unwrap();
+    let task = harness.task("cdk:deploy-7").await.unwrap();
+    assert_eq!(task.status, TaskStatus::Failed);
+
+    // After a deletion, a later run shows at once.
+    let record = harness
+        .store
+        .fetch_records(&[id("cdk:deploy-7")])
+        .await
+        .unwrap();
+    harness
+        .store
+        .save(&record[0].delete(later).unwrap())
+        .await
+        .unwrap();
+    let mut third = events("deploy-7", &RUNNING);
+    for event in &mut third {
+        event.timestamp = Timestamp::from_millis(event.timestamp.as_millis() + 900_000);
+        event.event_id = format!("{}2", event.event_id);
+    }
+    let latest = Timestamp::from_millis(START_MS + 1_000_000);
+    collector.handle(&push(third), latest, None).await.unwrap();
+    let task = harness.task("cdk:deploy-7").await.unwrap();
+    assert_eq!(task.status, TaskStatus::Running);
 }

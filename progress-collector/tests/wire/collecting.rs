@@ -53,6 +53,7 @@ async fn a_sweep_of_cloudwatch_logs_saves_the_same_tasks_as_one_of_logs_in_memor
             let event = |(number, (timestamp, message)): (usize, &(Timestamp, String))| LogEvent {
                 log_stream: (*stream).to_owned(),
                 timestamp: *timestamp,
+                ingested_at: *timestamp,
                 event_id: format!("{number:056}"),
                 message: message.clone(),
             };

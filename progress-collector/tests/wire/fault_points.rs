@@ -12,9 +12,11 @@ use flate2::write::GzEncoder;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use shared::fault_point::FaultPoint::{self, *};
+use shared::fold::Run;
 use shared::log_event::LogEvent;
-use shared::model::{Revision, TaskId, Timestamp};
-use shared::store::{TaskQuery, TaskRecord, TaskStore};
+use shared::model::{Revision, Task, TaskId, Timestamp};
+use shared::record::{FactsChange, Head, HeadChange, TaskChange, TaskRecord};
+use shared::store::{TaskQuery, TaskStore};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::runtime_api::RuntimeApi;
@@ -108,8 +110,9 @@ struct Harness {
 /// The state after a run. It must be the same after an undisturbed run.
 #[derive(Debug, PartialEq)]
 struct EndState {
-    /// Tasks with their ledgers, without the fields that depend on how often they were written.
-    records: Vec<TaskRecord>,
+    /// Tasks with the runs that their facts tell of, without what depends on how often they were
+    /// written.
+    records: Vec<(Task, Vec<Run>)>,
     /// Log groups with an unfinished window.
     unfinished: Vec<&'static str>,
     /// Tasks with an older state in the cache.
@@ -122,11 +125,15 @@ static START_MS: LazyLock<i64> = LazyLock::new(|| Timestamp::now().as_millis() -
 const LATER_MS: i64 = 400_000;
 
 fn events(log_stream: &str, start_ms: i64, lines: &[String]) -> Vec<LogEvent> {
-    let event = |(number, line): (i64, &String)| LogEvent {
-        log_stream: log_stream.to_owned(),
-        timestamp: Timestamp::from_millis(start_ms + number * 3),
-        event_id: format!("{number:056}"),
-        message: line.clone(),
+    let event = |(number, line): (i64, &String)| {
+        let time = Timestamp::from_millis(start_ms + number * 3);
+        LogEvent {
+            log_stream: log_stream.to_owned(),
+            timestamp: time,
+            ingested_at: time,
+            event_id: format!("{number:056}"),
+            message: line.clone(),
+        }
     };
     (0..).zip(lines).map(event).collect()
 }
@@ -200,7 +207,8 @@ impl Harness {
         let renderer = Renderer::new(Duration::from_secs(900));
         let stored = self.records().await;
         assert_eq!(stored.len(), 4);
-        for TaskRecord { task, .. } in stored {
+        for TaskRecord { newest, .. } in stored {
+            let task = newest.map(|head| head.task);
             let task = task.unwrap();
             let bytes = renderer.task(&task, Timestamp::now());
             let (key, value) = (
@@ -302,11 +310,24 @@ impl Harness {
     async fn write_all(&self) {
         let store = self.dynamodb.tasks();
         for record in self.records().await {
-            let task = record.task.unwrap();
-            let mut next = task.clone();
-            next.revision = next.revision.next();
-            let written = store.save(Some(&task), &next, None);
-            written.await.unwrap();
+            let head = record.newest.unwrap();
+            let mut task = head.task.clone();
+            task.revision = task.revision.next();
+            let next = Head {
+                task,
+                state: head.state,
+            };
+            let unchanged = TaskChange {
+                task_id: record.task_id,
+                heads: vec![HeadChange {
+                    before: Some(head.task.clone()),
+                    previous: Some(head),
+                    next,
+                }],
+                facts: FactsChange::Keep,
+                items: record.items,
+            };
+            store.save(&unchanged).await.unwrap();
         }
     }
 
@@ -328,16 +349,18 @@ impl Harness {
     }
 
     async fn end_state(&self) -> EndState {
-        let mut records = self.records().await;
+        let mut records = Vec::new();
         let mut outdated = Vec::new();
-        for record in &mut records {
-            let task = record.task.as_mut().unwrap();
+        for record in self.records().await {
+            let runs = record.facts.runs();
+            let mut task = record.newest.unwrap().task;
             let cached = self.cached_revision(&task.task_id).await;
             if cached.is_some_and(|cached| cached != task.revision) {
                 outdated.push(task.task_id.to_string());
             }
             task.revision = Revision::default();
             task.usual_duration_ms = None; // depends on which runs had ended when this one started
+            records.push((task, runs));
         }
         let checkpoints = self.dynamodb.stores().checkpoints;
         let mut unfinished = Vec::new();
@@ -368,10 +391,7 @@ async fn undisturbed(scenario: Scenario) -> EndState {
 async fn the_next_run_repairs_a_kill_at_any_fault_point() {
     let [swept, pushed, large] = [Scenario::Sweep, Scenario::Push, Scenario::Large];
     let swept = undisturbed(swept).await;
-    let statuses = swept
-        .records
-        .iter()
-        .map(|record| record.task.as_ref().unwrap().status);
+    let statuses = swept.records.iter().map(|(task, _)| task.status);
     assert!(statuses.filter(|status| status.is_terminal()).count() >= 3);
     let (pushed, large) = (undisturbed(pushed).await, undisturbed(large).await);
 

@@ -59,10 +59,13 @@ impl Harness {
     /// All tasks, without the fields that depend on how often they were written.
     pub(crate) async fn tasks(&self) -> Vec<Task> {
         let query = Default::default();
-        let mut tasks = self.store.list(&query, None, 200).await.unwrap().tasks;
-        for task in &mut tasks {
+        let listed = self.store.list(&query, None, 200).await.unwrap().tasks;
+        let mut tasks = Vec::new();
+        for task in listed {
+            let mut task = self.store.fetch(&task.record_id()).await.unwrap().unwrap();
             task.revision = Revision::default();
             task.usual_duration_ms = None; // depends on which runs had ended when this one started
+            tasks.push(task);
         }
         tasks
     }

@@ -59,7 +59,12 @@ pub(crate) async fn backlog(name: &str, streams: usize) -> LogGroup {
 async fn stored_tasks(dynamodb: &EmbeddedDynamoDb) -> Vec<Task> {
     let store = dynamodb.tasks();
     let page = store.list(&TaskQuery::default(), None, 200).await;
-    page.unwrap().tasks
+    let mut tasks = Vec::new();
+    for listed in page.unwrap().tasks {
+        let task = store.fetch(&listed.record_id()).await;
+        tasks.push(task.unwrap().unwrap());
+    }
+    tasks
 }
 
 /// Delays from a seeded random generator (splitmix64).

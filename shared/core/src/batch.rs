@@ -6,10 +6,11 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use self::recent_lines::RecentLines;
-use crate::fold::{Fact, KeyedFact, Ledger, LineKey, TaskOrigin};
+use crate::fold::{Fact, KeyedFact, LineKey};
 use crate::log_event::LogEvent;
 use crate::log_parser::{LineCounts, LogFormat, Observation, parse_message};
-use crate::model::TaskId;
+use crate::model::{Task, TaskId};
+use crate::record::TaskOrigin;
 
 /// A batch with this many tasks is full.
 const MOST_TASKS: usize = 256;
@@ -28,18 +29,84 @@ pub struct Target {
 }
 
 impl Target {
-    /// The possible task ids, in order. Use the first one that exists, or the last if none exists.
+    /// The possible task ids.
     pub fn candidates(&self) -> Vec<TaskId> {
         if let Some(named) = &self.named {
             return vec![named.clone()];
         }
+        let (plain, distinct) = self.ids_of_stream();
+        self.reported_ids().chain([plain, distinct]).collect()
+    }
+
+    /// Chooses one of the candidates. `log_of` returns the log of an existing task.
+    ///
+    /// A log reports to an existing task that is called like its stream, or else to the task of the
+    /// stream. Streams of the same name in two log groups have two tasks.
+    pub fn choose<'a>(&self, log_of: impl Fn(&TaskId) -> Option<KnownLog<'a>>) -> TaskId {
+        if let Some(named) = &self.named {
+            return named.clone();
+        }
+        let TaskOrigin {
+            log_group,
+            log_stream,
+            ..
+        } = &self.origin;
+        let may_be_own = |log: KnownLog<'_>| {
+            log.log_group == Some(log_group) || log.log_stream != Some(log_stream)
+        };
+        let is_own = |id: &TaskId| log_of(id).is_some_and(may_be_own);
+        let (plain, distinct) = self.ids_of_stream();
+        if let Some(reported) = self.reported_ids().find(is_own) {
+            return reported;
+        }
+        let is_free = log_of(&distinct).is_none() && log_of(&plain).is_none_or(may_be_own);
+        if is_free { plain } else { distinct }
+    }
+
+    /// The ids of tasks that are called like the stream.
+    fn reported_ids(&self) -> impl Iterator<Item = TaskId> {
         let stream = self.origin.log_stream.as_str();
-        let reported = [stream.strip_prefix("task-"), Some(stream)]
-            .into_iter()
-            .flatten();
-        let mut candidates: Vec<TaskId> = reported.filter_map(|id| id.parse().ok()).collect();
-        candidates.push(id_of_stream(self.origin.format, stream));
-        candidates
+        let names = [stream.strip_prefix("task-"), Some(stream)];
+        names.into_iter().flatten().filter_map(|id| id.parse().ok())
+    }
+
+    /// The id of the task of the stream, and its id if that one belongs to another log group.
+    fn ids_of_stream(&self) -> (TaskId, TaskId) {
+        let TaskOrigin {
+            format,
+            log_group,
+            log_stream,
+        } = &self.origin;
+        let plain = id_of_stream(*format, log_stream, "");
+        (plain, id_of_stream(*format, log_stream, log_group))
+    }
+}
+
+/// The log that first reported an existing task, if any has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KnownLog<'a> {
+    /// The log group.
+    pub log_group: Option<&'a str>,
+    /// The log stream.
+    pub log_stream: Option<&'a str>,
+}
+
+impl<'a> KnownLog<'a> {
+    /// The log of `task`.
+    pub fn of(task: &'a Task) -> Self {
+        Self {
+            log_group: task.log_group.as_deref(),
+            log_stream: task.log_stream.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a TaskOrigin> for KnownLog<'a> {
+    fn from(origin: &'a TaskOrigin) -> Self {
+        Self {
+            log_group: Some(&origin.log_group),
+            log_stream: Some(&origin.log_stream),
+        }
     }
 }
 
@@ -96,13 +163,10 @@ impl Batch {
         self.facts.len() >= MOST_TASKS || self.count >= MOST_FACTS || self.text >= MOST_TEXT
     }
 
-    /// Takes all facts, as a ledger for each task, and leaves the batch empty.
-    pub fn take(&mut self) -> BTreeMap<Target, Ledger> {
+    /// Takes all facts, by target, and leaves the batch empty.
+    pub fn take(&mut self) -> BTreeMap<Target, Vec<KeyedFact>> {
         (self.count, self.text) = (0, 0);
-        let facts = std::mem::take(&mut self.facts).into_iter();
-        facts
-            .map(|(target, facts)| (target, Ledger::of(facts)))
-            .collect()
+        std::mem::take(&mut self.facts)
     }
 }
 
@@ -110,29 +174,35 @@ impl Batch {
 fn named_task(observation: &Observation) -> Option<TaskId> {
     match observation {
         Observation::Agent(observation) => observation.task_id.as_ref()?.parse().ok(),
-        Observation::Cdk(_) => None,
+        Observation::Cdk(_) | Observation::Lambda(_) => None,
     }
 }
 
 /// The id of a task that no log line and no caller names: `cdk:<stream>` or `agent:<stream>`.
 ///
 /// If the stream name is too long for an id or has other characters, it is shortened and a hash is
-/// added.
-fn id_of_stream(format: LogFormat, stream: &str) -> TaskId {
+/// added. A `log_group` adds a hash, too.
+fn id_of_stream(format: LogFormat, stream: &str, log_group: &str) -> TaskId {
     let prefix = format.id;
-    format!("{prefix}:{stream}").parse().unwrap_or_else(|_| {
-        let plain = |char: char| {
-            if char.is_ascii_alphanumeric() || "._:-".contains(char) {
-                char
-            } else {
-                '-'
-            }
-        };
-        let readable: String = stream.chars().take(80).map(plain).collect();
-        let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, stream.as_bytes()).simple();
-        let id = format!("{prefix}:{readable}:{hash}");
-        id.parse().unwrap_or_else(|_| TaskId::random())
-    })
+    let id = format!("{prefix}:{stream}").parse();
+    if let (Ok(id), "") = (id, log_group) {
+        return id;
+    }
+    let plain = |char: char| {
+        if char.is_ascii_alphanumeric() || "._:-".contains(char) {
+            char
+        } else {
+            '-'
+        }
+    };
+    let readable: String = stream.chars().take(80).map(plain).collect();
+    let name = match log_group {
+        "" => stream.to_owned(),
+        log_group => format!("{log_group}\n{stream}"),
+    };
+    let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).simple();
+    let id = format!("{prefix}:{readable}:{hash}");
+    id.parse().unwrap_or_else(|_| TaskId::random())
 }
 
 #[cfg(test)]
@@ -147,13 +217,13 @@ mod tests {
             let event = LogEvent {
                 log_stream: (*log_stream).to_owned(),
                 timestamp: Timestamp::from_millis(number),
+                ingested_at: Timestamp::from_millis(number),
                 event_id: number.to_string(),
                 message: (*message).to_owned(),
             };
             batch.add(LogFormat::AGENT, "/agents", &event);
         }
-        let ledgers = batch.take().into_values();
-        let facts = ledgers.flat_map(|ledger| ledger.facts().to_vec());
+        let facts = batch.take().into_values().flatten();
         facts.map(|(_, fact)| fact).collect()
     }
 
@@ -184,14 +254,15 @@ mod tests {
             let event = LogEvent {
                 log_stream: "main".to_owned(),
                 timestamp: Timestamp::from_millis(number),
+                ingested_at: Timestamp::from_millis(number),
                 event_id: number.to_string(),
                 message: message.to_owned(),
             };
             batch.add(LogFormat::AGENT, log_group, &event);
         }
-        let ledger = batch.take().into_values().next().unwrap();
-        let Fact::Failure { context, .. } = &ledger.facts()[0].1 else {
-            panic!("{ledger:?}");
+        let facts = batch.take().into_values().next().unwrap();
+        let Fact::Failure { context, .. } = &facts[0].1 else {
+            panic!("{facts:?}");
         };
         assert!(context.is_empty(), "{context:?}");
     }
@@ -206,6 +277,7 @@ mod tests {
 
     #[test]
     fn the_id_of_a_log_stream_is_readable_unique_and_stable() {
+        let id_of_stream = |format, stream| id_of_stream(format, stream, "");
         assert_eq!(
             id_of_stream(LogFormat::CDK, "build-7").as_str(),
             "cdk:build-7"
@@ -219,5 +291,75 @@ mod tests {
             let id = id_of_stream(LogFormat::CDK, stream);
             assert_eq!(id, id_of_stream(LogFormat::CDK, stream), "{stream}");
         }
+    }
+
+    #[test]
+    fn streams_of_the_same_name_in_two_log_groups_have_two_tasks() {
+        let target = |log_group: &str| Target {
+            origin: TaskOrigin {
+                format: LogFormat::CDK,
+                log_group: log_group.to_owned(),
+                log_stream: "main".to_owned(),
+            },
+            named: None,
+        };
+        let (one, other) = (target("/a"), target("/b"));
+        let plain = one.choose(|_| None);
+        assert_eq!(plain.as_str(), "cdk:main");
+        assert_eq!(other.choose(|_| None), plain, "nobody has it");
+        let main_of = |log_group| KnownLog {
+            log_group: Some(log_group),
+            log_stream: Some("main"),
+        };
+        let stored = |id: &TaskId| (*id == plain).then(|| main_of("/a"));
+        assert_eq!(one.choose(stored), plain);
+        let distinct = other.choose(stored);
+        assert!(distinct.as_str().starts_with("cdk:main:"), "{distinct}");
+        let both = |id: &TaskId| stored(id).or((*id == distinct).then(|| main_of("/b")));
+        assert_eq!(
+            (one.choose(both), other.choose(both)),
+            (plain, distinct.clone())
+        );
+        // It keeps its task, also when the other one is gone.
+        let left = |id: &TaskId| (*id == distinct).then(|| main_of("/b"));
+        assert_eq!(other.choose(left), distinct);
+    }
+
+    #[test]
+    fn a_log_reports_to_a_task_that_a_caller_named_like_its_stream() {
+        let target = |log_stream: &str| Target {
+            origin: TaskOrigin {
+                format: LogFormat::AGENT,
+                log_group: "/agents".to_owned(),
+                log_stream: log_stream.to_owned(),
+            },
+            named: None,
+        };
+        let made = |id: &TaskId| (id.as_str() == "nightly").then(KnownLog::default);
+        for stream in ["nightly", "task-nightly"] {
+            assert_eq!(target(stream).choose(made).as_str(), "nightly");
+        }
+        let named_by_another_log = |id: &TaskId| {
+            let log = KnownLog {
+                log_group: Some("/b"),
+                log_stream: Some("worker"),
+            };
+            (id.as_str() == "nightly").then_some(log)
+        };
+        assert_eq!(
+            target("nightly").choose(named_by_another_log).as_str(),
+            "nightly"
+        );
+        let of_another_log = |id: &TaskId| {
+            let log = KnownLog {
+                log_group: Some("/b"),
+                log_stream: Some("nightly"),
+            };
+            (id.as_str() == "nightly").then_some(log)
+        };
+        assert_eq!(
+            target("nightly").choose(of_another_log).as_str(),
+            "agent:nightly"
+        );
     }
 }

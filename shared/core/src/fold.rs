@@ -1,4 +1,4 @@
-//! Folds the facts about a task into its runs. Pure.
+//! Folds the facts about a task into its runs. Pure. [`record`](crate::record) stores them.
 //!
 //! A [`Fact`] is what a line says, or what a caller of the API or the platform says. Each has a
 //! [`LineKey`], which identifies it: the same line read twice is one fact. The key also gives the
@@ -25,6 +25,8 @@
 //! * **Contradictions.** Only stronger evidence replaces an end: an exit code is stronger than a
 //!   line of the tool that owns the run, and that is stronger than a line about a part. Evidence of
 //!   the same strength begins a later run. Work that goes on after an end does, too.
+//! * **Functions.** Each invocation of a Lambda function is a run, also if the one before was killed.
+//!   An invocation that says nothing about progress is none.
 //! * **Inner tools.** A tool or a part that completes does not end a run that counts steps and has
 //!   some left.
 //! * **Names.** A stack may be printed with its display name, its CloudFormation name, or both, in
@@ -33,13 +35,15 @@
 //!   of them with messages; lines about further stacks are ignored. A log begins at most 500 runs a
 //!   day. Texts are cut to 512 bytes.
 //! * **Callers.** An edit holds until the log has a later line. A status that a caller ended holds
-//!   until a later run. A deleted run stays deleted, and its further lines change nothing.
+//!   until a later run. A deleted run stays deleted, and its further lines change nothing until an
+//!   operation or an agent starts, or after an hour of silence.
 //!
 //! # What it is not resilient against
 //!
 //! * Lines that are later than [`LATEST_FACTS`] facts: their content is lost.
 //! * Two runs of the same stack at once in one log: their lines are one run.
-//! * Clocks that lie: the order of facts is that of their times.
+//! * Clocks that lie: the order of facts is that of their times. A line that is more than a minute
+//!   ahead of its ingestion counts as of its ingestion.
 //! * A run that stops without a word: it stays running. [`verdict`] tells how a log has ended that
 //!   is known to be complete.
 
@@ -48,7 +52,6 @@ mod end;
 mod fact;
 mod fact_log;
 mod last_lines;
-mod ledger;
 mod line_key;
 mod pass;
 mod progress;
@@ -56,18 +59,15 @@ mod progress;
 pub mod properties;
 mod report;
 mod run;
-mod task;
 mod verdict;
 
 pub use caller_edit::{CallerEdit, InvalidTransition};
-pub use fact::{Fact, MOST_CONTEXT};
-pub use fact_log::{FactLog, KeyedFact, LATEST_FACTS, MOST_FACTS};
+pub use fact::{Creation, Fact, MOST_CONTEXT};
+pub use fact_log::{Added, FactLog, KeyedFact, LATEST_FACTS, MOST_FACTS};
 pub use last_lines::LastLines;
 pub(crate) use last_lines::text_of;
-pub use ledger::Ledger;
 pub use line_key::LineKey;
 pub use progress::{percentage_of, shown_progress};
 pub use report::Report;
 pub use run::Run;
-pub use task::{FoldedTask, TaskOrigin, fold_into_task};
 pub use verdict::{LineClass, Verdict, classify, verdict};

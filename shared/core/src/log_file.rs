@@ -9,6 +9,7 @@ pub use encoding::Encoding;
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
 
 use crate::log_event::LogEvent;
+use crate::model::Timestamp;
 
 /// The log stream of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct FileStream<'a> {
     pub epoch_ms: u64,
     /// The text encoding of the file.
     pub encoding: Encoding,
+    /// When the lines are read.
+    pub read_at: Timestamp,
 }
 
 impl FileStream<'_> {
@@ -33,6 +36,7 @@ impl FileStream<'_> {
         (!text.trim_ascii().is_empty()).then(|| LogEvent {
             log_stream: self.log_stream.to_owned(),
             timestamp: line.time,
+            ingested_at: self.read_at,
             // The time of creation, the offset of the line, and a hash of the log stream, so that
             // ids of different files differ.
             event_id: digits([

@@ -33,9 +33,9 @@ pub(crate) use line::split_lines;
 
 pub use format::{FormatEntry, LogFormat};
 pub use observation::{
-    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, MAX_ITEM_BYTES,
-    MAX_TODOS, Observation, Operation, Outcome, ParseError, Resource, ResourceState, RowSubject,
-    StackState, Todo, TodoState, Usage,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, LambdaObservation,
+    MAX_ITEM_BYTES, MAX_TODOS, Observation, Operation, Outcome, ParseError, Resource,
+    ResourceState, RowSubject, StackState, Todo, TodoState, Usage,
 };
 
 use crate::model::TaskType;
@@ -79,9 +79,9 @@ static AGENT: FormatEntry = FormatEntry {
     title: "Agent",
     names_tasks: true,
     may_match: agent::may_match,
-    parse: |line| Ok(agent::parse(line).map(Observation::Agent)),
+    parse: |line| Ok(agent::parse(line)),
     #[cfg(test)]
-    parse_unfiltered: |line| Ok(agent::parse_unfiltered(line).map(Observation::Agent)),
+    parse_unfiltered: |line| Ok(agent::parse_unfiltered(line)),
     parse_object: |object| Ok(agent::parse_report(object)?.map(Observation::Agent)),
     check_broken_object: agent::check_broken_report,
     #[cfg(test)]

@@ -8,7 +8,7 @@ mod task;
 mod timestamp;
 mod transition;
 
-pub use ids::{InvalidId, ProjectId, Revision, TaskId};
+pub use ids::{InvalidId, InvalidRecordId, ProjectId, RecordId, Revision, RunId, TaskId};
 pub use project::{Metrics, MetricsDelta, Project, ProjectStatus};
 pub use task::{
     HistoryEntry, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Part, Priority, Progress,

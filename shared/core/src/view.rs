@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{Project, Task, TaskStatus, Timestamp};
+use crate::model::{Project, RunId, Task, TaskStatus, Timestamp};
 
 /// A task in the API: its stored fields and the fields computed on each read.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct TaskView<'a> {
     /// The stored task.
     #[serde(flatten)]
     pub task: &'a Task,
+    /// The id of the run, which stays the same when later runs begin.
+    pub run_id: RunId,
     /// Whether the task is running and has not changed for too long.
     pub stale: bool,
     /// The estimated end of the run; `None` if there is no estimate.
@@ -22,6 +24,12 @@ pub struct TaskView<'a> {
 #[derive(Serialize)]
 struct TaskPage<'a> {
     tasks: Vec<TaskView<'a>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RunPage<'a> {
+    runs: Vec<TaskView<'a>>,
     next_cursor: Option<String>,
 }
 
@@ -50,7 +58,7 @@ impl Renderer {
         let stale = task.is_stale(now, self.stale_after_ms);
         // An estimate in the past was wrong.
         let eta = task.eta().filter(|eta| !stale && now < *eta);
-        TaskView { task, stale, eta }
+        view_of(task, stale, eta)
     }
 
     /// Renders a task.
@@ -58,10 +66,28 @@ impl Renderer {
         to_json(&self.view(task, now))
     }
 
+    /// Renders every view that this revision of `task` can have, whatever the time.
+    pub fn all_of_task(&self, task: &Task) -> impl Iterator<Item = Vec<u8>> {
+        let fresh = view_of(task, false, task.eta());
+        let overdue = view_of(task, false, None);
+        let stale = view_of(task, true, None);
+        [fresh, overdue, stale]
+            .into_iter()
+            .map(|view| to_json(&view))
+    }
+
     /// Renders a page of tasks. `next_cursor` is the cursor of the next page.
     pub fn page(&self, tasks: &[Task], next_cursor: Option<String>, now: Timestamp) -> Vec<u8> {
         to_json(&TaskPage {
             tasks: tasks.iter().map(|task| self.view(task, now)).collect(),
+            next_cursor,
+        })
+    }
+
+    /// Renders a page of the runs of a task. `next_cursor` is the cursor of the next page.
+    pub fn runs(&self, runs: &[Task], next_cursor: Option<String>, now: Timestamp) -> Vec<u8> {
+        to_json(&RunPage {
+            runs: runs.iter().map(|run| self.view(run, now)).collect(),
             next_cursor,
         })
     }
@@ -92,6 +118,65 @@ impl Renderer {
     }
 }
 
+fn view_of(task: &Task, stale: bool, eta: Option<Timestamp>) -> TaskView<'_> {
+    TaskView {
+        task,
+        run_id: task.run_id(),
+        stale,
+        eta,
+    }
+}
+
 fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("records have string keys and no fallible serializer")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STALE_AFTER_MS: u64 = 900_000;
+
+    fn task(status: TaskStatus, current: Option<u64>, usual_duration_ms: Option<u64>) -> Task {
+        let at = |ms: i64| Timestamp::from_millis(1_700_000_000_000 + ms);
+        let task = serde_json::json!({
+            "task_id": "t", "task_name": "T", "task_type": "build", "status": status,
+            "progress": {"current": current, "total": 10}, "run": at(0), "revision": 3,
+            "created_at": at(0), "started_at": at(0), "updated_at": at(60_000),
+            "usual_duration_ms": usual_duration_ms,
+        });
+        serde_json::from_value(task).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_view_at_any_time_is_one_of_all_views(
+            status in prop::sample::select(TaskStatus::ALL),
+            current in proptest::option::of(0_u64..12),
+            usual_ms in proptest::option::of(0_u64..2_000_000),
+            seconds in -100_i64..3000,
+        ) {
+            let renderer = Renderer::new(Duration::from_millis(STALE_AFTER_MS));
+            let task = task(status, current, usual_ms);
+            let now = Timestamp::from_millis(1_700_000_000_000 + seconds * 1000);
+            let all: BTreeSet<_> = renderer.all_of_task(&task).collect();
+            prop_assert!(all.contains(&renderer.task(&task, now)));
+        }
+    }
+
+    #[test]
+    fn a_running_task_goes_through_all_its_views() {
+        let renderer = Renderer::new(Duration::from_millis(STALE_AFTER_MS));
+        let task = task(TaskStatus::Running, Some(5), None);
+        let moment = |seconds: i64| Timestamp::from_millis(1_700_000_000_000 + seconds * 1000);
+        let seen: BTreeSet<_> = [61, 300, 2000]
+            .map(|seconds| renderer.task(&task, moment(seconds)))
+            .into();
+        assert_eq!(seen.len(), 3);
+        assert_eq!(seen, renderer.all_of_task(&task).collect());
+    }
 }

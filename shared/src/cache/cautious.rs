@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::circuit_breaker::PAUSE;
 pub use super::circuit_breaker::TOLERATED_FAILURES;
 use super::{CacheError, CacheLookup, PageLookup, TaskCache};
-use crate::model::{Revision, TaskId};
+use crate::model::{RecordId, Revision};
 
 /// The longest time that the cache keeps a value: an hour for a finished task, plus jitter.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(70 * 60);
@@ -52,9 +52,9 @@ struct Doubts {
     /// outage.
     settled_at: Option<Instant>,
     /// Tasks that were put since the outage.
-    confirmed: BTreeSet<TaskId>,
+    confirmed: BTreeSet<RecordId>,
     /// Tasks whose last write to the cache failed.
-    owed: BTreeSet<TaskId>,
+    owed: BTreeSet<RecordId>,
     /// Whether the cache may have missed a generation.
     pages: bool,
 }
@@ -84,19 +84,19 @@ impl Doubts {
         self.until.is_none() || settled_at.is_some_and(|at| at <= Instant::now())
     }
 
-    fn is_doubted(&self, task_id: &TaskId) -> bool {
-        self.until.is_some_and(|until| Instant::now() < until) && !self.confirmed.contains(task_id)
+    fn is_doubted(&self, id: &RecordId) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until) && !self.confirmed.contains(id)
     }
 
-    fn confirm(&mut self, task_id: &TaskId) {
+    fn confirm(&mut self, id: &RecordId) {
         if self.until.is_some() && self.is_settled() && self.confirmed.len() < MOST_REMEMBERED {
-            self.confirmed.insert(task_id.clone());
+            self.confirmed.insert(id.clone());
         }
     }
 
-    fn owe(&mut self, task_id: &TaskId) {
+    fn owe(&mut self, id: &RecordId) {
         if self.owed.len() < MOST_REMEMBERED {
-            self.owed.insert(task_id.clone());
+            self.owed.insert(id.clone());
         }
     }
 }
@@ -136,20 +136,20 @@ impl<C: TaskCache> CautiousTaskCache<C> {
     /// Makes a call that writes one task. If it fails, a later call makes up for it.
     async fn tell<T: Send>(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         call: impl Future<Output = Result<T, CacheError>> + Send,
     ) -> Result<T, CacheError> {
-        let owing = self.owing(News::Task(task_id));
+        let owing = self.owing(News::Task(id));
         let answer = self.call(call).await?;
         owing.settle();
-        self.doubts().confirm(task_id);
+        self.doubts().confirm(id);
         Ok(answer)
     }
 
     async fn make_good(&self) {
         let (owed, pages) = {
             let doubts = self.doubts();
-            let owed: Vec<TaskId> = doubts.owed.iter().take(AT_ONCE).cloned().collect();
+            let owed: Vec<RecordId> = doubts.owed.iter().take(AT_ONCE).cloned().collect();
             (owed, doubts.pages && doubts.is_settled())
         };
         if owed.is_empty() && !pages {
@@ -163,7 +163,7 @@ impl<C: TaskCache> CautiousTaskCache<C> {
         };
         let forget = owed
             .iter()
-            .map(|task_id| self.pay(News::Task(task_id), self.inner.remove_task(task_id)));
+            .map(|id| self.pay(News::Task(id), self.inner.remove_task(id)));
         tokio::join!(begin_generation, join_all(forget));
     }
 
@@ -179,7 +179,7 @@ impl<C: TaskCache> CautiousTaskCache<C> {
     fn owing<'a>(&'a self, news: News<'a>) -> Owing<'a> {
         let mut doubts = self.doubts();
         match news {
-            News::Task(task_id) => drop(doubts.owed.remove(task_id)),
+            News::Task(id) => drop(doubts.owed.remove(id)),
             // Before that, a new generation protects readers for a moment only.
             News::Generation => doubts.pages &= !doubts.is_settled(),
         }
@@ -194,7 +194,7 @@ impl<C: TaskCache> CautiousTaskCache<C> {
 #[derive(Debug, Clone, Copy)]
 enum News<'a> {
     /// One task was written.
-    Task(&'a TaskId),
+    Task(&'a RecordId),
     /// A generation must begin.
     Generation,
 }
@@ -219,7 +219,7 @@ impl Drop for Owing<'_> {
         let Some(news) = self.news else { return };
         let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         match news {
-            News::Task(task_id) => doubts.owe(task_id),
+            News::Task(id) => doubts.owe(id),
             News::Generation => doubts.pages = true,
         }
     }
@@ -227,42 +227,42 @@ impl Drop for Owing<'_> {
 
 #[async_trait]
 impl<C: TaskCache> TaskCache for CautiousTaskCache<C> {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
-        let lookup = self.call(self.inner.fetch_task(task_id)).await?;
-        Ok(match self.doubts().is_doubted(task_id) {
+    async fn fetch_task(&self, id: &RecordId) -> Result<CacheLookup, CacheError> {
+        let lookup = self.call(self.inner.fetch_task(id)).await?;
+        Ok(match self.doubts().is_doubted(id) {
             true => CacheLookup::Miss,
             false => lookup,
         })
     }
 
-    async fn fetch_task_as_held(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
-        self.call(self.inner.fetch_task(task_id)).await
+    async fn fetch_task_as_held(&self, id: &RecordId) -> Result<CacheLookup, CacheError> {
+        self.call(self.inner.fetch_task(id)).await
     }
 
     async fn put_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<(), CacheError> {
-        let put = self.inner.put_task(task_id, revision, bytes, ttl);
-        self.tell(task_id, put).await
+        let put = self.inner.put_task(id, revision, bytes, ttl);
+        self.tell(id, put).await
     }
 
     async fn renew_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<bool, CacheError> {
-        let renewed = self.inner.renew_task(task_id, revision, bytes, ttl);
-        self.tell(task_id, renewed).await
+        let renewed = self.inner.renew_task(id, revision, bytes, ttl);
+        self.tell(id, renewed).await
     }
 
-    async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
-        self.tell(task_id, self.inner.remove_task(task_id)).await
+    async fn remove_task(&self, id: &RecordId) -> Result<(), CacheError> {
+        self.tell(id, self.inner.remove_task(id)).await
     }
 
     async fn bump_generation(&self) -> Result<(), CacheError> {

@@ -2,12 +2,12 @@
 //!
 //! | value | meaning |
 //! | --- | --- |
-//! | `{"task_id":"…",…,"revision":7,…}` | the task as the API shows it |
-//! | `{"deleted":true,"revision":8}` | a mark: the task was deleted |
+//! | `{"task_id":"…",…,"revision":7,…}` | the run as the API shows it |
+//! | `{"deleted":true,"revision":8}` | a mark: the run was deleted |
 
 use serde::Deserialize;
 
-use crate::model::{Revision, TaskId};
+use crate::model::{RecordId, Revision};
 
 /// The result of looking up a task in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +35,16 @@ pub enum CacheLookup {
 struct Header<'a> {
     #[serde(borrow)]
     task_id: Option<&'a str>,
+    #[serde(borrow)]
+    run_id: Option<&'a str>,
     revision: u64,
     #[serde(default)]
     deleted: bool,
 }
 
 impl CacheLookup {
-    /// Parses the value that a cache holds for `task_id`; `None` is a miss.
-    pub fn parse(task_id: &TaskId, value: Option<Vec<u8>>) -> Self {
+    /// Parses the value that a cache holds under `id`; `None` is a miss.
+    pub fn parse(id: &RecordId, value: Option<Vec<u8>>) -> Self {
         let Some(json) = value else {
             return Self::Miss;
         };
@@ -50,8 +52,12 @@ impl CacheLookup {
             return Self::Invalid;
         };
         let revision = Revision(header.revision);
-        match (header.task_id, header.deleted) {
-            (Some(id), false) if id == task_id.as_str() => Self::Task { revision, json },
+        let shown = match id {
+            RecordId::Newest(_) => header.task_id,
+            RecordId::Run(_) => header.run_id,
+        };
+        match (shown, header.deleted) {
+            (Some(shown), false) if shown == id.to_string() => Self::Task { revision, json },
             (None, true) => Self::Deleted { revision },
             _ => Self::Invalid,
         }

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `task:{task_id}` | a task, or the mark of its deletion: see [`CacheLookup`] |
+//! | `task:{id}` | a run, or the mark of its deletion: see [`CacheLookup`] |
 //! | `{tasks}:generation` | a number that grows with every write of any task or project |
 //! | `{tasks}:fresh` | exists while the store's indexes may miss the last write |
 //! | `{tasks}:page:{generation}:{key}` | a page of tasks, a project, or the list of projects |
@@ -34,7 +34,7 @@ use super::{
     CacheError, CacheLookup, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache,
 };
 use crate::config::{CacheConfig, ConfigError};
-use crate::model::{Revision, TaskId};
+use crate::model::{RecordId, Revision};
 
 /// The most time for a call with all its attempts.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -180,8 +180,8 @@ fn is_reply(error: &RedisError) -> bool {
     }
 }
 
-fn task_key(task_id: &TaskId) -> String {
-    format!("task:{task_id}")
+fn task_key(id: &RecordId) -> String {
+    format!("task:{id}")
 }
 
 fn page_key(generation: u64, key: &str) -> String {
@@ -202,8 +202,8 @@ fn jittered_millis(ttl: Duration) -> u64 {
 
 #[async_trait]
 impl TaskCache for RedisTaskCache {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
-        let key = task_key(task_id);
+    async fn fetch_task(&self, id: &RecordId) -> Result<CacheLookup, CacheError> {
+        let key = task_key(id);
         let get = |mut connection: Connection| {
             let key = &key;
             async move {
@@ -217,17 +217,17 @@ impl TaskCache for RedisTaskCache {
             }
         };
         let value = self.call("fetching a task", get).await?;
-        Ok(CacheLookup::parse(task_id, value))
+        Ok(CacheLookup::parse(id, value))
     }
 
     async fn put_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<(), CacheError> {
-        let mut invocation = PUT_TASK.key(task_key(task_id));
+        let mut invocation = PUT_TASK.key(task_key(id));
         invocation.arg(revision.0).arg(bytes);
         invocation.arg(jittered_millis(ttl));
         let put = |mut connection: Connection| {
@@ -239,12 +239,12 @@ impl TaskCache for RedisTaskCache {
 
     async fn renew_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<bool, CacheError> {
-        let mut invocation = RENEW_TASK.key(task_key(task_id));
+        let mut invocation = RENEW_TASK.key(task_key(id));
         invocation.arg(revision.0).arg(bytes);
         invocation.arg(jittered_millis(ttl));
         let renew = |mut connection: Connection| {
@@ -254,8 +254,8 @@ impl TaskCache for RedisTaskCache {
         self.call("renewing a task", renew).await
     }
 
-    async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
-        let key = task_key(task_id);
+    async fn remove_task(&self, id: &RecordId) -> Result<(), CacheError> {
+        let key = task_key(id);
         let remove = |mut connection: Connection| {
             let key = &key;
             async move { cmd("DEL").arg(key).query_async(&mut connection).await }
@@ -341,7 +341,7 @@ mod tests {
         }
         assert_eq!(keys.len(), 2 * hostile.len(), "two pages have one key");
         for id in ["a}b", "a b", "a\n", "{tasks}:generation", "*", ""] {
-            assert!(id.parse::<TaskId>().is_err(), "{id}");
+            assert!(id.parse::<RecordId>().is_err(), "{id}");
         }
         assert_eq!(task_key(&"a:b".parse().unwrap()), "task:a:b");
     }

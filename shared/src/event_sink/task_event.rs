@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::{Task, TaskId, TaskStatus, Timestamp, Transition};
-use crate::store::stream_record::TaskWrite;
+use crate::store::stream_record::RunWrite;
 use crate::view::{Renderer, TaskView};
 
 /// The most bytes of details in one request. With the rest of the request it stays below 256 KB,
@@ -39,6 +39,9 @@ struct Detail<'a> {
     event_id: String,
     transition: Transition,
     previous_status: Option<TaskStatus>,
+    /// Whether the run has ended before, and later evidence shows another end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    corrected: bool,
     /// Whether parts of the task are left out, because the detail would be too large.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     trimmed: bool,
@@ -46,24 +49,27 @@ struct Detail<'a> {
 }
 
 impl TaskEvent {
-    /// Makes the event of a write, with the task as `renderer` shows it at that time; `None` if the
-    /// write is no transition.
-    pub fn of(write: &TaskWrite, renderer: Renderer) -> Option<Self> {
-        let TaskWrite { previous, next } = write;
-        let transition = Transition::of(previous.as_ref(), next)?;
+    /// Makes the event of a write, with the run as `renderer` shows it at that time, without its
+    /// parts; `None` if the write is no transition.
+    pub fn of(write: &RunWrite, renderer: Renderer) -> Option<Self> {
+        let RunWrite { previous, next } = write;
+        let previous = previous.as_ref();
+        let previous = previous.filter(|previous| previous.run == next.run);
+        let transition = Transition::of(previous, next)?;
         let time = match transition {
-            Transition::Unblocked => next.updated_at,
+            Transition::Blocked | Transition::Unblocked => next.updated_at,
             _ => next.completed_at.unwrap_or(next.updated_at),
         };
-        // The revision identifies the write, and the run identifies the life of a task id: a
-        // deleted task may be created again. None of the three can contain a line break.
+        // The revision identifies the write among those of the run, whichever record tells of it.
+        // None of the three can contain a line break.
         let name = format!("{}\n{}\n{}", next.task_id, next.run, next.revision);
         let id = Uuid::new_v5(&ID_NAMESPACE, name.as_bytes());
         let detail = |task: &Task, trimmed| {
             let detail = Detail {
                 event_id: id.to_string(),
                 transition,
-                previous_status: previous.as_ref().map(|previous| previous.status),
+                previous_status: previous.map(|previous| previous.status),
+                corrected: next.corrections > 0 && next.status.is_terminal(),
                 trimmed,
                 task: renderer.view(task, time),
             };
@@ -72,11 +78,8 @@ impl TaskEvent {
         };
         let mut text = detail(next, false);
         let mut shown = next.clone();
-        for trim in [trim_messages, trim_parts, trim_texts] {
-            if text.len() <= MOST_DETAIL_BYTES {
-                break;
-            }
-            trim(&mut shown);
+        if text.len() > MOST_DETAIL_BYTES {
+            trim_texts(&mut shown);
             text = detail(&shown, true);
         }
         let project = next.project_id.iter().map(|id| format!("project/{id}"));
@@ -98,22 +101,10 @@ impl TaskEvent {
             Transition::Completed => "Task Completed",
             Transition::Failed => "Task Failed",
             Transition::Cancelled => "Task Cancelled",
+            Transition::Blocked => "Task Blocked",
             Transition::Unblocked => "Task Unblocked",
         }
     }
-}
-
-/// Leaves out the messages of all parts except the failed ones, whose messages say why they failed.
-fn trim_messages(task: &mut Task) {
-    let parts = task.parts.values_mut();
-    for part in parts.filter(|part| part.status != TaskStatus::Failed) {
-        part.message = None;
-    }
-}
-
-/// Leaves out the parts.
-fn trim_parts(task: &mut Task) {
-    task.parts.clear();
 }
 
 /// Leaves out the texts without a tight bound of their own.
@@ -127,14 +118,13 @@ fn trim_texts(task: &mut Task) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Part, Progress};
     use serde_json::{Value, json};
     use std::time::Duration;
     use testkit::store::conformance::{moment, new_task, next_of};
 
     fn event(previous: Option<Task>, next: Task) -> Option<TaskEvent> {
         let renderer = Renderer::new(Duration::from_secs(900));
-        TaskEvent::of(&TaskWrite { previous, next }, renderer)
+        TaskEvent::of(&RunWrite { previous, next }, renderer)
     }
 
     fn failed(change: impl FnOnce(&mut Task)) -> TaskEvent {
@@ -153,21 +143,6 @@ mod tests {
     fn detail(event: &TaskEvent) -> Value {
         assert!(event.detail.len() <= MOST_DETAIL_BYTES);
         serde_json::from_str(&event.detail).unwrap()
-    }
-
-    /// As many parts as stacks of a huge deploy, each with the longest possible message.
-    fn parts(number: usize, status: TaskStatus) -> impl Iterator<Item = (String, Part)> {
-        (0..number).map(move |number| {
-            let part = Part {
-                progress: Progress::default(),
-                status,
-                phase: None,
-                message: Some("\"".repeat(1024)),
-                started_at: None,
-                completed_at: None,
-            };
-            (format!("{status}-{number}"), part)
-        })
     }
 
     #[test]
@@ -210,29 +185,36 @@ mod tests {
         assert_eq!(id, failed(|task| task.message = Some("x".to_owned())).id);
         let others = [
             failed(|task| task.task_id = "u".parse().unwrap()).id,
-            failed(|task| task.run = moment(1).to_string()).id,
+            failed(|task| task.run = moment(1)).id,
             failed(|task| task.revision = task.revision.next()).id,
         ];
         assert!(!others.contains(&id), "{others:?}");
     }
 
     #[test]
+    fn a_correction_is_told_apart() {
+        assert_eq!(detail(&failed(|_| {})).get("corrected"), None);
+        let corrected = failed(|task| task.corrections = 1);
+        assert_eq!(detail(&corrected)["corrected"], true);
+    }
+
+    #[test]
+    fn a_task_that_waits_is_an_event_of_its_own() {
+        let running = Task {
+            status: TaskStatus::Running,
+            ..new_task("t")
+        };
+        let blocked = next_of(&running, |task| task.status = TaskStatus::Blocked);
+        let blocked = event(Some(running), blocked).unwrap();
+        assert_eq!(blocked.detail_type(), "Task Blocked");
+        assert_eq!(detail(&blocked)["previous_status"], "running");
+    }
+
+    #[test]
     fn a_large_task_is_trimmed_until_its_event_fits() {
-        let few = failed(|task| task.parts.extend(parts(3, TaskStatus::Completed)));
-        assert_eq!(detail(&few).get("trimmed"), None);
-        let many = failed(|task| {
-            task.parts.extend(parts(500, TaskStatus::Completed));
-            task.parts.extend(parts(2, TaskStatus::Failed));
-        });
-        let many = detail(&many);
-        assert_eq!(many["trimmed"], true);
-        let shown = many["task"]["parts"].as_object().unwrap();
-        let is_said = |part: &Value| part["message"].is_string();
-        assert_eq!(shown.len(), 502);
-        assert_eq!(shown.values().filter(|part| is_said(part)).count(), 2);
-        let all = failed(|task| task.parts.extend(parts(500, TaskStatus::Failed)));
-        assert_eq!(detail(&all)["task"].get("parts"), None);
-        let wordy = failed(|task| task.phase = Some("x".repeat(400_000)));
-        assert_eq!(detail(&wordy)["task"]["status"], "failed");
+        assert_eq!(detail(&failed(|_| {})).get("trimmed"), None);
+        let wordy = detail(&failed(|task| task.phase = Some("x".repeat(400_000))));
+        assert_eq!(wordy["trimmed"], true);
+        assert_eq!(wordy["task"]["status"], "failed");
     }
 }

@@ -55,9 +55,11 @@ impl LogSource for CloudWatchLogSource {
 
 /// Converts an event; `None` without a time, stream or id. AWS always returns all three.
 fn log_event(event: FilteredLogEvent) -> Option<LogEvent> {
+    let timestamp = event.timestamp?;
     Some(LogEvent {
         log_stream: event.log_stream_name?,
-        timestamp: Timestamp::from_millis(event.timestamp?),
+        timestamp: Timestamp::from_millis(timestamp),
+        ingested_at: Timestamp::from_millis(event.ingestion_time.unwrap_or(timestamp)),
         event_id: event.event_id?,
         message: event.message.unwrap_or_default(),
     })

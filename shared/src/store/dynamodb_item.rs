@@ -1,11 +1,12 @@
 //! The items of the three tables. Only this module knows the names of attributes.
 //!
 //! Every item has a `format`, which is raised when older code would misread the item. Each kind of
-//! item has one file that writes and reads it: [`task`] (heads, ledgers, history),
-//! [`idempotency_record`], [`duration_estimate`], [`project`], [`checkpoint`].
+//! item has one file that writes and reads it: [`task`] (heads, details, facts, history),
+//! [`idempotency_record`], [`duration_estimate`], [`expiry_receipt`], [`project`], [`checkpoint`].
 
 pub(crate) mod checkpoint;
 pub(crate) mod duration_estimate;
+pub(crate) mod expiry_receipt;
 pub(crate) mod idempotency_record;
 pub(crate) mod project;
 pub(crate) mod task;
@@ -25,8 +26,10 @@ pub(crate) const FORMAT: &str = "format";
 /// When DynamoDB may delete the item, in seconds since 1970.
 pub(crate) const TTL: &str = "ttl";
 
-/// The format that this code writes and understands.
+/// The present format of all items but those of runs.
 const PRESENT_FORMAT: u32 = 1;
+/// The present format of the items of runs: heads, details, facts and history.
+pub(crate) const RUN_FORMAT: u32 = 2;
 
 /// The fault in an item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,7 +116,12 @@ pub(crate) struct ItemWriter(Item);
 impl ItemWriter {
     /// Begins an item of the present format.
     pub(crate) fn new() -> Self {
-        Self(Item::new()).number(FORMAT, PRESENT_FORMAT)
+        Self::in_format(PRESENT_FORMAT)
+    }
+
+    /// Begins an item of another format.
+    pub(crate) fn in_format(format: u32) -> Self {
+        Self(Item::new()).number(FORMAT, format)
     }
 
     pub(crate) fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
@@ -157,12 +165,17 @@ impl ItemWriter {
 pub(crate) struct ItemReader<'a>(&'a Item);
 
 impl<'a> ItemReader<'a> {
-    /// Creates a reader of an item; an error if its format is unknown.
+    /// Creates a reader of an item; an error if its format is not the present one.
     pub(crate) fn new(item: &'a Item) -> Result<Self, ItemError> {
+        Self::in_format(item, PRESENT_FORMAT)
+    }
+
+    /// Creates a reader of an item; an error if it has another format.
+    pub(crate) fn in_format(item: &'a Item, format: u32) -> Result<Self, ItemError> {
         let reader = Self(item);
-        match reader.number(FORMAT)? {
-            PRESENT_FORMAT => Ok(reader),
-            _ => Err(ItemError::Invalid(FORMAT)),
+        match reader.number::<u32>(FORMAT)? == format {
+            true => Ok(reader),
+            false => Err(ItemError::Invalid(FORMAT)),
         }
     }
 

@@ -3,16 +3,25 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
-use super::dynamodb_item::task::{id_of, is_head, read_image};
+use super::dynamodb_item::task::{HeadImage, id_of, read_image};
 use super::dynamodb_item::{Item, ItemError};
 use crate::model::Task;
 
-/// A write of a task.
+/// What a record tells of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TaskWrite {
-    /// The task before the write; `None` if there was none.
+pub enum RunChange {
+    /// It was written.
+    Written(Box<RunWrite>),
+    /// It has expired: the store has removed its head.
+    Expired(Box<Task>),
+}
+
+/// A write of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunWrite {
+    /// The run before the write; `None` if there was none under this id.
     pub previous: Option<Task>,
-    /// The task after the write.
+    /// The run after the write. Its `parts` are left out.
     pub next: Task,
 }
 
@@ -34,15 +43,18 @@ enum Cause {
     Image(&'static str, #[source] ItemError),
 }
 
-/// Reads the write of a task from a stream record. Its JSON is the form of Lambda events and of
+/// Reads what a stream record tells of a run. Its JSON is the form of Lambda events and of
 /// `GetRecords`
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html>).
-/// Returns `None` for writes of ledgers and history, and for tasks that were deleted or expired.
+///
+/// Returns `None` for writes of other items and for deletions. A run that was moved to its own id,
+/// because a later run began, is `Some` only if this very write ended it. Otherwise another record
+/// has told of its state.
 ///
 /// # Errors
 ///
 /// [`UnreadableRecord`] if a part is missing or an image is no task. Another attempt will not help.
-pub fn read_stream_record(record: &Value) -> Result<Option<TaskWrite>, UnreadableRecord> {
+pub fn read_stream_record(record: &Value) -> Result<Option<RunChange>, UnreadableRecord> {
     let change = record.get("dynamodb");
     let item = |name: &str| change.and_then(|change| change.get(name)).and_then(item);
     let keys = item("Keys").unwrap_or_default();
@@ -57,19 +69,30 @@ pub fn read_stream_record(record: &Value) -> Result<Option<TaskWrite>, Unreadabl
     if keys.is_empty() {
         return Err(unreadable(Cause::Missing("Keys")));
     }
+    let live = |image: &Option<HeadImage>| image.as_ref()?.head.live().cloned();
     let event_name = record.get("eventName").and_then(Value::as_str);
-    if !is_head(&keys) || event_name == Some("REMOVE") {
-        return Ok(None);
+    if event_name == Some("REMOVE") {
+        // Deletions by callers only mark heads. DynamoDB removes those that have expired.
+        let expired = live(&image("OldImage")?);
+        return Ok(expired.map(|task| RunChange::Expired(Box::new(task))));
     }
-    let Some(next) = image("NewImage")? else {
+    let image_after = image("NewImage")?;
+    let Some(next) = live(&image_after) else {
         return Ok(None);
     };
     let previous = match event_name {
         Some("INSERT") => None,
-        Some("MODIFY") => image("OldImage")?,
+        Some("MODIFY") => live(&image("OldImage")?),
         _ => return Err(unreadable(Cause::Missing("eventName"))),
     };
-    Ok(Some(TaskWrite { previous, next }))
+    let has_ended_here = image_after.is_some_and(|image| image.has_ended_here);
+    if next.is_earlier && previous.is_none() && !has_ended_here {
+        return Ok(None);
+    }
+    Ok(Some(RunChange::Written(Box::new(RunWrite {
+        previous,
+        next,
+    }))))
 }
 
 /// Converts the JSON of an item.
@@ -82,13 +105,15 @@ fn item(json: &Value) -> Option<Item> {
     )
 }
 
-/// Converts the JSON of an attribute. Heads have only strings and numbers, so every other type
-/// becomes null, which fails where a string or number is required.
+/// Converts the JSON of an attribute. Heads have only strings, numbers and booleans, so every other
+/// type becomes null, which fails where another is required.
 fn attribute(json: &Value) -> AttributeValue {
     let text = |kind| json.get(kind).and_then(Value::as_str).map(str::to_owned);
-    match (text("S"), text("N")) {
-        (Some(text), None) => AttributeValue::S(text),
-        (None, Some(number)) => AttributeValue::N(number),
+    let boolean = json.get("BOOL").and_then(Value::as_bool);
+    match (text("S"), text("N"), boolean) {
+        (Some(text), None, None) => AttributeValue::S(text),
+        (None, Some(number), None) => AttributeValue::N(number),
+        (None, None, Some(boolean)) => AttributeValue::Bool(boolean),
         _ => AttributeValue::Null(true),
     }
 }
@@ -102,11 +127,12 @@ mod tests {
 
     fn head() -> Value {
         json!({
-            "format": {"N": "1"}, "task_id": {"S": "t"}, "timestamp": {"N": "0"},
+            "format": {"N": "2"}, "kind": {"S": "head"}, "task_id": {"S": "t"},
+            "timestamp": {"N": "0"},
             "task_name": {"S": "Task t"}, "task_type": {"S": "build"}, "status": {"S": "running"},
             "run": {"S": "2026-11-21T09:30:00.000Z"}, "revision": {"N": "3"},
             "created_at": {"S": "2026-11-21T09:30:00.000Z"},
-            "updated_at": {"S": "2026-11-21T09:31:00.000Z#t"},
+            "updated_at": {"S": "2026-11-21T09:31:00.000Z#t#2026-11-21T09:30:00.000Z"},
             "of_a_later_version": {"M": {"any": {"BOOL": true}}},
         })
     }
@@ -131,11 +157,29 @@ mod tests {
         error_chain(&read_stream_record(record).unwrap_err())
     }
 
+    fn write_of(record: &Value) -> Option<RunWrite> {
+        match read_stream_record(record).unwrap() {
+            Some(RunChange::Written(write)) => Some(*write),
+            Some(RunChange::Expired(task)) => panic!("{task:?} expired"),
+            None => None,
+        }
+    }
+
+    /// A record with these attributes in both images.
+    fn having(event_name: &str, attributes: &Value) -> Value {
+        let mut record = record(event_name);
+        for image in ["NewImage", "OldImage"] {
+            let image = record["dynamodb"][image].as_object_mut().unwrap();
+            image.extend(attributes.as_object().unwrap().clone());
+        }
+        record
+    }
+
     #[test]
-    fn a_write_of_a_head_has_the_task_before_and_after() {
+    fn a_write_of_a_head_has_the_run_before_and_after() {
         let status = json!({"S": "completed"});
         let record = with("MODIFY", "/dynamodb/NewImage/status", status);
-        let write = read_stream_record(&record).unwrap().unwrap();
+        let write = write_of(&record).unwrap();
         assert_eq!(write.previous.unwrap().status, TaskStatus::Running);
         assert_eq!(write.next.status, TaskStatus::Completed);
         assert_eq!(write.next.task_id.as_str(), "t");
@@ -143,32 +187,54 @@ mod tests {
 
     #[test]
     fn a_created_task_has_no_previous_state() {
-        let write = read_stream_record(&record("INSERT")).unwrap().unwrap();
-        assert_eq!(write.previous, None);
+        assert_eq!(write_of(&record("INSERT")).unwrap().previous, None);
     }
 
     #[test]
-    fn records_of_other_items_and_removals_are_skipped() {
-        let removal = json!({"Keys": {"task_id": {"S": "t"}, "timestamp": {"N": "0"}}});
+    fn records_of_other_items_are_skipped() {
+        let other = json!({"task_id": {"S": "t"}, "timestamp": {"N": "-2"}});
         for record in [
-            with("MODIFY", "/dynamodb/Keys/timestamp", json!({"N": "-1"})),
-            with("INSERT", "/dynamodb/Keys/timestamp", json!({"N": "179"})),
-            record("REMOVE"),
-            with("REMOVE", "/dynamodb", removal),
+            with("INSERT", "/dynamodb/NewImage", other.clone()),
+            with("MODIFY", "/dynamodb/NewImage", other.clone()),
+            with("REMOVE", "/dynamodb/OldImage", other),
         ] {
             assert_eq!(read_stream_record(&record), Ok(None), "{record}");
         }
     }
 
     #[test]
-    fn a_tombstone_is_no_task_before_or_after_a_write() {
-        let mut tombstone = head();
-        tombstone.as_object_mut().unwrap().remove("task_name");
-        let deletion = with("MODIFY", "/dynamodb/NewImage", tombstone.clone());
-        assert_eq!(read_stream_record(&deletion), Ok(None));
-        let created_again = with("MODIFY", "/dynamodb/OldImage", tombstone);
-        let write = read_stream_record(&created_again).unwrap().unwrap();
-        assert_eq!(write.previous, None);
+    fn a_removed_head_is_an_expiry_unless_it_was_deleted_before() {
+        let Ok(Some(RunChange::Expired(task))) = read_stream_record(&record("REMOVE")) else {
+            panic!("not expired");
+        };
+        assert_eq!(task.revision.0, 3);
+        let deleted = having("REMOVE", &json!({"deleted": {"BOOL": true}}));
+        assert_eq!(read_stream_record(&deleted), Ok(None));
+    }
+
+    #[test]
+    fn a_deleted_run_is_no_run_before_or_after_a_write() {
+        let deleted = json!({"BOOL": true});
+        let mut deletion = record("MODIFY");
+        deletion["dynamodb"]["NewImage"]["deleted"] = deleted.clone();
+        assert_eq!(write_of(&deletion), None);
+        let mut created_again = record("MODIFY");
+        created_again["dynamodb"]["OldImage"]["deleted"] = deleted;
+        assert_eq!(write_of(&created_again).unwrap().previous, None);
+    }
+
+    #[test]
+    fn an_earlier_run_tells_of_its_end_only_if_no_other_record_does() {
+        let earlier = json!({
+            "timestamp": {"N": "-3590000000000"}, "status": {"S": "failed"},
+        });
+        assert_eq!(write_of(&having("INSERT", &earlier)), None);
+        let mut ended_here = having("INSERT", &earlier);
+        ended_here["dynamodb"]["NewImage"]["ended_here"] = json!({"BOOL": true});
+        let write = write_of(&ended_here).unwrap();
+        assert!(write.previous.is_none() && write.next.is_earlier);
+        let corrected = write_of(&having("MODIFY", &earlier)).unwrap();
+        assert!(corrected.previous.is_some());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::cache::lookup::deletion_mark;
 use crate::cache::{CacheError, TaskCache};
 use crate::error::error_chain;
 use crate::model::{Task, Timestamp};
+use crate::record::{Head, TaskChange};
 use crate::server_timing::for_cache;
 use crate::view::Renderer;
 
@@ -29,18 +30,35 @@ impl WriteThrough {
         Self { cache, renderer }
     }
 
-    /// Puts saved tasks into the cache and begins a generation, all at the same time.
+    /// Puts the runs of saved changes into the cache, marks deleted ones, and begins a generation,
+    /// all at the same time.
     ///
     /// Returns how many cache operations failed.
-    pub async fn tasks_saved(&self, saved: &[&Task], now: Timestamp) -> usize {
+    pub async fn saved(&self, changes: &[&TaskChange], now: Timestamp) -> usize {
         let Some(cache) = self.cache.as_deref() else {
             return 0;
         };
-        if saved.is_empty() {
+        let heads: Vec<_> = changes.iter().flat_map(|change| &change.heads).collect();
+        if heads.is_empty() {
             return 0;
         }
         let mut operations = vec![cache.bump_generation()];
-        for task in saved {
+        for head in heads {
+            operations.push(self.put_head(cache, &head.next, now).boxed());
+        }
+        failures_of(operations).await
+    }
+
+    /// Puts tasks as they are stored into the cache, and begins a generation. An earlier write to the
+    /// cache may have failed, or its writer crashed before it.
+    ///
+    /// Returns how many cache operations failed.
+    pub async fn tasks_confirmed(&self, tasks: &[&Task], now: Timestamp) -> usize {
+        let Some(cache) = self.cache.as_deref() else {
+            return 0;
+        };
+        let mut operations = vec![cache.bump_generation()];
+        for task in tasks {
             operations.push(self.put(cache, task, now).boxed());
         }
         failures_of(operations).await
@@ -60,7 +78,8 @@ impl WriteThrough {
         let renewals = tasks.iter().map(async |task| {
             let bytes = self.renderer.task(task, now);
             let ttl = cache_ttl(&self.renderer, task, now);
-            let renewed = cache.renew_task(&task.task_id, task.revision, &bytes, ttl);
+            let id = task.record_id();
+            let renewed = cache.renew_task(&id, task.revision, &bytes, ttl);
             renewed.await
         });
         let (renewed, failed): (Vec<_>, Vec<_>) = for_cache(join_all(renewals))
@@ -81,19 +100,6 @@ impl WriteThrough {
     /// Returns how many cache operations failed.
     pub async fn task_made_before(&self) -> usize {
         self.all_changed().await
-    }
-
-    /// Marks a task as deleted and begins a generation.
-    ///
-    /// Returns how many cache operations failed.
-    pub async fn task_deleted(&self, task: &Task) -> usize {
-        let Some(cache) = self.cache.as_deref() else {
-            return 0;
-        };
-        let revision = task.revision.next();
-        let mark = deletion_mark(revision);
-        let put = cache.put_task(&task.task_id, revision, &mark, DELETED_TTL);
-        failures_of(vec![put, cache.bump_generation()]).await
     }
 
     /// Begins a generation after a project was created or changed.
@@ -118,8 +124,23 @@ impl WriteThrough {
     ) -> Result<(), CacheError> {
         let bytes = self.renderer.task(task, now);
         let ttl = cache_ttl(&self.renderer, task, now);
-        let (task_id, revision) = (&task.task_id, task.revision);
-        cache.put_task(task_id, revision, &bytes, ttl).await
+        cache
+            .put_task(&task.record_id(), task.revision, &bytes, ttl)
+            .await
+    }
+
+    async fn put_head(
+        &self,
+        cache: &dyn TaskCache,
+        head: &Head,
+        now: Timestamp,
+    ) -> Result<(), CacheError> {
+        let Some(task) = head.live() else {
+            let (id, revision) = (head.task.record_id(), head.task.revision);
+            let mark = deletion_mark(revision);
+            return cache.put_task(&id, revision, &mark, DELETED_TTL).await;
+        };
+        self.put(cache, task, now).await
     }
 }
 

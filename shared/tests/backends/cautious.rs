@@ -5,7 +5,7 @@ use tokio::time::{advance, timeout};
 
 use shared::cache::cautious::{CautiousTaskCache, LONGEST_LIFE, OTHERS_RETURN, TOLERATED_FAILURES};
 use shared::cache::{CacheError, TaskCache};
-use shared::model::{Revision, TaskId};
+use shared::model::{RecordId, Revision};
 use testkit::cache::conformance::task_bytes;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{Disturbance, ErrorKind, Fault, Faults, Faulty};
@@ -30,7 +30,7 @@ fn cache() -> (Cautious, Faults) {
     (CautiousTaskCache::new(inner), faults)
 }
 
-fn id() -> TaskId {
+fn id() -> RecordId {
     "t".parse().unwrap()
 }
 

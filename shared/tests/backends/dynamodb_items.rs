@@ -1,16 +1,25 @@
 //! Tests of DynamoDB only: expired items, damaged items, and lost responses.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::model::{ProjectId, Revision, Task, Timestamp};
+use shared::fold::{CallerEdit, FactLog};
+use shared::model::{Part, Progress, ProjectId, RecordId, Revision, Task, TaskStatus, Timestamp};
+use shared::record::{CallerFields, HeadState, TaskRecord};
+use shared::store::dynamodb::DynamoDbTaskStore;
 use shared::store::{ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
-use testkit::store::conformance::{moment, new_project, new_task, next_of, recount};
+use testkit::store::conformance::{
+    create, delete as delete_run, edit, lines, live, moment, new_project, new_task, record_of,
+    recount, save, save_lines, to_status,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -41,141 +50,347 @@ async fn put(embedded: &EmbeddedDynamoDb, table: &str, item: HashMap<String, Att
     request.set_item(Some(item)).send().await.unwrap();
 }
 
+/// The key of an item of a task.
+fn key(task_id: &str, timestamp: i64) -> [(&'static str, AttributeValue); 2] {
+    [
+        ("task_id", text(task_id)),
+        ("timestamp", number(&timestamp.to_string())),
+    ]
+}
+
+async fn delete(embedded: &EmbeddedDynamoDb, task_id: &str, timestamp: i64) {
+    let mut request = embedded.client.delete_item().table_name("tasks");
+    for (name, value) in key(task_id, timestamp) {
+        request = request.key(name, value);
+    }
+    request.send().await.unwrap();
+}
+
+/// Removes the head of a run, as DynamoDB does when its time to live is over.
+pub(crate) async fn delete_head(embedded: &EmbeddedDynamoDb, id: &RecordId) {
+    let timestamp = match id {
+        RecordId::Newest(_) => 0,
+        RecordId::Run(run_id) => -2 * run_id.run.as_millis(),
+    };
+    delete(embedded, id.task_id().as_str(), timestamp).await;
+}
+
+/// A store with a clock that a test moves.
+struct Clocked {
+    embedded: EmbeddedDynamoDb,
+    store: DynamoDbTaskStore,
+    now_ms: Arc<AtomicI64>,
+}
+
+impl Clocked {
+    async fn start() -> Self {
+        let embedded = EmbeddedDynamoDb::start().await.unwrap();
+        let now_ms = Arc::new(AtomicI64::new(moment(0).as_millis()));
+        let clock = Arc::clone(&now_ms);
+        let store = embedded
+            .tasks()
+            .with_clock(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)));
+        Self {
+            embedded,
+            store,
+            now_ms,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now_ms.load(Ordering::Relaxed))
+    }
+
+    fn wait(&self, days: i64) {
+        self.now_ms.fetch_add(days * DAY_MS, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test]
 async fn a_task_expires_ninety_days_after_its_last_write() {
-    let embedded = EmbeddedDynamoDb::start().await.unwrap();
-    let now_ms = Arc::new(AtomicI64::new(moment(0).as_millis()));
-    let clock = Arc::clone(&now_ms);
-    let store = embedded
-        .tasks()
-        .with_clock(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)));
-    let first = new_task("t");
-    let mut ledger = shared::fold::Ledger::default();
-    ledger.mark_adopted();
-    store.save(None, &first, Some(&ledger)).await.unwrap();
-    now_ms.fetch_add(89 * DAY_MS, Ordering::Relaxed);
-    let second = next_of(&first, |task| task.progress.current = Some(1));
-    store.save(Some(&first), &second, None).await.unwrap();
-    now_ms.fetch_add(2 * DAY_MS, Ordering::Relaxed);
-    let stored = store.fetch(&first.task_id).await.unwrap();
-    assert_eq!(stored, Some(second), "91 days after the first write");
-    let history = store.history(&first.task_id, None, None, 10).await.unwrap();
-    assert_eq!(history.len(), 1, "the first change has expired");
-    now_ms.fetch_add(88 * DAY_MS, Ordering::Relaxed);
-    let ids = [first.task_id.clone()];
-    assert_eq!(store.fetch(&first.task_id).await.unwrap(), None);
-    assert_eq!(store.fetch_records(&ids).await.unwrap(), []);
+    let clocked = Clocked::start().await;
+    let store = &clocked.store;
+    let first = create(store, "t", Some("p"), clocked.now()).await;
+    clocked.wait(89);
+    let second = edit(store, &first, to_status(TaskStatus::Blocked), clocked.now()).await;
+    clocked.wait(2);
+    let id = second.record_id();
+    let stored = store.fetch(&id).await.unwrap();
+    assert_eq!(
+        stored.as_ref(),
+        Some(&second),
+        "91 days after the first write"
+    );
+    let history = store.history(&second.run_id(), None, None, 10).await;
+    assert_eq!(history.unwrap().len(), 1, "the first change has expired");
+    clocked.wait(88);
+    assert_eq!(store.fetch(&id).await.unwrap(), None);
+    assert_eq!(store.runs(&second.task_id, None, 10).await.unwrap(), []);
     let listed = store.list(&TaskQuery::default(), None, 10).await.unwrap();
     assert_eq!(listed.tasks, []);
-    // The expired items may remain for days. A new task with this id must not read them.
-    store.save(None, &first, None).await.unwrap();
-    let records = store.fetch_records(&ids).await.unwrap();
-    assert_eq!(records[0].task.as_ref(), Some(&first));
-    assert!(records[0].ledger.is_empty());
-    let again = store.save(None, &first, None).await;
-    assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+    // The expired items may remain for days. A new task with this id does not read them.
+    let record = record_of(store, &second.task_id).await;
+    let newest = record.newest.as_ref().unwrap();
+    assert_eq!(newest.state, HeadState::Expired);
+    assert_eq!(record.facts, FactLog::default());
+    let third = create(store, "t", Some("q"), clocked.now()).await;
+    assert_eq!(third.revision, second.revision.next());
+    assert_eq!(third.status, TaskStatus::Running);
+    let record = record_of(store, &second.task_id).await;
+    assert_eq!(record.newest, Some(live(&third)));
+    assert_eq!(record.facts.facts().len(), 1);
+    let totals = clocked.embedded.stores().projects.totals().await.unwrap();
+    assert_eq!(totals, recount(&[&third], None));
+}
+
+#[tokio::test]
+async fn an_expired_head_that_was_removed_or_replaced_is_a_conflict() {
+    let clocked = Clocked::start().await;
+    let store = &clocked.store;
+    let first = create(store, "t", None, clocked.now()).await;
+    clocked.wait(91);
+    let record = record_of(store, &first.task_id).await;
+    let fields = CallerFields::of(&first);
+    let status = to_status(TaskStatus::Running);
+    let change = record.create(first.task_type, status, &fields, clocked.now());
+    delete_head(&clocked.embedded, &first.record_id()).await;
+    let removed = store.save(&change).await;
+    assert!(
+        matches!(removed, Err(StoreError::Conflict(_))),
+        "{removed:?}"
+    );
+    let second = create(store, "t", None, clocked.now()).await;
+    assert_eq!(second.revision, first.revision);
+    let replaced = store.save(&change).await;
+    assert!(
+        matches!(replaced, Err(StoreError::Conflict(_))),
+        "{replaced:?}"
+    );
+}
+
+#[tokio::test]
+async fn old_facts_are_written_again_before_they_expire() {
+    let clocked = Clocked::start().await;
+    let store = &clocked.store;
+    let mut task = create(store, "t", None, clocked.now()).await;
+    for days in [29, 2, 60, 10] {
+        clocked.wait(days);
+        let record = record_of(store, &task.task_id).await;
+        let must_replace = record.segment_bytes == usize::MAX;
+        assert_eq!(must_replace, days == 2 || days == 60, "{days} days later");
+        task = edit(store, &task, to_status(TaskStatus::Running), clocked.now()).await;
+    }
+}
+
+/// A task with a base, two segments and parts.
+async fn with_all_items(store: &DynamoDbTaskStore) -> TaskRecord {
+    let mut task = create(store, "t", None, moment(0)).await;
+    for number in 0..34 {
+        let blocked = [TaskStatus::Blocked, TaskStatus::Running][number % 2];
+        task = edit(store, &task, to_status(blocked), moment(1)).await;
+    }
+    let record = record_of(store, &task.task_id).await;
+    let mut change = record.edit(CallerEdit::default(), &CallerFields::of(&task), moment(2));
+    change.heads[0].next.task.parts = full_parts();
+    change.items.detail_revision = Some(change.heads[0].next.task.revision);
+    store.save(&change).await.unwrap();
+    let record = record_of(store, &task.task_id).await;
+    assert_eq!(record.items, change.items);
+    assert!(record.items.base_revision > Revision::default() && record.items.segments > 1);
+    assert_eq!(record.live().unwrap().parts, full_parts());
+    record
+}
+
+fn full_parts() -> BTreeMap<String, Part> {
+    let part = Part {
+        status: TaskStatus::Running,
+        progress: Progress::default(),
+        phase: None,
+        message: Some("m".to_owned()),
+        started_at: None,
+        completed_at: None,
+    };
+    BTreeMap::from([("Stack".to_owned(), part)])
+}
+
+#[tokio::test]
+async fn a_torn_read_is_repeated_until_the_items_belong_together() {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
+    let store = embedded.tasks();
+    let record = with_all_items(&store).await;
+    let expected = record.live().unwrap().clone();
+    for timestamp in [-1, -2, -100] {
+        // The item as another write would leave it.
+        let whole = item(&embedded, "tasks", &key("t", timestamp)).await;
+        for (name, value) in [
+            ("revision", number("1000")),
+            ("revision", number("1")),
+            ("life", number("7")),
+        ] {
+            let mut other = whole.clone();
+            other.insert(name.to_owned(), value);
+            put(&embedded, "tasks", other).await;
+            let whole = whole.clone();
+            let repair = async {
+                sleep(Duration::from_millis(60)).await;
+                put(&embedded, "tasks", whole).await;
+            };
+            let ids = [expected.task_id.clone()];
+            let id = expected.record_id();
+            let reads = async { tokio::join!(store.fetch_records(&ids), store.fetch(&id)) };
+            let ((records, run), ()) = tokio::join!(reads, repair);
+            let expected_record = std::slice::from_ref(&record);
+            assert_eq!(records.unwrap(), expected_record, "{timestamp} {name}");
+            assert_eq!(run.unwrap().as_ref(), Some(&expected), "{timestamp} {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn items_of_another_life_are_ignored() {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
+    let store = embedded.tasks();
+    let record = with_all_items(&store).await;
+    let segment = item(&embedded, "tasks", &key("t", -100)).await;
+    for (timestamp, name, value) in [
+        (-120, "life", number("7")),
+        (-131, "revision", number("1")),
+        (-110, "life", number("99999999999999")),
+    ] {
+        let mut other = segment.clone();
+        other.insert("timestamp".to_owned(), number(&timestamp.to_string()));
+        other.insert(name.to_owned(), value);
+        put(&embedded, "tasks", other).await;
+        let stored = record_of(&store, &record.task_id).await;
+        assert_eq!(stored, record, "{timestamp}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_goes_on_from_its_head_if_other_items_are_lost() {
+    for lost in [-1, -2, -100] {
+        let embedded = EmbeddedDynamoDb::start().await.unwrap();
+        let store = embedded.tasks();
+        let record = with_all_items(&store).await;
+        let whole = record.live().unwrap().clone();
+        delete(&embedded, "t", lost).await;
+        let stored = store.fetch(&whole.record_id()).await.unwrap().unwrap();
+        assert_eq!(stored.status, whole.status);
+        assert_eq!(stored.parts.is_empty(), lost == -1);
+        let left = record_of(&store, &whole.task_id).await;
+        assert_eq!(left.live().unwrap().revision, whole.revision);
+        let next = edit(&store, &stored, to_status(TaskStatus::Completed), moment(9)).await;
+        assert_eq!(next.status, TaskStatus::Completed);
+        let record = record_of(&store, &whole.task_id).await;
+        assert_eq!(record.items.base_revision, next.revision, "a new base");
+        assert_eq!(record.newest, Some(live(&next)));
+    }
 }
 
 #[tokio::test]
 async fn a_damaged_item_is_corrupt_and_fails_no_list() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     let store = embedded.tasks();
-    let (damaged, healthy) = (new_task("damaged"), new_task("healthy"));
-    for task in [&damaged, &healthy] {
-        store.save(None, task, None).await.unwrap();
-    }
-    let key = |timestamp: &str| {
-        [
-            ("task_id", text("damaged")),
-            ("timestamp", number(timestamp)),
-        ]
-    };
-    let whole = item(&embedded, "tasks", &key("0")).await;
+    let healthy = new_task("healthy");
+    save(&store, None, &healthy).await.unwrap();
+    let record = with_all_items(&store).await;
+    let task = record.live().unwrap();
+    let bytes = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
     let damages = [
-        ("status", Some(text("sleeping"))),
-        ("status", None),
-        ("revision", Some(number("-1"))),
-        ("revision", Some(text("1"))),
-        ("progress_percentage", Some(number("256"))),
-        ("progress_current", Some(number("1.5"))),
-        ("created_at", Some(text("yesterday"))),
-        ("updated_at", Some(text("2026-11-21T09:30:00.000Z"))),
-        ("updated_at", Some(text("é#"))),
-        ("parts", Some(text("{"))),
-        ("metadata", Some(text("[]"))),
-        ("task_name", Some(AttributeValue::Null(true))),
-        ("format", Some(number("2"))),
-        ("format", None),
+        (0, "status", Some(text("sleeping"))),
+        (0, "status", None),
+        (0, "revision", Some(number("-1"))),
+        (0, "revision", Some(text("1"))),
+        (0, "life", None),
+        (0, "segments", Some(number("-1"))),
+        (0, "progress_percentage", Some(number("256"))),
+        (0, "progress_current", Some(number("1.5"))),
+        (0, "created_at", Some(text("yesterday"))),
+        (0, "updated_at", Some(text("2026-11-21T09:30:00.000Z"))),
+        (0, "updated_at", Some(text("é#"))),
+        (0, "metadata", Some(text("[]"))),
+        (0, "task_name", Some(AttributeValue::Null(true))),
+        (0, "format", Some(number("1"))),
+        (0, "format", None),
+        (-1, "parts", Some(text("{"))),
+        (-1, "parts", None),
+        (-2, "facts", Some(bytes(b"\xff\xff"))),
+        (-2, "facts", None),
+        (-100, "facts", Some(bytes(b""))),
+        (-100, "format", None),
     ];
-    for (name, value) in damages {
-        let mut item = whole.clone();
+    for (timestamp, name, value) in damages {
+        let whole = item(&embedded, "tasks", &key("t", timestamp)).await;
+        let mut damaged = whole.clone();
         match value.clone() {
-            Some(value) => item.insert(name.to_owned(), value),
-            None => item.remove(name),
+            Some(value) => damaged.insert(name.to_owned(), value),
+            None => damaged.remove(name),
         };
-        put(&embedded, "tasks", item).await;
-        let outcome = store.fetch(&damaged.task_id).await;
-        let is_corrupt = matches!(&outcome, Err(StoreError::Corrupt { .. }));
-        assert!(is_corrupt, "{name} {value:?}: {outcome:?}");
-        let ids = [damaged.task_id.clone()];
+        put(&embedded, "tasks", damaged).await;
+        let ids = [task.task_id.clone()];
         let outcome = store.fetch_records(&ids).await;
-        let is_corrupt = matches!(&outcome, Err(StoreError::Corrupt { .. }));
-        assert!(is_corrupt, "{name} {value:?}: {outcome:?}");
-        let listed = store.list(&TaskQuery::default(), None, 10).await.unwrap();
-        assert_eq!(
-            listed.tasks,
-            std::slice::from_ref(&healthy),
-            "{name} {value:?}"
+        let is_corrupt = matches!(&outcome, Err(StoreError::Corrupt { id, .. }) if id == "task t");
+        assert!(is_corrupt, "{timestamp} {name} {value:?}: {outcome:?}");
+        if timestamp >= -1 {
+            let outcome = store.fetch(&task.record_id()).await;
+            let is_corrupt = matches!(&outcome, Err(StoreError::Corrupt { .. }));
+            assert!(is_corrupt, "{name} {value:?}: {outcome:?}");
+        }
+        if timestamp == 0 && !["life", "segments"].contains(&name) {
+            let listed = store.list(&TaskQuery::default(), None, 10).await.unwrap();
+            let healthy = std::slice::from_ref(&healthy);
+            assert_eq!(listed.tasks, healthy, "{name} {value:?}");
+        }
+        put(&embedded, "tasks", whole).await;
+    }
+    assert_eq!(record_of(&store, &task.task_id).await, record);
+}
+
+#[tokio::test]
+async fn heads_have_attributes_that_the_stream_can_show() {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
+    let store = embedded.tasks();
+    let first = create(&store, "t", Some("p"), moment(0)).await;
+    edit(&store, &first, to_status(TaskStatus::Failed), moment(1)).await;
+    let second = create(&store, "t", Some("p"), moment(2)).await;
+    let earlier_key = -2 * first.run.as_millis();
+    let earlier = item(&embedded, "tasks", &key("t", earlier_key)).await;
+    delete_run(&store, &second, moment(3)).await;
+    let deleted = item(&embedded, "tasks", &key("t", 0)).await;
+    for head in [&earlier, &deleted] {
+        assert_eq!(head["kind"], text("head"));
+        for (name, value) in head {
+            let is_simple = value.is_s() || value.is_n() || value.is_bool();
+            assert!(is_simple, "{name}: {value:?}");
+        }
+    }
+    assert_eq!(deleted["deleted"], AttributeValue::Bool(true));
+    for name in ["updated_at", "status_shard"] {
+        assert!(
+            earlier.contains_key(name) && !deleted.contains_key(name),
+            "{name}"
         );
     }
+    // The write that stored the earlier run did not end it.
+    assert!(!earlier.contains_key("ended_here"));
 }
 
 #[tokio::test]
-async fn a_task_can_be_created_over_a_tombstone_without_its_ledger() {
+async fn a_write_that_ends_an_earlier_run_says_so() {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
-    let (store, task) = (embedded.tasks(), new_task("t"));
-    let mut ledger = shared::fold::Ledger::default();
-    store.save(None, &task, Some(&ledger)).await.unwrap();
-    ledger.delete(&task, moment(99));
-    store.delete(&task, &ledger).await.unwrap();
-    let key = [("task_id", text("t")), ("timestamp", number("-1"))];
-    let mut request = embedded.client.delete_item();
-    for (name, value) in key {
-        request = request.key(name, value);
-    }
-    let request = request.table_name(&embedded.config.tasks_table);
-    request.send().await.unwrap();
-    let ids = [task.task_id.clone()];
-    let left = store.fetch_records(&ids).await.unwrap().remove(0);
-    assert_eq!(left.ledger.deleted_revision(), Some(task.revision));
-    let later = next_of(&task, |_| {});
-    store.save(None, &later, Some(&left.ledger)).await.unwrap();
-}
-
-/// A ledger as version 1 stored it.
-#[tokio::test]
-async fn a_task_of_version_1_goes_on_from_its_head() {
-    let embedded = EmbeddedDynamoDb::start().await.unwrap();
-    let (store, task) = (embedded.tasks(), new_task("t"));
-    let empty = shared::fold::Ledger::default();
-    store.save(None, &task, Some(&empty)).await.unwrap();
-    let json = r#"{"whole":{"first":"1.a.0","last":"2.b.0"},"adopted":true,"edits":{"deleted_revision":7}}"#;
-    let item = HashMap::from([
-        ("task_id".to_owned(), text("t")),
-        ("timestamp".to_owned(), number("-1")),
-        ("format".to_owned(), number("1")),
-        ("revision".to_owned(), number("1")),
-        ("ledger".to_owned(), text(json)),
-    ]);
-    let table = &embedded.config.tasks_table;
-    put(&embedded, table, item).await;
-    let ids = [task.task_id.clone()];
-    let record = store.fetch_records(&ids).await.unwrap().remove(0);
-    assert_eq!(record.task, Some(task));
-    assert_eq!(record.ledger.deleted_revision(), Some(Revision(7)));
-    let mut expected = shared::fold::Ledger::of_tombstone(Revision(8));
-    expected.mark_adopted();
-    assert_eq!(record.ledger, expected);
+    let store = embedded.tasks();
+    save_lines(&store, "t", lines(&[(moment(0), "[1/2] one")]), moment(0)).await;
+    let log = [
+        (moment(1000), r#"{"status":"failed","message":"broken"}"#),
+        (moment(2000), "[1/2] one"),
+    ];
+    save_lines(&store, "t", lines(&log), moment(2000)).await;
+    let earlier_key = -2 * moment(0).as_millis();
+    let earlier = item(&embedded, "tasks", &key("t", earlier_key)).await;
+    assert_eq!(earlier["status"], text("failed"));
+    assert_eq!(earlier["ended_here"], AttributeValue::Bool(true));
+    let newest = item(&embedded, "tasks", &key("t", 0)).await;
+    assert!(!newest.contains_key("ended_here"));
 }
 
 #[tokio::test]
@@ -190,7 +405,7 @@ async fn a_page_of_rare_tasks_ends_early_and_the_next_page_continues() {
             task.task_name = "Wanted".to_owned();
             expected.push(task.clone());
         }
-        store.save(None, &task, None).await.unwrap();
+        save(&store, None, &task).await.unwrap();
     }
     expected.reverse();
     let query = TaskQuery {
@@ -227,7 +442,7 @@ async fn the_stored_attributes_of_a_head_keep_their_names() {
     task.progress.current = Some(5);
     task.progress.total = Some(29);
     task.progress.percentage = Some(17);
-    embedded.tasks().save(None, &task, None).await.unwrap();
+    save(&embedded.tasks(), None, &task).await.unwrap();
     let key = [("task_id", text("foobar")), ("timestamp", number("0"))];
     let head = item(&embedded, "tasks", &key).await;
     assert_eq!(head["task_name"], text("Task foobar"));
@@ -288,12 +503,12 @@ async fn a_write_whose_response_is_lost_is_made_once_and_succeeds() {
     let lossy = shared::store::dynamodb::DynamoDbTaskStore::new(client, &embedded.config);
     let mut task = new_task("t");
     task.project_id = Some(project.project_id.clone());
-    lossy.save(None, &task, None).await.unwrap();
+    save(&lossy, None, &task).await.unwrap();
     assert!(attempts.load(Ordering::Relaxed) >= 2);
-    let stored = stores.tasks.fetch(&task.task_id).await.unwrap();
+    let stored = stores.tasks.fetch(&task.record_id()).await.unwrap();
     assert_eq!(stored.as_ref(), Some(&task));
     let metrics = metrics(&*stores.projects, &project.project_id).await;
-    assert_eq!(metrics, recount(&[&task], &project.project_id));
+    assert_eq!(metrics, recount(&[&task], Some(&project.project_id)));
 }
 
 async fn metrics(projects: &dyn ProjectStore, id: &ProjectId) -> shared::model::Metrics {
@@ -310,8 +525,8 @@ async fn a_database_that_is_down_is_unavailable() {
         ..new_task("t")
     };
     let outcomes = [
-        store.fetch(&task.task_id).await.map(drop),
-        store.save(None, &task, None).await,
+        store.fetch(&task.record_id()).await.map(drop),
+        save(&store, None, &task).await,
         store.list(&TaskQuery::default(), None, 10).await.map(drop),
         store.ping().await,
     ];
@@ -330,7 +545,7 @@ async fn a_missing_table_is_refused_and_existing_tables_are_kept() {
         .unwrap();
     config.tasks_table = "elsewhere".to_owned();
     let store = shared::store::dynamodb::DynamoDbTaskStore::new(embedded.client.clone(), &config);
-    let outcome = store.save(None, &new_task("t"), None).await;
+    let outcome = save(&store, None, &new_task("t")).await;
     let is_refused = matches!(&outcome, Err(StoreError::Refused { .. }));
     assert!(is_refused, "{outcome:?}");
 }

@@ -11,6 +11,7 @@ use shared::task_reader::{ConditionalRead, ListRequest, TaskReader, Validator, W
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::embedded_dynamodb::Stores;
+use testkit::store::conformance::{change_of, save};
 
 use crate::redis_server::RedisServer;
 
@@ -42,12 +43,9 @@ impl Paths {
     }
 
     async fn save(&self, previous: Option<&Task>, next: &Task) {
-        self.stores.tasks.save(previous, next, None).await.unwrap();
-        let saved = [next];
-        let failures = self
-            .write_through
-            .tasks_saved(&saved, next.updated_at)
-            .await;
+        let change = change_of(previous, next);
+        self.stores.tasks.save(&change).await.unwrap();
+        let failures = self.write_through.saved(&[&change], next.updated_at).await;
         assert_eq!(failures, 0);
     }
 
@@ -63,7 +61,7 @@ impl Paths {
             after: None,
             limit: 2,
         };
-        let cursor = |last: &ListPosition| last.task_id.to_string();
+        let cursor = |last: &ListPosition| last.run_id.task_id.to_string();
         let reading = self.reader.list_tasks(&request, cursor, known, now);
         reading.await.unwrap()
     }
@@ -96,6 +94,7 @@ async fn a_written_task_is_readable_without_the_store() {
     assert_eq!(tasks.len(), 2);
     assert_eq!(page["next_cursor"], tasks[1]["task_id"]);
     let mut expected = serde_json::to_value(&next).unwrap();
+    expected["run_id"] = next.run_id().to_string().into();
     expected["stale"] = false.into();
     assert_eq!(paths.show("a", now).await, expected);
 
@@ -116,13 +115,14 @@ async fn an_invalid_value_in_redis_is_replaced() {
     let paths = Paths::of(database.stores(), cache.clone());
     let now = Timestamp::now();
     let saved = task("a", 1, now);
-    paths.stores.tasks.save(None, &saved, None).await.unwrap();
+    let id = saved.record_id();
+    save(&*paths.stores.tasks, None, &saved).await.unwrap();
     for invalid in [b"".as_slice(), b"{\"revision\":9}", b"\xff", b"[1,"] {
         let revision = task("a", 9, now).revision;
-        let put = cache.put_task(&saved.task_id, revision, invalid, Duration::from_secs(60));
+        let put = cache.put_task(&id, revision, invalid, Duration::from_secs(60));
         put.await.unwrap();
         assert_eq!(paths.show("a", now).await["task_name"], saved.task_name);
-        let lookup = cache.fetch_task(&saved.task_id).await.unwrap();
+        let lookup = cache.fetch_task(&id).await.unwrap();
         assert_eq!(lookup.revision(), Some(saved.revision));
         assert!(lookup.into_json().is_some());
     }

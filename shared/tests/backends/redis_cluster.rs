@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use shared::cache::redis::RedisTaskCache;
 use shared::cache::{CacheLookup, TaskCache};
 use shared::error::error_chain;
-use shared::model::{Revision, TaskId};
+use shared::model::{RecordId, Revision};
 use testkit::cache::conformance::task_bytes;
 use tokio::time::interval;
 
@@ -60,7 +60,7 @@ async fn tasks_are_spread_over_all_nodes_and_found_by_one_connection() {
     let cluster = RedisCluster::start().await;
     let cache = connected(&cluster).await;
     let minute = Duration::from_secs(60);
-    let ids: Vec<TaskId> = (0..16).map(|n| format!("t-{n}").parse().unwrap()).collect();
+    let ids: Vec<RecordId> = (0..16).map(|n| format!("t-{n}").parse().unwrap()).collect();
     for (revision, id) in (0..).zip(&ids) {
         let bytes = task_bytes(id, revision);
         let put = cache.put_task(id, Revision(revision), &bytes, minute);

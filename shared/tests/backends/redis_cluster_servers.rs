@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use shared::config::{CacheConfig, Secret};
-use shared::model::TaskId;
+use shared::model::RecordId;
 use tokio::time::{interval, timeout};
 
 use crate::certificates::{Authority, Certificate};
@@ -157,7 +157,7 @@ impl RedisCluster {
     }
 
     /// The id of a task on another master.
-    pub(crate) async fn task_elsewhere(&self) -> TaskId {
+    pub(crate) async fn task_elsewhere(&self) -> RecordId {
         let lists = slots_of(self.index_of_lists().await);
         for n in 0.. {
             let key = format!("task:t-{n}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use shared::cache::redis::RedisTaskCache;
 use shared::cache::{CacheError, TaskCache};
 use shared::config::{CacheConfig, Secret};
-use shared::model::{Revision, TaskId};
+use shared::model::{RecordId, Revision};
 use testkit::cache::conformance::task_bytes;
 
 use crate::redis_server::{RedisServer, until_up};
@@ -15,18 +15,18 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The budget of a call, plus the delays of a busy machine.
 const BUDGET: Duration = Duration::from_millis(50 + 200);
 
-fn task_id() -> TaskId {
+fn id() -> RecordId {
     "t".parse().unwrap()
 }
 
 async fn put(cache: &RedisTaskCache, revision: u64) -> Result<(), CacheError> {
-    let bytes = task_bytes(&task_id(), revision);
-    let (task_id, revision) = (task_id(), Revision(revision));
-    cache.put_task(&task_id, revision, &bytes, MINUTE).await
+    let bytes = task_bytes(&id(), revision);
+    let (id, revision) = (id(), Revision(revision));
+    cache.put_task(&id, revision, &bytes, MINUTE).await
 }
 
 async fn fetch(cache: &RedisTaskCache) -> Option<Vec<u8>> {
-    cache.fetch_task(&task_id()).await.unwrap().into_json()
+    cache.fetch_task(&id()).await.unwrap().into_json()
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn an_invalid_value_under_the_key_of_a_task_is_replaced() {
         server.run::<()>(&command).await;
         put(&cache, 2).await.unwrap();
         let held = fetch(&cache).await;
-        assert_eq!(held, Some(task_bytes(&task_id(), 2)), "{command:?}");
+        assert_eq!(held, Some(task_bytes(&id(), 2)), "{command:?}");
     }
 }
 
@@ -133,7 +133,7 @@ async fn scripts_that_redis_lost_are_sent_again() {
     put(&cache, 2).await.unwrap();
     cache.bump_generation().await.unwrap();
     let held = fetch(&cache).await;
-    assert_eq!(held, Some(task_bytes(&task_id(), 2)));
+    assert_eq!(held, Some(task_bytes(&id(), 2)));
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn calls_fail_fast_while_redis_is_down_and_succeed_after_its_return() {
     let cache = RedisTaskCache::new(&config).unwrap();
     for _ in 0..10 {
         let begun = Instant::now();
-        cache.fetch_task(&task_id()).await.unwrap_err();
+        cache.fetch_task(&id()).await.unwrap_err();
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
     }
     let server = RedisServer::start_on(port).await;
@@ -162,7 +162,7 @@ async fn a_hanging_redis_delays_no_call_beyond_its_budget() {
     server.run::<()>(&["CLIENT", "PAUSE", "3000", "ALL"]).await;
     for _ in 0..3 {
         let begun = Instant::now();
-        cache.fetch_task(&task_id()).await.unwrap_err();
+        cache.fetch_task(&id()).await.unwrap_err();
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
     }
     // The circuit breaker is open now, so no call waits.
@@ -200,12 +200,12 @@ async fn a_replica_is_not_read_because_it_may_miss_a_write() {
     put(&cache, 1).await.unwrap();
     cache.bump_generation().await.unwrap();
     server.run::<()>(&["REPLICAOF", "127.0.0.1", "1"]).await;
-    cache.fetch_task(&task_id()).await.unwrap_err();
+    cache.fetch_task(&id()).await.unwrap_err();
     cache.fetch_page("all", None).await.unwrap_err();
     server.run::<()>(&["REPLICAOF", "NO", "ONE"]).await;
     until_up(&cache).await;
     let held = fetch(&cache).await;
-    assert_eq!(held, Some(task_bytes(&task_id(), 1)));
+    assert_eq!(held, Some(task_bytes(&id(), 1)));
 }
 
 #[tokio::test]

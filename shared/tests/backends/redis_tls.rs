@@ -7,11 +7,10 @@ use shared::cache::redis::RedisTaskCache;
 use shared::cache::{CacheError, CacheLookup, TaskCache};
 use shared::config::{CacheConfig, Secret, Settings};
 use shared::error::error_chain;
-use shared::model::{TaskId, Timestamp};
-use shared::store::TaskStore;
+use shared::model::{RecordId, Timestamp};
 use shared::task_reader::TaskReader;
 use shared::view::Renderer;
-use testkit::store::conformance::new_task;
+use testkit::store::conformance::{new_task, save};
 use testkit::store::memory::InMemoryStore;
 
 use crate::certificates::Authority;
@@ -53,14 +52,14 @@ impl TlsServer {
     }
 }
 
-fn task_id() -> TaskId {
+fn id() -> RecordId {
     "t".parse().unwrap()
 }
 
 async fn check_calls(config: &CacheConfig) {
     let cache = RedisTaskCache::new(config).unwrap();
     until_up(&cache).await;
-    let lookup = cache.fetch_task(&task_id()).await.unwrap();
+    let lookup = cache.fetch_task(&id()).await.unwrap();
     assert_eq!(lookup, CacheLookup::Miss);
     cache.bump_generation().await.unwrap();
 }
@@ -72,7 +71,7 @@ async fn reasons_of_failure(config: &CacheConfig) -> String {
     // The first call may time out before the reason is known.
     for _ in 0..3 {
         let begun = Instant::now();
-        let error: CacheError = cache.fetch_task(&task_id()).await.unwrap_err();
+        let error: CacheError = cache.fetch_task(&id()).await.unwrap_err();
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
         reasons.push_str(&error_chain(&error));
         reasons.push('\n');
@@ -167,14 +166,12 @@ async fn reads_succeed_while_redis_is_not_trusted() {
     let cache = Arc::new(RedisTaskCache::new(&server.config()).unwrap());
     let store = Arc::new(InMemoryStore::new());
     let task = new_task("t");
-    store.save(None, &task, None).await.unwrap();
+    save(&*store, None, &task).await.unwrap();
     let renderer = Renderer::new(Duration::from_secs(900));
     let reader = TaskReader::new(store.clone(), store, Some(cache), renderer);
     for _ in 0..5 {
         let begun = Instant::now();
-        let reading = reader
-            .fetch_task(&task.task_id, &[], Timestamp::now())
-            .await;
+        let reading = reader.fetch_task(&id(), &[], Timestamp::now()).await;
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
         let representation = reading.unwrap().unwrap().current().unwrap();
         let json: serde_json::Value = serde_json::from_slice(&representation.json).unwrap();

@@ -9,7 +9,9 @@ use shared::store::{StoreError, TaskQuery};
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::embedded_dynamodb::Stores;
-use testkit::store::conformance::{moment, new_project, new_task, next_of, recount};
+use testkit::store::conformance::{
+    moment, new_project, new_task, next_of, recount, save as save_in,
+};
 use testkit::store::memory::InMemoryStore;
 
 const TASKS: usize = 3;
@@ -87,7 +89,7 @@ async fn run(schedule: &[Save], stores: &Stores) -> (Vec<bool>, Vec<Option<Task>
                 task
             }
         };
-        let outcome = stores.tasks.save(previous.as_ref(), &next, None).await;
+        let outcome = save_in(&*stores.tasks, previous.as_ref(), &next).await;
         match &outcome {
             Ok(()) => known.push(next),
             Err(StoreError::Conflict(_)) => {}
@@ -118,10 +120,12 @@ async fn check(schedule: &[Save]) {
     let states: Vec<&Task> = states.iter().flatten().collect();
     for stores in [&memory, &dynamodb] {
         for project in stores.projects.list().await.unwrap() {
-            assert_eq!(project.metrics, recount(&states, &project.project_id));
+            assert_eq!(project.metrics, recount(&states, Some(&project.project_id)));
         }
+        let totals = stores.projects.totals().await.unwrap();
+        assert_eq!(totals, recount(&states, None));
         for task in &states {
-            let stored = stores.tasks.fetch(&task.task_id).await.unwrap();
+            let stored = stores.tasks.fetch(&task.record_id()).await.unwrap();
             assert_eq!(stored.as_ref(), Some(*task));
         }
     }
@@ -132,10 +136,10 @@ async fn check(schedule: &[Save]) {
         listed
     );
     for task in states {
-        let history = memory.tasks.history(&task.task_id, None, None, 1000).await;
+        let history = memory.tasks.history(&task.run_id(), None, None, 1000).await;
         let same = dynamodb
             .tasks
-            .history(&task.task_id, None, None, 1000)
+            .history(&task.run_id(), None, None, 1000)
             .await;
         assert_eq!(same.unwrap(), history.unwrap());
     }

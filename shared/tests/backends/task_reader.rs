@@ -6,10 +6,11 @@ use shared::cache::cautious::CautiousTaskCache;
 use shared::model::{
     Metrics, Progress, Project, ProjectStatus, Revision, Task, TaskStatus, TaskType,
 };
-use shared::model::{TaskId, Timestamp};
-use shared::store::{ListPosition, ProjectStore, TaskQuery, TaskStore};
+use shared::model::{RecordId, Timestamp};
+use shared::store::{ListPosition, ProjectStore, TaskQuery};
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
+use testkit::store::conformance::{change_of, deletion_of, save};
 use testkit::store::memory::InMemoryStore;
 
 use shared::task_reader::{
@@ -32,7 +33,9 @@ fn task(id: &str, status: TaskStatus, updated_at: Timestamp) -> Task {
         priority: None,
         progress: Progress::default(),
         parts: Default::default(),
-        run: updated_at.to_string(),
+        run: updated_at,
+        is_earlier: false,
+        corrections: 0,
         revision: Revision(1),
         project_id: None,
         message: None,
@@ -87,7 +90,7 @@ impl Fixture {
 
     /// Saves to the store alone, as if the write-through had failed.
     async fn save(&self, task: &Task) {
-        self.store.save(None, task, None).await.unwrap();
+        save(&*self.store, None, task).await.unwrap();
     }
 
     async fn list(&self, limit: usize, now: Timestamp) -> serde_json::Value {
@@ -108,7 +111,7 @@ impl Fixture {
             after: None,
             limit,
         };
-        let cursor = |at: &ListPosition| at.task_id.to_string();
+        let cursor = |at: &ListPosition| at.run_id.task_id.to_string();
         let reading = self.reader.list_tasks(&request, cursor, known, now);
         reading.await.unwrap()
     }
@@ -127,7 +130,7 @@ impl Fixture {
     }
 }
 
-fn id(text: &str) -> TaskId {
+fn id(text: &str) -> RecordId {
     text.parse().unwrap()
 }
 
@@ -189,8 +192,7 @@ async fn a_client_never_gets_an_older_revision_than_it_has() {
         revision: Revision(2),
         ..old.clone()
     };
-    let save = fixture.store.save(Some(&old), &new, None);
-    save.await.unwrap(); // the cache keeps the old revision
+    save(&*fixture.store, Some(&old), &new).await.unwrap(); // the cache keeps the old revision
     let read = async |known: &[Validator]| {
         let read = fixture.reader.fetch_task(&id("a"), known, at(2)).await;
         let task = read.unwrap().unwrap().current().unwrap();
@@ -220,7 +222,13 @@ async fn a_page_is_cached_until_the_next_write() {
         1,
         "the page is cached"
     );
-    assert_eq!(fixture.write_through.tasks_saved(&[&next], at(3)).await, 0);
+    assert_eq!(
+        fixture
+            .write_through
+            .saved(&[&change_of(None, &next)], at(3))
+            .await,
+        0
+    );
     let fresh = fixture.list(5, at(3)).await;
     assert_eq!(fresh["tasks"][0]["task_id"], "b");
     assert_eq!(fresh["tasks"].as_array().unwrap().len(), 2);
@@ -273,7 +281,8 @@ async fn a_task_write_invalidates_cached_projects() {
     };
     fixture.save(&next).await;
     assert_eq!(total().await, 0, "the project is cached");
-    fixture.write_through.tasks_saved(&[&next], at(1)).await;
+    let change = change_of(None, &next);
+    fixture.write_through.saved(&[&change], at(1)).await;
     assert_eq!(total().await, 1);
 }
 
@@ -334,7 +343,7 @@ async fn a_possibly_outdated_task_is_shown_while_the_store_is_down() {
     let (store, cache_faults, store_faults) =
         (InMemoryStore::new(), Faults::none(), Faults::none());
     let saved = task("a", TaskStatus::Running, at(0));
-    store.save(None, &saved, None).await.unwrap();
+    save(&store, None, &saved).await.unwrap();
     let store = Arc::new(Faulty::new(Arc::new(store), store_faults.clone()));
     let cache = Faulty::new(Arc::new(InMemoryTaskCache::new()), cache_faults.clone());
     let cache = Arc::new(CautiousTaskCache::new(cache));
@@ -369,7 +378,8 @@ async fn a_slow_reader_does_not_put_a_deleted_task_back() {
     let fixture = Fixture::new();
     let deleted = task("a", TaskStatus::Completed, at(0));
     let slow = Renderer::new(STALE_AFTER).task(&deleted, at(1));
-    fixture.write_through.task_deleted(&deleted).await;
+    let deletion = deletion_of(&deleted);
+    fixture.write_through.saved(&[&deletion], at(1)).await;
     let (cache, id) = (&fixture.cache, id("a"));
     let put = cache.put_task(&id, deleted.revision, &slow, STALE_AFTER);
     put.await.unwrap();

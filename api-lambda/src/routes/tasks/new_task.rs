@@ -1,16 +1,15 @@
 //! The body of `POST /api/tasks`.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use shared::fold::shown_progress;
-use shared::model::{Priority, ProjectId, Revision, Task, TaskId, TaskStatus, TaskType, Timestamp};
+use shared::fold::{CallerEdit, shown_progress};
+use shared::model::{Priority, Progress, ProjectId, TaskId, TaskStatus, TaskType};
+use shared::record::CallerFields;
 
 use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress, Object, OneOf};
 #[cfg(test)]
 use crate::openapi::schemas;
 
-/// A new task. A field that is null counts as absent.
+/// A new task, or the next run of one. A field that is null counts as absent.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
@@ -46,34 +45,40 @@ pub(crate) struct NewTask {
     metadata: Option<Metadata>,
 }
 
+/// A run that a caller creates.
+#[derive(Debug)]
+pub(super) struct NewRun {
+    pub(super) task_id: TaskId,
+    pub(super) task_type: TaskType,
+    /// The first values of the fields that the task's log can change.
+    pub(super) edit: CallerEdit,
+    /// The other fields.
+    pub(super) fields: CallerFields,
+}
+
 impl NewTask {
-    /// The task, created at `now`.
-    pub(super) fn into_task(self, now: Timestamp) -> Task {
+    /// The run to create.
+    pub(super) fn into_run(self) -> NewRun {
         let status = self.status.map_or(TaskStatus::Pending, OneOf::into_inner);
-        let progress = self.progress.unwrap_or_default().into();
-        Task {
+        let progress: Progress = self.progress.unwrap_or_default().into();
+        let progress = shown_progress(progress, status);
+        NewRun {
             task_id: self.task_id.map_or_else(TaskId::random, Id::into_inner),
-            task_name: self.task_name.into(),
             task_type: self.task_type.into_inner(),
-            status,
-            priority: self.priority.map(OneOf::into_inner),
-            progress: shown_progress(progress, status),
-            parts: BTreeMap::new(),
-            run: now.to_string(),
-            revision: Revision::default().next(),
-            project_id: self.project_id.map(Id::into_inner),
-            message: self.message.map(Into::into),
-            phase: self.phase.map(Into::into),
-            current_step: self.current_step.map(Into::into),
-            log_group: None,
-            log_stream: None,
-            created_at: now,
-            started_at: (status == TaskStatus::Running).then_some(now),
-            updated_at: now,
-            completed_at: status.is_terminal().then_some(now),
-            duration_ms: None,
-            usual_duration_ms: None,
-            metadata: self.metadata.map(Into::into),
+            edit: CallerEdit {
+                task_name: Some(self.task_name.into()),
+                // A run without log lines is pending. If its log has begun before, it is not.
+                status: Some(status).filter(|status| *status != TaskStatus::Pending),
+                progress: Some(progress).filter(|progress| *progress != Progress::default()),
+                message: self.message.map(|message| Some(message.into())),
+                phase: self.phase.map(|phase| Some(phase.into())),
+                current_step: self.current_step.map(|step| Some(step.into())),
+            },
+            fields: CallerFields {
+                priority: self.priority.map(OneOf::into_inner),
+                project_id: self.project_id.map(Id::into_inner),
+                metadata: self.metadata.map(Into::into),
+            },
         }
     }
 }

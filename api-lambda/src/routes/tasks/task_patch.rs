@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 use shared::fold::{CallerEdit, InvalidTransition};
-use shared::model::{Priority, ProjectId, Task, TaskStatus, Timestamp};
+use shared::model::{Priority, Progress, ProjectId, Task, TaskStatus};
+use shared::record::CallerFields;
 
 use crate::json_body::field_types::{Id, Message, Metadata, Name, NewProgress, Object, OneOf};
 #[cfg(test)]
@@ -42,39 +43,38 @@ pub(crate) struct TaskPatch {
 }
 
 impl TaskPatch {
-    /// The changed task, and the part of the change that the task's log can override later. Returns
-    /// the task with its present revision if nothing changes.
+    /// What the patch changes: the part that the task's log can override later, and the caller's own
+    /// fields. `None` if nothing changes.
     ///
     /// # Errors
     ///
     /// [`InvalidTransition`] if the status of the task can't become the new one.
-    pub(super) fn apply(
+    pub(super) fn applied_to(
         self,
         task: &Task,
-        now: Timestamp,
-    ) -> Result<(Task, CallerEdit), InvalidTransition> {
+    ) -> Result<Option<(CallerEdit, CallerFields)>, InvalidTransition> {
         let task_name: String = self.task_name.into();
-        let status = self.status.into_inner();
-        let progress = self.progress.unwrap_or_default().into();
+        let progress: Progress = self.progress.unwrap_or_default().into();
         let message = self.message.map(String::from);
         let phase = self.phase.map(String::from);
         let current_step = self.current_step.map(String::from);
         let edit = CallerEdit {
             task_name: (task_name != task.task_name).then_some(task_name),
-            status: (status != task.status).then_some(status),
+            status: Some(self.status.into_inner()),
             progress: (progress != task.progress).then_some(progress),
             message: (message != task.message).then_some(message),
             phase: (phase != task.phase).then_some(phase),
             current_step: (current_step != task.current_step).then_some(current_step),
         };
-        let mut next = edit.apply(task, now)?;
-        next.priority = self.priority.map(OneOf::into_inner);
-        next.project_id = self.project_id.map(Id::into_inner);
-        next.metadata = self.metadata.map(Into::into);
-        if next != *task {
-            next.updated_at = CallerEdit::time(task, now);
-            next.revision = task.revision.next();
-        }
-        Ok((next, edit))
+        let mut edit = edit.of_task(task)?;
+        // The progress may be the same as it is shown.
+        edit.progress = edit.progress.filter(|shown| *shown != task.progress);
+        let fields = CallerFields {
+            priority: self.priority.map(OneOf::into_inner),
+            project_id: self.project_id.map(Id::into_inner),
+            metadata: self.metadata.map(Into::into),
+        };
+        let is_unchanged = edit == CallerEdit::default() && fields == CallerFields::of(task);
+        Ok((!is_unchanged).then_some((edit, fields)))
     }
 }

@@ -89,10 +89,11 @@ async fn check_count(
     oracle: &Oracle,
     task_id: &TaskId,
 ) -> Result<Result<Task, String>, Source> {
-    let Some(task) = tasks.fetch(task_id).await? else {
+    let Some(task) = tasks.fetch(&task_id.clone().into()).await? else {
         return Ok(Err(format!("{task_id} is not there")));
     };
-    let history = tasks.history(task_id, None, None, usize::MAX).await?;
+    let run_id = task.run_id();
+    let history = tasks.history(&run_id, None, None, usize::MAX).await?;
     let checked = oracle.check_counter(&task, &history);
     Ok(checked.map(|()| task))
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::cache::{CacheLookup, TaskCache};
-use shared::model::{Revision, TaskId};
+use shared::model::{RecordId, Revision};
 
 /// Longer than any test.
 const TTL: Duration = Duration::from_secs(3600);
@@ -34,6 +34,7 @@ macro_rules! cache_conformance {
         $crate::cache_conformance! { @$way $make:
             an_empty_cache_only_misses,
             a_task_is_found_unchanged_until_it_is_removed,
+            a_run_and_the_newest_run_are_two_values,
             a_lower_revision_never_replaces_a_higher_one,
             the_highest_of_many_concurrent_revisions_stays,
             only_an_older_task_is_renewed,
@@ -64,63 +65,80 @@ macro_rules! cache_conformance {
     };
 }
 
-fn task_id() -> TaskId {
+fn id() -> RecordId {
     "cdk:main.log_2".parse().unwrap()
 }
 
-/// The bytes of a task, as the API may show it.
-pub fn task_bytes(task_id: &TaskId, revision: u64) -> Vec<u8> {
-    format!(r#"{{"task_id":"{task_id}","revision":{revision},"message":"進捗 \u0000"}}"#).into()
+/// The bytes of a task or run, as the API may show it.
+pub fn task_bytes(id: &RecordId, revision: u64) -> Vec<u8> {
+    let task_id = id.task_id();
+    let run_id = match id {
+        RecordId::Newest(_) => String::new(),
+        RecordId::Run(run_id) => format!(r#""run_id":"{run_id}","#),
+    };
+    format!(r#"{{"task_id":"{task_id}",{run_id}"revision":{revision},"message":"進捗 \u0000"}}"#)
+        .into()
 }
 
 async fn put(cache: &dyn TaskCache, revision: u64) {
-    let bytes = task_bytes(&task_id(), revision);
-    let (task_id, revision) = (task_id(), Revision(revision));
-    cache
-        .put_task(&task_id, revision, &bytes, TTL)
-        .await
-        .unwrap();
+    let bytes = task_bytes(&id(), revision);
+    let (id, revision) = (id(), Revision(revision));
+    cache.put_task(&id, revision, &bytes, TTL).await.unwrap();
 }
 
 async fn fetch(cache: &dyn TaskCache) -> Option<Vec<u8>> {
-    cache.fetch_task(&task_id()).await.unwrap().into_json()
+    cache.fetch_task(&id()).await.unwrap().into_json()
 }
 
 /// A renewal replaces a lower revision. It changes nothing else, and adds nothing.
 pub async fn only_an_older_task_is_renewed(cache: Arc<dyn TaskCache>) {
     let renew = async |revision: u64| {
-        let bytes = task_bytes(&task_id(), revision);
-        let (task_id, revision) = (task_id(), Revision(revision));
-        let renewed = cache.renew_task(&task_id, revision, &bytes, TTL).await;
+        let bytes = task_bytes(&id(), revision);
+        let (id, revision) = (id(), Revision(revision));
+        let renewed = cache.renew_task(&id, revision, &bytes, TTL).await;
         renewed.unwrap()
     };
     assert!(!renew(3).await);
     assert_eq!(fetch(&*cache).await, None);
     put(&*cache, 2).await;
     assert!(renew(3).await);
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 3)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 3)));
     assert!(!renew(3).await);
     assert!(!renew(2).await);
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 3)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 3)));
 }
 
 /// A miss is no error.
 pub async fn an_empty_cache_only_misses(cache: Arc<dyn TaskCache>) {
     assert_eq!(fetch(&*cache).await, None);
     assert_eq!(cache.fetch_page("all", None).await.unwrap().page, None);
-    cache.remove_task(&task_id()).await.unwrap();
+    cache.remove_task(&id()).await.unwrap();
 }
 
 /// A task is found with the same bytes.
 pub async fn a_task_is_found_unchanged_until_it_is_removed(cache: Arc<dyn TaskCache>) {
     put(&*cache, 5).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 5)));
-    let other: TaskId = "other".parse().unwrap();
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 5)));
+    let other: RecordId = "other".parse().unwrap();
     assert_eq!(cache.fetch_task(&other).await.unwrap(), CacheLookup::Miss);
-    cache.remove_task(&task_id()).await.unwrap();
+    cache.remove_task(&id()).await.unwrap();
     assert_eq!(fetch(&*cache).await, None);
     put(&*cache, 1).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 1)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 1)));
+}
+
+/// The id of a run and that of its task are two keys.
+pub async fn a_run_and_the_newest_run_are_two_values(cache: Arc<dyn TaskCache>) {
+    put(&*cache, 5).await;
+    let run: RecordId = "cdk:main.log_2@20261121T093000.123Z".parse().unwrap();
+    assert_eq!(cache.fetch_task(&run).await.unwrap(), CacheLookup::Miss);
+    let bytes = task_bytes(&run, 2);
+    let put_run = cache.put_task(&run, Revision(2), &bytes, TTL);
+    put_run.await.unwrap();
+    cache.remove_task(&id()).await.unwrap();
+    let held = cache.fetch_task(&run).await.unwrap();
+    assert_eq!(held.into_json(), Some(bytes));
+    assert_eq!(fetch(&*cache).await, None);
 }
 
 /// A slow reader does not undo the put of a fast writer.
@@ -128,15 +146,12 @@ pub async fn a_lower_revision_never_replaces_a_higher_one(cache: Arc<dyn TaskCac
     // Compared as texts, 9 would be higher than 10.
     for (put_revision, held) in [(9, 9), (10, 10), (9, 10), (10, 10), (11, 11), (1, 11)] {
         put(&*cache, put_revision).await;
-        assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), held)));
+        assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), held)));
     }
     // One revision has other bytes once it is stale. The later bytes stay.
     let stale = br#"{"task_id":"cdk:main.log_2","revision":11,"stale":true}"#;
-    let (task_id, revision) = (task_id(), Revision(11));
-    cache
-        .put_task(&task_id, revision, stale, TTL)
-        .await
-        .unwrap();
+    let (id, revision) = (id(), Revision(11));
+    cache.put_task(&id, revision, stale, TTL).await.unwrap();
     assert_eq!(fetch(&*cache).await.as_deref(), Some(&stale[..]));
 }
 
@@ -147,7 +162,7 @@ pub async fn the_highest_of_many_concurrent_revisions_stays(cache: Arc<dyn TaskC
         async move { put(&*cache, revision * 37 % 67).await }
     });
     futures::future::join_all(puts).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&task_id(), 66)));
+    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 66)));
 }
 
 /// Pages of different keys and generations don't mix.

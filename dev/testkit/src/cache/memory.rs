@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use shared::cache::{
     CacheError, CacheLookup, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache,
 };
-use shared::model::{Revision, TaskId};
+use shared::model::{RecordId, Revision};
 
 /// A cache that expires by tokio's clock, which a test can pause and advance.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub struct InMemoryTaskCache {
 
 #[derive(Debug, Default)]
 struct State {
-    tasks: HashMap<TaskId, (Revision, Expiring)>,
+    tasks: HashMap<RecordId, (Revision, Expiring)>,
     pages: HashMap<(u64, String), Expiring>,
     generation: u64,
     last_bump: Option<Instant>,
@@ -79,38 +79,38 @@ impl InMemoryTaskCache {
 
 #[async_trait]
 impl TaskCache for InMemoryTaskCache {
-    async fn fetch_task(&self, task_id: &TaskId) -> Result<CacheLookup, CacheError> {
+    async fn fetch_task(&self, id: &RecordId) -> Result<CacheLookup, CacheError> {
         let state = self.lock();
-        let held = state.tasks.get(task_id);
+        let held = state.tasks.get(id);
         let value = held.and_then(|(_, held)| held.bytes());
-        Ok(CacheLookup::parse(task_id, value))
+        Ok(CacheLookup::parse(id, value))
     }
 
     async fn put_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<(), CacheError> {
         let mut state = self.lock();
-        let held = state.tasks.get(task_id).filter(|(_, held)| held.is_alive());
+        let held = state.tasks.get(id).filter(|(_, held)| held.is_alive());
         if held.is_none_or(|(held, _)| *held <= revision) {
             let task = (revision, Expiring::new(bytes, ttl));
-            state.tasks.insert(task_id.clone(), task);
+            state.tasks.insert(id.clone(), task);
         }
         Ok(())
     }
 
     async fn renew_task(
         &self,
-        task_id: &TaskId,
+        id: &RecordId,
         revision: Revision,
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<bool, CacheError> {
         let mut state = self.lock();
-        let held = state.tasks.get_mut(task_id);
+        let held = state.tasks.get_mut(id);
         let Some(held) = held.filter(|(held, task)| task.is_alive() && *held < revision) else {
             return Ok(false);
         };
@@ -118,8 +118,8 @@ impl TaskCache for InMemoryTaskCache {
         Ok(true)
     }
 
-    async fn remove_task(&self, task_id: &TaskId) -> Result<(), CacheError> {
-        self.lock().tasks.remove(task_id);
+    async fn remove_task(&self, id: &RecordId) -> Result<(), CacheError> {
+        self.lock().tasks.remove(id);
         Ok(())
     }
 
@@ -169,9 +169,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn tasks_and_pages_expire() {
         let cache = InMemoryTaskCache::new();
-        let task_id: TaskId = "t".parse().unwrap();
+        let id: RecordId = "t".parse().unwrap();
         let put = cache.put_task(
-            &task_id,
+            &id,
             Revision(2),
             br#"{"task_id":"t","revision":2}"#,
             Duration::from_secs(60),
@@ -179,10 +179,10 @@ mod tests {
         put.await.unwrap();
         cache.put_page("all", 0, b"[]").await.unwrap();
         advance(Duration::from_secs(59)).await;
-        assert_ne!(cache.fetch_task(&task_id).await.unwrap(), CacheLookup::Miss);
+        assert_ne!(cache.fetch_task(&id).await.unwrap(), CacheLookup::Miss);
         assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
         advance(Duration::from_secs(1)).await;
-        assert_eq!(cache.fetch_task(&task_id).await.unwrap(), CacheLookup::Miss);
+        assert_eq!(cache.fetch_task(&id).await.unwrap(), CacheLookup::Miss);
         assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
     }
 

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use shared::cache::{CacheError, CacheLookup, PageLookup, TaskCache};
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::event_sink::{EventSink, EventSinkError, TaskEvent};
-use shared::fold::Ledger;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
-use shared::model::{HistoryEntry, Project, ProjectId, Revision, Task, TaskId, Timestamp};
+use shared::model::{
+    HistoryEntry, Metrics, Project, ProjectId, RecordId, Revision, RunId, Task, TaskId, Timestamp,
+};
+use shared::record::{TaskChange, TaskRecord};
 use shared::store::{
-    IdempotencyRecord, ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskRecord,
-    TaskStore,
+    IdempotencyRecord, ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore,
 };
 
 use super::plan::{Call, Fault, Faults, InjectedError, Role};
@@ -76,20 +77,20 @@ macro_rules! decorate {
 }
 
 decorate!(TaskStore, StoreError {
-    fetch(task_id: &TaskId) -> Option<Task>, [task_id.as_str()];
+    fetch(id: &RecordId) -> Option<Task>, [id.task_id().as_str()];
     fetch_records(task_ids: &[TaskId]) -> Vec<TaskRecord>,
         task_ids.iter().map(TaskId::as_str).collect::<Vec<_>>();
-    save(previous: Option<&Task>, next: &Task, ledger: Option<&Ledger>) -> (),
-        [next.task_id.as_str()];
-    create(task: &Task, record: &IdempotencyRecord) -> Option<IdempotencyRecord>,
-        [task.task_id.as_str()];
-    delete(previous: &Task, ledger: &Ledger) -> (), [previous.task_id.as_str()];
-    save_deleted(task_id: &TaskId, ledger: &Ledger) -> (), [task_id.as_str()];
+    save(change: &TaskChange) -> (), [change.task_id.as_str()];
+    create(change: &TaskChange, record: &IdempotencyRecord) -> Option<IdempotencyRecord>,
+        [change.task_id.as_str()];
+    subtract_expired(expired: &Task) -> (), [expired.task_id.as_str()];
+    runs(task_id: &TaskId, before: Option<Timestamp>, limit: usize) -> Vec<Task>,
+        [task_id.as_str()];
     usual_duration_ms(task: &Task) -> Option<u64>, [task.task_id.as_str()];
     list(query: &TaskQuery, after: Option<&ListPosition>, limit: usize) -> TaskPage, [];
     history(
-        task_id: &TaskId, after: Option<Timestamp>, until: Option<Timestamp>, limit: usize
-    ) -> Vec<HistoryEntry>, [task_id.as_str()];
+        run_id: &RunId, after: Option<Timestamp>, until: Option<Timestamp>, limit: usize
+    ) -> Vec<HistoryEntry>, [run_id.task_id.as_str()];
     ping() -> (), [];
 });
 
@@ -98,6 +99,7 @@ decorate!(ProjectStore, StoreError {
     create(project: &Project) -> (), [project.project_id.as_str()];
     update(previous: &Project, next: &Project) -> (), [next.project_id.as_str()];
     list() -> Vec<Project>, [];
+    totals() -> Metrics, [];
 });
 
 decorate!(CheckpointStore, StoreError {
@@ -106,12 +108,12 @@ decorate!(CheckpointStore, StoreError {
 });
 
 decorate!(TaskCache, CacheError {
-    fetch_task(task_id: &TaskId) -> CacheLookup, [task_id.as_str()];
-    put_task(task_id: &TaskId, revision: Revision, bytes: &[u8], ttl: Duration) -> (),
-        [task_id.as_str()];
-    renew_task(task_id: &TaskId, revision: Revision, bytes: &[u8], ttl: Duration) -> bool,
-        [task_id.as_str()];
-    remove_task(task_id: &TaskId) -> (), [task_id.as_str()];
+    fetch_task(id: &RecordId) -> CacheLookup, [id.task_id().as_str()];
+    put_task(id: &RecordId, revision: Revision, bytes: &[u8], ttl: Duration) -> (),
+        [id.task_id().as_str()];
+    renew_task(id: &RecordId, revision: Revision, bytes: &[u8], ttl: Duration) -> bool,
+        [id.task_id().as_str()];
+    remove_task(id: &RecordId) -> (), [id.task_id().as_str()];
     bump_generation() -> (), [];
     fetch_page(key: &str, known: Option<u64>) -> PageLookup, [key];
     put_page(key: &str, generation: u64, bytes: &[u8]) -> (), [key];

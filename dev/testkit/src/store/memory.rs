@@ -1,22 +1,25 @@
 //! A store of tasks and projects in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use shared::fold::Ledger;
+use shared::fold::FactLog;
 use shared::model::{
-    HistoryEntry, Metrics, MetricsDelta, Project, ProjectId, Task, TaskId, TaskStatus, Timestamp,
+    HistoryEntry, Metrics, MetricsDelta, Project, ProjectId, RecordId, Revision, RunId, Task,
+    TaskId, TaskStatus, Timestamp,
 };
+use shared::record::{FactItems, FactsChange, Head, HeadChange, HeadState, TaskChange, TaskRecord};
 use shared::store::{
     IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError,
-    TaskPage, TaskQuery, TaskRecord, TaskStore, duration_estimate_after, duration_estimate_key,
+    TaskPage, TaskQuery, TaskStore, duration_estimate_after, duration_estimate_key,
 };
 
 /// A store that is lost when it is dropped.
 ///
 /// It is both stores in one, because metrics are exact only if they change together with the tasks.
+/// Nothing in it expires by itself: see [`InMemoryStore::expire`].
 #[derive(Debug, Default)]
 pub struct InMemoryStore {
     state: Mutex<State>,
@@ -27,19 +30,104 @@ pub struct InMemoryStore {
 struct State {
     tasks: HashMap<TaskId, StoredTask>,
     projects: BTreeMap<ProjectId, Project>,
-    /// Counters exist even before their project is created.
-    counters: HashMap<ProjectId, Counters>,
+    /// By project; `None`: all tasks. Counters exist even before their project is created.
+    counters: HashMap<Option<ProjectId>, Counters>,
+    /// The runs that were subtracted after they had expired.
+    receipts: HashSet<(RecordId, Timestamp, Revision)>,
     idempotency_records: HashMap<String, IdempotencyRecord>,
-    /// By pace key, in milliseconds.
+    /// By key, in milliseconds.
     usual_durations: HashMap<String, u64>,
 }
 
-#[derive(Debug)]
+/// The stored items of a task.
+#[derive(Debug, Default)]
 struct StoredTask {
-    /// `None` after a deletion.
-    task: Option<Task>,
-    ledger: Ledger,
+    newest: Option<Head>,
+    earlier: BTreeMap<Timestamp, Head>,
+    facts: FactLog,
+    segment_bytes: usize,
+    items: FactItems,
     history: BTreeMap<Timestamp, HistoryEntry>,
+}
+
+impl StoredTask {
+    fn heads(&self) -> impl Iterator<Item = &Head> {
+        self.newest.iter().chain(self.earlier.values())
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Task> {
+        self.heads().filter_map(Head::live)
+    }
+
+    /// The head that is stored under the same key as `task`.
+    fn head_like(&self, task: &Task) -> Option<&Head> {
+        match task.is_earlier {
+            true => self.earlier.get(&task.run),
+            false => self.newest.as_ref(),
+        }
+    }
+
+    fn has_previous_of(&self, changed: &HeadChange, items: &FactItems) -> bool {
+        let stored = self.head_like(&changed.next.task);
+        let is_of_life = changed.next.task.is_earlier || self.items.life == items.life;
+        match (stored, &changed.previous) {
+            (None, None) => true,
+            (Some(stored), Some(previous)) => {
+                stored.task.revision == previous.task.revision && is_of_life
+            }
+            _ => false,
+        }
+    }
+
+    fn put(&mut self, head: &Head) {
+        let mut head = head.clone();
+        if head.state != HeadState::Live {
+            head.task.parts.clear();
+        }
+        match head.task.is_earlier {
+            true => drop(self.earlier.insert(head.task.run, head)),
+            false => self.newest = Some(head),
+        }
+    }
+
+    /// Adds the entries of all runs that changed. That of the later run is a millisecond later, if
+    /// two have the same time.
+    fn add_history(&mut self, change: &TaskChange) {
+        let entries = change.history().into_iter();
+        self.history
+            .extend(entries.map(|entry| (entry.timestamp, entry)));
+    }
+
+    fn write(&mut self, change: &TaskChange) {
+        for changed in &change.heads {
+            self.put(&changed.next);
+            let was_live = changed.previous.as_ref().and_then(Head::live);
+            if let Some(deleted) = was_live
+                && changed.next.state == HeadState::Deleted
+            {
+                self.history.retain(|_, entry| entry.run != deleted.run);
+            }
+        }
+        self.add_history(change);
+        let is_of_newest = |head: &HeadChange| !head.next.task.is_earlier;
+        if change.heads.first().is_some_and(is_of_newest) {
+            if self.items.life != change.items.life {
+                (self.facts, self.segment_bytes) = (FactLog::default(), 0);
+            }
+            self.items = change.items;
+        }
+        match &change.facts {
+            FactsChange::Keep => {}
+            FactsChange::Append(new) => {
+                self.facts.add(new.iter().cloned());
+                let size = serde_json::to_vec(new).map_or(0, |json| json.len());
+                self.segment_bytes += size;
+            }
+            FactsChange::Replace(facts) => {
+                (self.facts, self.segment_bytes) = (facts.clone(), 0);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,77 +152,43 @@ impl Counters {
 }
 
 impl State {
+    fn metrics(&self, project_id: Option<&ProjectId>) -> Metrics {
+        let counters = self.counters.get(&project_id.cloned());
+        counters.map(Counters::metrics).unwrap_or_default()
+    }
+
     /// A project with its present metrics.
     fn measured(&self, project: &Project) -> Project {
-        let counters = self.counters.get(&project.project_id);
         Project {
-            metrics: counters.map(Counters::metrics).unwrap_or_default(),
+            metrics: self.metrics(Some(&project.project_id)),
             ..project.clone()
         }
     }
-}
 
-impl State {
-    fn save(
-        &mut self,
-        previous: Option<&Task>,
-        next: &Task,
-        ledger: Option<&Ledger>,
-    ) -> Result<(), StoreError> {
-        self.check(&next.task_id, previous)?;
-        if let (None, Some(ledger)) = (previous, ledger) {
-            self.check_deletion(&next.task_id, ledger)?;
+    fn save(&mut self, change: &TaskChange) -> Result<(), StoreError> {
+        let task = self.tasks.entry(change.task_id.clone()).or_default();
+        let is_current = |changed: &HeadChange| task.has_previous_of(changed, &change.items);
+        if !change.heads.iter().all(is_current) {
+            return Err(StoreError::Conflict(format!("task {}", change.task_id)));
         }
-        let entry = HistoryEntry::of_change(previous, next);
-        let entry = entry.map(|entry| (entry.timestamp, entry));
-        let ledger = ledger.cloned();
-        match self.tasks.get_mut(&next.task_id) {
-            Some(stored) if previous.is_some() => {
-                stored.task = Some(next.clone());
-                stored.history.extend(entry);
-                stored.ledger = ledger.unwrap_or_else(|| stored.ledger.clone());
-            }
-            _ => {
-                let stored = StoredTask {
-                    task: Some(next.clone()),
-                    ledger: ledger.unwrap_or_default(),
-                    history: entry.into_iter().collect(),
-                };
-                self.tasks.insert(next.task_id.clone(), stored);
+        task.write(change);
+        let mut heads: Vec<&HeadChange> = change.heads.iter().collect();
+        heads.sort_by_key(|head| head.next.task.run);
+        for head in heads {
+            let Some(next) = head.next.live() else {
+                continue;
+            };
+            if let Some(usual_ms) = duration_estimate_after(head.before.as_ref(), next) {
+                let key = duration_estimate_key(next);
+                self.usual_durations.insert(key, usual_ms);
             }
         }
-        if let Some(usual_ms) = duration_estimate_after(previous, next) {
-            self.usual_durations
-                .insert(duration_estimate_key(next), usual_ms);
-        }
-        self.count(previous, Some(next));
+        self.count(change.metrics());
         Ok(())
     }
 
-    /// A conflict unless the stored task is `previous`.
-    fn check(&self, task_id: &TaskId, previous: Option<&Task>) -> Result<(), StoreError> {
-        let stored = self.tasks.get(task_id);
-        let stored = stored.and_then(|stored| stored.task.as_ref());
-        let revision = |task: &Task| task.revision;
-        if stored.map(revision) == previous.map(revision) {
-            Ok(())
-        } else {
-            Err(StoreError::Conflict(format!("task {task_id}")))
-        }
-    }
-
-    /// A conflict unless `ledger` has the last deletion of the task, if there was one.
-    fn check_deletion(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
-        match self.tasks.get(task_id) {
-            Some(left) if left.ledger.deleted_revision() != ledger.deleted_revision() => {
-                Err(StoreError::Conflict(format!("task {task_id}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn count(&mut self, previous: Option<&Task>, next: Option<&Task>) {
-        for delta in MetricsDelta::of_change(previous, next) {
+    fn count(&mut self, deltas: Vec<MetricsDelta>) {
+        for delta in deltas {
             let counters = self.counters.entry(delta.project_id.clone()).or_default();
             counters.add(&delta);
         }
@@ -147,6 +201,22 @@ impl InMemoryStore {
         Self::default()
     }
 
+    /// Removes the head of a run, as DynamoDB does when its time to live is over, and returns what
+    /// the table's stream tells of it; `None` if it does not exist. The metrics still include it.
+    pub fn expire(&self, id: &RecordId) -> Option<Task> {
+        let mut state = self.lock();
+        let task = state.tasks.get_mut(id.task_id())?;
+        let head = match id {
+            RecordId::Newest(_) => task.newest.take(),
+            RecordId::Run(run_id) => task.earlier.remove(&run_id.run),
+        };
+        let head = head?;
+        if !head.task.is_earlier {
+            (task.facts, task.segment_bytes) = (FactLog::default(), 0);
+        }
+        head.live().cloned()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // All checks come before the changes, so that a panic leaves no half-made change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -155,10 +225,17 @@ impl InMemoryStore {
 
 #[async_trait]
 impl TaskStore for InMemoryStore {
-    async fn fetch(&self, task_id: &TaskId) -> Result<Option<Task>, StoreError> {
+    async fn fetch(&self, id: &RecordId) -> Result<Option<Task>, StoreError> {
         let state = self.lock();
-        let stored = state.tasks.get(task_id);
-        Ok(stored.and_then(|stored| stored.task.clone()))
+        let Some(task) = state.tasks.get(id.task_id()) else {
+            return Ok(None);
+        };
+        let mut live = task.live();
+        let found = match id {
+            RecordId::Newest(_) => live.find(|task| !task.is_earlier),
+            RecordId::Run(run_id) => live.find(|task| task.run == run_id.run),
+        };
+        Ok(found.cloned())
     }
 
     async fn fetch_records(&self, task_ids: &[TaskId]) -> Result<Vec<TaskRecord>, StoreError> {
@@ -168,65 +245,68 @@ impl TaskStore for InMemoryStore {
         task_ids.dedup();
         let stored = task_ids.into_iter().filter_map(|task_id| {
             let stored = state.tasks.get(&task_id)?;
+            let newest = stored.newest.clone()?;
+            let open_since = stored.items.open_since;
+            let earlier = open_since.map(|open_since| stored.earlier.range(open_since..));
+            let earlier = earlier.into_iter().flatten().map(|(_, head)| head.clone());
             Some(TaskRecord {
                 task_id,
-                task: stored.task.clone(),
-                ledger: stored.ledger.clone(),
+                newest: Some(newest),
+                earlier: earlier.collect(),
+                facts: stored.facts.clone(),
+                segment_bytes: stored.segment_bytes,
+                items: stored.items,
             })
         });
         Ok(stored.collect())
     }
 
-    async fn save(
-        &self,
-        previous: Option<&Task>,
-        next: &Task,
-        ledger: Option<&Ledger>,
-    ) -> Result<(), StoreError> {
-        self.lock().save(previous, next, ledger)
+    async fn save(&self, change: &TaskChange) -> Result<(), StoreError> {
+        self.lock().save(change)
     }
 
     async fn create(
         &self,
-        task: &Task,
-        receipt: &IdempotencyRecord,
+        change: &TaskChange,
+        record: &IdempotencyRecord,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let mut state = self.lock();
-        let held = state.idempotency_records.get(&receipt.key);
+        let held = state.idempotency_records.get(&record.key);
         let held =
-            held.filter(|held| receipt.made_at < held.made_at.after(IDEMPOTENCY_RECORD_LIFETIME));
+            held.filter(|held| record.made_at < held.made_at.after(IDEMPOTENCY_RECORD_LIFETIME));
         if let Some(held) = held {
             return Ok(Some(held.clone()));
         }
-        state.save(None, task, None)?;
+        state.save(change)?;
         state
             .idempotency_records
-            .insert(receipt.key.clone(), receipt.clone());
+            .insert(record.key.clone(), record.clone());
         Ok(None)
     }
 
-    async fn delete(&self, previous: &Task, ledger: &Ledger) -> Result<(), StoreError> {
+    async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError> {
         let mut state = self.lock();
-        state.check(&previous.task_id, Some(previous))?;
-        let left = StoredTask {
-            task: None,
-            ledger: ledger.clone(),
-            history: BTreeMap::new(),
-        };
-        state.tasks.insert(previous.task_id.clone(), left);
-        state.count(Some(previous), None);
+        let receipt = (expired.record_id(), expired.run, expired.revision);
+        if state.receipts.insert(receipt) {
+            state.count(MetricsDelta::between([expired], []));
+        }
         Ok(())
     }
 
-    async fn save_deleted(&self, task_id: &TaskId, ledger: &Ledger) -> Result<(), StoreError> {
-        let mut state = self.lock();
-        state.check(task_id, None)?;
-        state.check_deletion(task_id, ledger)?;
-        let left = state.tasks.get_mut(task_id);
-        let left = left.ok_or_else(|| StoreError::Conflict(format!("task {task_id}")))?;
-        left.ledger = ledger.clone();
-        left.ledger.count_deletion();
-        Ok(())
+    async fn runs(
+        &self,
+        task_id: &TaskId,
+        before: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Task>, StoreError> {
+        let state = self.lock();
+        let stored = state.tasks.get(task_id).into_iter();
+        let runs = stored.flat_map(StoredTask::live);
+        let runs = runs.filter(|task| before.is_none_or(|before| task.run < before));
+        let mut runs: Vec<Task> = runs.map(without_parts).collect();
+        runs.sort_by_key(|task| std::cmp::Reverse(task.run));
+        runs.truncate(limit);
+        Ok(runs)
     }
 
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError> {
@@ -244,8 +324,7 @@ impl TaskStore for InMemoryStore {
         limit: usize,
     ) -> Result<TaskPage, StoreError> {
         let state = self.lock();
-        let tasks = state.tasks.values();
-        let tasks = tasks.filter_map(|stored| stored.task.as_ref());
+        let tasks = state.tasks.values().flat_map(StoredTask::live);
         let mut tasks: Vec<(ListPosition, &Task)> = tasks
             .filter(|task| query.matches(task))
             .map(|task| (ListPosition::of(task), task))
@@ -254,24 +333,24 @@ impl TaskStore for InMemoryStore {
         tasks.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
         let has_more = tasks.len() > limit;
         let tasks = tasks.into_iter().take(limit);
-        let tasks: Vec<Task> = tasks.map(|(_, task)| task.clone()).collect();
+        let tasks: Vec<Task> = tasks.map(|(_, task)| without_parts(task)).collect();
         let next = tasks.last().filter(|_| has_more).map(ListPosition::of);
         Ok(TaskPage { tasks, next })
     }
 
     async fn history(
         &self,
-        task_id: &TaskId,
+        run_id: &RunId,
         after: Option<Timestamp>,
         until: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
         let state = self.lock();
-        let Some(stored) = state.tasks.get(task_id) else {
-            return Ok(Vec::new());
-        };
-        let entries = stored.history.values();
+        let stored = state.tasks.get(&run_id.task_id).into_iter();
+        let entries = stored.flat_map(|stored| stored.history.iter());
         Ok(entries
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.run == run_id.run)
             .filter(|entry| after.is_none_or(|after| after < entry.timestamp))
             .filter(|entry| until.is_none_or(|until| entry.timestamp <= until))
             .take(limit)
@@ -281,6 +360,13 @@ impl TaskStore for InMemoryStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+fn without_parts(task: &Task) -> Task {
+    Task {
+        parts: BTreeMap::new(),
+        ..task.clone()
     }
 }
 
@@ -318,5 +404,9 @@ impl ProjectStore for InMemoryStore {
         let state = self.lock();
         let projects = state.projects.values();
         Ok(projects.map(|project| state.measured(project)).collect())
+    }
+
+    async fn totals(&self) -> Result<Metrics, StoreError> {
+        Ok(self.lock().metrics(None))
     }
 }

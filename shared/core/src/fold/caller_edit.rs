@@ -1,15 +1,13 @@
 //! Edits that callers of the API make to a task.
 //!
-//! An edit of a task with logs is a fact, so that the next line does not undo it. An edited field is valid until the log has a later line. A terminal status is valid
-//! until a later run starts.
-
-use std::time::Duration;
+//! An edit is a fact. An edited field is valid until the log has a later line. A terminal status is
+//! valid until a later run starts.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::LineKey;
-use super::progress::{capped, shown_progress};
-use crate::model::{Progress, Task, TaskStatus, Timestamp};
+use super::progress::shown_progress;
+use crate::model::{Progress, Task, TaskStatus};
 
 /// An edit of a task by a caller of the API. `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,66 +44,38 @@ pub struct InvalidTransition {
 }
 
 impl CallerEdit {
-    /// Returns `task` with this edit applied at `now`. The revision stays the same.
+    /// The edit as it is stored for `task`: with the percentage that the progress shows, and without
+    /// a status that the task has already.
     ///
     /// # Errors
     ///
     /// [`InvalidTransition`] if the status of the task must not change to the requested one.
-    pub fn apply(&self, task: &Task, now: Timestamp) -> Result<Task, InvalidTransition> {
-        let at = Self::time(task, now);
-        let mut next = task.clone();
-        if let Some(to) = self.status.filter(|to| *to != task.status) {
+    pub fn of_task(self, task: &Task) -> Result<Self, InvalidTransition> {
+        let status = self.status.filter(|to| *to != task.status);
+        if let Some(to) = status.filter(|to| !task.status.may_become(*to)) {
             let from = task.status;
-            if !from.may_become(to) {
-                return Err(InvalidTransition { from, to });
+            return Err(InvalidTransition { from, to });
+        }
+        let next_status = status.unwrap_or(task.status);
+        let progress = self.progress.map(|given| {
+            let mut progress = shown_progress(given, next_status);
+            if !next_status.is_terminal() {
+                keep_percentage(&mut progress, task.progress.percentage);
             }
-            next.status = to;
-            if to == TaskStatus::Running || to.is_terminal() {
-                next.started_at = task.started_at.or(Some(at));
-            }
-            if to.is_terminal() {
-                next.completed_at = Some(at);
-            }
-        }
-        if let Some(name) = &self.task_name {
-            next.task_name.clone_from(name);
-        }
-        next.progress = match self.progress {
-            Some(given) => shown_progress(given, next.status),
-            None => capped(task.progress, next.status),
-        };
-        if !next.status.is_terminal() {
-            keep_percentage(&mut next.progress, task.progress.percentage);
-        }
-        let texts = [
-            (&mut next.message, &self.message),
-            (&mut next.phase, &self.phase),
-            (&mut next.current_step, &self.current_step),
-        ];
-        for (held, edited) in texts {
-            if let Some(edited) = edited {
-                held.clone_from(edited);
-            }
-        }
-        if next != *task {
-            next.updated_at = at;
-            next.duration_ms = next
-                .started_at
-                .map(|started_at| next.completed_at.unwrap_or(at).millis_since(started_at));
-        }
-        Ok(next)
-    }
-
-    /// The time of an edit of `task` at `now`. It is always later than the last change of the task,
-    /// also if the clock is behind. Otherwise the edit would have no effect.
-    pub fn time(task: &Task, now: Timestamp) -> Timestamp {
-        now.max(task.updated_at.after(Duration::from_millis(1)))
+            progress
+        });
+        Ok(Self {
+            status,
+            progress,
+            ..self
+        })
     }
 }
 
-/// Keeps the percentage from falling.
+/// Keeps the percentage from falling, unless it follows from a count.
 fn keep_percentage(progress: &mut Progress, reached: Option<u8>) {
-    if progress.percentage.is_some() {
+    let is_counted = progress.current.is_some() && progress.total.is_some();
+    if progress.percentage.is_some() && !is_counted {
         progress.percentage = progress.percentage.max(reached);
     }
 }
@@ -113,10 +83,13 @@ fn keep_percentage(progress: &mut Progress, reached: Option<u8>) {
 /// The latest edit of each field in a run, and its key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Edits {
+pub(crate) struct Edits {
     /// The latest edit of any field.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<LineKey>,
+    /// The first edit after which the run has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<LineKey>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<(LineKey, TaskStatus)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,6 +120,10 @@ impl Edits {
             }
         }
         self.last = Some(at);
+        let starts = |status: TaskStatus| status == TaskStatus::Running || status.is_terminal();
+        if edit.status.is_some_and(starts) {
+            self.started = self.started.or(Some(at));
+        }
         put(&mut self.status, at, edit.status.as_ref());
         put(&mut self.progress, at, edit.progress.as_ref());
         put(&mut self.message, at, edit.message.as_ref());
@@ -154,29 +131,23 @@ impl Edits {
         put(&mut self.current_step, at, edit.current_step.as_ref());
     }
 
-    /// Applies the edits to `task` as derived from its logs. The current run started at `run`, and
-    /// the last line is at `last`.
-    pub(super) fn apply(&self, task: &mut Task, run: LineKey, last: LineKey) {
+    /// Applies the edits to `task` as derived from its lines, of which the last is at `last`.
+    pub(crate) fn apply(&self, task: &mut Task, last: LineKey) {
         let Some(last_edit) = self.last else {
             return;
         };
-        let of_run = |at: LineKey| at >= run;
-        let end = self
-            .status
-            .filter(|(at, status)| of_run(*at) && status.is_terminal());
+        let end = self.status.filter(|(_, status)| status.is_terminal());
         // An edit is valid if no line came after it, or if the task was ended by an edit.
-        let holds = |at: LineKey| of_run(at) && (at >= last || end.is_some());
+        let holds = |at: LineKey| at >= last || end.is_some();
         if let Some((_, status)) = self.status.filter(|(at, _)| holds(*at))
             && (end.is_some() || !task.status.is_terminal())
         {
             task.status = status;
             task.completed_at = end.map(|(at, _)| at.time());
         }
-        task.progress = capped(task.progress, task.status);
-        if let Some((at, progress)) = self.progress
-            && of_run(at)
-        {
-            let edited = capped(progress, task.status);
+        task.progress = shown_progress(task.progress, task.status);
+        if let Some((at, progress)) = self.progress {
+            let edited = shown_progress(progress, task.status);
             if holds(at) {
                 task.progress = edited;
             } else if !task.status.is_terminal() {
@@ -194,6 +165,10 @@ impl Edits {
             }
         }
         task.updated_at = task.updated_at.max(last_edit.time());
+        if let Some(started) = self.started {
+            let started = started.time();
+            task.started_at = Some(task.started_at.map_or(started, |first| first.min(started)));
+        }
         if let Some(started_at) = task.started_at {
             let last = task.completed_at.unwrap_or(task.updated_at);
             task.duration_ms = Some(last.millis_since(started_at));

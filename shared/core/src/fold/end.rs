@@ -26,7 +26,7 @@ pub(super) enum Strength {
     Part,
     /// A line of the tool that owns the run.
     Owner,
-    /// The exit code of the command.
+    /// The exit code of the command, or what the platform says.
     Exit,
 }
 

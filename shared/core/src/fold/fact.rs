@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CallerEdit;
+use super::{CallerEdit, LineKey};
 use crate::log_parser::Observation;
+use crate::model::TaskType;
 
 /// The most lines of a failure's context.
 pub const MOST_CONTEXT: usize = 5;
@@ -23,12 +24,27 @@ pub enum Fact {
         /// as the reading that found the failure had them.
         context: Vec<String>,
     },
+    /// A caller of the API created the task, or a further run of it.
+    Creation(Creation),
     /// A caller of the API edited the task.
     Edit(CallerEdit),
     /// A caller of the API deleted the task.
     Deletion,
     /// The command ended with this exit code. 0 is a success. It outranks whatever lines say.
     Exit(i32),
+}
+
+/// The creation of a run by a caller of the API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Creation {
+    /// The kind of work.
+    pub task_type: TaskType,
+    /// The start of the run before it, as far as it was known then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<LineKey>,
+    /// The first values of the other fields.
+    #[serde(flatten)]
+    pub edit: CallerEdit,
 }
 
 impl Fact {

@@ -1,5 +1,7 @@
 //! The facts of a task: a state up to a watermark, and the facts after it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
@@ -7,11 +9,20 @@ use super::fact::Fact;
 use super::pass::Pass;
 use super::run::{LONGEST_SILENCE_MS, Run};
 use crate::log_parser::{AgentObservation, Counter, CounterKind, Observation};
+use crate::model::Timestamp;
 
 /// Lines may be late by this many facts, and arrive in any order and any number of times.
 pub const LATEST_FACTS: usize = 256;
 /// The most facts that are kept. Older ones become part of the state.
 pub const MOST_FACTS: usize = 512;
+/// The largest log that is stored, in bytes of JSON. It is stored compressed in an item of DynamoDB,
+/// which has at most 400 KB
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>). Text
+/// without any pattern still shrinks by a sixth, because a byte of it has fewer than 7 bits of
+/// information. A state alone may have up to 600 KB, most of it keys, which shrink to a third.
+pub(super) const MAX_BYTES: usize = 450_000;
+/// The most lines with a bounded time that are remembered after they became part of the state.
+const MOST_BOUNDED: usize = 64;
 /// Dropping samples never makes a silence longer than this, in milliseconds, so that it can't
 /// divide a run.
 const LONGEST_THINNED_MS: u64 = LONGEST_SILENCE_MS / 4;
@@ -35,6 +46,9 @@ pub struct FactLog {
     /// The facts after the watermark.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     facts: Vec<KeyedFact>,
+    /// The name of the last run that became final. All others have later names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_final: Option<Timestamp>,
 }
 
 /// The state of the pass after the facts up to `watermark`.
@@ -42,6 +56,26 @@ pub struct FactLog {
 struct Base {
     watermark: LineKey,
     pass: Pass,
+    /// The latest lines whose time was bounded, at most [`MOST_BOUNDED`]. They may come again with
+    /// another time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bounded: Vec<LineKey>,
+}
+
+/// What [`FactLog::add`] has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Added {
+    /// The keys of the new facts, in order.
+    pub keys: Vec<LineKey>,
+    /// Whether something else changed: the state before the watermark, or the time of a fact.
+    pub changed_others: bool,
+}
+
+impl Added {
+    /// Whether nothing has changed.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && !self.changed_others
+    }
 }
 
 impl FactLog {
@@ -60,48 +94,144 @@ impl FactLog {
         self.base.as_ref().map(|base| base.watermark)
     }
 
+    /// The key of the newest fact; `None` if there is none.
+    pub fn newest(&self) -> Option<LineKey> {
+        let last = self.facts.last().map(|(at, _)| *at);
+        last.or_else(|| self.watermark())
+    }
+
     /// Adds facts. Of two with the same key, the one that came first is kept. This is fast if they
     /// are in order and later than all others.
     ///
     /// A fact at or before the watermark changes nothing, with two exceptions: an exit code ends
-    /// the current run, and a line before the first one moves the start of the first run.
-    pub fn add(&mut self, facts: impl IntoIterator<Item = KeyedFact>) {
-        let mut are_in_order = true;
+    /// the current run, and a line before the first one moves the start of the first run. Of two
+    /// readings of a line whose time is bounded, the earlier time is kept.
+    pub fn add(&mut self, facts: impl IntoIterator<Item = KeyedFact>) -> Added {
+        let mut added = Added::default();
+        let mut new: Vec<KeyedFact> = Vec::new();
+        let facts: Vec<KeyedFact> = facts.into_iter().collect();
+        let is_bounded = |at: &LineKey| at.is_bounded();
+        let has_bounded =
+            self.keys().any(is_bounded) || facts.iter().map(|(at, _)| at).any(is_bounded);
+        let mut readings: BTreeMap<_, LineKey> = match has_bounded {
+            true => self.keys().map(|at| (at.line_id(), *at)).collect(),
+            false => BTreeMap::new(),
+        };
+        let mut replaced: BTreeSet<LineKey> = BTreeSet::new();
+        let watermark = self.watermark();
         for (at, fact) in facts {
-            if let Some(base) = self.base.as_mut().filter(|base| at <= base.watermark) {
-                base.pass.add_late(at, &fact);
-                continue;
+            if has_bounded {
+                let known = readings.get(&at.line_id()).copied();
+                match known.filter(|known| known.is_bounded() || at.is_bounded()) {
+                    Some(known) if known <= at || Some(at) <= watermark => continue,
+                    Some(known) => drop(replaced.insert(known)),
+                    None => {}
+                }
+                readings.insert(at.line_id(), at);
             }
-            are_in_order &= self.facts.last().is_none_or(|(last, _)| *last < at);
-            self.facts.push((at, fact));
+            match self.base.as_mut().filter(|base| at <= base.watermark) {
+                Some(base) => added.changed_others |= base.pass.add_late(at, &fact),
+                None => new.push((at, fact)),
+            }
         }
-        if !are_in_order {
+        if !replaced.is_empty() {
+            let before = self.facts.len();
+            self.facts.retain(|(at, _)| !replaced.contains(at));
+            added.changed_others |= self.facts.len() < before;
+            new.retain(|(at, _)| !replaced.contains(at));
+        }
+        new.sort_by_key(|(at, _)| *at);
+        new.dedup_by_key(|(at, _)| *at);
+        let last = self.facts.last().map(|(at, _)| *at);
+        if new.first().is_some_and(|(first, _)| Some(*first) <= last) {
+            new.retain(|(at, _)| !self.has(*at));
+            added.keys.extend(new.iter().map(|(at, _)| *at));
+            self.facts.append(&mut new);
             self.facts.sort_by_key(|(at, _)| *at);
-            self.facts.dedup_by_key(|(at, _)| *at);
+        } else {
+            added.keys.extend(new.iter().map(|(at, _)| *at));
+            self.facts.append(&mut new);
         }
+        added
+    }
+
+    /// Whether there is a fact with this key after the watermark.
+    fn has(&self, key: LineKey) -> bool {
+        self.facts.binary_search_by_key(&key, |(at, _)| *at).is_ok()
+    }
+
+    /// The facts with these keys, in the order of the keys.
+    pub fn facts_at(&self, keys: &[LineKey]) -> Vec<KeyedFact> {
+        let index = |key: &LineKey| self.facts.binary_search_by_key(key, |(at, _)| *at);
+        let facts = keys
+            .iter()
+            .filter_map(|key| self.facts.get(index(key).ok()?));
+        facts.cloned().collect()
+    }
+
+    /// The keys of the facts after the watermark, and of the remembered ones before it.
+    fn keys(&self) -> impl Iterator<Item = &LineKey> {
+        let remembered = self.base.iter().flat_map(|base| &base.bounded);
+        remembered.chain(self.facts.iter().map(|(at, _)| at))
     }
 
     /// Makes the log small, so that it can be stored: keeps the newest `latest` facts as they are,
     /// drops samples before them that change nothing, and keeps at most `most` facts. Older ones
-    /// become part of the state.
-    pub fn compact(&mut self, latest: usize, most: usize) {
+    /// become part of the state. Returns the runs that have thereby become final.
+    pub fn compact(&mut self, latest: usize, most: usize) -> Vec<Run> {
         self.thin(self.facts.len().saturating_sub(latest));
         let surplus = self.facts.len().saturating_sub(most.max(latest));
-        let Some(&(watermark, _)) = self.facts[..surplus].last() else {
-            return;
-        };
-        let mut pass = match self.base.take() {
-            Some(base) => base.pass,
-            None => Pass::default(),
-        };
-        for (at, fact) in self.facts.drain(..surplus) {
-            pass.step(at, &fact);
+        self.settle(surplus)
+    }
+
+    /// Makes the log small enough for an item of DynamoDB. Only hostile logs lose facts that may
+    /// still be out of order. Returns the runs that have thereby become final.
+    pub fn make_storable(&mut self) -> Vec<Run> {
+        let mut settled = self.compact(LATEST_FACTS, MOST_FACTS);
+        while serde_json::to_vec(self).is_ok_and(|json| json.len() > MAX_BYTES) {
+            let most = self.facts.len() / 2;
+            if most == 0 {
+                break;
+            }
+            settled.append(&mut self.compact(most, most));
         }
-        self.base = Some(Box::new(Base { watermark, pass }));
+        settled
+    }
+
+    /// Makes all facts up to `watermark` part of the state. Returns the runs that have thereby
+    /// become final.
+    pub fn settle_up_to(&mut self, watermark: LineKey) -> Vec<Run> {
+        let settled = self.facts.partition_point(|(at, _)| *at <= watermark);
+        self.settle(settled)
+    }
+
+    /// Makes the oldest `count` facts part of the state.
+    fn settle(&mut self, count: usize) -> Vec<Run> {
+        let Some(&(watermark, _)) = self.facts[..count].last() else {
+            return Vec::new();
+        };
+        let (mut pass, mut bounded) = match self.base.take() {
+            Some(base) => (base.pass, base.bounded),
+            None => (Pass::default(), Vec::new()),
+        };
+        for (at, fact) in self.facts.drain(..count) {
+            pass.step(at, &fact);
+            if at.is_bounded() {
+                bounded.push(at);
+            }
+        }
+        bounded.drain(..bounded.len().saturating_sub(MOST_BOUNDED));
+        let earlier = std::mem::take(&mut pass.earlier);
+        self.base = Some(Box::new(Base {
+            watermark,
+            pass,
+            bounded,
+        }));
+        earlier.into_iter().filter(Run::is_shown).collect()
     }
 
     /// The state after all facts.
-    pub(super) fn pass(&self) -> Pass {
+    fn pass(&self) -> Pass {
         let base = self.base.as_ref();
         let mut pass = base.map(|base| base.pass.clone()).unwrap_or_default();
         for (at, fact) in &self.facts {

@@ -144,6 +144,7 @@ mod tests {
         let event = LogEvent {
             log_stream: String::new(),
             timestamp: Timestamp::from_millis(time_ms),
+            ingested_at: Timestamp::from_millis(time_ms),
             event_id: "7".to_owned(),
             message: String::new(),
         };

@@ -2,28 +2,37 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::log_event::LogEvent;
+use crate::log_event::{LogEvent, MOST_AHEAD_MS};
 use crate::model::Timestamp;
 
-/// The key of a log line. Keys are ordered by event time, then by event id, then by line within the
-/// event.
+/// The key of a log line. Keys are ordered by time, then by event id, then by line within the event.
 ///
-/// A line has the same key each time it is read, whoever reads it.
+/// A line has the same key each time it is read, whoever reads it, unless its time is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "(i64, u128, u32)", into = "(i64, u128, u32)")]
+#[serde(from = "(i64, u128, i64)", into = "(i64, u128, i64)")]
 pub struct LineKey {
     time: Timestamp,
     order: u128,
     line: u32,
+    is_bounded: bool,
 }
 
 impl LineKey {
     /// The key of line number `line` (from 0) of `event`.
+    ///
+    /// Clocks lie: an event whose time is more than a minute after its ingestion has the time of
+    /// its ingestion instead. That time is bounded. Two readings may know two times of ingestion, so
+    /// the same line may have two keys, with one `line_id`.
     pub fn of(event: &LogEvent, line: u32) -> Self {
+        let is_bounded = event.timestamp.millis_since(event.ingested_at) > MOST_AHEAD_MS;
         Self {
-            time: event.timestamp,
+            time: match is_bounded {
+                true => event.ingested_at,
+                false => event.timestamp,
+            },
             order: order_of(&event.event_id),
             line,
+            is_bounded,
         }
     }
 
@@ -33,6 +42,7 @@ impl LineKey {
             time,
             order: u128::MAX,
             line: 0,
+            is_bounded: false,
         }
     }
 
@@ -42,9 +52,19 @@ impl LineKey {
         Self { line, ..self }
     }
 
-    /// The event time.
+    /// The time.
     pub fn time(self) -> Timestamp {
         self.time
+    }
+
+    /// Whether the time is that of the ingestion, because the event's own lies in the future.
+    pub(super) fn is_bounded(self) -> bool {
+        self.is_bounded
+    }
+
+    /// Identifies the line: the same for all its readings.
+    pub(super) fn line_id(self) -> (u128, u32) {
+        (self.order, self.line)
     }
 }
 
@@ -72,19 +92,28 @@ fn order_of(event_id: &str) -> u128 {
     )
 }
 
-impl From<(i64, u128, u32)> for LineKey {
-    fn from((time_ms, order, line): (i64, u128, u32)) -> Self {
+/// The number of a line whose time is bounded is stored as a negative number, less one.
+impl From<(i64, u128, i64)> for LineKey {
+    fn from((time_ms, order, line): (i64, u128, i64)) -> Self {
+        let number = if line < 0 {
+            line.saturating_add(1).saturating_neg()
+        } else {
+            line
+        };
         Self {
             time: Timestamp::from_millis(time_ms),
             order,
-            line,
+            line: u32::try_from(number).unwrap_or(u32::MAX),
+            is_bounded: line < 0,
         }
     }
 }
 
-impl From<LineKey> for (i64, u128, u32) {
+impl From<LineKey> for (i64, u128, i64) {
     fn from(key: LineKey) -> Self {
-        (key.time.as_millis(), key.order, key.line)
+        let line = i64::from(key.line);
+        let line = if key.is_bounded { -line - 1 } else { line };
+        (key.time.as_millis(), key.order, line)
     }
 }
 
@@ -96,6 +125,7 @@ mod tests {
         let event = LogEvent {
             log_stream: String::new(),
             timestamp: Timestamp::from_millis(time_ms),
+            ingested_at: Timestamp::from_millis(1_000),
             event_id: event_id.to_owned(),
             message: String::new(),
         };
@@ -118,10 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_at_most_a_minute_after_the_ingestion() {
+        assert_eq!(at(61_000, "e", 0).time().as_millis(), 61_000);
+        let late = at(61_001, "e", 7);
+        assert_eq!(late.time().as_millis(), 1_000);
+        assert!(late.line_id() == at(500, "e", 7).line_id() && late.is_bounded());
+        assert!(late.line_id() != at(500, "e", 8).line_id());
+    }
+
+    #[test]
     fn a_key_survives_storage() {
         for key in [
             at(0, "", 0),
             at(5, "event-7", 3),
+            at(1_000_000, "event-7", 0),
+            at(1_000_000, "event-7", 3),
             LineKey::outside_logs(Timestamp::default()),
         ] {
             let json = serde_json::to_string(&key).unwrap();

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
-use super::fact::Fact;
+use super::fact::{Creation, Fact};
 use super::run::Run;
-use crate::log_parser::Observation;
+use crate::log_parser::{LambdaObservation, Observation};
 
-/// The most earlier runs that a pass keeps. Older ones are dropped.
-const MOST_EARLIER: usize = 20;
 /// After this many runs in one day, further starts do not begin another run. A log that restarts
 /// more often counts something else.
 const MOST_RUNS_A_DAY: u32 = 500;
@@ -28,12 +26,9 @@ pub(super) struct Pass {
     /// How many runs began on which day (days since 1970).
     #[serde(skip_serializing_if = "Option::is_none")]
     begun: Option<(i64, u32)>,
-    /// The name that a caller gave to the task.
+    /// The start of an invocation of a function that has shown nothing yet.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) task_name: Option<String>,
-    /// The project that an agent names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) project_id: Option<String>,
+    invocation: Option<LineKey>,
 }
 
 impl Pass {
@@ -47,61 +42,108 @@ impl Pass {
                     run.explain(context);
                 }
             }
-            (Fact::Edit(edit), run) => {
-                if let Some(name) = &edit.task_name {
-                    self.task_name = Some(name.clone());
-                }
-                if let Some(run) = run {
-                    run.edit(at, edit);
-                }
-            }
+            (Fact::Creation(creation), _) => self.create(at, creation),
+            (Fact::Edit(edit), Some(run)) => run.edit(at, edit),
             (Fact::Deletion, Some(run)) => run.is_deleted = true,
             (Fact::Exit(code), Some(run)) => run.exit(at, *code),
-            (Fact::Deletion | Fact::Exit(_), None) => {}
+            (Fact::Edit(_) | Fact::Deletion | Fact::Exit(_), None) => {}
         }
     }
 
-    /// Adds a fact that is not later than all others, but came after them.
-    pub(super) fn add_late(&mut self, at: LineKey, fact: &Fact) {
+    /// Adds a fact that is not later than all others, but came after them. Returns whether it
+    /// changed anything.
+    pub(super) fn add_late(&mut self, at: LineKey, fact: &Fact) -> bool {
         let is_only_run = self.begun.is_none();
         match (fact, &mut self.run) {
-            (Fact::Exit(code), Some(run)) if run.start <= at => run.exit(at, *code),
+            (Fact::Exit(code), Some(run)) if run.start <= at && run.exit_code().is_none() => {
+                run.exit(at, *code);
+                true
+            }
             (Fact::Line(line) | Fact::Failure { line, .. }, Some(run))
                 if is_only_run && at < run.first && Run::shows(line) =>
             {
                 run.first = at;
+                true
             }
-            _ => {}
+            _ => false,
         }
     }
 
-    fn see(&mut self, at: LineKey, line: &Observation) {
-        if let Observation::Agent(line) = line
-            && let Some(project_id) = &line.project_id
-        {
-            self.project_id = Some(project_id.clone());
+    /// A caller creates a run. Lines may have begun it already, if clocks differ. A run that was
+    /// known before is another one, also if late lines show that it was still open.
+    fn create(&mut self, at: LineKey, creation: &Creation) {
+        let run = self.run.as_ref();
+        let is_begun = run.is_some_and(|run| run.is_open() && Some(run.start) > creation.after);
+        if !is_begun {
+            self.begin(at, Run::at(at));
         }
-        let today = at.time().as_millis() / DAY_MS;
-        let begun = self.begun.filter(|(day, _)| *day == today);
-        let begun = begun.map_or(0, |(_, begun)| begun);
+        if let Some(run) = &mut self.run {
+            run.given.task_type = Some(creation.task_type);
+            run.given.project_id = None; // the caller gives it
+            run.created = Some(at);
+            run.edit(at, &creation.edit);
+        }
+    }
+
+    /// Makes `later` the current run.
+    fn begin(&mut self, at: LineKey, mut later: Run) {
+        if let Some(earlier) = &self.run {
+            later.given = earlier.given.clone();
+        }
+        if let Some(earlier) = self.run.replace(later) {
+            let today = at.time().as_millis() / DAY_MS;
+            self.begun = Some((today, self.begun_on(today) + 1));
+            self.earlier.push(earlier);
+        }
+    }
+
+    /// How many runs began on a day.
+    fn begun_on(&self, day: i64) -> u32 {
+        let begun = self.begun.filter(|(known, _)| *known == day);
+        begun.map_or(0, |(_, begun)| begun)
+    }
+
+    fn see(&mut self, at: LineKey, line: &Observation) {
+        if let Observation::Lambda(mark) = line {
+            self.see_invocation(at, mark);
+            return;
+        }
+        let begun = self.begun_on(at.time().as_millis() / DAY_MS);
+        let invocation = self.invocation.take();
         let later = match &self.run {
             None => Some(Run::at(at)),
             Some(_) if begun >= MOST_RUNS_A_DAY => None,
-            Some(run) if run.is_left_by(at, line) => Some(Run::at(at)),
+            Some(run) if run.is_shown() && invocation.is_some() => Some(Run::at(at)),
+            Some(run) if run.is_left_by(at, line) && Run::begins_with(at, line) => {
+                Some(Run::at(at))
+            }
             Some(run) if run.is_contradicted_by(line) => Some(run.continued_at(at)),
             Some(_) => None,
         };
-        if let Some(later) = later
-            && let Some(earlier) = self.run.replace(later)
-        {
-            self.begun = Some((today, begun + 1));
-            if self.earlier.len() >= MOST_EARLIER {
-                self.earlier.remove(0);
-            }
-            self.earlier.push(earlier);
+        let is_first = later.is_some();
+        if let Some(later) = later {
+            self.begin(at, later);
         }
         if let Some(run) = &mut self.run {
             run.see(at, line);
+            if is_first {
+                run.corrections = 0; // the end before it was that of another run
+                run.first = invocation.unwrap_or(run.first);
+            }
+        }
+    }
+
+    /// Each invocation of a function is a run, also if the one before was killed. An invocation
+    /// without other lines shows nothing.
+    fn see_invocation(&mut self, at: LineKey, mark: &LambdaObservation) {
+        match (mark, &mut self.run) {
+            (LambdaObservation::Start, _) => self.invocation = Some(at),
+            (LambdaObservation::Failed { status }, Some(run))
+                if run.has_lines() && self.invocation.is_none() =>
+            {
+                run.fail_as_invocation(at, status);
+            }
+            (LambdaObservation::Failed { .. }, _) => {}
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Invariants of the fold, for any log and any delivery of its lines. For tests and fuzzing.
 #![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 
-use super::fold_into_task;
-use super::ledger::MAX_BYTES;
-use super::{Fact, FactLog, KeyedFact, LATEST_FACTS, Ledger, LineKey, MOST_FACTS, Run, TaskOrigin};
+use super::fact_log::MAX_BYTES;
+use super::{Fact, FactLog, KeyedFact, LATEST_FACTS, LineKey, MOST_FACTS, Run, shown_progress};
 use crate::log_event::LogEvent;
 use crate::log_parser::{CdkObservation, LogFormat, Observation, parse_message};
-use crate::model::{Task, TaskId, TaskStatus, Timestamp};
+use crate::model::{Task, TaskStatus, Timestamp};
+use crate::record::{Outcome, TaskOrigin, TaskRecord};
 
 /// The most lines of a log that are checked.
 const MOST_LINES: usize = 150;
-/// How many stacks get each of [`MOST_AMPLIFIED`] lines, to make a ledger large.
+/// How many stacks get each of [`MOST_AMPLIFIED`] lines, to make a log large.
 const STACKS: u32 = 600;
 /// The most lines that are repeated for many stacks.
 const MOST_AMPLIFIED: usize = 6;
@@ -63,16 +63,17 @@ pub fn check_deliveries(facts: &[KeyedFact], seed: u64) {
         false => rng.below(24),
     };
     let mut log = FactLog::default();
-    for portion in late_delivery(facts, lateness, rng) {
+    let mut runs = Vec::new();
+    for portion in late_delivery(facts, lateness, seed) {
         log.add(portion);
-        log.compact(lateness, lateness + rng.below(24));
+        runs.append(&mut log.compact(lateness, lateness + rng.below(24)));
         if rng.below(64) == 0 {
             assert_eq!(stored(&log).runs().last(), log.runs().last());
         }
     }
+    runs.append(&mut log.runs());
     assert_eq!(
-        log.runs(),
-        expected,
+        runs, expected,
         "facts late by up to {lateness} changed the runs"
     );
 
@@ -101,8 +102,9 @@ fn without_first(mut runs: Vec<Run>) -> Vec<Run> {
 }
 
 /// Splits facts into portions such that at most `lateness` later facts come before each. Some facts
-/// come again.
-fn late_delivery(facts: &[KeyedFact], lateness: usize, rng: &mut Rng) -> Vec<Vec<KeyedFact>> {
+/// come again. `seed` chooses the delivery.
+pub fn late_delivery(facts: &[KeyedFact], lateness: usize, seed: u64) -> Vec<Vec<KeyedFact>> {
+    let rng = &mut Rng(seed);
     let mut waiting: Vec<usize> = (0..facts.len()).collect();
     let mut delivered = 0;
     let mut portions = vec![Vec::new()];
@@ -162,6 +164,7 @@ fn facts_of(format: LogFormat, log: &str, rng: &mut Rng) -> Vec<KeyedFact> {
         let event = LogEvent {
             log_stream: "main".to_owned(),
             timestamp: Timestamp::from_millis(time),
+            ingested_at: Timestamp::from_millis(time),
             event_id: format!("{number:056}"),
             message: text.to_owned(),
         };
@@ -185,15 +188,21 @@ fn check_task(format: LogFormat, facts: &[KeyedFact]) {
         log_group: "/logs".to_owned(),
         log_stream: "main".to_owned(),
     };
-    let task_id: TaskId = "main".parse().unwrap();
-    let ledger = Ledger::of(facts.to_vec());
-    if let Some(task) = fold_into_task(&task_id, &origin, None, &ledger).live() {
-        assert_sound(&task);
+    let record = TaskRecord::new("main".parse().unwrap());
+    let now = Timestamp::from_millis(1_763_300_000_000);
+    if let Outcome::Changed { change, .. } = record.add_lines(facts.to_vec(), &origin, now) {
+        for head in &change.heads {
+            assert_sound(&head.next.task);
+        }
     }
 }
 
 /// Checks that the fields of a task do not contradict each other.
-fn assert_sound(task: &Task) {
+///
+/// # Panics
+///
+/// Panics if they do.
+pub fn assert_sound(task: &Task) {
     let progress = [(task.status, task.progress)].into_iter();
     let parts = task.parts.values().map(|part| (part.status, part.progress));
     for (status, progress) in progress.chain(parts) {
@@ -203,28 +212,33 @@ fn assert_sound(task: &Task) {
                 .percentage
                 .is_none_or(|share| share < 100 || completed)
         );
+        assert!(
+            completed || progress == shown_progress(progress, status),
+            "{progress:?}"
+        );
     }
     assert_eq!(task.completed_at.is_some(), task.status.is_terminal());
 }
 
-/// Checks that a log with very many stacks makes a ledger that can be stored.
+/// Checks that a log with very many stacks can be stored.
 fn check_bound(facts: &[KeyedFact], rng: &mut Rng) {
     if rng.below(8) > 0 {
         return; // the check is slow
     }
-    let mut ledger = Ledger::default();
+    let mut log = FactLog::default();
     for (key, fact) in facts.iter().take(MOST_AMPLIFIED) {
-        for number in 0..STACKS {
+        let fact = |number: u32| {
             let mut fact = fact.clone();
             if let Fact::Line(observation) = &mut fact {
                 rename(observation, number);
             }
-            ledger.insert(key.with_line(number), fact);
-        }
+            (key.with_line(number), fact)
+        };
+        log.add((0..STACKS).map(fact));
     }
-    ledger.trim();
-    let bytes = serde_json::to_vec(&ledger).unwrap().len();
-    assert!(bytes <= MAX_BYTES, "a ledger of {bytes} bytes");
+    log.make_storable();
+    let bytes = serde_json::to_vec(&log).unwrap().len();
+    assert!(bytes <= MAX_BYTES, "a log of {bytes} bytes");
 }
 
 fn rename(observation: &mut Observation, number: u32) {

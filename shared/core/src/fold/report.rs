@@ -1,22 +1,20 @@
-//! The report: the state of a task as derived from its ledger.
+//! The report: the state of a run as its lines tell it.
 
 use std::collections::BTreeMap;
 
 use super::LineKey;
 use crate::model::{Part, Progress, TaskStatus};
 
-/// The state of a task, derived from its logs.
+/// The state of a run, without the edits of callers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// The first line of the task.
+    /// The first line or the creation.
     pub first: LineKey,
-    /// The last line of the task.
+    /// The last line.
     pub last: LineKey,
-    /// The start of the current run.
-    pub start: LineKey,
-    /// The identity of the current run: its start, or the line that overrode its end.
-    pub run: LineKey,
-    /// The end of the current run.
+    /// The first line; `None` if a caller created the run and no line is about it yet.
+    pub start: Option<LineKey>,
+    /// The end.
     pub end: Option<LineKey>,
     /// The status.
     pub status: TaskStatus,
@@ -30,6 +28,6 @@ pub struct Report {
     pub message: Option<String>,
     /// The stacks in the log and their state, by name.
     pub parts: BTreeMap<String, Part>,
-    /// A title for the run: `CDK Deploy · Api, Web`; `None` for an agent.
+    /// The names of the stacks: `Api, Web`; `None` for an agent.
     pub title: Option<String>,
 }

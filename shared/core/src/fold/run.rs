@@ -18,7 +18,7 @@ use super::caller_edit::{CallerEdit, Edits};
 use super::progress::capped;
 use super::report::Report;
 use crate::log_parser::{CdkObservation, Observation, Todo, Usage};
-use crate::model::{Progress, TaskStatus};
+use crate::model::{Progress, ProjectId, TaskStatus, TaskType};
 
 /// After a silence longer than this, a line belongs to a later run, unless it continues the work of
 /// the run: 1 hour, in milliseconds.
@@ -31,12 +31,15 @@ pub struct Run {
     pub(super) first: LineKey,
     /// The line that began it. It is not the first line if the run continues an earlier one whose
     /// end was contradicted.
-    pub(super) start: LineKey,
+    pub start: LineKey,
     /// The last line.
-    pub(super) last: LineKey,
-    /// The line that last replaced the end of the run or of a stack.
+    pub(crate) last: LineKey,
+    /// When a caller of the API created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) corrected: Option<LineKey>,
+    pub(crate) created: Option<LineKey>,
+    /// How often its end was replaced or taken back.
+    #[serde(default)]
+    pub corrections: u32,
     #[serde(default, skip_serializing_if = "Stacks::is_empty")]
     stacks: Stacks,
     #[serde(default)]
@@ -48,10 +51,33 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Edits::is_empty")]
-    pub(super) edits: Edits,
+    pub(crate) edits: Edits,
+    #[serde(default, skip_serializing_if = "Given::is_empty")]
+    pub(crate) given: Given,
     /// Whether a caller has deleted the run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) is_deleted: bool,
+    pub(crate) is_deleted: bool,
+}
+
+/// What callers and agents say about a run and all later ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Given {
+    /// The name that a caller gave to the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task_name: Option<String>,
+    /// The kind of work, as a caller who created the task gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task_type: Option<TaskType>,
+    /// The project that an agent names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) project_id: Option<ProjectId>,
+}
+
+impl Given {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Run {
@@ -60,20 +86,32 @@ impl Run {
             first: at,
             start: at,
             last: at,
-            corrected: None,
+            created: None,
+            corrections: 0,
             stacks: Stacks::default(),
             whole: Whole::default(),
             failure_context: Vec::new(),
             exit_code: None,
             edits: Edits::default(),
+            given: Given::default(),
             is_deleted: false,
         }
     }
 
-    /// Whether there is anything to show. Lines that may be about a stack show nothing until other
-    /// lines name the stack.
-    pub(super) fn is_shown(&self) -> bool {
+    /// Whether there is anything to show.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.created.is_some() || self.has_lines()
+    }
+
+    /// Whether lines have something to show. Lines that may be about a stack show nothing until
+    /// other lines name the stack.
+    pub(super) fn has_lines(&self) -> bool {
         self.has_parts() || self.whole.is_said
+    }
+
+    /// Whether it has something to show and has not ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_shown() && !self.is_over() && !self.edits.has_end() && !self.is_deleted
     }
 
     /// Whether there are stacks to show. A foreign tick must not hide the failure of the run.
@@ -87,7 +125,16 @@ impl Run {
         match line {
             Observation::Cdk(line) => !Stacks::is_hint(line),
             Observation::Agent(_) => true,
+            Observation::Lambda(_) => false,
         }
+    }
+
+    /// Whether a line alone makes a run that has something to show. Then a caller who edits or
+    /// deletes the newest run does not mean another one.
+    pub(super) fn begins_with(at: LineKey, line: &Observation) -> bool {
+        let mut run = Self::at(at);
+        run.see(at, line);
+        run.is_shown()
     }
 
     /// The run that begins at `at` by contradicting the end of this one. What it did so far is of
@@ -95,7 +142,8 @@ impl Run {
     pub(super) fn continued_at(&self, at: LineKey) -> Self {
         Self {
             start: at,
-            corrected: None,
+            created: None,
+            corrections: 0,
             exit_code: None,
             edits: Edits::default(),
             is_deleted: false,
@@ -108,27 +156,33 @@ impl Run {
     /// Work that starts after an end begins a run, and so does any line after a long silence that
     /// does not continue the work. Other lines belong to the run, whatever its state.
     pub(super) fn is_left_by(&self, at: LineKey, line: &Observation) -> bool {
-        let is_silent = at.time().millis_since(self.last.time()) > LONGEST_SILENCE_MS;
+        // The log of a run that a caller created may begin at any time.
+        let may_be_silent = self.has_lines() || self.is_deleted;
+        let is_silent =
+            may_be_silent && at.time().millis_since(self.last.time()) > LONGEST_SILENCE_MS;
         match line {
             Observation::Cdk(line) => {
-                if !self.is_shown() || Stacks::is_hint(line) {
+                if !self.has_lines() || Stacks::is_hint(line) {
                     return false;
                 }
                 let is_over = self.whole.end.is_some() || self.stacks.are_over_for_certain();
-                let is_ended_by_caller = self.edits.has_end();
+                let is_ended_by_caller = self.edits.has_end() || self.is_deleted;
                 is_silent && self.is_over()
                     || self
                         .stacks
                         .are_left_by(line, is_over, is_silent, is_ended_by_caller)
             }
             Observation::Agent(line) => {
-                let is_over = self.is_over() || self.edits.has_end();
+                // A counter that begins may be one of several in the run that was deleted.
+                let is_deleted = self.is_deleted && line.status.is_some();
+                let is_over = self.is_over() || self.edits.has_end() || is_deleted;
                 let starts = line.is_start && !line.status.is_some_and(TaskStatus::is_terminal);
                 let resumes = self.whole.is_resumed_by(line) && !self.edits.has_end();
                 is_over && starts
                     || resumes
                     || is_silent && (is_over || !self.whole.is_continued_by(line))
             }
+            Observation::Lambda(_) => false,
         }
     }
 
@@ -138,19 +192,23 @@ impl Run {
             && match line {
                 Observation::Cdk(line) => self.stacks.are_contradicted_by(line),
                 Observation::Agent(line) => self.whole.is_contradicted_by(line),
+                Observation::Lambda(_) => false,
             }
     }
 
     /// Adds a line of the run.
     pub(super) fn see(&mut self, at: LineKey, line: &Observation) {
-        if !self.is_shown() {
-            (self.first, self.start) = (at, at);
+        if !self.has_lines() {
+            self.first = at;
+            if self.created.is_none() {
+                self.start = at;
+            }
         }
         self.last = at;
         let was_over = self.is_over();
         let is_replaced = self.add(at, line);
         if is_replaced || was_over && !self.is_over() {
-            self.corrected = Some(at);
+            self.corrections = self.corrections.saturating_add(1);
         }
     }
 
@@ -164,7 +222,12 @@ impl Run {
                 self.whole.fail(at, message)
             }
             Observation::Cdk(line) => self.stacks.see(at, line),
-            Observation::Agent(line) => self.whole.see(at, line),
+            Observation::Agent(line) => {
+                let project_id = line.project_id.as_ref().and_then(|id| id.parse().ok());
+                self.given.project_id = project_id.or(self.given.project_id.take());
+                self.whole.see(at, line)
+            }
+            Observation::Lambda(_) => false,
         }
     }
 
@@ -203,12 +266,23 @@ impl Run {
         }
         self.exit_code = Some(code);
         if self.whole.exit(at, code) {
-            self.corrected = Some(at);
+            self.corrections = self.corrections.saturating_add(1);
+        }
+    }
+
+    /// Adds that the invocation of the function has failed. It is not the last line: a late start
+    /// may show that it is of another invocation.
+    pub(super) fn fail_as_invocation(&mut self, at: LineKey, status: &str) {
+        if self.whole.fail_as_invocation(at, status) {
+            self.corrections = self.corrections.saturating_add(1);
         }
     }
 
     /// Adds an edit by a caller.
     pub(super) fn edit(&mut self, at: LineKey, edit: &CallerEdit) {
+        if let Some(name) = &edit.task_name {
+            self.given.task_name = Some(name.clone());
+        }
         self.edits.note(edit, at);
     }
 
@@ -236,17 +310,17 @@ impl Run {
         let whole = &self.whole;
         let status = match whole.end {
             Some(end) => end.ending.status(),
+            None if !self.has_lines() => TaskStatus::Pending,
             None => whole.status.unwrap_or(TaskStatus::Running),
         };
         let text = |said: &Option<Said>| said.as_ref().map(|said| said.text.clone());
         let failure = text(&whole.failure).filter(|_| status == TaskStatus::Failed);
         let counter = whole.counters.outermost();
-        let progress = counter.map_or(Progress::default(), |counter| counter.best());
+        let progress = counter.map_or(Progress::default(), |counter| counter.furthest());
         Report {
             first: self.first,
-            last: self.last,
-            start: self.first,
-            run: self.identity(),
+            last: whole.end.map_or(self.last, |end| end.at.max(self.last)),
+            start: self.has_lines().then_some(self.first),
             end: whole.end.map(|end| end.at),
             status,
             progress: capped(progress, status),
@@ -256,10 +330,5 @@ impl Run {
             parts: Default::default(),
             title: None,
         }
-    }
-
-    /// The line that began the run, or replaced its end.
-    fn identity(&self) -> LineKey {
-        self.corrected.unwrap_or(self.start).max(self.start)
     }
 }

@@ -1,4 +1,4 @@
-//! Parses lines of agents: reports in JSON, and plain text.
+//! Parses lines of agents: reports in JSON, plain text, and what AWS Lambda writes around them.
 //!
 //! A report is an object with any of these fields; others are ignored:
 //!
@@ -15,37 +15,53 @@
 //! `progress`, a to-do list is the counter. `num_turns`, `model` and `tool` alone make no report. If
 //! an object is no report, its message is read as plain text.
 
+mod lambda;
 mod todos;
 mod usage;
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{self, Object};
 use super::line::{clean, strip_all_prefixes};
 use super::observation::{
-    AgentObservation, Counter, CounterKind, EndOf, MAX_ITEM_BYTES, ParseError, Usage,
+    AgentObservation, Counter, CounterKind, EndOf, MAX_ITEM_BYTES, Observation, ParseError, Usage,
 };
 use super::plain;
 use super::text::{clip_some, head};
 use crate::model::{ProjectId, TaskId, TaskStatus};
 
+static LAMBDA: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(lambda::HINT).expect("the pattern is a constant"));
+
 /// The pre-filter: whether `line` can contain progress in plain text.
 pub(super) fn may_match(line: &str) -> bool {
-    plain::may_match(line)
+    plain::may_match(line) || LAMBDA.is_match(line)
 }
 
 /// Parses one clean line of plain text.
-pub(super) fn parse(line: &str) -> Option<AgentObservation> {
+pub(super) fn parse(line: &str) -> Option<Observation> {
+    observe(strip_all_prefixes(line), plain::parse)
+}
+
+/// Parses one clean line of text inside a report.
+fn parse_text(line: &str) -> Option<AgentObservation> {
     plain::parse(strip_all_prefixes(line))
 }
 
 /// [`parse`] without the pre-filters.
 #[cfg(test)]
-pub(super) fn parse_unfiltered(line: &str) -> Option<AgentObservation> {
-    plain::parse_unfiltered(strip_all_prefixes(line))
+pub(super) fn parse_unfiltered(line: &str) -> Option<Observation> {
+    observe(strip_all_prefixes(line), plain::parse_unfiltered)
+}
+
+fn observe(line: &str, parse_plain: fn(&str) -> Option<AgentObservation>) -> Option<Observation> {
+    let lambda = lambda::parse(line).map(Observation::Lambda);
+    lambda.or_else(|| parse_plain(line).map(Observation::Agent))
 }
 
 /// Parses a report; `Ok(None)` if the object is not a report.
@@ -97,7 +113,7 @@ pub(super) fn parse_report(object: &Object<'_>) -> Result<Option<AgentObservatio
         }
         None => {
             // The message may contain the counter.
-            if let Some(plain) = text.lines().find_map(parse) {
+            if let Some(plain) = text.lines().find_map(parse_text) {
                 report.is_start |= plain.is_start;
                 report.counters = plain.counters;
                 if report.status.is_none() {
@@ -234,7 +250,7 @@ fn counter(object: &Object<'_>) -> Result<Option<Counter>, ParseError> {
     }
     if let Some(text) = json::string(progress) {
         return Ok(text_counter(&text)?.or_else(|| {
-            let plain = parse(&clean(&text))?;
+            let plain = parse_text(&clean(&text))?;
             plain.counters.last().map(|(_, counter)| *counter)
         }));
     }

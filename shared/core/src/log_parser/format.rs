@@ -26,7 +26,7 @@ pub struct FormatEntry {
     pub file_log_group: &'static str,
     /// The type of tasks with this format.
     pub task_type: TaskType,
-    /// The start of task names that are derived from the log stream: `CDK` in `CDK · <log stream>`.
+    /// The name of the format for people.
     pub title: &'static str,
     /// Whether a line can name its task.
     pub names_tasks: bool,

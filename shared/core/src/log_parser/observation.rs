@@ -30,6 +30,21 @@ pub enum Observation {
     Cdk(CdkObservation),
     /// A line of an agent.
     Agent(AgentObservation),
+    /// A line that AWS Lambda writes around the lines of a function.
+    Lambda(LambdaObservation),
+}
+
+/// What AWS Lambda says about an invocation of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LambdaObservation {
+    /// An invocation starts.
+    Start,
+    /// The invocation has failed.
+    Failed {
+        /// `timeout`, `error` or `failure`.
+        status: String,
+    },
 }
 
 impl Observation {
@@ -45,6 +60,7 @@ impl Observation {
             Self::Cdk(CdkObservation::RunFailed { .. }) => true,
             Self::Cdk(_) => false,
             Self::Agent(line) => line.status == Some(TaskStatus::Failed),
+            Self::Lambda(line) => *line != LambdaObservation::Start,
         }
     }
 }

@@ -92,6 +92,7 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
     use CdkObservation as Cdk;
     let observation = match observation {
         Observation::Cdk(observation) => observation,
+        Observation::Lambda(_) => return (vec![], vec![]),
         Observation::Agent(agent) => {
             for (_, counter) in &agent.counters {
                 assert!(counter.percentage.is_none_or(|share| share <= 100));

@@ -1,9 +1,12 @@
-//! Ids of tasks and projects. Parsing validates them, so every id in memory is valid.
+//! Ids of tasks, runs and projects. Parsing validates them, so every id in memory is valid.
 
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
 
 /// The longest id, in characters (all of which are ASCII).
 const MAX_ID_LENGTH: usize = 128;
@@ -82,6 +85,118 @@ id! {
     ProjectId
 }
 
+/// The time in the id of a run, such as `20261121T093000.123Z`.
+const RUN_FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
+
+/// The error for a text that is not a valid id of a task or of a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be the id of a task, or of a run, such as nightly@20261121T093000.123Z")]
+pub struct InvalidRecordId;
+
+/// The id of one run of a task: `<task id>@20261121T093000.123Z`, at most 149 characters. It stays
+/// the same when later runs begin.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId {
+    /// The task.
+    pub task_id: TaskId,
+    /// The run of the task: see [`Task::run`](super::Task::run).
+    pub run: Timestamp,
+}
+
+impl FromStr for RunId {
+    type Err = InvalidRecordId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRecordId> {
+        let (task_id, run) = text.split_once('@').ok_or(InvalidRecordId)?;
+        let run = NaiveDateTime::parse_from_str(run, RUN_FORMAT).map_err(|_| InvalidRecordId)?;
+        let id = Self {
+            task_id: task_id.parse().map_err(|_| InvalidRecordId)?,
+            run: Timestamp::from(run.and_utc()),
+        };
+        // One run has one id.
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(InvalidRecordId)
+        }
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = self.run.to_utc();
+        write!(formatter, "{}@{}", self.task_id, time.format(RUN_FORMAT))
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = InvalidRecordId;
+
+    fn try_from(text: String) -> Result<Self, InvalidRecordId> {
+        text.parse()
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.to_string()
+    }
+}
+
+/// The id in a path: that of a task, which stands for its newest run, or that of one run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordId {
+    /// The newest run of a task.
+    Newest(TaskId),
+    /// One run.
+    Run(RunId),
+}
+
+impl RecordId {
+    /// The task.
+    pub fn task_id(&self) -> &TaskId {
+        match self {
+            Self::Newest(task_id) | Self::Run(RunId { task_id, .. }) => task_id,
+        }
+    }
+}
+
+impl From<TaskId> for RecordId {
+    fn from(task_id: TaskId) -> Self {
+        Self::Newest(task_id)
+    }
+}
+
+impl From<RunId> for RecordId {
+    fn from(run_id: RunId) -> Self {
+        Self::Run(run_id)
+    }
+}
+
+impl FromStr for RecordId {
+    type Err = InvalidRecordId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRecordId> {
+        match text.contains('@') {
+            true => text.parse().map(Self::Run),
+            false => text
+                .parse()
+                .map(Self::Newest)
+                .map_err(|_: InvalidId| InvalidRecordId),
+        }
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest(task_id) => task_id.fmt(formatter),
+            Self::Run(run_id) => run_id.fmt(formatter),
+        }
+    }
+}
+
 /// The number of writes of a record. Every write is conditional on the revision that was read.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -114,5 +229,31 @@ mod tests {
         for bad in ["", "a b", "a/b", "a#b", "ä", "\n", &"x".repeat(129)] {
             assert!(bad.parse::<TaskId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_id_of_a_run_names_the_task_and_the_time() {
+        let text = "cdk:shop@20261121T093000.007Z";
+        let id: RunId = text.parse().unwrap();
+        assert_eq!(id.task_id.as_str(), "cdk:shop");
+        assert_eq!(id.run.to_string(), "2026-11-21T09:30:00.007Z");
+        assert_eq!(id.to_string(), text);
+        assert_eq!(text.parse(), Ok(RecordId::Run(id)));
+        let newest = RecordId::Newest("cdk:shop".parse().unwrap());
+        assert_eq!("cdk:shop".parse(), Ok(newest));
+        for bad in [
+            "a@",
+            "@20261121T093000.007Z",
+            "a@20261121T093000Z",
+            "a@20261121T093000.0070Z",
+            "a@20261321T093000.007Z",
+            "a@b@20261121T093000.007Z",
+            "a@+20261121T093000.007Z",
+        ] {
+            assert_eq!(bad.parse::<RecordId>(), Err(InvalidRecordId), "{bad}");
+        }
+        let longest = format!("{}@20261121T093000.007Z", "x".repeat(128));
+        assert_eq!(longest.len(), 149);
+        assert!(longest.parse::<RunId>().is_ok());
     }
 }

@@ -106,13 +106,13 @@ impl Metrics {
     }
 }
 
-/// The change that one write of a task makes to the metrics of one project.
+/// The change that one write makes to the metrics of one project, or of all tasks.
 ///
 /// The store adds it in the transaction that writes the task, so that metrics are exact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsDelta {
-    /// The project.
-    pub project_id: ProjectId,
+    /// The project; `None`: all tasks, also those without a project.
+    pub project_id: Option<ProjectId>,
     /// The change in the number of tasks, by status. Zeros are left out.
     pub counts: Vec<(TaskStatus, i64)>,
     /// The change in the total duration of completed tasks, in milliseconds.
@@ -120,27 +120,30 @@ pub struct MetricsDelta {
 }
 
 impl MetricsDelta {
-    /// Computes the deltas of a write that replaces `previous` with `next`: none, one, or two if
-    /// the task moves to another project.
-    pub fn of_change(previous: Option<&Task>, next: Option<&Task>) -> Vec<Self> {
+    /// Computes the deltas of a write that replaces the runs `before` with the runs `after`.
+    pub fn between<'a>(
+        before: impl IntoIterator<Item = &'a Task>,
+        after: impl IntoIterator<Item = &'a Task>,
+    ) -> Vec<Self> {
+        let before = before.into_iter().map(|task| (task, -1));
+        let after = after.into_iter().map(|task| (task, 1));
         let mut deltas: Vec<Self> = Vec::new();
-        for (task, sign) in [(previous, -1), (next, 1)] {
-            let Some(task) = task else { continue };
-            let Some(project_id) = &task.project_id else {
-                continue;
-            };
-            let known = deltas
-                .iter()
-                .position(|delta| delta.project_id == *project_id);
-            let index = known.unwrap_or_else(|| {
-                deltas.push(Self {
-                    project_id: project_id.clone(),
-                    counts: Vec::new(),
-                    duration_sum_ms: 0,
+        for (task, sign) in before.chain(after) {
+            let groups = [None].into_iter().chain(task.project_id.as_ref().map(Some));
+            for project_id in groups {
+                let known = deltas
+                    .iter()
+                    .position(|delta| delta.project_id.as_ref() == project_id);
+                let index = known.unwrap_or_else(|| {
+                    deltas.push(Self {
+                        project_id: project_id.cloned(),
+                        counts: Vec::new(),
+                        duration_sum_ms: 0,
+                    });
+                    deltas.len() - 1
                 });
-                deltas.len() - 1
-            });
-            deltas[index].count(task, sign);
+                deltas[index].count(task, sign);
+            }
         }
         deltas.retain(|delta| !delta.counts.is_empty() || delta.duration_sum_ms != 0);
         deltas

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ProjectId, Revision, TaskId, Timestamp};
+use super::{ProjectId, RecordId, Revision, RunId, TaskId, Timestamp};
 
 /// The longest `task_name`, in characters.
 pub const MAX_NAME_CHARS: usize = 256;
@@ -194,7 +194,7 @@ pub struct Part {
     pub completed_at: Option<Timestamp>,
 }
 
-/// The current state of a task. JSON leaves absent fields out, except those inside `progress`.
+/// The state of one run of a task. JSON leaves absent fields out, except those inside `progress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// The id: given by the caller, named in the log, derived from the log stream, or a UUID.
@@ -213,8 +213,19 @@ pub struct Task {
     /// The stacks of a CDK run, by name; empty for an agent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, Part>,
-    /// The current run: its start time in RFC 3339. Later runs sort after earlier ones.
-    pub run: String,
+    /// The run: the time of its first line when it was first stored. It never changes, and no two
+    /// runs of a task have the same.
+    pub run: Timestamp,
+    /// Whether a later run of the task has begun.
+    #[serde(
+        rename = "earlier",
+        default,
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub is_earlier: bool,
+    /// How often the end of the run turned out to be another one, or none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub corrections: u32,
     /// The number of writes.
     pub revision: Revision,
     /// The project it belongs to.
@@ -236,14 +247,14 @@ pub struct Task {
     /// The log stream of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_stream: Option<String>,
-    /// When the task was created, or the time of its first log line.
+    /// When a caller created the run, or the time of its first log line.
     pub created_at: Timestamp,
-    /// When the current run started.
+    /// When the run started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// The time of the last log event or edit that changed the task.
     pub updated_at: Timestamp,
-    /// When the current run ended.
+    /// When the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
     /// Milliseconds from the start to the end, or to the last event.
@@ -258,7 +269,32 @@ pub struct Task {
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
+/// Whether a number is left out of JSON.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Task {
+    /// The id of the run.
+    pub fn run_id(&self) -> RunId {
+        RunId {
+            task_id: self.task_id.clone(),
+            run: self.run,
+        }
+    }
+
+    /// The id under which the run is stored.
+    pub fn record_id(&self) -> RecordId {
+        match self.is_earlier {
+            true => RecordId::Run(self.run_id()),
+            false => RecordId::Newest(self.task_id.clone()),
+        }
+    }
+
     /// Whether the task is running and has not changed for longer than `stale_after_ms`.
     pub fn is_stale(&self, now: Timestamp, stale_after_ms: u64) -> bool {
         self.status == TaskStatus::Running && now.millis_since(self.updated_at) > stale_after_ms
@@ -315,7 +351,7 @@ pub struct HistoryEntry {
     /// When the progress changed.
     pub timestamp: Timestamp,
     /// The run of the task.
-    pub run: String,
+    pub run: Timestamp,
     /// The revision of the task after the change.
     pub revision: Revision,
     /// The status after the change.
@@ -334,20 +370,13 @@ impl HistoryEntry {
     /// Returns the history entry for a write that replaces `previous` with `next`; `None` if run,
     /// status, progress and phase are unchanged.
     pub fn of_change(previous: Option<&Task>, next: &Task) -> Option<Self> {
-        let shown = |task: &Task| {
-            (
-                task.run.clone(),
-                task.status,
-                task.progress,
-                task.phase.clone(),
-            )
-        };
+        let shown = |task: &Task| (task.run, task.status, task.progress, task.phase.clone());
         if previous.is_some_and(|previous| shown(previous) == shown(next)) {
             return None;
         }
         Some(Self {
             timestamp: next.updated_at,
-            run: next.run.clone(),
+            run: next.run,
             revision: next.revision,
             status: next.status,
             progress: next.progress,

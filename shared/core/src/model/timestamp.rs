@@ -35,6 +35,11 @@ impl Timestamp {
         self.0
     }
 
+    /// As the type of the library that formats times.
+    pub(super) fn to_utc(self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.0).unwrap_or_default()
+    }
+
     /// Reads the system clock. Only entry points call this; all other code takes the time as a
     /// parameter.
     pub fn now() -> Self {
@@ -85,8 +90,7 @@ impl From<Timestamp> for String {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
-        formatter.write_str(&moment.to_rfc3339_opts(SecondsFormat::Millis, true))
+        formatter.write_str(&self.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 }
 

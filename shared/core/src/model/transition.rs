@@ -8,39 +8,38 @@ use super::{Task, TaskStatus};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transition {
-    /// The task completed.
+    /// The run completed.
     Completed,
-    /// The task failed.
+    /// The run failed.
     Failed,
-    /// The task was cancelled.
+    /// The run was cancelled.
     Cancelled,
-    /// The task is no longer blocked and has not ended.
+    /// The run waits for a person or for another system.
+    Blocked,
+    /// The run is no longer blocked and has not ended.
     Unblocked,
 }
 
 impl Transition {
-    /// Returns the transition of a write that replaces `previous` (`None`: a new task) with `next`.
+    /// Returns the transition of a write that replaces `previous` (`None`: nothing) with `next`.
     ///
-    /// Each run ends once. Later writes of an ended run are no transition, even if they change its
-    /// status or find an earlier start. Only a later run can end again.
+    /// A run ends once, unless later evidence shows another end: then it ends again, and
+    /// [`Task::corrections`] is above 0. Nothing that another run did matters.
     pub fn of(previous: Option<&Task>, next: &Task) -> Option<Self> {
-        // Revisions of one task only grow. A lower revision means that the old task expired and
-        // that this is a new task with the same id.
-        let previous = previous.filter(|previous| previous.revision < next.revision);
-        let ended = match next.status {
+        let previous = previous
+            .filter(|previous| previous.run == next.run)
+            .map(|previous| previous.status);
+        if previous == Some(next.status) {
+            return None;
+        }
+        match next.status {
             TaskStatus::Completed => Some(Self::Completed),
             TaskStatus::Failed => Some(Self::Failed),
             TaskStatus::Cancelled => Some(Self::Cancelled),
-            TaskStatus::Pending | TaskStatus::Running | TaskStatus::Blocked => None,
-        };
-        let has_ended_before =
-            |previous: &Task| previous.status.is_terminal() && next.run <= previous.run;
-        let was_blocked = previous.is_some_and(|task| task.status == TaskStatus::Blocked);
-        match ended {
-            Some(_) if previous.is_some_and(has_ended_before) => None,
-            Some(end) => Some(end),
-            None if was_blocked && next.status != TaskStatus::Blocked => Some(Self::Unblocked),
-            None => None,
+            TaskStatus::Blocked => Some(Self::Blocked),
+            TaskStatus::Pending | TaskStatus::Running => {
+                (previous == Some(TaskStatus::Blocked)).then_some(Self::Unblocked)
+            }
         }
     }
 }
@@ -48,21 +47,10 @@ impl Transition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Revision;
     use crate::model::Timestamp;
 
-    const ENDS: [(TaskStatus, Transition); 3] = [
-        (TaskStatus::Completed, Transition::Completed),
-        (TaskStatus::Failed, Transition::Failed),
-        (TaskStatus::Cancelled, Transition::Cancelled),
-    ];
-
-    fn moment(ms: i64) -> Timestamp {
-        Timestamp::from_millis(1_790_000_000_000 + ms)
-    }
-
     fn task(status: TaskStatus) -> Task {
-        let now = moment(0).to_string();
+        let now = "2026-11-21T09:30:00.000Z";
         let task = serde_json::json!({
             "task_id": "t", "task_name": "T", "task_type": "cdk_deploy", "status": status,
             "progress": {}, "run": now, "revision": 1, "created_at": now, "updated_at": now,
@@ -70,35 +58,20 @@ mod tests {
         serde_json::from_value(task).unwrap()
     }
 
-    fn next_of(task: &Task, change: impl FnOnce(&mut Task)) -> Task {
-        let mut next = task.clone();
-        next.revision = task.revision.next();
-        next.updated_at = Timestamp::from_millis(task.updated_at.as_millis() + 1000);
-        change(&mut next);
-        next
-    }
-
     /// The transition of a write within a run.
     fn within_a_run(from: TaskStatus, to: TaskStatus) -> Option<Transition> {
-        let previous = task(from);
-        let next = next_of(&previous, |task| task.status = to);
-        Transition::of(Some(&previous), &next)
+        Transition::of(Some(&task(from)), &task(to))
     }
 
-    /// The transition of a write that starts another run, `ms` after the start of the current one.
-    fn to_run(from: TaskStatus, to: TaskStatus, ms: i64) -> Option<Transition> {
-        let previous = task(from);
-        let next = next_of(&previous, |task| {
-            task.status = to;
-            task.run = moment(ms).to_string();
-        });
-        Transition::of(Some(&previous), &next)
-    }
-
-    /// The transition to `to`, if it is terminal.
-    fn end(to: TaskStatus) -> Option<Transition> {
-        let end = ENDS.iter().find(|(status, _)| *status == to);
-        end.map(|(_, transition)| *transition)
+    /// The transition of a run whose first state is `to`.
+    fn at_first(to: TaskStatus) -> Option<Transition> {
+        match to {
+            TaskStatus::Pending | TaskStatus::Running => None,
+            TaskStatus::Blocked => Some(Transition::Blocked),
+            TaskStatus::Completed => Some(Transition::Completed),
+            TaskStatus::Failed => Some(Transition::Failed),
+            TaskStatus::Cancelled => Some(Transition::Cancelled),
+        }
     }
 
     #[test]
@@ -107,9 +80,9 @@ mod tests {
         for from in TaskStatus::ALL.iter().copied() {
             for to in TaskStatus::ALL.iter().copied() {
                 let expected = match (from, to) {
-                    (from, _) if from.is_terminal() => None,
+                    (from, to) if from == to => None,
                     (Blocked, Pending | Running) => Some(Transition::Unblocked),
-                    (_, to) => end(to),
+                    (_, to) => at_first(to),
                 };
                 assert_eq!(within_a_run(from, to), expected, "{from} to {to}");
             }
@@ -117,51 +90,22 @@ mod tests {
     }
 
     #[test]
-    fn a_new_task_may_end_but_is_never_unblocked() {
+    fn a_new_task_may_end_or_be_blocked_but_is_never_unblocked() {
         for to in TaskStatus::ALL.iter().copied() {
-            assert_eq!(Transition::of(None, &task(to)), end(to), "{to}");
+            assert_eq!(Transition::of(None, &task(to)), at_first(to), "{to}");
         }
     }
 
     #[test]
-    fn a_later_run_ends_again_even_if_its_first_write_is_its_end() {
-        for (from, _) in ENDS {
-            for (to, expected) in ENDS {
-                assert_eq!(to_run(from, to, 1), Some(expected), "{from} to {to}");
-            }
-            assert_eq!(to_run(from, TaskStatus::Running, 1), None, "{from}");
-        }
-        let unblocked = to_run(TaskStatus::Blocked, TaskStatus::Running, 1);
-        assert_eq!(unblocked, Some(Transition::Unblocked));
-    }
-
-    #[test]
-    fn a_run_with_an_earlier_start_than_known_does_not_end_again() {
-        for (from, _) in ENDS {
-            for (to, _) in ENDS {
-                assert_eq!(to_run(from, to, -1), None, "{from} to {to}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_write_without_a_new_status_is_no_transition() {
-        for status in TaskStatus::ALL.iter().copied() {
-            assert_eq!(within_a_run(status, status), None, "{status}");
-        }
-    }
-
-    #[test]
-    fn a_task_that_replaces_an_expired_one_has_no_previous_state() {
+    fn the_state_of_another_run_does_not_matter() {
         for from in TaskStatus::ALL.iter().copied() {
-            let expired = Task {
-                revision: Revision(9),
-                ..task(from)
-            };
             for to in TaskStatus::ALL.iter().copied() {
-                let made = task(to);
-                let transition = Transition::of(Some(&expired), &made);
-                assert_eq!(transition, end(to), "{from} to {to}");
+                let other = Task {
+                    run: Timestamp::from_millis(7),
+                    ..task(from)
+                };
+                let transition = Transition::of(Some(&other), &task(to));
+                assert_eq!(transition, at_first(to), "{from} to {to}");
             }
         }
     }

@@ -12,6 +12,7 @@ pub(crate) fn facts_of(format: LogFormat, lines: &[String]) -> Vec<(LineKey, Fac
         let event = LogEvent {
             log_stream: "main".to_owned(),
             timestamp: Timestamp::from_millis(1_790_000_000_000 + 1_000 * number),
+            ingested_at: Timestamp::from_millis(1_790_000_000_000 + 1_000 * number),
             event_id: format!("{number:056}"),
             message: line.clone(),
         };

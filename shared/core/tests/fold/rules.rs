@@ -314,3 +314,42 @@ fn a_run_with_more_stacks_than_are_kept_still_ends() {
     let lines: Vec<_> = lines.iter().map(String::as_str).collect();
     assert_eq!(statuses(LogFormat::CDK, &lines), [Completed]);
 }
+
+#[test]
+fn each_invocation_of_a_function_is_a_run() {
+    let (start, end, report) = (
+        "START RequestId: 6f747567-7a0c Version: $LATEST",
+        "END RequestId: 6f747567-7a0c",
+        "REPORT RequestId: 6f747567-7a0c\tDuration: 9.51 ms\tBilled Duration: 10 ms",
+    );
+    let timeout = format!("{report}\tStatus: timeout");
+    let lines = [
+        start,
+        "Step 1/3",
+        "Step 2/3",
+        end,
+        &timeout, // killed
+        start,
+        "no progress",
+        end,
+        report, // shows nothing
+        start,
+        end,
+        &timeout, // of no run
+        start,
+        "Step 2/3",
+        "Step 3/3",
+        "All done",
+        end,
+        report,
+        start,
+        "3 steps are left: Step 3/3",
+    ];
+    let runs = runs_of(LogFormat::AGENT, &lines);
+    let outcomes: Vec<_> = runs.iter().map(|run| run.status).collect();
+    assert_eq!(outcomes, [Failed, Completed, Running]);
+    assert_eq!(runs[0].message.as_deref(), Some("Status: timeout"));
+    let started_at = |run: &Report| run.start.unwrap().time().as_millis() / 1_000 - 1_790_000_000;
+    assert_eq!(runs.iter().map(started_at).collect::<Vec<_>>(), [0, 12, 18]);
+    assert!(runs_of(LogFormat::AGENT, &[start, end, &timeout]).is_empty());
+}

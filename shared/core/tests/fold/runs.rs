@@ -1,25 +1,45 @@
 //! Generates logs of CDK and agents, plausible and random ones.
 
-use progress_core::fold::LineKey;
+use std::fmt;
+
+use progress_core::fold::{CallerEdit, Fact, KeyedFact, LineKey};
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{
-    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, Observation, Operation,
-    Outcome, RowSubject, StackState,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, LambdaObservation,
+    Observation, Operation, Outcome, RowSubject, StackState,
 };
-use progress_core::model::{TaskStatus, Timestamp};
+use progress_core::model::{Progress, TaskStatus, Timestamp};
 use proptest::prelude::*;
 
 /// An observation and the key of its line.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Line {
     pub(crate) key: LineKey,
     pub(crate) observation: Observation,
 }
 
+/// On one line, because failures print whole logs.
+impl fmt::Debug for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+        let key = json(serde_json::to_string(&self.key));
+        let observation = json(serde_json::to_string(&self.observation));
+        formatter.write_str(&format!("{key} {observation}"))
+    }
+}
+
+pub(crate) fn fact_of(line: &Line) -> KeyedFact {
+    (line.key, Fact::line(line.observation.clone()))
+}
+
 /// A log of one stream in order. Its lines need not make sense together.
 pub(crate) fn any_log() -> impl Strategy<Value = Vec<Line>> {
     let nonsense = proptest::collection::vec(any_cdk().prop_map(Observation::Cdk), 1..40);
-    let agent = proptest::collection::vec(any_agent().prop_map(Observation::Agent), 1..40);
+    let line = prop_oneof![
+        9 => any_agent().prop_map(Observation::Agent),
+        1 => any_invocation().prop_map(Observation::Lambda),
+    ];
+    let agent = proptest::collection::vec(line, 1..40);
     prop_oneof![with_keys(nonsense), with_keys(agent), sensible_log()]
 }
 
@@ -78,6 +98,7 @@ fn with_keys(
             let event = LogEvent {
                 log_stream: "main".to_owned(),
                 timestamp: Timestamp::from_millis(time),
+                ingested_at: Timestamp::from_millis(time),
                 event_id: format!("{index:056}"),
                 message: String::new(),
             };
@@ -264,6 +285,14 @@ fn plain_run(
     )
 }
 
+fn any_invocation() -> impl Strategy<Value = LambdaObservation> {
+    let status = "timeout".to_owned();
+    proptest::sample::select(vec![
+        LambdaObservation::Start,
+        LambdaObservation::Failed { status },
+    ])
+}
+
 /// Any line of an agent.
 fn any_agent() -> impl Strategy<Value = AgentObservation> {
     use CounterKind::{Bar, Bracket, InnerBar, Percent, Phase, Report, Step};
@@ -285,4 +314,26 @@ fn any_agent() -> impl Strategy<Value = AgentObservation> {
             message: text,
             ..AgentObservation::default()
         })
+}
+
+/// Any edit of a caller. The status may be one that the task must not have.
+pub(crate) fn any_edit() -> impl Strategy<Value = CallerEdit> {
+    let status = proptest::option::of(proptest::sample::select(TaskStatus::ALL.to_vec()));
+    let progress = (0..20_u64, proptest::option::of(0..20_u64));
+    let progress = proptest::option::of(progress.prop_map(|(current, total)| Progress {
+        current: Some(current),
+        total,
+        percentage: None,
+    }));
+    let text = || proptest::option::of(proptest::option::of("[a-z]{1,4}"));
+    (status, progress, text(), text(), text()).prop_map(
+        |(status, progress, message, phase, current_step)| CallerEdit {
+            task_name: None,
+            status,
+            progress,
+            message,
+            phase,
+            current_step,
+        },
+    )
 }

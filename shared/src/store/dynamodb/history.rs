@@ -1,4 +1,4 @@
-//! The history of one task.
+//! The history of runs.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,11 @@ use tokio::time::sleep;
 use super::DynamoDbTaskStore;
 use super::error::{corrupt, store_error};
 use super::save::{backoff, refused};
-use crate::model::{HistoryEntry, TaskId, Timestamp};
+use crate::model::{HistoryEntry, RunId, Task, Timestamp};
+use crate::record::{HeadState, TaskChange};
 use crate::store::StoreError;
 use crate::store::dynamodb_item::task::{
-    FIRST_HISTORY_TIMESTAMP, TASK_ID, TIMESTAMP, read_history,
+    FIRST_HISTORY_TIMESTAMP, RUN, TASK_ID, TIMESTAMP, history,
 };
 use crate::store::dynamodb_item::{Item, TTL, alias, number, text};
 
@@ -20,50 +21,49 @@ use crate::store::dynamodb_item::{Item, TTL, alias, number, text};
 const ITEMS_PER_BATCH: usize = 25;
 /// How often to repeat a BatchWriteItem for unprocessed items.
 const BATCH_RETRIES: usize = 6;
-const PURGE: &str = "deleting a task's history";
+/// The fewest items that a query examines. Those of other runs are left out afterwards.
+const LEAST_PAGE_SIZE: usize = 50;
+const PURGE: &str = "deleting a run's history";
+
+/// The lowest sort key of the history of a run. Runs that begin in one millisecond are named up to a
+/// second later.
+fn first_timestamp(run: Timestamp) -> i64 {
+    (run.as_millis() - 1000).max(FIRST_HISTORY_TIMESTAMP)
+}
 
 impl DynamoDbTaskStore {
     pub(super) async fn read_history(
         &self,
-        task_id: &TaskId,
+        run_id: &RunId,
         after: Option<Timestamp>,
         until: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let RunId { task_id, run } = run_id;
         let first = after.map_or(FIRST_HISTORY_TIMESTAMP, |after| after.as_millis() + 1);
-        let first = first.max(FIRST_HISTORY_TIMESTAMP);
+        let first = first.max(first_timestamp(*run));
         let last = until
             .unwrap_or(Timestamp::from_millis(i64::MAX))
             .as_millis();
         let mut entries = Vec::new();
-        if last < first {
-            return Ok(entries); // DynamoDB refuses an empty range
-        }
         let mut start = None;
-        while entries.len() < limit {
+        // DynamoDB refuses an empty range.
+        while entries.len() < limit && first <= last {
             let missing = limit - entries.len();
+            let page_size = missing.max(LEAST_PAGE_SIZE);
+            let names = [TASK_ID, TIMESTAMP, RUN, TTL].map(alias);
             let request = self
-                .client
-                .query()
-                .table_name(&self.tasks_table)
-                .consistent_read(true)
-                .key_condition_expression(format!(
-                    "#{TASK_ID} = :task AND #{TIMESTAMP} BETWEEN :first AND :last"
-                ))
-                .filter_expression(format!("#{TTL} > :now"))
-                .set_expression_attribute_names(Some(HashMap::from(
-                    [TASK_ID, TIMESTAMP, TTL].map(alias),
-                )))
-                .expression_attribute_values(":task", text(task_id.as_str()))
-                .expression_attribute_values(":first", number(first))
-                .expression_attribute_values(":last", number(last))
+                .query_between(task_id, first, last)
+                .filter_expression(format!("#{RUN} = :run AND #{TTL} > :now"))
+                .set_expression_attribute_names(Some(HashMap::from(names)))
+                .expression_attribute_values(":run", text(run.to_string()))
                 .expression_attribute_values(":now", number(self.now_seconds()))
-                .limit(i32::try_from(missing).unwrap_or(i32::MAX))
+                .limit(i32::try_from(page_size).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(start);
             let response = request.send().await;
-            let page = response.map_err(|error| store_error("reading a task's history", error))?;
+            let page = response.map_err(|error| store_error("reading a run's history", error))?;
             for item in page.items.unwrap_or_default() {
-                let entry = read_history(&item);
+                let entry = history::read(&item);
                 entries.push(entry.map_err(|error| corrupt(format!("task {task_id}"), error))?);
             }
             start = page.last_evaluated_key;
@@ -71,25 +71,36 @@ impl DynamoDbTaskStore {
                 break;
             }
         }
+        entries.truncate(limit);
         Ok(entries)
     }
 
-    /// Deletes all history entries of a task.
-    pub(super) async fn purge_history(&self, task_id: &TaskId) -> Result<(), StoreError> {
+    /// Deletes the history of the runs that `change` deletes.
+    pub(super) async fn purge_history(&self, change: &TaskChange) -> Result<(), StoreError> {
+        for head in &change.heads {
+            let was_live = head.previous.as_ref().and_then(|previous| previous.live());
+            if let Some(deleted) = was_live.filter(|_| head.next.state == HeadState::Deleted) {
+                self.purge_history_of(deleted).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn purge_history_of(&self, run: &Task) -> Result<(), StoreError> {
+        let first = first_timestamp(run.run);
+        // Of two entries in one millisecond, one is later than the change.
+        let last = first_timestamp(run.updated_at)
+            .saturating_add(2000)
+            .max(first);
         let mut start = None;
         loop {
+            let names = [TASK_ID, TIMESTAMP, RUN].map(alias);
             let request = self
-                .client
-                .query()
-                .table_name(&self.tasks_table)
-                .consistent_read(true)
-                .key_condition_expression(format!("#{TASK_ID} = :task AND #{TIMESTAMP} >= :first"))
+                .query_between(&run.task_id, first, last)
+                .filter_expression(format!("#{RUN} = :run"))
                 .projection_expression(format!("#{TASK_ID}, #{TIMESTAMP}"))
-                .set_expression_attribute_names(Some(HashMap::from(
-                    [TASK_ID, TIMESTAMP].map(alias),
-                )))
-                .expression_attribute_values(":task", text(task_id.as_str()))
-                .expression_attribute_values(":first", number(FIRST_HISTORY_TIMESTAMP))
+                .set_expression_attribute_names(Some(HashMap::from(names)))
+                .expression_attribute_values(":run", text(run.run.to_string()))
                 .set_exclusive_start_key(start);
             let page = request.send().await;
             let page = page.map_err(|error| store_error(PURGE, error))?;

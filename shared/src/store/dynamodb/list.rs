@@ -13,7 +13,7 @@ use crate::error::error_chain;
 use crate::model::{Task, TaskStatus, TaskType};
 use crate::store::dynamodb_item::task::{
     NAME_KEY, PROJECT_ID, PROJECT_INDEX, STATUS, STATUS_INDEX, STATUS_SHARD, TASK_TYPE, TYPE_INDEX,
-    UPDATED_AT, id_of, index_position, read_head, read_index_position, status_shard,
+    UPDATED_AT, head, id_of, index_position, read_index_position, status_shard,
 };
 use crate::store::dynamodb_item::{Item, TTL, alias, number, text};
 use crate::store::{ListPosition, StoreError, TaskPage, TaskQuery, name_key};
@@ -218,7 +218,7 @@ impl DynamoDbTaskStore {
         // A task that moves between partitions during the reads may be found twice. So may the task
         // at `after`.
         let mut seen: HashSet<_> = after
-            .map(|after| after.task_id.clone())
+            .map(|after| after.run_id.clone())
             .into_iter()
             .collect();
         // One extra task shows that there is a next page.
@@ -239,7 +239,7 @@ impl DynamoDbTaskStore {
             let Some(task) = task else {
                 return Ok(TaskPage { tasks, next: bound });
             };
-            if seen.insert(task.task_id.clone()) {
+            if seen.insert(task.run_id()) {
                 tasks.push(task);
             }
         }
@@ -311,7 +311,7 @@ impl DynamoDbTaskStore {
             .await
             .map_err(|error| store_error("listing tasks", error))?;
         for item in page.items.unwrap_or_default() {
-            match read_head(&item) {
+            match head::read_task(&item) {
                 Ok(task) => partition.tasks.push_back(task),
                 // One damaged item must not fail all lists. Reading it by its id returns the error.
                 Err(invalid) => error!(

@@ -7,10 +7,11 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use super::error::{corrupt, store_error};
+use super::read::get_batch;
 use crate::config::StoreConfig;
-use crate::model::{Project, ProjectId};
-use crate::store::dynamodb_item::project::{self, PROJECT_NAME};
-use crate::store::dynamodb_item::{Item, ItemUpdate, alias};
+use crate::model::{Metrics, Project, ProjectId};
+use crate::store::dynamodb_item::project::{self, StoredProjects};
+use crate::store::dynamodb_item::{Item, ItemUpdate};
 use crate::store::{ProjectStore, StoreError};
 
 /// The projects table.
@@ -31,6 +32,12 @@ impl DynamoDbProjectStore {
 }
 
 impl DynamoDbProjectStore {
+    /// Reads the items with these keys, strongly consistent.
+    async fn read(&self, keys: Vec<Item>) -> Result<StoredProjects, StoreError> {
+        let items = get_batch(&self.client, &self.table, keys, "reading a project").await?;
+        stored(&items)
+    }
+
     async fn write(
         &self,
         project_id: &ProjectId,
@@ -62,22 +69,22 @@ impl DynamoDbProjectStore {
     }
 }
 
-fn read(item: &Item) -> Result<Option<Project>, StoreError> {
-    project::read(item).map_err(|error| corrupt(format!("project {}", project::id_of(item)), error))
+fn stored(items: &[Item]) -> Result<StoredProjects, StoreError> {
+    let mut stored = StoredProjects::default();
+    for item in items {
+        let added = stored.add(item);
+        added.map_err(|error| corrupt(format!("project {}", project::id_of(item)), error))?;
+    }
+    Ok(stored)
 }
 
 #[async_trait]
 impl ProjectStore for DynamoDbProjectStore {
     async fn fetch(&self, project_id: &ProjectId) -> Result<Option<Project>, StoreError> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(project::key(project_id)))
-            .consistent_read(true);
-        let response = request.send().await;
-        let response = response.map_err(|error| store_error("reading a project", error))?;
-        response.item.as_ref().map_or(Ok(None), read)
+        let counters = project::counters_keys(Some(project_id));
+        let keys = [project::key(project_id)].into_iter().chain(counters);
+        let stored = self.read(keys.collect()).await?;
+        Ok(stored.into_projects().pop())
     }
 
     async fn create(&self, project: &Project) -> Result<(), StoreError> {
@@ -93,28 +100,26 @@ impl ProjectStore for DynamoDbProjectStore {
     }
 
     async fn list(&self) -> Result<Vec<Project>, StoreError> {
-        let (placeholder, name) = alias(PROJECT_NAME);
-        let mut projects = Vec::new();
+        let mut items = Vec::new();
         let mut start = None;
         loop {
             let request = self
                 .client
                 .scan()
                 .table_name(&self.table)
-                .filter_expression(format!("attribute_exists({placeholder})"))
-                .expression_attribute_names(&placeholder, &name)
                 .set_exclusive_start_key(start);
             let response = request.send().await;
             let page = response.map_err(|error| store_error("listing projects", error))?;
-            for item in page.items.unwrap_or_default() {
-                projects.extend(read(&item)?);
-            }
+            items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
             if start.is_none() {
-                break;
+                return Ok(stored(&items)?.into_projects());
             }
         }
-        projects.sort_unstable_by(|one, other| one.project_id.cmp(&other.project_id));
-        Ok(projects)
+    }
+
+    async fn totals(&self) -> Result<Metrics, StoreError> {
+        let keys = project::counters_keys(None).collect();
+        Ok(self.read(keys).await?.totals())
     }
 }

@@ -1,4 +1,4 @@
-//! The transactions that write and delete a task.
+//! Transactions.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -11,8 +11,10 @@ use axum::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
-use shared::model::{Project, Task, Timestamp, properties};
-use shared::store::{ProjectStore, TaskQuery, TaskRecord, TaskStore};
+use shared::fold::CallerEdit;
+use shared::model::{Progress, Project, Task, TaskStatus, TaskType, Timestamp, properties};
+use shared::record::{CallerFields, Head, TaskRecord};
+use shared::store::{ProjectStore, TaskQuery, TaskStore};
 
 use super::response::{Response, runtime};
 use api_lambda::{ApiState, Auth, Cors, router};
@@ -94,15 +96,29 @@ fn parse(request: &[u8]) -> Option<Request<Body>> {
 /// Stores a few tasks and a project.
 async fn fill(store: &InMemoryStore) {
     let at = Timestamp::from_millis(NOW_MS - 60_000);
-    for (task_id, status) in [("a", "pending"), ("b", "running"), ("c", "completed")] {
-        let task = json!({
-            "task_id": task_id, "task_name": "Task", "task_type": "build", "status": status,
-            "progress": {"current": 3, "total": 9, "percentage": 33}, "project_id": "p",
-            "metadata": {"x": {"y": [1, 2]}}, "run": at, "revision": 1, "created_at": at,
-            "updated_at": at, "completed_at": (status == "completed").then_some(at),
-        });
-        let task: Task = serde_json::from_value(task).unwrap();
-        TaskStore::save(store, None, &task, None).await.unwrap();
+    for (task_id, status) in [
+        ("a", TaskStatus::Pending),
+        ("b", TaskStatus::Running),
+        ("c", TaskStatus::Completed),
+    ] {
+        let edit = CallerEdit {
+            task_name: Some("Task".to_owned()),
+            status: (status != TaskStatus::Pending).then_some(status),
+            progress: Some(Progress {
+                current: Some(3),
+                total: Some(9),
+                percentage: Some(33),
+            }),
+            ..CallerEdit::default()
+        };
+        let fields = CallerFields {
+            priority: None,
+            project_id: "p".parse().ok(),
+            metadata: json!({"x": {"y": [1, 2]}}).as_object().cloned(),
+        };
+        let record = TaskRecord::new(task_id.parse().unwrap());
+        let change = record.create(TaskType::Build, edit, &fields, at);
+        store.save(&change).await.unwrap();
     }
     let project = json!({
         "project_id": "p", "project_name": "Project", "status": "active", "revision": 1,
@@ -115,17 +131,20 @@ async fn fill(store: &InMemoryStore) {
 async fn stored(store: &InMemoryStore) -> (Vec<TaskRecord>, Vec<Project>) {
     let page = TaskStore::list(store, &TaskQuery::default(), None, usize::MAX).await;
     let tasks = page.unwrap().tasks.into_iter();
-    let task_ids: Vec<_> = tasks.map(|task| task.task_id).collect();
+    let mut task_ids: Vec<_> = tasks.map(|task| task.task_id).collect();
+    task_ids.dedup();
     let records = store.fetch_records(&task_ids).await.unwrap();
     (records, ProjectStore::list(store).await.unwrap())
 }
 
-/// Every stored task is within its limits, and the API shows it.
+/// Every stored run is within its limits, and the API shows it.
 async fn assert_readable(records: &[TaskRecord], router: &Router) {
-    for record in records {
-        let task = record.task.as_ref().unwrap();
+    let heads = records
+        .iter()
+        .flat_map(|record| record.newest.iter().chain(&record.earlier));
+    for task in heads.filter_map(Head::live) {
         properties::check(task);
-        let request = Request::get(format!("/api/tasks/{}", task.task_id));
+        let request = Request::get(format!("/api/tasks/{}", task.record_id()));
         let response = Response::to(request.body(Body::empty()).unwrap(), router).await;
         let shown: Task = serde_json::from_value(response.json()).unwrap();
         assert_eq!(shown, *task);

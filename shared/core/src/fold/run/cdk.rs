@@ -4,9 +4,8 @@ use super::Run;
 use super::stack::Stack;
 use super::stacks::Stacks;
 use crate::fold::end::{End, Strength};
-use crate::fold::progress::capped;
+use crate::fold::progress::{percentage_of, shown_progress};
 use crate::fold::report::Report;
-use crate::log_parser::Operation;
 use crate::model::{Progress, TaskStatus};
 
 /// The most stack names in a title.
@@ -30,11 +29,10 @@ impl Run {
         Report {
             first: self.first,
             last: self.last.max(end.unwrap_or(self.last)),
-            start: self.first,
-            run: self.identity(),
+            start: Some(self.first),
             end: end.filter(|_| status.is_terminal()),
             status,
-            progress: capped(progress_of(&stacks), status),
+            progress: shown_progress(progress_of(&stacks), status),
             phase: phase_of(list, status).map(str::to_owned),
             current_step: None,
             message: message_of(list, status).or_else(|| {
@@ -83,8 +81,9 @@ fn status_of(stacks: &Stacks) -> TaskStatus {
 
 /// The progress of a run: that of its only stack, or of all stacks with equal weight.
 ///
-/// If the number of stacks is unknown, so are the total and the percentage, because the percentage
-/// would fall with every new stack.
+/// The total is unknown until all stacks have ended: the sum of their totals would rise with each
+/// stack, and would contradict the percentage. If the number of stacks is unknown, so is the
+/// percentage, because it would fall with every new stack.
 fn progress_of(stacks: &Stacks) -> Progress {
     let (list, announced) = (&stacks.list, stacks.announced());
     let shown: Vec<_> = list.iter().map(Stack::progress).collect();
@@ -100,17 +99,18 @@ fn progress_of(stacks: &Stacks) -> Progress {
             percentage: None,
         };
     }
-    let is_told = |stack: &Stack| stack.end.is_some() || stack.count.is_some();
     let is_counted = |progress: &Progress| progress.total.is_some() == progress.current.is_some();
-    let all_told =
-        list.len() == announced && list.iter().all(is_told) && shown.iter().all(is_counted);
+    let are_over = list.len() == announced && stacks.open == 0 && shown.iter().all(is_counted);
     let total = sum(&mut shown.iter().filter_map(|progress| progress.total));
+    let total = total.filter(|_| are_over);
     let percentages = shown.iter().filter_map(|progress| progress.percentage);
-    let percentage = percentages.map(usize::from).sum::<usize>() / announced;
+    let mean = percentages.map(usize::from).sum::<usize>() / announced;
+    let counted = current.zip(total);
+    let counted = counted.and_then(|(current, total)| percentage_of(current, total));
     Progress {
-        current: current.filter(|_| all_told),
-        total: total.filter(|_| all_told),
-        percentage: u8::try_from(percentage).ok(),
+        current,
+        total,
+        percentage: counted.or(u8::try_from(mean).ok()),
     }
 }
 
@@ -151,18 +151,10 @@ fn shown_parts(stacks: &[Stack]) -> impl Iterator<Item = &Stack> {
 }
 
 fn title_of(stacks: &[Stack]) -> String {
-    let verb = match stacks.last().and_then(|stack| stack.operation) {
-        None | Some(Operation::Deploy | Operation::BuildAssets) => "Deploy",
-        Some(Operation::Hotswap) => "Hotswap",
-        Some(Operation::Destroy) => "Destroy",
-        Some(Operation::Import) => "Import",
-        Some(Operation::Rollback) => "Rollback",
-        Some(Operation::Bootstrap) => "Bootstrap",
-    };
     let names: Vec<_> = stacks.iter().take(MOST_IN_TITLE).map(Stack::name).collect();
     let more = match stacks.len().saturating_sub(MOST_IN_TITLE) {
         0 => String::new(),
         more => format!(" +{more}"),
     };
-    format!("CDK {verb} · {}{more}", names.join(", "))
+    format!("{}{more}", names.join(", "))
 }

@@ -9,38 +9,33 @@ use crate::fold::progress::percentage_of;
 use crate::log_parser::{Counter, CounterKind};
 use crate::model::Progress;
 
-/// A counter: its last sample, and the best percentage that it reached.
+/// A counter: its last sample, and the furthest one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::fold) struct Count {
     last: Counter,
-    /// The best percentage since the total changed, because another total means another bar.
+    /// The sample with the best percentage since the total changed, because another total means
+    /// another bar. `None` if it is the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    best: Option<u8>,
+    furthest: Option<Counter>,
 }
 
 impl Count {
     /// The counter after the next sample.
     pub(in crate::fold) fn after(before: Option<Self>, last: Counter) -> Self {
         let same = before.filter(|before| before.last.total == last.total);
-        let best = same.and_then(|before| before.best).max(percentage(last));
-        Self { last, best }
+        let furthest = same.map(|before| before.furthest.unwrap_or(before.last));
+        let furthest = furthest.filter(|furthest| percentage(*furthest) > percentage(last));
+        Self { last, furthest }
     }
 
-    /// The last sample with its own percentage.
+    /// The last sample.
     pub(in crate::fold) fn last(&self) -> Progress {
-        Progress {
-            current: self.last.current,
-            total: self.last.total,
-            percentage: percentage(self.last),
-        }
+        progress(self.last)
     }
 
-    /// The last sample with the best percentage.
-    pub(in crate::fold) fn best(&self) -> Progress {
-        Progress {
-            percentage: self.best,
-            ..self.last()
-        }
+    /// The furthest sample.
+    pub(in crate::fold) fn furthest(&self) -> Progress {
+        progress(self.furthest.unwrap_or(self.last))
     }
 
     fn is_open(&self) -> bool {
@@ -108,8 +103,17 @@ fn is_open(counter: Counter) -> bool {
     percentage(counter) != Some(100)
 }
 
-/// 0 to 100, rounded down: the printed percentage, or else computed from the count.
+fn progress(counter: Counter) -> Progress {
+    Progress {
+        current: counter.current,
+        total: counter.total,
+        percentage: percentage(counter),
+    }
+}
+
+/// 0 to 100, rounded down: computed from the count, or else the printed percentage.
 fn percentage(counter: Counter) -> Option<u8> {
-    let printed = counter.percentage.map(|percentage| percentage.min(100));
-    printed.or_else(|| percentage_of(counter.current?, counter.total?))
+    let counted = counter.current.zip(counter.total);
+    let counted = counted.and_then(|(current, total)| percentage_of(current, total));
+    counted.or_else(|| counter.percentage.map(|printed| printed.min(100)))
 }

@@ -183,10 +183,10 @@ impl Stack {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let has_turned = self.has_failed() || self.work == Some(Work::RollingBack);
+        let is_rolling_back = self.work == Some(Work::RollingBack);
         let progress = match &self.count {
-            Some(count) if has_turned => count.last(),
-            Some(count) => count.best(),
+            Some(count) if self.end.is_some() || is_rolling_back => count.last(),
+            Some(count) => count.furthest(),
             None => Progress::default(),
         };
         capped(progress, self.status())

@@ -89,7 +89,7 @@ impl Stacks {
 
     /// Whether a line belongs to a later run. `is_over` is whether the run has ended for certain,
     /// `is_silent` whether the line comes after a long silence, and `is_ended_by_caller` whether a
-    /// caller has ended the run, although it may go on.
+    /// caller has ended or deleted the run, although it may go on.
     ///
     /// An operation on a stack that has ended begins a run, and so does a stack that is named `[1/k]`
     /// after another one was. After the end of the run, a line about another stack does, too.
@@ -107,7 +107,7 @@ impl Stacks {
             CdkObservation::Start { stack, in_run, .. } => match self.find(stack) {
                 Some(known) if self.list[known].end.is_some() => true,
                 // CDK before version 2.50 prints no `[i/k]`.
-                Some(_) => is_silent && self.announced.is_none(),
+                Some(_) => is_ended_by_caller || is_silent && self.announced.is_none(),
                 None => match in_run {
                     Some(in_run) if in_run.index == 1 => {
                         self.has_first && (is_over || self.open == 0)

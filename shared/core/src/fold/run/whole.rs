@@ -101,6 +101,14 @@ impl Whole {
         self.end_at(at, Ending::Failed, Strength::Owner)
     }
 
+    /// Adds that the invocation of the function has failed. Lines may have said more about why.
+    pub(super) fn fail_as_invocation(&mut self, at: LineKey, status: &str) -> bool {
+        if self.failure.is_none() {
+            Said::put(&mut self.failure, at, &format!("Status: {status}"));
+        }
+        self.end_at(at, Ending::Failed, Strength::Exit)
+    }
+
     /// Adds the exit code of the command. Lines may tell more about how it failed.
     pub(super) fn exit(&mut self, at: LineKey, code: i32) -> bool {
         self.is_said = true;

@@ -13,6 +13,8 @@ pub(in crate::log_parser) const EXAMPLES: &[&str] = &[
     "Receiving objects: 100% (10851/10851), 41.56 MiB | 47.49 MiB/s, done.",
     "Progress: 45%",
     "===== 4 passed in 0.04s =====",
+    "START RequestId: 6f747567-7a0c-4fbf-9a01-3c7e7e1f5d2b Version: $LATEST",
+    "REPORT RequestId: 6f747567\tDuration: 3000.00 ms\tMax Memory Used: 30 MB\tStatus: timeout",
     r#"{"task_id":"t-1","progress":{"current":3,"total":10},"status":"running"}"#,
     r#"{"todos":[{"content":"link","status":"completed"},"test"],"num_turns":4}"#,
     r#"{"usage":{"input_tokens":900,"output_tokens":80},"model":"m-1"}"#,
@@ -25,7 +27,7 @@ fn parse_json(line: &str) -> (Vec<AgentObservation>, LineCounts) {
         line,
         &mut |_, observation| match observation {
             Observation::Agent(agent) => found.push(agent),
-            Observation::Cdk(_) => panic!("an observation of CDK in an agent log"),
+            other => panic!("{other:?} in a log of agents"),
         },
     );
     (found, counts)

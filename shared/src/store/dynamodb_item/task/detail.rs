@@ -1,0 +1,47 @@
+//! The detail of a run: what only its own view shows. Indexes and lists do not carry it.
+
+use std::collections::BTreeMap;
+
+use super::{
+    DETAIL_TIMESTAMP, LIFE, NAMED_LIFETIME_SECONDS, REVISION, TASK_ID, TIMESTAMP, earlier_timestamp,
+};
+use crate::model::{Part, Revision, Task};
+use crate::store::dynamodb_item::{Item, ItemError, ItemReader, ItemWriter, RUN_FORMAT, TTL};
+
+const PARTS: &str = "parts";
+
+/// The item of the detail of `task`.
+pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, serde_json::Error> {
+    let timestamp = match task.is_earlier {
+        true => earlier_timestamp(task.run) - 1,
+        false => DETAIL_TIMESTAMP,
+    };
+    Ok(ItemWriter::in_format(RUN_FORMAT)
+        .text(TASK_ID, &task.task_id)
+        .number(TIMESTAMP, timestamp)
+        .number(TTL, now_seconds.saturating_add(NAMED_LIFETIME_SECONDS))
+        .number(LIFE, life)
+        .number(REVISION, task.revision)
+        .text(PARTS, serde_json::to_string(&task.parts)?)
+        .finish())
+}
+
+/// The parts of a run, and the life and revision that wrote them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredDetail {
+    pub(crate) life: i64,
+    pub(crate) revision: Revision,
+    pub(crate) parts: BTreeMap<String, Part>,
+}
+
+/// Reads a detail.
+pub(crate) fn read(item: &Item) -> Result<StoredDetail, ItemError> {
+    let item = ItemReader::in_format(item, RUN_FORMAT)?;
+    Ok(StoredDetail {
+        life: item.number(LIFE)?,
+        revision: Revision(item.number(REVISION)?),
+        parts: item
+            .optional_json(PARTS)?
+            .ok_or(ItemError::Missing(PARTS))?,
+    })
+}
