@@ -52,9 +52,6 @@ export class Chart {
             this.points.push(index);
         };
         entries.forEach((entry, index) => {
-            const isNewRun = index > 0 && entries[index - 1].run !== entry.run;
-            // A gap between two runs. Without it, the line would fall from the end of one to the start of the next.
-            if (isNewRun) addPoint(Date.parse(entry.timestamp) - 1, null, index);
             addPoint(Date.parse(entry.timestamp), value(entry), index);
         });
         const last = entries.length - 1;

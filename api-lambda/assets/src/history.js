@@ -1,25 +1,23 @@
-// The history of a task, oldest entry first. A refresh loads only what was added since the last one.
+// The history of a run, oldest entry first. A refresh loads only what was added since the last one.
 
 const PAGE_SIZE = 200;
 /** The most pages that one refresh loads. */
 const MAX_PAGES = 20;
 
 export class History {
-    /** The history of a task since `from`, or all of it. */
-    constructor(api, taskId, from) {
+    constructor(api, runId) {
         this.api = api;
-        this.path = `api/tasks/${encodeURIComponent(taskId)}/history`;
-        this.from = from;
+        this.runId = runId;
+        this.path = `api/tasks/${encodeURIComponent(runId)}/history`;
         this.entries = [];
         this.cursor = null;
         this.revision = null;
     }
 
-    /** Loads new entries, unless the task still has the revision of the last refresh. */
+    /** Loads new entries, unless the run still has the revision of the last refresh. */
     async refresh(revision, signal) {
         if (revision === this.revision) return;
-        const last = this.entries.at(-1);
-        const from = last ? last.timestamp : this.from;
+        const from = this.entries.at(-1)?.timestamp;
         let cursor = this.cursor;
         for (let page = 0; page < MAX_PAGES; page++) {
             const params = { limit: PAGE_SIZE, ...(cursor ? { cursor, from: this.cursorFrom } : { from }) };

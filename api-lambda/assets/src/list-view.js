@@ -2,7 +2,7 @@
 
 import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText } from "./dom.js";
 import { PAGE_SIZE, PagedTasks } from "./paged-tasks.js";
-import { listSearch, taskSearch } from "./search-params.js";
+import { idOf, listSearch, taskSearch } from "./search-params.js";
 import { announce, showCounts } from "./shell.js";
 import { ACTIVE, ENDED, count, counter, humanize, oneLine, percent, toneOf, typeName } from "./text.js";
 import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
@@ -15,8 +15,10 @@ const RECENT_MS = 86_400_000;
 const MAX_TILES = 8;
 /** How many parts a card shows. */
 const MAX_PARTS = 6;
-/** The most tasks that one refresh loads by their ids. */
+/** The most tasks that one refresh loads by their ids, because they are in no list. */
 const MAX_MISSING = 10;
+/** The most deploys whose parts one refresh loads. */
+const MAX_DEPLOYS = 10;
 /** The pause in typing after which the name filter applies. */
 const TYPING_MS = 250;
 
@@ -29,6 +31,7 @@ export class ListView {
         this.projects = [];
         this.names = new Map();
         this.statuses = new Map();
+        this.deploys = new Map();
         this.showsAllProjects = false;
         this.cards = new KeyedList(byId("active-list"), () => new Card(this));
         this.rows = new KeyedList(byId("ended-list"), () => new Row(this));
@@ -98,8 +101,8 @@ export class ListView {
     async refresh(signal) {
         const { active, ended } = this;
         const before = active.tasks;
-        await active.refresh(signal);
-        const left = before.filter((task) => !active.tasks.some(({ task_id }) => task_id === task.task_id));
+        await Promise.all([active.refresh(signal), this.loadDeploys(before, signal)]);
+        const left = before.filter((task) => !active.tasks.some(({ run_id }) => run_id === task.run_id));
         const isSlow = now() - this.lastSlowRefresh >= SLOW_REFRESH_MS || left.length > 0 || this.isForced;
         if (isSlow) {
             const { project_id, task_type, q } = this.filters;
@@ -122,17 +125,39 @@ export class ListView {
         return active.tasks.some((task) => task.status === "running");
     }
 
+    /** Loads deploys that have changed, because lists have no parts. They were shown already, without the change. */
+    async loadDeploys(tasks, signal) {
+        const deploys = tasks.filter((task) => task.task_type === "cdk_deploy").slice(0, MAX_DEPLOYS);
+        const loaded = await Promise.all(
+            deploys.map(async (task) => {
+                const known = this.deploys.get(task.run_id);
+                if (known?.revision >= task.revision) return [task.run_id, known];
+                return [task.run_id, (await this.loadRun(task, signal)) ?? known];
+            }),
+        );
+        this.deploys = new Map(loaded);
+    }
+
+    /** Loads the present state of a listed run; null if that fails. */
+    async loadRun(task, signal) {
+        const get = (id) => this.api.get(`api/tasks/${encodeURIComponent(id)}`, {}, signal).catch(() => null);
+        // The API's cache has the newest run under the id of the task. Meanwhile that may be another run.
+        const found = await get(idOf(task));
+        const run = found?.value.run_id === task.run_id ? found : await get(task.run_id);
+        return run?.value ?? null;
+    }
+
     /**
      * Loads by id those tasks that have left the active list but are not yet among the ended ones. The index behind
      * the lists is eventually consistent, so a task may be in neither for a time.
      */
     async loadMissing(left, signal) {
-        const listed = new Set(this.ended.tasks.map((task) => task.task_id));
-        const missing = left.filter((task) => !listed.has(task.task_id)).slice(0, MAX_MISSING);
+        const listed = new Set(this.ended.tasks.map((task) => task.run_id));
+        const missing = left.filter((task) => !listed.has(task.run_id)).slice(0, MAX_MISSING);
         await Promise.all(
-            missing.map(async ({ task_id }) => {
-                const found = await this.api.get(`api/tasks/${encodeURIComponent(task_id)}`, {}, signal).catch(() => null);
-                if (found) this.missing.set(task_id, found.value);
+            missing.map(async (task) => {
+                const found = await this.loadRun(task, signal);
+                if (found) this.missing.set(task.run_id, found);
             }),
         );
     }
@@ -173,11 +198,11 @@ export class ListView {
         const start = (task) => Date.parse(task.started_at ?? task.created_at);
         const activeTasks = active.tasks.toSorted(
             (one, other) =>
-                rank(one) - rank(other) || start(other) - start(one) || (one.task_id < other.task_id ? -1 : 1),
+                rank(one) - rank(other) || start(other) - start(one) || (one.run_id < other.run_id ? -1 : 1),
         );
-        const activeIds = new Set(activeTasks.map((task) => task.task_id));
-        const endedTasks = ended.tasks.filter((task) => !activeIds.has(task.task_id));
-        const endedIds = new Set(endedTasks.map((task) => task.task_id));
+        const activeIds = new Set(activeTasks.map((task) => task.run_id));
+        const endedTasks = ended.tasks.filter((task) => !activeIds.has(task.run_id));
+        const endedIds = new Set(endedTasks.map((task) => task.run_id));
         for (const [id, task] of missing) {
             const isSelected = ended.params.status.includes(task.status);
             if (endedIds.has(id) || activeIds.has(id) || !isSelected) missing.delete(id);
@@ -188,7 +213,7 @@ export class ListView {
     }
 
     showSection(name, views, tasks, list) {
-        views.show(tasks, (task) => task.task_id);
+        views.show(tasks, (task) => task.run_id);
         setText(byId(`${name}-count`), tasks.length ? list.count : "");
         byId(`${name}-empty`).hidden = tasks.length > 0;
         byId(`${name}-more`).hidden = !list.hasMore;
@@ -240,9 +265,9 @@ export class ListView {
     announceChanges(tasks) {
         const isFirst = this.statuses.size === 0;
         for (const task of tasks) {
-            const before = this.statuses.get(task.task_id);
+            const before = this.statuses.get(task.run_id);
             if (before === task.status) continue;
-            this.statuses.set(task.task_id, task.status);
+            this.statuses.set(task.run_id, task.status);
             if (isFirst || (before === undefined && task.status !== "running")) continue;
             const name = oneLine(task.task_name);
             const reason = task.status === "failed" && task.message ? `: ${oneLine(task.message)}` : "";
@@ -272,8 +297,8 @@ class Card {
         setIcon(refs.icon, tone);
         const name = oneLine(task.task_name) || task.task_id;
         setText(refs.name, name);
-        setAttribute(refs.name, "href", taskSearch(task.task_id));
-        setAttribute(refs.name, "data-task", task.task_id);
+        setAttribute(refs.name, "href", taskSearch(idOf(task)));
+        setAttribute(refs.name, "data-task", idOf(task));
         const counted = counter(task.progress);
         setText(refs.percentage, percent(task.progress) || (counted ? "" : "–"));
         setAttribute(refs.bar, "aria-label", `Progress of ${name}`);
@@ -282,20 +307,22 @@ class Card {
         const isRunning = task.status === "running";
         setText(refs.state, staleText || (isRunning ? "" : task.status));
         setText(refs.phase, humanize(task.current_step || task.phase || (isRunning && !staleText ? "running" : "")));
-        setText(refs.counter, counted || partsDone(task));
+        const parts = this.list.deploys.get(task.run_id)?.parts ?? {};
+        setText(refs.counter, counted || partsDone(parts));
         setText(refs.eta, task.status === "running" && !task.stale ? eta(task) : "");
         setText(refs.ago, staleText ? "" : ago(Date.parse(task.updated_at)));
         setAttribute(refs.ago, "title", `Last update ${fullTime(Date.parse(task.updated_at))}`);
         const message = oneLine(task.message ?? "");
         setText(refs.message, message);
         setAttribute(refs.message, "title", message || null);
-        this.showParts(task);
+        this.showParts(parts);
         setText(refs.type, typeName(task.task_type));
+        setText(refs.earlier, task.earlier ? "earlier run" : "");
         setText(refs.project, this.list.projectName(task));
     }
 
-    showParts(task) {
-        const all = Object.entries(task.parts ?? {});
+    showParts(named) {
+        const all = Object.entries(named);
         // The bar of a single part would repeat the task's own bar.
         const parts = all.length > 1 ? all : [];
         const urgency = (part) => ["failed", "running", "blocked", "pending"].indexOf(part.status) >>> 0;
@@ -310,8 +337,8 @@ class Card {
 }
 
 /** `2 parts done`, for a task without a counter of its own. */
-function partsDone(task) {
-    const done = Object.values(task.parts ?? {}).filter((part) => part.status === "completed").length;
+function partsDone(parts) {
+    const done = Object.values(parts).filter((part) => part.status === "completed").length;
     return done ? `${count(done, "part")} done` : "";
 }
 
@@ -348,8 +375,9 @@ class Row {
         setAttribute(node, "data-tone", tone);
         setIcon(refs.icon, tone);
         setText(refs.name, oneLine(task.task_name) || task.task_id);
-        setAttribute(refs.name, "href", taskSearch(task.task_id));
-        setAttribute(refs.name, "data-task", task.task_id);
+        setAttribute(refs.name, "href", taskSearch(idOf(task)));
+        setAttribute(refs.name, "data-task", idOf(task));
+        setText(refs.earlier, task.earlier ? "earlier run" : "");
         setText(refs.state, humanize(task.phase && task.status !== "completed" ? task.phase : task.status));
         const message = task.status === "completed" ? "" : oneLine(task.message ?? "");
         setText(refs.message, message);

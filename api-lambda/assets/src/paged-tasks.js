@@ -29,7 +29,7 @@ export class PagedTasks {
         for (let request = 1; ; request++) {
             for (const task of value.tasks) {
                 // A task that changes between two requests is on two pages. The first one is newer.
-                if (!byId.has(task.task_id)) byId.set(task.task_id, task);
+                if (!byId.has(task.run_id)) byId.set(task.run_id, task);
             }
             const cursor = value.next_cursor;
             this.hasMore = Boolean(cursor);

@@ -28,7 +28,12 @@ export function listSearch({ status, project_id, task_type, q }) {
     return `?${params}`.replaceAll("%2C", ",").replaceAll("%3A", ":");
 }
 
-/** The query of one task's page. */
+/** The id by which a run is found: the task's for its newest run, or the run's own. */
+export function idOf(task) {
+    return task.earlier ? task.run_id : task.task_id;
+}
+
+/** The query of the page of a task or of one run. */
 export function taskSearch(id) {
-    return `?task=${encodeURIComponent(id).replaceAll("%3A", ":")}`;
+    return `?task=${encodeURIComponent(id).replaceAll("%3A", ":").replaceAll("%40", "@")}`;
 }

@@ -1,10 +1,12 @@
-// The page of one task: its progress, its history, its parts, and all its fields.
+// The page of one run of a task: its progress, its history, its parts, all its fields, and the earlier runs.
 
 import { Chart } from "./chart.js";
 import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText } from "./dom.js";
+import { EarlierRuns } from "./earlier-runs.js";
 import { History } from "./history.js";
+import { taskSearch } from "./search-params.js";
 import { announce, showTask } from "./shell.js";
-import { clean, counter, humanize, number, oneLine, percent, toneOf, typeName } from "./text.js";
+import { clean, count, counter, humanize, number, oneLine, percent, toneOf, typeName } from "./text.js";
 import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
 
 /** How long the result of "Copy link" is shown. */
@@ -17,17 +19,15 @@ export class TaskView {
         this.chart = new Chart();
         this.historyRows = new KeyedList(byId("history-rows"), () => new HistoryRow());
         this.partRows = new KeyedList(byId("part-rows"), () => new PartRow());
+        this.runRows = new KeyedList(byId("run-rows"), () => new RunRow());
         this.details = new KeyedList(byId("details"), () => new Detail());
         this.metadata = new KeyedList(byId("metadata"), () => new Detail());
-        const showRuns = (all) => () => {
-            this.showsAllRuns = all;
-            this.history = null;
-            refreshNow();
-        };
-        byId("this-run").addEventListener("click", showRuns(false));
-        byId("all-runs").addEventListener("click", showRuns(true));
         byId("history-more").addEventListener("click", () => {
             this.history?.loadMore();
+            refreshNow();
+        });
+        byId("runs-more").addEventListener("click", () => {
+            this.earlierRuns?.loadMore();
             refreshNow();
         });
         byId("history-details").addEventListener("toggle", () => this.showTable());
@@ -38,7 +38,7 @@ export class TaskView {
         this.id = id;
         this.task = null;
         this.history = null;
-        this.showsAllRuns = false;
+        this.earlierRuns = null;
         setText(byId("task-title"), id);
         byId("task-body").hidden = true;
         byId("task-problem").hidden = true;
@@ -50,12 +50,11 @@ export class TaskView {
         const { id } = this;
         const before = this.task;
         const { value: task } = await this.api.get(`api/tasks/${encodeURIComponent(id)}`, {}, signal);
-        if (!this.history || (this.history.run !== task.run && !this.showsAllRuns)) {
-            this.history = new History(this.api, id, this.showsAllRuns ? null : task.run);
-            this.history.run = task.run;
-        }
+        if (this.history?.runId !== task.run_id) this.history = new History(this.api, task.run_id);
+        if (task.earlier) this.earlierRuns = null;
+        else if (this.earlierRuns?.newestId !== task.run_id) this.earlierRuns = new EarlierRuns(this.api, task);
         const { history } = this;
-        await history.refresh(task.revision, signal);
+        await Promise.all([history.refresh(task.revision, signal), this.earlierRuns?.refresh(signal)]);
         if (id !== this.id || history !== this.history) return true;
         this.task = task;
         this.show();
@@ -86,8 +85,11 @@ export class TaskView {
         setBar(byId("task-bar"), task.progress, tone, counted);
         const message = clean(task.message ?? "").trim();
         setText(byId("task-message"), message);
+        byId("earlier-note").hidden = !task.earlier;
+        setAttribute(byId("newest-link"), "href", taskSearch(task.task_id));
         this.showHistory(tone);
         this.showParts();
+        this.showRuns();
         this.showDetails();
         const raw = byId("raw");
         if (this.rawTask !== task) setText(raw, clean(JSON.stringify(task, null, 2)));
@@ -101,12 +103,9 @@ export class TaskView {
     }
 
     showHistory(tone) {
-        const { hasMore } = this.history;
-        const entries = this.entries();
+        const { entries, hasMore } = this.history;
         byId("chart-section").hidden = entries.length === 0;
         byId("history-more").hidden = !hasMore;
-        setAttribute(byId("this-run"), "aria-pressed", !this.showsAllRuns);
-        setAttribute(byId("all-runs"), "aria-pressed", this.showsAllRuns);
         if (entries.length === 0) return;
         const isOpen = this.task.status === "running" && !hasMore;
         this.chart.show(entries, tone, isOpen);
@@ -115,14 +114,16 @@ export class TaskView {
 
     showTable() {
         if (byId("history-details").open) {
-            this.historyRows.show(this.entries().reverse(), (entry) => entry.timestamp);
+            const entries = this.history?.entries ?? [];
+            this.historyRows.show(entries.toReversed(), (entry) => entry.timestamp);
         }
     }
 
-    /** The history entries of the selected runs. */
-    entries() {
-        const entries = this.history?.entries ?? [];
-        return entries.filter((entry) => this.showsAllRuns || entry.run === this.task.run);
+    showRuns() {
+        const { runs = [], hasMore = false } = this.earlierRuns ?? {};
+        byId("runs-section").hidden = runs.length === 0;
+        byId("runs-more").hidden = !hasMore;
+        this.runRows.show(runs, ({ run_id }) => run_id);
     }
 
     showParts() {
@@ -133,17 +134,14 @@ export class TaskView {
             return { name, part, start, end };
         });
         byId("parts-section").hidden = parts.length === 0;
-        const runStart = Date.parse(task.started_at);
-        // Parts of earlier runs are listed, but are not on the timeline: they would stretch it over days.
-        const inRun = parts.filter(({ start }) => start >= runStart);
-        const from = Math.min(...inRun.map(({ start }) => start));
-        const to = Math.max(...inRun.map(({ end }) => end).filter(Number.isFinite));
+        const from = Math.min(...parts.map(({ start }) => start).filter(Number.isFinite));
+        const to = Math.max(...parts.map(({ end }) => end).filter(Number.isFinite));
         const isScaled = Number.isFinite(from) && Number.isFinite(to);
         setText(byId("lane-start"), isScaled ? shortTime(from) : "");
         setText(byId("lane-end"), isScaled ? (task.status === "running" ? "now" : shortTime(to)) : "");
-        const rank = ({ start }) => (start >= runStart ? start : Infinity);
+        const rank = ({ start }) => (Number.isFinite(start) ? start : Number.MAX_VALUE);
         parts.sort((one, other) => rank(one) - rank(other) || one.name.localeCompare(other.name));
-        const rows = parts.map((row) => ({ ...row, from, to: Math.max(to, from + 1), isInRun: isScaled && row.start >= runStart }));
+        const rows = parts.map((row) => ({ ...row, from, to: Math.max(to, from + 1), isScaled }));
         this.partRows.show(rows, ({ name }) => name);
     }
 
@@ -154,6 +152,7 @@ export class TaskView {
         const took = task.status === "running" ? now() - Date.parse(task.started_at) : task.duration_ms;
         const details = [
             ["Task ID", task.task_id],
+            ["Run", task.run_id],
             ["Type", typeName(task.task_type)],
             ["Priority", task.priority],
             ["Project", task.project_id],
@@ -163,6 +162,7 @@ export class TaskView {
             ["Started", time(task.started_at), hint(task.started_at)],
             ["Finished", time(task.completed_at), hint(task.completed_at)],
             ["Duration", Number.isFinite(took) ? duration(took) : ""],
+            ["End corrected", task.corrections ? count(task.corrections, "time") : ""],
             ["Expected end", task.eta ? time(task.eta).replace(/ \(.*/, "") : "", hint(task.eta)],
             ["Created", time(task.created_at), hint(task.created_at)],
             ["Log group", task.log_group],
@@ -223,13 +223,34 @@ class HistoryRow {
     }
 }
 
+/** An earlier run. */
+class RunRow {
+    constructor() {
+        Object.assign(this, cloneTemplate("run-row"));
+    }
+
+    update(run) {
+        const { node, refs } = this;
+        const tone = toneOf(run);
+        const start = Date.parse(run.started_at ?? run.created_at);
+        setAttribute(node, "data-tone", tone);
+        setIcon(refs.icon, tone);
+        setText(refs.start, shortTime(start));
+        setAttribute(refs.start, "title", fullTime(start));
+        setAttribute(refs.start, "href", taskSearch(run.run_id));
+        setText(refs.status, humanize(run.status));
+        setText(refs.took, run.duration_ms == null ? "–" : duration(run.duration_ms));
+        setText(refs.message, run.status === "completed" ? "" : oneLine(run.message ?? ""));
+    }
+}
+
 /** A part, and its place on the timeline of the run. */
 class PartRow {
     constructor() {
         Object.assign(this, cloneTemplate("part-row"));
     }
 
-    update({ name, part, start, end, from, to, isInRun }) {
+    update({ name, part, start, end, from, to, isScaled }) {
         const { node, refs } = this;
         const tone = toneOf(part);
         setAttribute(node, "data-tone", tone);
@@ -239,7 +260,7 @@ class PartRow {
         setText(refs.outcome, [humanize(part.phase || part.status), progress].filter(Boolean).join(" "));
         setText(refs.start, Number.isFinite(start) ? shortTime(start) : "–");
         setText(refs.took, Number.isFinite(end - start) ? duration(end - start) : "–");
-        refs.span.hidden = !isInRun || !Number.isFinite(end);
+        refs.span.hidden = !isScaled || !Number.isFinite(end - start);
         if (!refs.span.hidden) {
             const share = (time) => Math.min(Math.max((time - from) / (to - from), 0), 1) * 100;
             refs.span.style.left = `${share(start)}%`;

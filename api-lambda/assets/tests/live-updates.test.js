@@ -50,7 +50,7 @@ test("the sample runs progress live and end as expected", { timeout: 150_000 }, 
     });
 
     await t.test("a failed deploy shows the reason and keeps the focus", async () => {
-        const link = page.getByRole("link", { name: "CDK Deploy · ShopWorkers" });
+        const link = page.getByRole("link", { name: "ShopWorkers" });
         await link.focus();
         const row = page.locator(".row", { hasText: "ShopWorkers" });
         await row.waitFor({ timeout: 60_000 });

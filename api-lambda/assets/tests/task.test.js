@@ -63,23 +63,36 @@ test("the history of a task is a chart, usable with the keyboard, and a table", 
     await step(5);
     await waitUntil(async () => (await texts(page, "#history-rows td:nth-child(2)"))[0] === "62 %, 5 of 8", "the table has the new entry");
     assert.equal(await chart.getAttribute("aria-valuemax"), "4");
-    assert.match(await page.title(), /^62 % · Agent · coder · Miyabi Progress$/);
+    assert.match(await page.title(), /^62 % · coder · Miyabi Progress$/);
     await page.getByText("Raw JSON").click();
     await checkAccessibility(page, "a running task with everything open");
 });
 
-test("the chart shows the current run, or all runs", { timeout: 60_000 }, async (t) => {
-    const { program, step } = await startWithSteps(t, 2);
-    await step(8, "completed");
-    await new Promise((resolve) => setTimeout(resolve, 1100));
-    await step(1);
-    const page = await open(t, `${program.url}/?task=agent:coder`);
-    const chart = page.getByRole("slider");
-    await chart.waitFor();
-    assert.equal(await chart.getAttribute("aria-valuemax"), "0", "one point of this run");
-    await page.getByRole("button", { name: "All runs" }).click();
-    await waitUntil(async () => (await chart.getAttribute("aria-valuemax")) === "3", "four points of two runs");
-    assert.equal(await page.getByRole("button", { name: "All runs" }).getAttribute("aria-pressed"), "true");
+test("an earlier run stays in the list, and has a page of its own", { timeout: 60_000 }, async (t) => {
+    const program = await Program.start(t, { logs: ["--agents", "/dev/null"] });
+    const run = { task_id: "nightly", task_name: "Nightly build" };
+    const { run_id } = await program.createTask({ ...run, status: "failed", message: "2 of 90 tests failed" });
+    await program.createTask({ ...run, status: "completed" });
+    const page = await open(t, program.url);
+    await waitUntil(async () => (await page.locator(".row").count()) === 2, "both runs are listed");
+    assert.deepEqual(await texts(page, ".row .earlier"), ["", "earlier run"]);
+    await checkAccessibility(page, "a list with an earlier run");
+    await page.locator(".row a").first().click();
+    await page.locator("#run-rows tr").first().waitFor();
+    assert.equal(new URL(page.url()).search, "?task=nightly");
+    assert.equal(await page.locator("#earlier-note").isVisible(), false);
+    assert.deepEqual(await texts(page, "#run-rows .outcome span"), ["failed"]);
+    await checkAccessibility(page, "a task with an earlier run");
+
+    await page.locator("#run-rows a").click();
+    await page.getByText("This is an earlier run.").waitFor();
+    assert.equal(new URL(page.url()).search, `?task=${run_id}`);
+    assert.equal(await page.locator("#task-message").innerText(), "2 of 90 tests failed");
+    assert.equal(await page.locator("#runs-section").isVisible(), false);
+    await checkAccessibility(page, "an earlier run");
+    await page.getByRole("link", { name: "Show the newest run" }).click();
+    await page.locator("#run-rows tr").first().waitFor();
+    assert.equal(new URL(page.url()).search, "?task=nightly");
 });
 
 test("a task's page shows every field, and Copy link copies its URL", { timeout: 60_000 }, async (t) => {
