@@ -30,6 +30,13 @@ fn every_seed_passes() {
     assert!(failing.is_empty(), "these seeds fail: {failing:?}");
 }
 
+/// Late lines merge the newest run, which a caller has changed, into the one before.
+#[test]
+fn what_a_caller_set_on_a_merged_run_stays_on_the_newest() {
+    let (steps, passes) = steps_of(1_099);
+    assert!(passes, "{}", steps.join("\n"));
+}
+
 #[test]
 fn a_seed_is_always_the_same_run() {
     for seed in 0..10 {

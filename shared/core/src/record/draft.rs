@@ -49,7 +49,12 @@ impl Draft {
         let Some((current_name, earlier_names)) = draft.names.split_last() else {
             return draft;
         };
-        let maker = Maker { record, origin };
+        let is_merged = |newest: &Task| !draft.names.contains(&newest.run);
+        let maker = Maker {
+            record,
+            origin,
+            merged: record.live().filter(|newest| is_merged(newest)),
+        };
         draft
             .heads
             .push(maker.newest(current, *current_name, fields));
@@ -157,6 +162,8 @@ impl HeadChange {
 struct Maker<'a> {
     record: &'a TaskRecord,
     origin: Option<&'a TaskOrigin>,
+    /// The newest run so far, if it turned out to be a part of another one.
+    merged: Option<&'a Task>,
 }
 
 impl Maker<'_> {
@@ -177,6 +184,9 @@ impl Maker<'_> {
     fn newest(&self, run: &Run, name: Timestamp, fields: Option<&CallerFields>) -> HeadChange {
         let previous = self.record.newest.clone();
         let revision = previous.as_ref().map(|head| head.task.revision);
+        // What a caller set on the newest run stays on the newest run.
+        let merged = self.merged.map(CallerFields::of);
+        let fields = fields.or(merged.as_ref());
         let (mut task, state) = match &previous {
             Some(previous) if run.is_deleted => (previous.task.clone(), HeadState::Deleted),
             _ => (self.task(run, name), HeadState::Live),
