@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use shared::model::Timestamp;
+use shared::model::{RunId, Timestamp};
+use shared::store::TimeRange;
 
 use crate::cursor::{Cursor, InvalidCursor};
 use crate::problem::{ApiError, FieldError};
@@ -118,8 +119,43 @@ impl QueryParameters {
         timestamp
     }
 
-    /// Takes `cursor`. It must come from the list with this `cursor_filter`.
-    pub(crate) fn cursor(&mut self, cursor_filter: &str) -> Option<Cursor> {
+    /// Takes `from` and `to`. The first must not be later.
+    pub(crate) fn time_range(&mut self) -> TimeRange {
+        let range = TimeRange {
+            from: self.timestamp("from"),
+            to: self.timestamp("to"),
+        };
+        if let (Some(from), Some(to)) = (range.from, range.to)
+            && to < from
+        {
+            self.reject("to", "must not be before from");
+        }
+        range
+    }
+
+    /// Takes the `cursor` of a list of tasks. It must come from the list with this `cursor_filter`.
+    pub(crate) fn run_cursor(&mut self, cursor_filter: &str) -> Option<RunId> {
+        match self.cursor(cursor_filter)? {
+            Cursor::Run(run_id) => Some(run_id),
+            Cursor::At(_) => {
+                self.reject("cursor", InvalidCursor::Malformed);
+                None
+            }
+        }
+    }
+
+    /// Takes the `cursor` of a list that is ordered by time, as [`Self::run_cursor`].
+    pub(crate) fn time_cursor(&mut self, cursor_filter: &str) -> Option<Timestamp> {
+        match self.cursor(cursor_filter)? {
+            Cursor::At(time) => Some(time),
+            Cursor::Run(_) => {
+                self.reject("cursor", InvalidCursor::Malformed);
+                None
+            }
+        }
+    }
+
+    fn cursor(&mut self, cursor_filter: &str) -> Option<Cursor> {
         let text = self.text("cursor")?;
         let cursor = Cursor::decode(&text, cursor_filter);
         cursor

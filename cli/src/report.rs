@@ -84,7 +84,7 @@ pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
     let tasks = tasks.into_list();
     let mut output = io::stdout().lock();
     let written = if args.json {
-        let mut page = renderer.page(&tasks, None, now);
+        let mut page = renderer.all(&tasks, now);
         page.push(b'\n');
         output.write_all(&page)
     } else {

@@ -28,7 +28,7 @@ pub(crate) async fn start(
     let refused = |source| Failure::listen("DynamoDB", address, "--dynamodb-port", source);
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let config = StoreConfig {
-        tasks_table: "miyabi-runs".to_owned(),
+        tasks_table: "miyabi-task-runs".to_owned(),
         projects_table: "miyabi-projects".to_owned(),
         checkpoints_table: Some(CHECKPOINTS_TABLE.to_owned()),
         index_shards: 1, // shards spread load, and there is none here

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::fault_point::FaultPoint;
-use shared::model::TaskStatus;
-use shared::store::{ListPosition, StoreError, TaskQuery};
+use shared::model::{RunId, TaskStatus};
+use shared::store::{StoreError, TaskQuery};
 use tokio::time::Instant;
 
 use crate::collector::Collector;
@@ -37,7 +37,7 @@ pub(crate) async fn refresh_cache(
         ..TaskQuery::default()
     };
     let last_moment = invocation.last_moment(TIME_FOR_PAGE);
-    let mut after: Option<ListPosition> = None;
+    let mut after: Option<RunId> = None;
     for _ in 0..MAX_TASKS / PAGE_SIZE {
         if last_moment.is_some_and(|last_moment| Instant::now() >= last_moment) {
             break;

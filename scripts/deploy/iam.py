@@ -54,9 +54,9 @@ NO_ARN = {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "xray:PutTelem
 # The template's ways to name a resource.
 HERE = "${AWS::Region}:${AWS::AccountId}"
 NAMES = {
-    "RunsTable.Arn": "tasks",
-    "${RunsTable.Arn}/index/*": "tasks/index",
-    "${RunsTable.Arn}/stream/*": "tasks/stream",
+    "TaskRunsTable.Arn": "tasks",
+    "${TaskRunsTable.Arn}/index/*": "tasks/index",
+    "${TaskRunsTable.Arn}/stream/*": "tasks/stream",
     "ProjectsTable.Arn": "projects",
     "CheckpointsTable.Arn": "checkpoints",
     "FailureQueue.Arn": "failures",

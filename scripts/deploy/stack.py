@@ -158,7 +158,7 @@ def main():
     dynamodb, functions, logs = boto3.client("dynamodb"), boto3.client("lambda"), boto3.client("logs")
     tables = {}
     # The tables, and what the tests of the store call them.
-    names = {"RunsTable": "tasks", "ProjectsTable": "projects", "CheckpointsTable": "checkpoints"}
+    names = {"TaskRunsTable": "tasks", "ProjectsTable": "projects", "CheckpointsTable": "checkpoints"}
     for name, called in names.items():
         table = dynamodb.describe_table(TableName=made[name])["Table"]
         check(f"{name}: on demand, and protected from deletion in prod", table["DeletionProtectionEnabled"])
@@ -184,7 +184,7 @@ def main():
         environments[name] = function["Environment"]["Variables"]
         check(
             f"{name}: it gets the stack's tables",
-            environments[name]["TASKS_TABLE_NAME"] == made["RunsTable"]
+            environments[name]["TASKS_TABLE_NAME"] == made["TaskRunsTable"]
             and environments[name]["PROJECTS_TABLE_NAME"] == made["ProjectsTable"],
         )
     collector = environments["CollectorFunction"]

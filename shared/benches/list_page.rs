@@ -12,9 +12,9 @@
 
 use std::time::{Duration, Instant};
 
-use shared::model::{Task, TaskStatus};
+use shared::model::{RunId, Task, TaskStatus};
 use shared::store::dynamodb::DynamoDbTaskStore;
-use shared::store::{ListPosition, TaskQuery, TaskStore};
+use shared::store::{TaskQuery, TaskStore};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::store::conformance::{moment, new_task};
 
@@ -26,7 +26,7 @@ const BATCH: usize = 10_000;
 fn task(number: usize) -> Task {
     let mut task = new_task(&format!("task-{number}"));
     task.status = TaskStatus::ALL[number % TaskStatus::ALL.len()];
-    task.updated_at = moment(i64::try_from(number).unwrap());
+    task.run = moment(i64::try_from(number).unwrap());
     task
 }
 
@@ -34,7 +34,7 @@ fn task(number: usize) -> Task {
 async fn measure(
     store: &DynamoDbTaskStore,
     query: &TaskQuery,
-    after: Option<&ListPosition>,
+    after: Option<&RunId>,
 ) -> (Duration, usize) {
     let mut times = Vec::new();
     let mut tasks = 0;
@@ -63,7 +63,7 @@ async fn main() {
         ..TaskQuery::default()
     };
     let rare = TaskQuery {
-        name_prefix: Some("no task has this name".to_owned()),
+        text: Some("no task has this name".to_owned()),
         ..TaskQuery::default()
     };
     println!("a page of {LIMIT}, median of {ROUNDS}, in ms");
@@ -78,7 +78,7 @@ async fn main() {
             dynamodb.fill((stored..end).map(task)).unwrap();
             stored = end;
         }
-        let middle = ListPosition::of(&task(stored / 2 + LIMIT));
+        let middle = task(stored / 2 + LIMIT).run_id();
         let (newest, tasks) = measure(&store, &all, None).await;
         assert_eq!(tasks, LIMIT.min(stored));
         let (deep, _) = measure(&store, &all, Some(&middle)).await;

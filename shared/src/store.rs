@@ -46,58 +46,61 @@ pub struct TaskQuery {
     pub task_types: Vec<TaskType>,
     /// Tasks of this project.
     pub project_id: Option<ProjectId>,
-    /// Tasks whose name begins with this text. Case does not matter.
-    pub name_prefix: Option<String>,
-    /// Tasks that were changed later than this.
-    pub updated_after: Option<Timestamp>,
+    /// Tasks with this text in their name or id. Case does not matter.
+    pub text: Option<String>,
+    /// Tasks that began in this time: their `run` is in it.
+    pub begun: TimeRange,
+    /// Tasks whose last change was in this time: their `updated_at` is in it.
+    pub updated: TimeRange,
 }
 
 impl TaskQuery {
     /// Whether `task` passes all filters.
     pub fn matches(&self, task: &Task) -> bool {
-        let prefix = self.name_prefix.as_deref().map(name_key);
+        let text = self.text.as_deref().map(lower_case);
         (self.statuses.is_empty() || self.statuses.contains(&task.status))
             && (self.task_types.is_empty() || self.task_types.contains(&task.task_type))
             && (self.project_id.is_none() || self.project_id == task.project_id)
-            && prefix.is_none_or(|prefix| name_key(&task.task_name).starts_with(&prefix))
-            && self
-                .updated_after
-                .is_none_or(|after| task.updated_at > after)
+            && text.is_none_or(|text| search_text(task).contains(&text))
+            && self.begun.contains(task.run)
+            && self.updated.contains(task.updated_at)
     }
 }
 
-/// The form of a name for comparisons, which ignore case.
-pub(crate) fn name_key(name: &str) -> String {
-    name.to_lowercase()
+/// A range of time. The default has all times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct TimeRange {
+    /// The first time in it.
+    pub from: Option<Timestamp>,
+    /// The first time after it.
+    pub to: Option<Timestamp>,
 }
 
-/// A run's position in the order of all lists: by `updated_at`, then by id, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ListPosition {
-    /// The run's `updated_at`.
-    pub updated_at: Timestamp,
-    /// The run's id.
-    pub run_id: RunId,
-}
-
-impl ListPosition {
-    /// The position of `task`.
-    pub fn of(task: &Task) -> Self {
-        Self {
-            updated_at: task.updated_at,
-            run_id: task.run_id(),
-        }
+impl TimeRange {
+    /// Whether `time` is in the range.
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= time) && self.to.is_none_or(|to| time < to)
     }
+}
+
+/// The form of a text for comparisons, which ignore case. Each character is lowered by itself, so
+/// that a part of a text is a part of its form.
+pub(crate) fn lower_case(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// The text of a task in which [`TaskQuery::text`] is searched: its name and its id.
+pub(crate) fn search_text(task: &Task) -> String {
+    lower_case(&format!("{}\n{}", task.task_name, task.task_id))
 }
 
 /// One page of a task list.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskPage {
-    /// The runs, newest first. Their `parts` are left out.
+    /// The runs, newest first, [as lists show them](Task::listed).
     pub tasks: Vec<Task>,
-    /// The position after which the next page begins; `None` on the last page. There need not be a
-    /// task at this position.
-    pub next: Option<ListPosition>,
+    /// The run after which the next page begins; `None` on the last page. It need not exist.
+    pub next: Option<RunId>,
 }
 
 /// The new duration estimate after a run changed from `previous` to `next`; `None` if it does not
@@ -114,7 +117,7 @@ pub fn duration_estimate_after(previous: Option<&Task>, next: &Task) -> Option<u
 
 /// The key of a duration estimate. Runs with the same key are expected to take as long.
 pub fn duration_estimate_key(task: &Task) -> String {
-    format!("{}#{}", task.task_type, name_key(&task.task_name))
+    format!("{}#{}", task.task_type, lower_case(&task.task_name))
 }
 
 /// The durable record of tasks.
@@ -155,8 +158,8 @@ pub trait TaskStore: Send + Sync {
     /// store has removed. Once is the same as many times within two days.
     async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError>;
 
-    /// Lists the runs of a task, the newest first: at most `limit` that began before `before`. Their
-    /// `parts` are left out.
+    /// Lists the runs of a task, the newest first and [as lists show them](Task::listed): at most
+    /// `limit` that began before `before`.
     async fn runs(
         &self,
         task_id: &TaskId,
@@ -169,7 +172,11 @@ pub trait TaskStore: Send + Sync {
     /// estimate before.
     async fn usual_duration_ms(&self, task: &Task) -> Result<Option<u64>, StoreError>;
 
-    /// Lists tasks, newest first: at most `limit` (1 to 200) after the position `after`.
+    /// Lists tasks in the order of [`RunId`], newest first: at most `limit` (1 to 200) after the run
+    /// `after`.
+    ///
+    /// The order does not change while tasks do. A walk through all pages therefore finds each run
+    /// once, unless `query` filters by something that changes meanwhile.
     ///
     /// The list may miss the writes of the last moments. A page may have fewer tasks than `limit`,
     /// even none, and still have a next page: the search for rare tasks stops early, so that no
@@ -177,7 +184,7 @@ pub trait TaskStore: Send + Sync {
     async fn list(
         &self,
         query: &TaskQuery,
-        after: Option<&ListPosition>,
+        after: Option<&RunId>,
         limit: usize,
     ) -> Result<TaskPage, StoreError>;
 

@@ -22,9 +22,9 @@ use self::pages::Page;
 
 use crate::cache::{CacheError, CacheLookup, PAGE_TTL, TaskCache};
 use crate::error::error_chain;
-use crate::model::{HistoryEntry, ProjectId, RecordId, Task, TaskId, Timestamp};
+use crate::model::{HistoryEntry, ProjectId, RecordId, RunId, Task, TaskId, Timestamp};
 use crate::server_timing::for_store;
-use crate::store::{ListPosition, ProjectStore, StoreError, TaskQuery, TaskStore};
+use crate::store::{ProjectStore, StoreError, TaskQuery, TaskStore, TimeRange};
 use crate::view::Renderer;
 
 pub use validator::Validator;
@@ -45,8 +45,8 @@ const PROJECTS_KEY: &str = "projects";
 pub struct ListRequest {
     /// Which tasks to list.
     pub query: TaskQuery,
-    /// The position after which the page begins; `None` for the first page.
-    pub after: Option<ListPosition>,
+    /// The run after which the page begins; `None` for the first page.
+    pub after: Option<RunId>,
     /// The most tasks on the page: 1 to [`MAX_PAGE_LIMIT`]. Other numbers are clamped.
     pub limit: usize,
 }
@@ -85,15 +85,22 @@ pub fn canonical_query(query: &TaskQuery) -> String {
     let statuses = sorted_names(query.statuses.iter().map(|status| status.as_str()));
     let task_types = sorted_names(query.task_types.iter().map(|task_type| task_type.as_str()));
     let mut text = format!("tasks?status={statuses}&task_type={task_types}&project_id={project}");
-    if let Some(after) = query.updated_after {
-        text.push_str(&format!("&updated_after={}", after.as_millis()));
-    }
-    // The prefix comes last, because it may be any text.
-    if let Some(prefix) = &query.name_prefix {
+    text.push_str(&canonical_range("", query.begun));
+    text.push_str(&canonical_range("updated_", query.updated));
+    // The searched text comes last, because it may be any text.
+    if let Some(wanted) = &query.text {
         text.push_str("&q=");
-        text.push_str(prefix);
+        text.push_str(wanted);
     }
     text
+}
+
+fn canonical_range(name: &str, range: TimeRange) -> String {
+    let bounds = [("from", range.from), ("to", range.to)].into_iter();
+    let given = bounds.filter_map(|(bound, time)| Some((bound, time?.as_millis())));
+    given
+        .map(|(bound, ms)| format!("&{name}{bound}={ms}"))
+        .collect()
 }
 
 fn sorted_names(names: impl Iterator<Item = &'static str>) -> String {
@@ -204,8 +211,9 @@ impl TaskReader {
     /// Reads a page of tasks, newest first: `{"tasks":[…],"next_cursor":…}`. `known` are the
     /// validators of the client's copies.
     ///
-    /// `cursor` writes the position of the next page as text. It is called only if there is a next
-    /// page.
+    /// A page ends before `limit` where its body would exceed
+    /// [`MAX_PAGE_BYTES`](crate::view::MAX_PAGE_BYTES). `cursor` writes the run after which the next
+    /// page begins as text. It is called only if there is a next page.
     ///
     /// # Errors
     ///
@@ -213,7 +221,7 @@ impl TaskReader {
     pub async fn list_tasks(
         &self,
         request: &ListRequest,
-        cursor: impl Fn(&ListPosition) -> String + Send,
+        cursor: impl Fn(&RunId) -> String + Send,
         known: &[Validator],
         now: Timestamp,
     ) -> Result<ConditionalRead, StoreError> {
@@ -221,9 +229,10 @@ impl TaskReader {
         let read = async {
             let after = request.after.as_ref();
             let page = self.tasks.list(&request.query, after, limit).await?;
-            let next_cursor = page.next.as_ref().map(cursor);
             Ok(Some(Page {
-                json: self.renderer.page(&page.tasks, next_cursor, now),
+                json: self
+                    .renderer
+                    .page(&page.tasks, page.next.as_ref(), cursor, now),
                 true_until: true_until(&self.renderer, &page.tasks, now, PAGE_TTL),
             }))
         };
@@ -330,10 +339,7 @@ fn log_and_ignore<T>(outcome: Result<T, CacheError>) -> Option<T> {
 fn page_key(request: &ListRequest, limit: usize) -> String {
     let query = canonical_query(&request.query);
     match &request.after {
-        Some(ListPosition { updated_at, run_id }) => format!(
-            "{query}&limit={limit}&after={},{run_id}",
-            updated_at.as_millis()
-        ),
+        Some(run_id) => format!("{query}&limit={limit}&after={run_id}"),
         None => format!("{query}&limit={limit}"),
     }
 }

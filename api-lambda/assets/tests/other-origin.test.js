@@ -229,8 +229,8 @@ test("the DynamoDB of `local services` takes only the credentials in its environ
 async function attackDynamoDb(page, endpoint) {
     const operations = [
         ["ListTables", {}],
-        ["Scan", { TableName: "miyabi-runs" }],
-        ["DeleteTable", { TableName: "miyabi-runs" }],
+        ["Scan", { TableName: "miyabi-task-runs" }],
+        ["DeleteTable", { TableName: "miyabi-task-runs" }],
     ].map(([operation, input]) => [operation, JSON.stringify(input)]);
     const requests = operations.flatMap(([operation, body]) => [
         [endpoint, { mode: "cors", method: "POST", headers: forgedHeaders(operation), body }],

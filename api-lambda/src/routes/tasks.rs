@@ -12,10 +12,10 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use shared::model::{MAX_NAME_CHARS, ProjectId, RecordId, Task, TaskId, TaskStatus};
+use shared::model::{MAX_NAME_CHARS, ProjectId, RecordId, RunId, Task, TaskId, TaskStatus};
 use shared::record::{TaskChange, TaskRecord, delete_earlier};
 use shared::server_timing::for_store;
-use shared::store::{IdempotencyRecord, ListPosition, StoreError, TaskQuery};
+use shared::store::{IdempotencyRecord, StoreError, TaskQuery, TimeRange};
 use shared::task_reader::{
     ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Validator, canonical_query,
 };
@@ -89,34 +89,20 @@ pub(super) async fn page(
         statuses: parameters.many("status"),
         task_types: parameters.many("task_type"),
         project_id,
-        name_prefix: parameters.text_of("q", MAX_NAME_CHARS),
-        updated_after: parameters.timestamp("updated_after"),
+        text: parameters.text_of("q", MAX_NAME_CHARS),
+        begun: parameters.time_range(),
+        updated: TimeRange::default(),
     };
     let limit = parameters.limit(MAX_PAGE_LIMIT);
     let cursor_filter = canonical_query(&query);
-    let mut after = None;
-    if let Some(cursor) = parameters.cursor(&cursor_filter) {
-        match cursor.run_id {
-            Some(run_id) => {
-                let updated_at = cursor.at;
-                after = Some(ListPosition { updated_at, run_id });
-            }
-            None => parameters.reject("cursor", "must be a next_cursor of this API"),
-        }
-    }
+    let after = parameters.run_cursor(&cursor_filter);
     parameters.finish()?;
     let request = ListRequest {
         query,
         after,
         limit,
     };
-    let next_cursor = |last: &ListPosition| {
-        let cursor = Cursor {
-            at: last.updated_at,
-            run_id: Some(last.run_id.clone()),
-        };
-        cursor.encode(&cursor_filter)
-    };
+    let next_cursor = |last: &RunId| Cursor::Run(last.clone()).encode(&cursor_filter);
     let reading = state
         .reader
         .list_tasks(&request, next_cursor, known.validators(), state.now())

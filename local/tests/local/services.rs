@@ -81,7 +81,7 @@ fn only_the_secrets_of_the_environment_file_open_the_services() {
     let access_key_id = variables["AWS_ACCESS_KEY_ID"].as_str();
     let response = exchange(address, &dynamodb_request(access_key_id, ""));
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
-    assert!(response.contains("miyabi-runs"), "{response}");
+    assert!(response.contains("miyabi-task-runs"), "{response}");
     assert!(!response.contains("access-control-"), "{response}");
     let origin = "Origin: http://localhost:9000\r\n";
     let longer = format!("{access_key_id}0");

@@ -22,12 +22,12 @@ const SLACK: Duration = Duration::from_millis(20);
 fn record(task_id: &str, number: usize) -> Value {
     let image = |status: &str, revision: &str| {
         json!({
-            "format": {"N": "2"}, "kind": {"S": "head"}, "task_id": {"S": task_id},
+            "format": {"N": "3"}, "kind": {"S": "head"}, "task_id": {"S": task_id},
             "timestamp": {"N": "0"},
             "task_name": {"S": task_id}, "task_type": {"S": "build"}, "status": {"S": status},
             "run": {"S": "2026-11-21T09:30:00.000Z"}, "revision": {"N": revision},
             "created_at": {"S": "2026-11-21T09:30:00.000Z"},
-            "updated_at": {"S": format!("2026-11-21T09:31:00.250Z#{task_id}#2026-11-21T09:30:00.000Z")},
+            "updated_at": {"S": "2026-11-21T09:31:00.250Z"},
         })
     };
     json!({

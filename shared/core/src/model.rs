@@ -11,8 +11,8 @@ mod transition;
 pub use ids::{InvalidId, InvalidRecordId, ProjectId, RecordId, Revision, RunId, TaskId};
 pub use project::{Metrics, MetricsDelta, Project, ProjectStatus};
 pub use task::{
-    HistoryEntry, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Part, Priority, Progress,
-    Task, TaskStatus, TaskType, UnknownValue,
+    HistoryEntry, MAX_LISTED_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS,
+    Part, Priority, Progress, Task, TaskStatus, TaskType, UnknownValue,
 };
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use transition::Transition;

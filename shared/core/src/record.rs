@@ -77,7 +77,8 @@ pub struct FactItems {
     pub base_revision: Revision,
     /// The number of segments after the base. Each has the new facts of one write.
     pub segments: u32,
-    /// The revision that wrote the parts of the newest run; `None` if it has none.
+    /// The revision that wrote the detail of the newest run: what lists do not show. `None` if it
+    /// has none.
     pub detail_revision: Option<Revision>,
     /// The earliest of the earlier runs, live or not, that can still change; `None` if there is
     /// none. A reader takes this one and all later ones.
@@ -431,12 +432,16 @@ impl TaskRecord {
             items.segments += 1;
             FactsChange::Append(new)
         };
-        // What a head names must be younger than the head, so a new base comes with the parts again.
+        // What a head names must be younger than the head, so a new base comes with the detail again.
         let is_replaced = matches!(facts, FactsChange::Replace(_));
-        let parts_before = self.newest.as_ref().map(|newest| &newest.task.parts);
+        let before = self.newest.as_ref().map(|newest| &newest.task);
+        let has_same = |next: &Task| {
+            before
+                .is_some_and(|task| (&task.parts, &task.metadata) == (&next.parts, &next.metadata))
+        };
         items.detail_revision = match draft.heads.first().and_then(|newest| newest.next.live()) {
-            Some(next) if next.parts.is_empty() => None,
-            Some(next) if is_replaced || parts_before != Some(&next.parts) => Some(revision),
+            Some(next) if !next.has_detail() => None,
+            Some(next) if is_replaced || !has_same(next) => Some(revision),
             Some(_) => items.detail_revision.or(Some(revision)),
             None => None,
         };

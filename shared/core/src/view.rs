@@ -6,6 +6,10 @@ use serde::Serialize;
 
 use crate::model::{Project, RunId, Task, TaskStatus, Timestamp};
 
+/// The most bytes of JSON in a page of tasks: 1 MB. AWS Lambda refuses a response of more than 6 MB
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+pub const MAX_PAGE_BYTES: usize = 1_000_000;
+
 /// A task in the API: its stored fields and the fields computed on each read.
 #[derive(Debug, Clone, Serialize)]
 pub struct TaskView<'a> {
@@ -22,20 +26,16 @@ pub struct TaskView<'a> {
 }
 
 #[derive(Serialize)]
-struct TaskPage<'a> {
-    tasks: Vec<TaskView<'a>>,
-    next_cursor: Option<String>,
-}
-
-#[derive(Serialize)]
-struct RunPage<'a> {
-    runs: Vec<TaskView<'a>>,
-    next_cursor: Option<String>,
-}
-
-#[derive(Serialize)]
 struct ProjectPage<'a> {
     projects: &'a [Project],
+}
+
+/// What a page may show.
+struct Page<'a> {
+    /// The name of the list in JSON.
+    name: &'static str,
+    tasks: &'a [Task],
+    next: Option<&'a RunId>,
 }
 
 /// Renders tasks and projects as JSON, and computes how long that JSON stays valid.
@@ -76,20 +76,76 @@ impl Renderer {
             .map(|view| to_json(&view))
     }
 
-    /// Renders a page of tasks. `next_cursor` is the cursor of the next page.
-    pub fn page(&self, tasks: &[Task], next_cursor: Option<String>, now: Timestamp) -> Vec<u8> {
-        to_json(&TaskPage {
-            tasks: tasks.iter().map(|task| self.view(task, now)).collect(),
-            next_cursor,
-        })
+    /// Renders a page of tasks: the first of `tasks` in at most [`MAX_PAGE_BYTES`], but at least one.
+    /// `next` is the run after which the page after `tasks` begins, and `cursor` writes such a run as
+    /// text.
+    pub fn page(
+        &self,
+        tasks: &[Task],
+        next: Option<&RunId>,
+        cursor: impl FnOnce(&RunId) -> String,
+        now: Timestamp,
+    ) -> Vec<u8> {
+        let page = Page {
+            name: "tasks",
+            tasks,
+            next,
+        };
+        self.bounded(&page, MAX_PAGE_BYTES, cursor, now)
     }
 
-    /// Renders a page of the runs of a task. `next_cursor` is the cursor of the next page.
-    pub fn runs(&self, runs: &[Task], next_cursor: Option<String>, now: Timestamp) -> Vec<u8> {
-        to_json(&RunPage {
-            runs: runs.iter().map(|run| self.view(run, now)).collect(),
-            next_cursor,
-        })
+    /// Renders a page of the runs of a task, as [`Self::page`].
+    pub fn runs(
+        &self,
+        runs: &[Task],
+        next: Option<&RunId>,
+        cursor: impl FnOnce(&RunId) -> String,
+        now: Timestamp,
+    ) -> Vec<u8> {
+        let page = Page {
+            name: "runs",
+            tasks: runs,
+            next,
+        };
+        self.bounded(&page, MAX_PAGE_BYTES, cursor, now)
+    }
+
+    /// Renders all of `tasks` as one page, however long it is.
+    pub fn all(&self, tasks: &[Task], now: Timestamp) -> Vec<u8> {
+        let page = Page {
+            name: "tasks",
+            tasks,
+            next: None,
+        };
+        self.bounded(&page, usize::MAX, RunId::to_string, now)
+    }
+
+    fn bounded(
+        &self,
+        page: &Page<'_>,
+        max_bytes: usize,
+        cursor: impl FnOnce(&RunId) -> String,
+        now: Timestamp,
+    ) -> Vec<u8> {
+        let mut json = format!(r#"{{"{}":["#, page.name).into_bytes();
+        let mut last: Option<&Task> = None;
+        let mut next = page.next.cloned();
+        for task in page.tasks {
+            let entry = to_json(&self.view(task, now));
+            if let Some(last) = last {
+                if json.len() + entry.len() > max_bytes {
+                    next = Some(last.run_id());
+                    break;
+                }
+                json.push(b',');
+            }
+            json.extend(entry);
+            last = Some(task);
+        }
+        json.extend_from_slice(br#"],"next_cursor":"#);
+        json.extend(to_json(&next.as_ref().map(cursor)));
+        json.push(b'}');
+        json
     }
 
     /// Renders a project.

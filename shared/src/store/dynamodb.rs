@@ -20,6 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 
+pub use self::list::ReadBudget;
 pub use self::projects::DynamoDbProjectStore;
 
 use self::change::Transaction;
@@ -29,7 +30,7 @@ use super::dynamodb_item::task::{HEAD_TIMESTAMP, TASK_ID, TIMESTAMP, head};
 use super::dynamodb_item::{
     Item, duration_estimate, expiry_receipt, idempotency_record, is_expired, number, text,
 };
-use super::{IdempotencyRecord, ListPosition, StoreError, TaskPage, TaskQuery, TaskStore};
+use super::{IdempotencyRecord, StoreError, TaskPage, TaskQuery, TaskStore};
 use crate::config::StoreConfig;
 use crate::model::{HistoryEntry, MetricsDelta, RecordId, RunId, Task, TaskId, Timestamp};
 use crate::record::{FactItems, Head, HeadState, TaskChange, TaskRecord};
@@ -65,7 +66,7 @@ pub struct DynamoDbTaskStore {
     tasks_table: String,
     projects_table: String,
     index_shards: u32,
-    read_budget: usize,
+    read_budget: ReadBudget,
     clock: Clock,
 }
 
@@ -88,15 +89,14 @@ impl DynamoDbTaskStore {
             tasks_table: config.tasks_table.clone(),
             projects_table: config.projects_table.clone(),
             index_shards: config.index_shards,
-            read_budget: list::READ_BUDGET,
+            read_budget: ReadBudget::default(),
             clock: Arc::new(Timestamp::now),
         }
     }
 
-    /// Ends a page of a list once this many items were examined. The default keeps every request
-    /// short.
+    /// Ends a page of a list once this much was read. The default keeps every request short.
     #[must_use]
-    pub fn with_read_budget(self, read_budget: usize) -> Self {
+    pub fn with_read_budget(self, read_budget: ReadBudget) -> Self {
         Self {
             read_budget,
             ..self
@@ -206,7 +206,7 @@ impl TaskStore for DynamoDbTaskStore {
     async fn list(
         &self,
         query: &TaskQuery,
-        after: Option<&ListPosition>,
+        after: Option<&RunId>,
         limit: usize,
     ) -> Result<TaskPage, StoreError> {
         self.merge(query, after, limit).await

@@ -29,7 +29,7 @@ pub(crate) const TTL: &str = "ttl";
 /// The present format of all items but those of runs.
 const PRESENT_FORMAT: u32 = 1;
 /// The present format of the items of runs: heads, details, facts and history.
-pub(crate) const RUN_FORMAT: u32 = 2;
+pub(crate) const RUN_FORMAT: u32 = 3;
 
 /// The fault in an item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

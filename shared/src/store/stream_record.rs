@@ -127,12 +127,12 @@ mod tests {
 
     fn head() -> Value {
         json!({
-            "format": {"N": "2"}, "kind": {"S": "head"}, "task_id": {"S": "t"},
+            "format": {"N": "3"}, "kind": {"S": "head"}, "task_id": {"S": "t"},
             "timestamp": {"N": "0"},
             "task_name": {"S": "Task t"}, "task_type": {"S": "build"}, "status": {"S": "running"},
             "run": {"S": "2026-11-21T09:30:00.000Z"}, "revision": {"N": "3"},
             "created_at": {"S": "2026-11-21T09:30:00.000Z"},
-            "updated_at": {"S": "2026-11-21T09:31:00.000Z#t#2026-11-21T09:30:00.000Z"},
+            "updated_at": {"S": "2026-11-21T09:31:00.000Z"},
             "of_a_later_version": {"M": {"any": {"BOOL": true}}},
         })
     }

@@ -12,8 +12,8 @@ use tracing::debug;
 use super::StoreError;
 use super::dynamodb::store_error;
 use super::dynamodb_item::task::{
-    PROJECT_ID, PROJECT_INDEX, STATUS_INDEX, STATUS_SHARD, TASK_ID, TASK_TYPE, TIMESTAMP,
-    TYPE_INDEX, UPDATED_AT,
+    LIST_INDEX, LIST_KEY, LIST_SHARD, PROJECT_ID, PROJECT_INDEX, STATUS_INDEX, STATUS_SHARD,
+    TASK_ID, TIMESTAMP,
 };
 use super::dynamodb_item::{TTL, checkpoint, project};
 use crate::config::StoreConfig;
@@ -28,9 +28,9 @@ const OPERATION: &str = "creating a table";
 /// error, because reads skip expired items.
 pub async fn create_tables(client: &Client, config: &StoreConfig) -> Result<(), StoreError> {
     let indexes = [
+        (LIST_INDEX, LIST_SHARD),
         (PROJECT_INDEX, PROJECT_ID),
         (STATUS_INDEX, STATUS_SHARD),
-        (TYPE_INDEX, TASK_TYPE),
     ];
     let table = Table {
         name: &config.tasks_table,
@@ -66,7 +66,7 @@ struct Table<'a> {
     partition_key: &'a str,
     /// The name of the sort key, which is a number.
     sort_key: Option<&'a str>,
-    /// The names and partition keys of the indexes. The sort key of each is [`UPDATED_AT`].
+    /// The names and partition keys of the indexes. The sort key of each is [`LIST_KEY`].
     indexes: &'a [(&'a str, &'a str)],
 }
 
@@ -94,7 +94,7 @@ impl Table<'_> {
                 .global_secondary_indexes(index(name, partition_key).map_err(refused)?);
         }
         if !self.indexes.is_empty() {
-            request = request.attribute_definitions(text(UPDATED_AT).map_err(refused)?);
+            request = request.attribute_definitions(text(LIST_KEY).map_err(refused)?);
         }
         match request.send().await {
             Ok(_) => Ok(()),
@@ -127,7 +127,7 @@ fn index(name: &str, partition_key: &str) -> Result<GlobalSecondaryIndex, BuildE
     GlobalSecondaryIndex::builder()
         .index_name(name)
         .key_schema(key(partition_key, KeyType::Hash)?)
-        .key_schema(key(UPDATED_AT, KeyType::Range)?)
+        .key_schema(key(LIST_KEY, KeyType::Range)?)
         .projection(everything.build())
         .build()
 }

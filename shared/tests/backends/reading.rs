@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::cache::TaskCache;
-use shared::model::{Task, Timestamp};
-use shared::store::{ListPosition, TaskQuery};
+use shared::model::{RunId, Task, Timestamp};
+use shared::store::TaskQuery;
 use shared::task_reader::{ConditionalRead, ListRequest, TaskReader, Validator, WriteThrough};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
@@ -61,7 +61,7 @@ impl Paths {
             after: None,
             limit: 2,
         };
-        let cursor = |last: &ListPosition| last.run_id.task_id.to_string();
+        let cursor = |last: &RunId| last.task_id.to_string();
         let reading = self.reader.list_tasks(&request, cursor, known, now);
         reading.await.unwrap()
     }

@@ -6,8 +6,8 @@ use shared::cache::cautious::CautiousTaskCache;
 use shared::model::{
     Metrics, Progress, Project, ProjectStatus, Revision, Task, TaskStatus, TaskType,
 };
-use shared::model::{RecordId, Timestamp};
-use shared::store::{ListPosition, ProjectStore, TaskQuery};
+use shared::model::{RecordId, RunId, Timestamp};
+use shared::store::{ProjectStore, TaskQuery};
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use testkit::store::conformance::{change_of, deletion_of, save};
@@ -111,7 +111,7 @@ impl Fixture {
             after: None,
             limit,
         };
-        let cursor = |at: &ListPosition| at.run_id.task_id.to_string();
+        let cursor = |at: &RunId| at.task_id.to_string();
         let reading = self.reader.list_tasks(&request, cursor, known, now);
         reading.await.unwrap()
     }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use shared::model::{HistoryEntry, RecordId, Timestamp};
+use shared::store::TimeRange;
 use shared::task_reader::{MAX_PAGE_LIMIT, Representation, Validator};
 
 use crate::cursor::Cursor;
@@ -38,16 +39,10 @@ pub(super) async fn list(
     mut parameters: QueryParameters,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    let from = parameters.timestamp("from");
-    let until = parameters.timestamp("to");
-    if let (Some(from), Some(until)) = (from, until)
-        && until < from
-    {
-        parameters.reject("to", "must not be before from");
-    }
+    let TimeRange { from, to: until } = parameters.time_range();
     let limit = parameters.limit(MAX_PAGE_LIMIT);
     let cursor_filter = cursor_filter_of(&id, from, until);
-    let cursor = parameters.cursor(&cursor_filter);
+    let after_cursor = parameters.time_cursor(&cursor_filter);
     parameters.finish()?;
 
     // The store expects the time before the first entry. No entry is older than 1970.
@@ -55,18 +50,13 @@ pub(super) async fn list(
         .and_then(|from| from.as_millis().checked_sub(1))
         .filter(|ms| *ms >= 0)
         .map(Timestamp::from_millis);
-    let after = cursor.map(|cursor| cursor.at).or(before_from);
+    let after = after_cursor.or(before_from);
     let history = state.reader.history(&id, after, until, limit + 1).await?;
     let mut history = history.ok_or(ApiError::TaskNotFound(id))?;
     let has_more = history.len() > limit;
     history.truncate(limit);
-    let next_cursor = history.last().filter(|_| has_more).map(|last| {
-        let cursor = Cursor {
-            at: last.timestamp,
-            run_id: None,
-        };
-        cursor.encode(&cursor_filter)
-    });
+    let last = history.last().filter(|_| has_more);
+    let next_cursor = last.map(|last| Cursor::At(last.timestamp).encode(&cursor_filter));
     let page = HistoryPage {
         history,
         next_cursor,

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use shared::model::TaskId;
+use shared::model::{RunId, Task, TaskId};
 use shared::task_reader::{MAX_PAGE_LIMIT, Representation, Validator};
 
 use crate::cursor::Cursor;
@@ -35,25 +35,21 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let limit = parameters.limit(MAX_PAGE_LIMIT);
     let cursor_filter = format!("runs/{task_id}");
-    let cursor = parameters.cursor(&cursor_filter);
+    let before = parameters.time_cursor(&cursor_filter);
     parameters.finish()?;
 
-    let is_first_page = cursor.is_none();
-    let before = cursor.map(|cursor| cursor.at);
+    let is_first_page = before.is_none();
     let mut runs = state.reader.runs(&task_id, before, limit + 1).await?;
     if runs.is_empty() && is_first_page {
         return Err(ApiError::TaskNotFound(task_id.into()));
     }
     let has_more = runs.len() > limit;
     runs.truncate(limit);
-    let next_cursor = runs.last().filter(|_| has_more).map(|last| {
-        let cursor = Cursor {
-            at: last.run,
-            run_id: None,
-        };
-        cursor.encode(&cursor_filter)
-    });
-    let json = state.renderer.runs(&runs, next_cursor, state.now());
+    let next = runs.last().filter(|_| has_more).map(Task::run_id);
+    let cursor = |last: &RunId| Cursor::At(last.run).encode(&cursor_filter);
+    let json = state
+        .renderer
+        .runs(&runs, next.as_ref(), cursor, state.now());
     Ok(known.respond(Representation {
         validator: Validator::of_bytes(&json),
         json,

@@ -13,9 +13,7 @@ use shared::model::{
     HistoryEntry, Metrics, Project, ProjectId, RecordId, Revision, RunId, Task, TaskId, Timestamp,
 };
 use shared::record::{TaskChange, TaskRecord};
-use shared::store::{
-    IdempotencyRecord, ListPosition, ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore,
-};
+use shared::store::{IdempotencyRecord, ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
 
 use super::plan::{Call, Fault, Faults, InjectedError, Role};
 
@@ -87,7 +85,7 @@ decorate!(TaskStore, StoreError {
     runs(task_id: &TaskId, before: Option<Timestamp>, limit: usize) -> Vec<Task>,
         [task_id.as_str()];
     usual_duration_ms(task: &Task) -> Option<u64>, [task.task_id.as_str()];
-    list(query: &TaskQuery, after: Option<&ListPosition>, limit: usize) -> TaskPage, [];
+    list(query: &TaskQuery, after: Option<&RunId>, limit: usize) -> TaskPage, [];
     history(
         run_id: &RunId, after: Option<Timestamp>, until: Option<Timestamp>, limit: usize
     ) -> Vec<HistoryEntry>, [run_id.task_id.as_str()];

@@ -12,8 +12,8 @@ use shared::model::{
 };
 use shared::record::{FactItems, FactsChange, Head, HeadChange, HeadState, TaskChange, TaskRecord};
 use shared::store::{
-    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ListPosition, ProjectStore, StoreError,
-    TaskPage, TaskQuery, TaskStore, duration_estimate_after, duration_estimate_key,
+    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ProjectStore, StoreError, TaskPage, TaskQuery,
+    TaskStore, duration_estimate_after, duration_estimate_key,
 };
 
 /// A store that is lost when it is dropped.
@@ -82,7 +82,7 @@ impl StoredTask {
     fn put(&mut self, head: &Head) {
         let mut head = head.clone();
         if head.state != HeadState::Live {
-            head.task.parts.clear();
+            head.task = head.task.listed();
         }
         match head.task.is_earlier {
             true => drop(self.earlier.insert(head.task.run, head)),
@@ -303,7 +303,7 @@ impl TaskStore for InMemoryStore {
         let stored = state.tasks.get(task_id).into_iter();
         let runs = stored.flat_map(StoredTask::live);
         let runs = runs.filter(|task| before.is_none_or(|before| task.run < before));
-        let mut runs: Vec<Task> = runs.map(without_parts).collect();
+        let mut runs: Vec<Task> = runs.map(Task::listed).collect();
         runs.sort_by_key(|task| std::cmp::Reverse(task.run));
         runs.truncate(limit);
         Ok(runs)
@@ -320,21 +320,21 @@ impl TaskStore for InMemoryStore {
     async fn list(
         &self,
         query: &TaskQuery,
-        after: Option<&ListPosition>,
+        after: Option<&RunId>,
         limit: usize,
     ) -> Result<TaskPage, StoreError> {
         let state = self.lock();
         let tasks = state.tasks.values().flat_map(StoredTask::live);
-        let mut tasks: Vec<(ListPosition, &Task)> = tasks
+        let mut tasks: Vec<(RunId, &Task)> = tasks
             .filter(|task| query.matches(task))
-            .map(|task| (ListPosition::of(task), task))
-            .filter(|(position, _)| after.is_none_or(|after| position < after))
+            .map(|task| (task.run_id(), task))
+            .filter(|(run_id, _)| after.is_none_or(|after| run_id < after))
             .collect();
         tasks.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
         let has_more = tasks.len() > limit;
         let tasks = tasks.into_iter().take(limit);
-        let tasks: Vec<Task> = tasks.map(|(_, task)| without_parts(task)).collect();
-        let next = tasks.last().filter(|_| has_more).map(ListPosition::of);
+        let tasks: Vec<Task> = tasks.map(|(_, task)| task.listed()).collect();
+        let next = tasks.last().filter(|_| has_more).map(Task::run_id);
         Ok(TaskPage { tasks, next })
     }
 
@@ -360,13 +360,6 @@ impl TaskStore for InMemoryStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
-    }
-}
-
-fn without_parts(task: &Task) -> Task {
-    Task {
-        parts: BTreeMap::new(),
-        ..task.clone()
     }
 }
 

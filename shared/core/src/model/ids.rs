@@ -95,13 +95,15 @@ pub struct InvalidRecordId;
 
 /// The id of one run of a task: `<task id>@20261121T093000.123Z`, at most 149 characters. It stays
 /// the same when later runs begin.
+///
+/// Runs are ordered by their begin, then by task. Lists have this order, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId {
-    /// The task.
-    pub task_id: TaskId,
     /// The run of the task: see [`Task::run`](super::Task::run).
     pub run: Timestamp,
+    /// The task.
+    pub task_id: TaskId,
 }
 
 impl FromStr for RunId {

@@ -15,6 +15,8 @@ pub const MAX_NAME_CHARS: usize = 256;
 pub const MAX_MESSAGE_BYTES: usize = 1024;
 /// The largest `metadata`, in bytes of JSON.
 pub const MAX_METADATA_BYTES: usize = 4096;
+/// The largest `metadata` that lists show, in bytes of JSON.
+pub const MAX_LISTED_METADATA_BYTES: usize = 1024;
 
 /// The error for a text that is not one of the allowed values of a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -285,6 +287,28 @@ impl Task {
             task_id: self.task_id.clone(),
             run: self.run,
         }
+    }
+
+    /// The run as lists show it: without what only its own view needs. That is `parts`, and
+    /// `metadata` of more than [`MAX_LISTED_METADATA_BYTES`].
+    #[must_use]
+    pub fn listed(&self) -> Self {
+        Self {
+            parts: BTreeMap::new(),
+            metadata: self.metadata.clone().filter(|_| !self.has_long_metadata()),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the run has anything that lists do not show.
+    pub fn has_detail(&self) -> bool {
+        !self.parts.is_empty() || self.has_long_metadata()
+    }
+
+    /// Whether lists leave out the `metadata`.
+    pub fn has_long_metadata(&self) -> bool {
+        let size = |metadata| serde_json::to_string(metadata).map_or(0, |json| json.len());
+        self.metadata.as_ref().map_or(0, size) > MAX_LISTED_METADATA_BYTES
     }
 
     /// The id under which the run is stored.

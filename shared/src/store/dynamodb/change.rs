@@ -106,7 +106,7 @@ fn named_by(changed: &HeadChange, items: &FactItems) -> FactItems {
     let task = &changed.next.task;
     match changed.next.state {
         _ if !task.is_earlier => *items,
-        HeadState::Live if !task.parts.is_empty() => FactItems {
+        HeadState::Live if task.has_detail() => FactItems {
             life: items.life,
             detail_revision: Some(task.revision),
             ..FactItems::default()

@@ -164,7 +164,7 @@ impl DynamoDbTaskStore {
         let Some(stored) = stored.filter(|stored| stored.head.live().is_some()) else {
             return Ok(Reading::Whole(None));
         };
-        let whole = with_parts(&stored, &items, detail_key);
+        let whole = with_detail(&stored, &items, detail_key);
         let whole = whole.map_err(|error| corrupt(format!("task {task_id}"), error))?;
         Ok(match whole {
             Some(whole) => Reading::Whole(Some(whole.task)),
@@ -220,7 +220,7 @@ impl DynamoDbTaskStore {
             return record.await.map(Some).map(Reading::Whole);
         }
         let corrupt = |error| corrupt(format!("task {task_id}"), error);
-        let newest = with_parts(&stored, &items, DETAIL_TIMESTAMP).map_err(corrupt)?;
+        let newest = with_detail(&stored, &items, DETAIL_TIMESTAMP).map_err(corrupt)?;
         let revision = stored.head.task.revision;
         let known = facts::read(&items, &stored.items, revision, self.now_seconds());
         if let (Some(newest), Some(known)) = (newest, known.map_err(corrupt)?) {
@@ -251,7 +251,7 @@ impl DynamoDbTaskStore {
                 let corrupt = |error| corrupt(format!("task {task_id}"), error);
                 let stored_head = head::read(item, self.now_seconds()).map_err(corrupt)?;
                 let detail_key = earlier_timestamp(stored_head.head.task.run) - 1;
-                let whole = with_parts(&stored_head, &stored, detail_key).map_err(corrupt)?;
+                let whole = with_detail(&stored_head, &stored, detail_key).map_err(corrupt)?;
                 // If another writer was faster than the query, the next write is a conflict.
                 earlier.push(whole.unwrap_or(stored_head.head));
             }
@@ -355,8 +355,8 @@ fn item_at(items: &[Item], timestamp: i64) -> Option<&Item> {
     items.find(|item| timestamp_of(item) == Some(timestamp))
 }
 
-/// The head with the parts that it names; `None` if they are not the ones among `items`.
-fn with_parts(
+/// The head with the detail that it names; `None` if it is not the one among `items`.
+fn with_detail(
     stored: &StoredHead,
     items: &[Item],
     detail_key: i64,
@@ -370,6 +370,9 @@ fn with_parts(
     Ok(detail.filter(is_named).map(|detail| Head {
         task: Task {
             parts: detail.parts,
+            metadata: detail
+                .metadata
+                .or_else(|| stored.head.task.metadata.clone()),
             ..stored.head.task.clone()
         },
         state: stored.head.state,

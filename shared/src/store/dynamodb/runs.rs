@@ -7,7 +7,7 @@ use super::error::{corrupt, store_error};
 use crate::model::{Task, TaskId, Timestamp};
 use crate::store::StoreError;
 use crate::store::dynamodb_item::task::{
-    HEAD_TIMESTAMP, KIND, TASK_ID, TIMESTAMP, UPDATED_AT, earlier_timestamp, head, key,
+    HEAD_TIMESTAMP, KIND, LIST_KEY, TASK_ID, TIMESTAMP, earlier_timestamp, head, key,
 };
 use crate::store::dynamodb_item::{TTL, alias, number, text};
 
@@ -39,12 +39,12 @@ impl DynamoDbTaskStore {
         let mut start = None;
         while runs.len() < limit && first <= last {
             let missing = limit - runs.len();
-            let names = [TASK_ID, TIMESTAMP, KIND, UPDATED_AT, TTL].map(alias);
+            let names = [TASK_ID, TIMESTAMP, KIND, LIST_KEY, TTL].map(alias);
             let page_size = missing.saturating_mul(2).saturating_add(2); // details are read too
             let page = self
                 .query_between(task_id, first, last)
                 .filter_expression(format!(
-                    "#{KIND} = :head AND attribute_exists(#{UPDATED_AT}) AND #{TTL} > :now"
+                    "#{KIND} = :head AND attribute_exists(#{LIST_KEY}) AND #{TTL} > :now"
                 ))
                 .set_expression_attribute_names(Some(HashMap::from(names)))
                 .expression_attribute_values(":head", text(head::HEAD))

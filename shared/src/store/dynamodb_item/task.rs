@@ -2,8 +2,8 @@
 //!
 //! | sort key | item |
 //! | --- | --- |
-//! | 0 | the [`head`] of the newest run: its state, and the keys of the indexes |
-//! | -1 | the [`detail`] of the newest run: its parts, if it has any |
+//! | 0 | the [`head`] of the newest run: what lists show, and the keys of the indexes |
+//! | -1 | the [`detail`] of the newest run: what lists do not show, if it has any |
 //! | -2 | the base: all [`facts`] until a revision |
 //! | -100 to -131 | segments: the new facts of one write each |
 //! | -2 × start of an earlier run | its head |
@@ -23,7 +23,6 @@ pub(crate) mod history;
 use super::{Item, ItemError, ItemReader, number, text};
 use crate::model::{Progress, RunId, TaskId, TaskStatus, Timestamp};
 use crate::record::{EARLIEST_RUN_MS, MOST_SEGMENTS};
-use crate::store::ListPosition;
 
 pub(crate) use self::head::{HeadImage, read_image};
 
@@ -35,15 +34,19 @@ pub(crate) const TIMESTAMP: &str = "timestamp";
 pub(crate) const PROJECT_ID: &str = "project_id";
 /// The partition key of [`STATUS_INDEX`]: `{status}#{shard}`.
 pub(crate) const STATUS_SHARD: &str = "status_shard";
-/// The partition key of [`TYPE_INDEX`].
+/// The partition key of [`LIST_INDEX`]: the shard of the task.
+pub(crate) const LIST_SHARD: &str = "list_shard";
+/// The sort key of the indexes: `{run}#{task_id}`. Only runs that exist have it. It never changes
+/// during a run, so an update moves nothing in an index but a status.
+pub(crate) const LIST_KEY: &str = "list_key";
+/// The task's type.
 pub(crate) const TASK_TYPE: &str = "task_type";
-/// The sort key of the indexes: `{RFC 3339}#{task_id}#{run}`. Only runs that
-/// exist have it. The run makes the order total.
-pub(crate) const UPDATED_AT: &str = "updated_at";
 /// The task's status.
 pub(crate) const STATUS: &str = "status";
-/// The task's name in the form for comparisons.
-pub(crate) const NAME_KEY: &str = "name_key";
+/// The time of the last change.
+pub(crate) const UPDATED_AT: &str = "updated_at";
+/// The text that searches look into.
+pub(crate) const SEARCH: &str = "search";
 /// The run of a head or of a history entry.
 pub(crate) const RUN: &str = "run";
 /// The number of writes of the head that an item was written with.
@@ -53,18 +56,20 @@ pub(crate) const LIFE: &str = "life";
 /// The kind of item: only heads have it.
 pub(crate) const KIND: &str = "kind";
 
+/// All heads, spread over shards.
+pub(crate) const LIST_INDEX: &str = "ListIndex";
 /// Heads by project.
 pub(crate) const PROJECT_INDEX: &str = "ProjectIndex";
 /// Heads by status, spread over shards.
 pub(crate) const STATUS_INDEX: &str = "StatusIndex";
-/// Heads by type.
-pub(crate) const TYPE_INDEX: &str = "TypeIndex";
 
 const PROGRESS_CURRENT: &str = "progress_current";
 const PROGRESS_TOTAL: &str = "progress_total";
 const PROGRESS_PERCENTAGE: &str = "progress_percentage";
 const MESSAGE: &str = "message";
 const PHASE: &str = "phase";
+/// In the head, or in the detail if it is long.
+const METADATA: &str = "metadata";
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// How long heads and history live after their last write, in seconds: 90 days.
@@ -131,27 +136,21 @@ pub(crate) fn status_shard(status: TaskStatus, shard: u32) -> String {
     format!("{status}#{shard}")
 }
 
-/// The text of a position in the indexes. No character of an id sorts before `#`, so texts sort like
-/// positions.
-pub(crate) fn index_position(position: &ListPosition) -> String {
-    let RunId { task_id, run } = &position.run_id;
-    format!("{}#{task_id}#{run}", position.updated_at)
+/// The key of a run in the indexes. Keys sort like ids of runs.
+pub(crate) fn list_key(id: &RunId) -> String {
+    format!("{}#{}", id.run, id.task_id)
 }
 
-/// Reads the text of a position in the indexes.
-pub(crate) fn read_index_position(text: &str) -> Result<ListPosition, ItemError> {
+/// Reads a key of the indexes.
+pub(crate) fn read_list_key(text: &str) -> Result<RunId, ItemError> {
     let read = |text: &str| {
-        let (updated_at, run_id) = text.split_once('#')?;
-        let (task_id, run) = run_id.split_once('#')?;
-        Some(ListPosition {
-            updated_at: updated_at.parse().ok()?,
-            run_id: RunId {
-                task_id: task_id.parse().ok()?,
-                run: run.parse().ok()?,
-            },
+        let (run, task_id) = text.split_once('#')?;
+        Some(RunId {
+            run: run.parse().ok()?,
+            task_id: task_id.parse().ok()?,
         })
     };
-    read(text).ok_or(ItemError::Invalid(UPDATED_AT))
+    read(text).ok_or(ItemError::Invalid(LIST_KEY))
 }
 
 fn read_progress(item: ItemReader<'_>) -> Result<Progress, ItemError> {
@@ -192,28 +191,25 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_positions_sort_like_positions() {
-        let position = |ms: i64, id: &str, run: i64| ListPosition {
-            updated_at: Timestamp::from_millis(ms),
-            run_id: RunId {
-                task_id: id.parse().unwrap(),
-                run: Timestamp::from_millis(run),
-            },
+    fn keys_of_lists_sort_like_runs() {
+        let run_id = |run: i64, id: &str| RunId {
+            run: Timestamp::from_millis(run),
+            task_id: id.parse().unwrap(),
         };
         let ordered = [
-            position(1, "a", 5),
-            position(1, "a", 6),
-            position(1, "a-b", 1),
-            position(1, "a.b", 1),
-            position(1, "a:b", 1),
-            position(1, "ab", 1),
-            position(2, "a", 1),
+            run_id(1, "a"),
+            run_id(1, "a-b"),
+            run_id(1, "a.b"),
+            run_id(1, "a:b"),
+            run_id(1, "ab"),
+            run_id(2, "a"),
+            run_id(1_700_000_000_000, "A"),
         ];
         assert!(ordered.is_sorted());
-        assert!(ordered.iter().map(index_position).is_sorted());
-        for position in ordered {
-            let text = index_position(&position);
-            assert_eq!(read_index_position(&text), Ok(position), "{text}");
+        assert!(ordered.iter().map(list_key).is_sorted());
+        for id in ordered {
+            let key = list_key(&id);
+            assert_eq!(read_list_key(&key), Ok(id), "{key}");
         }
     }
 }

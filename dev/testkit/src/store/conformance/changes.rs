@@ -100,14 +100,13 @@ pub fn deletion_of(previous: &Task) -> TaskChange {
 
 fn change_to(previous: Option<&Task>, next: Head) -> TaskChange {
     let task = &next.task;
-    let parts = next.live().map(|task| &task.parts);
-    let has_parts = parts.is_some_and(|parts| !parts.is_empty());
+    let has_detail = next.live().is_some_and(Task::has_detail);
     TaskChange {
         task_id: task.task_id.clone(),
         facts: FactsChange::Keep,
         items: FactItems {
             life: 1,
-            detail_revision: has_parts.then_some(task.revision),
+            detail_revision: has_detail.then_some(task.revision),
             ..FactItems::default()
         },
         heads: vec![HeadChange {

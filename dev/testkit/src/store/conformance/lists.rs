@@ -1,7 +1,7 @@
 //! Checks of lists.
 
-use shared::model::{Task, TaskStatus, TaskType};
-use shared::store::{ListPosition, TaskQuery, TaskStore};
+use shared::model::{RunId, Task, TaskStatus, TaskType};
+use shared::store::{TaskQuery, TaskStore, TimeRange};
 
 use super::changes::project_id;
 use super::{create, edit, moment, new_task, next_of, save, to_status};
@@ -20,17 +20,18 @@ async fn save_forty(tasks: &dyn TaskStore) -> Vec<Task> {
         task.status = TaskStatus::ALL[pick % TaskStatus::ALL.len()];
         task.task_type = TaskType::ALL[pick / 3 % TaskType::ALL.len()];
         task.project_id = (number % 3 != 0).then(|| project_id(["p", "q"][number % 2]));
-        task.updated_at = moment(i64::try_from(pick % 5).unwrap());
+        task.run = moment(i64::try_from(pick % 5).unwrap());
+        task.updated_at = moment(i64::try_from(10 + number % 4).unwrap());
         save(tasks, None, &task).await.unwrap();
         saved.push(task);
     }
-    saved.sort_by_key(|task| std::cmp::Reverse(ListPosition::of(task)));
+    saved.sort_by_key(|task| std::cmp::Reverse(task.run_id()));
     saved
 }
 
 async fn list_in_pages(tasks: &dyn TaskStore, query: &TaskQuery, limit: usize) -> Vec<Task> {
     let mut listed: Vec<Task> = Vec::new();
-    let mut after: Option<ListPosition> = None;
+    let mut after: Option<RunId> = None;
     loop {
         let page = tasks.list(query, after.as_ref(), limit).await.unwrap();
         assert!(page.tasks.len() <= limit);
@@ -55,6 +56,13 @@ pub async fn lists_are_newest_first_in_pages(stores: Stores) {
     }
 }
 
+fn range(from: Option<i64>, to: Option<i64>) -> TimeRange {
+    TimeRange {
+        from: from.map(moment),
+        to: to.map(moment),
+    }
+}
+
 /// A list has exactly the tasks that match its filters.
 pub async fn lists_apply_all_filters(stores: Stores) {
     let saved = save_forty(&*stores.tasks).await;
@@ -70,22 +78,54 @@ pub async fn lists_apply_all_filters(stores: Stores) {
     ];
     for statuses in &statuses {
         for task_types in &types {
-            for (project, prefix, after) in [
-                (None, None, None),
-                (Some("p"), None, Some(1)),
-                (Some("nobody"), None, None),
-                (None, Some("task TASK-3"), None),
-                (Some("q"), Some("Task task-1"), Some(0)),
-                (None, Some("task-1"), None),
-                (None, None, Some(2)),
-                (None, None, Some(4)),
+            for (project, text, begun, updated) in [
+                (None, None, range(None, None), range(None, None)),
+                (Some("p"), None, range(Some(1), None), range(None, None)),
+                (Some("nobody"), None, range(None, None), range(None, None)),
+                (
+                    None,
+                    Some("TASK-3"),
+                    range(None, Some(3)),
+                    range(None, None),
+                ),
+                (
+                    Some("q"),
+                    Some("K Task-1"),
+                    range(Some(0), Some(3)),
+                    range(None, None),
+                ),
+                (
+                    None,
+                    Some("k t"),
+                    range(Some(2), Some(2)),
+                    range(None, None),
+                ),
+                (
+                    None,
+                    Some("task task"),
+                    range(None, None),
+                    range(None, Some(12)),
+                ),
+                (
+                    None,
+                    None,
+                    range(Some(2), Some(4)),
+                    range(Some(11), Some(13)),
+                ),
+                (
+                    Some("p"),
+                    None,
+                    range(Some(4), Some(1)),
+                    range(Some(12), None),
+                ),
             ] {
                 let query = TaskQuery {
                     statuses: statuses.clone(),
                     task_types: task_types.clone(),
                     project_id: project.map(project_id),
-                    name_prefix: prefix.map(str::to_owned),
-                    updated_after: after.map(moment),
+                    text: text.map(str::to_owned),
+                    begun,
+                    updated,
                 };
                 let expected = saved.iter().filter(|task| query.matches(task));
                 let expected: Vec<Task> = expected.cloned().collect();
@@ -139,7 +179,7 @@ pub async fn lists_have_earlier_runs(stores: Stores) {
         expected.extend(tasks.runs(&id.parse().unwrap(), None, 10).await.unwrap());
     }
     assert_eq!(expected.len(), 12);
-    expected.sort_by_key(|task| std::cmp::Reverse(ListPosition::of(task)));
+    expected.sort_by_key(|task| std::cmp::Reverse(task.run_id()));
     for limit in [1, 5, 12] {
         let listed = list_in_pages(tasks, &TaskQuery::default(), limit).await;
         assert_eq!(listed, expected, "in pages of {limit}");

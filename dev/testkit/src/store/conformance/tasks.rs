@@ -202,7 +202,7 @@ pub async fn text_is_never_parsed_as_an_expression(stores: Stores) {
             Some(task)
         );
         let query = TaskQuery {
-            name_prefix: Some(text.to_owned()),
+            text: Some(text.to_owned()),
             ..TaskQuery::default()
         };
         assert_eq!(list(tasks, &query).await, std::slice::from_ref(task));

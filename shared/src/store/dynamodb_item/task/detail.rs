@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 use super::{
-    DETAIL_TIMESTAMP, LIFE, NAMED_LIFETIME_SECONDS, REVISION, TASK_ID, TIMESTAMP, earlier_timestamp,
+    DETAIL_TIMESTAMP, LIFE, METADATA, NAMED_LIFETIME_SECONDS, REVISION, TASK_ID, TIMESTAMP,
+    earlier_timestamp,
 };
 use crate::model::{Part, Revision, Task};
 use crate::store::dynamodb_item::{Item, ItemError, ItemReader, ItemWriter, RUN_FORMAT, TTL};
@@ -16,6 +19,8 @@ pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, ser
         true => earlier_timestamp(task.run) - 1,
         false => DETAIL_TIMESTAMP,
     };
+    let metadata = task.metadata.as_ref().filter(|_| task.has_long_metadata());
+    let metadata = metadata.map(serde_json::to_string).transpose()?;
     Ok(ItemWriter::in_format(RUN_FORMAT)
         .text(TASK_ID, &task.task_id)
         .number(TIMESTAMP, timestamp)
@@ -23,15 +28,18 @@ pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, ser
         .number(LIFE, life)
         .number(REVISION, task.revision)
         .text(PARTS, serde_json::to_string(&task.parts)?)
+        .optional_text(METADATA, metadata)
         .finish())
 }
 
-/// The parts of a run, and the life and revision that wrote them.
+/// What a detail holds, and the life and revision that wrote it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredDetail {
     pub(crate) life: i64,
     pub(crate) revision: Revision,
     pub(crate) parts: BTreeMap<String, Part>,
+    /// `None` if the head has the metadata, or there is none.
+    pub(crate) metadata: Option<Map<String, Value>>,
 }
 
 /// Reads a detail.
@@ -43,5 +51,6 @@ pub(crate) fn read(item: &Item) -> Result<StoredDetail, ItemError> {
         parts: item
             .optional_json(PARTS)?
             .ok_or(ItemError::Missing(PARTS))?,
+        metadata: item.optional_json(METADATA)?,
     })
 }

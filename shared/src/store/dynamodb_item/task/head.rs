@@ -1,12 +1,11 @@
 //! The head of a run: what a list shows, and the names of the other items.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::Value;
 
 use super::{
-    HEAD_TIMESTAMP, KIND, LIFE, LIFETIME_SECONDS, MESSAGE, NAME_KEY, PHASE, PROGRESS_CURRENT,
-    PROGRESS_PERCENTAGE, PROGRESS_TOTAL, PROJECT_ID, REVISION, RUN, STATUS, STATUS_SHARD, TASK_ID,
-    TASK_TYPE, TIMESTAMP, UPDATED_AT, earlier_timestamp, index_position, read_index_position,
+    HEAD_TIMESTAMP, KIND, LIFE, LIFETIME_SECONDS, LIST_KEY, LIST_SHARD, MESSAGE, METADATA, PHASE,
+    PROGRESS_CURRENT, PROGRESS_PERCENTAGE, PROGRESS_TOTAL, PROJECT_ID, REVISION, RUN, SEARCH,
+    STATUS, STATUS_SHARD, TASK_ID, TASK_TYPE, TIMESTAMP, UPDATED_AT, earlier_timestamp, list_key,
     read_progress, shard_of, status_shard, timestamp_of,
 };
 use crate::model::{Revision, Task};
@@ -14,7 +13,7 @@ use crate::record::{FactItems, Head, HeadState};
 use crate::store::dynamodb_item::{
     Condition, Item, ItemError, ItemReader, ItemWriter, RUN_FORMAT, TTL, alias, is_expired, number,
 };
-use crate::store::{ListPosition, name_key};
+use crate::store::search_text;
 
 /// The value of [`KIND`].
 pub(crate) const HEAD: &str = "head";
@@ -30,13 +29,10 @@ const STARTED_AT: &str = "started_at";
 const COMPLETED_AT: &str = "completed_at";
 const DURATION_MS: &str = "duration_ms";
 const USUAL_DURATION_MS: &str = "usual_duration_ms";
-const METADATA: &str = "metadata";
 /// Marks the head of a deleted run.
 const DELETED: &str = "deleted";
 /// Marks the head of a run that is part of another one.
 const MERGED: &str = "merged";
-/// What [`UPDATED_AT`] was while the run existed. Without that, a head is in no index.
-const LAST_POSITION: &str = "last_position";
 /// Marks the head of an earlier run whose end only this write tells.
 const ENDED_HERE: &str = "ended_here";
 /// The revision that wrote the detail.
@@ -63,7 +59,8 @@ pub(crate) fn item(
     now_seconds: i64,
 ) -> Result<Item, serde_json::Error> {
     let task = &head.task;
-    let metadata = task.metadata.as_ref().map(serde_json::to_string);
+    let metadata = task.metadata.as_ref().filter(|_| !task.has_long_metadata());
+    let metadata = metadata.map(serde_json::to_string);
     let corrections = Some(task.corrections).filter(|corrections| *corrections > 0);
     let mut item = ItemWriter::in_format(RUN_FORMAT)
         .text(TASK_ID, &task.task_id)
@@ -75,7 +72,6 @@ pub(crate) fn item(
         .text(RUN, task.run)
         .optional_number(DETAIL_REVISION, items.detail_revision)
         .text(TASK_NAME, &task.task_name)
-        .text(NAME_KEY, name_key(&task.task_name))
         .text(TASK_TYPE, task.task_type)
         .text(STATUS, task.status)
         .optional_text(PRIORITY, task.priority)
@@ -91,6 +87,7 @@ pub(crate) fn item(
         .optional_text(LOG_STREAM, task.log_stream.as_ref())
         .text(CREATED_AT, task.created_at)
         .optional_text(STARTED_AT, task.started_at)
+        .text(UPDATED_AT, task.updated_at)
         .optional_text(COMPLETED_AT, task.completed_at)
         .optional_number(DURATION_MS, task.duration_ms)
         .optional_number(USUAL_DURATION_MS, task.usual_duration_ms)
@@ -104,20 +101,16 @@ pub(crate) fn item(
     if has_ended_here {
         item = item.set(ENDED_HERE, AttributeValue::Bool(true));
     }
-    let position = index_position(&ListPosition::of(task));
-    let unlisted_mark = match head.state {
-        HeadState::Live | HeadState::Expired => None,
-        HeadState::Deleted => Some(DELETED),
-        HeadState::Merged => Some(MERGED),
-    };
-    let item = match unlisted_mark {
-        Some(mark) => item
-            .set(mark, AttributeValue::Bool(true))
-            .text(LAST_POSITION, position),
-        None => {
+    // Without the keys of the indexes, a head is in no list.
+    let item = match head.state {
+        HeadState::Deleted => item.set(DELETED, AttributeValue::Bool(true)),
+        HeadState::Merged => item.set(MERGED, AttributeValue::Bool(true)),
+        HeadState::Live | HeadState::Expired => {
             let shard = shard_of(&task.task_id, index_shards);
-            item.text(UPDATED_AT, position)
+            item.text(LIST_KEY, list_key(&task.run_id()))
+                .text(LIST_SHARD, shard)
                 .text(STATUS_SHARD, status_shard(task.status, shard))
+                .text(SEARCH, search_text(task))
         }
     };
     Ok(item.finish())
@@ -159,7 +152,7 @@ pub(crate) fn is_previous(
 /// A stored head.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredHead {
-    /// The run, without its parts.
+    /// The run, without its detail.
     pub(crate) head: Head,
     /// What it names.
     pub(crate) items: FactItems,
@@ -193,19 +186,10 @@ fn read_head(item: &Item, now_seconds: i64) -> Result<Head, ItemError> {
     Ok(Head { task, state })
 }
 
-/// Reads the run of a head, without its parts.
+/// Reads the run of a head, without its detail.
 pub(crate) fn read_task(item: &Item) -> Result<Task, ItemError> {
     let is_earlier = timestamp_of(item) != Some(HEAD_TIMESTAMP);
     let item = ItemReader::in_format(item, RUN_FORMAT)?;
-    let position = match item.optional_text(LAST_POSITION)? {
-        Some(position) => position,
-        None => item.text(UPDATED_AT)?,
-    };
-    let metadata = match item.optional_json(METADATA)? {
-        None => None,
-        Some(Value::Object(metadata)) => Some(metadata),
-        Some(_) => return Err(ItemError::Invalid(METADATA)),
-    };
     Ok(Task {
         task_id: item.parsed(TASK_ID)?,
         task_name: item.text(TASK_NAME)?.to_owned(),
@@ -226,11 +210,11 @@ pub(crate) fn read_task(item: &Item) -> Result<Task, ItemError> {
         log_stream: item.optional_text(LOG_STREAM)?.map(str::to_owned),
         created_at: item.parsed(CREATED_AT)?,
         started_at: item.optional_parsed(STARTED_AT)?,
-        updated_at: read_index_position(position)?.updated_at,
+        updated_at: item.parsed(UPDATED_AT)?,
         completed_at: item.optional_parsed(COMPLETED_AT)?,
         duration_ms: item.optional_number(DURATION_MS)?,
         usual_duration_ms: item.optional_number(USUAL_DURATION_MS)?,
-        metadata,
+        metadata: item.optional_json(METADATA)?,
     })
 }
 
