@@ -191,15 +191,12 @@ export class ListView {
         if (this.counts) showCounts(this.counts);
     }
 
-    /** Active tasks in a stable order, and ended tasks, newest first. */
+    /** Active tasks by status, and ended tasks, each newest first. */
     sortedTasks() {
         const { active, ended, missing } = this;
         const rank = (task) => ACTIVE.indexOf(task.status);
-        const start = (task) => Date.parse(task.started_at ?? task.created_at);
-        const activeTasks = active.tasks.toSorted(
-            (one, other) =>
-                rank(one) - rank(other) || start(other) - start(one) || (one.run_id < other.run_id ? -1 : 1),
-        );
+        // The sort is stable: within a status, the order is that of the list.
+        const activeTasks = active.tasks.toSorted((one, other) => rank(one) - rank(other));
         const activeIds = new Set(activeTasks.map((task) => task.run_id));
         const endedTasks = ended.tasks.filter((task) => !activeIds.has(task.run_id));
         const endedIds = new Set(endedTasks.map((task) => task.run_id));
@@ -208,7 +205,7 @@ export class ListView {
             if (endedIds.has(id) || activeIds.has(id) || !isSelected) missing.delete(id);
             else endedTasks.push(task);
         }
-        if (missing.size) endedTasks.sort((one, other) => Date.parse(other.updated_at) - Date.parse(one.updated_at));
+        if (missing.size) endedTasks.sort((one, other) => Date.parse(other.run) - Date.parse(one.run));
         return [activeTasks, endedTasks];
     }
 

@@ -16,12 +16,15 @@ pub(crate) struct TaskFilters {
     /// Only tasks of one of these types. Repeat the parameter, or separate values by commas.
     #[param(explode = true, style = Form, required = false)]
     task_type: Vec<TaskType>,
-    /// Only tasks whose name starts with this text, in upper or lower case.
+    /// Only tasks with this text in their name or id, in upper or lower case.
     #[param(min_length = 1, max_length = 256, required = false)]
     q: String,
-    /// Only tasks that changed later than this time.
+    /// Only runs that began at this time or later.
     #[param(required = false)]
-    updated_after: Moment,
+    from: Moment,
+    /// Only runs that began before this time.
+    #[param(required = false)]
+    to: Moment,
 }
 
 /// A filter by project.

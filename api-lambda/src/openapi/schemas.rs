@@ -193,7 +193,8 @@ pub(crate) struct Task {
     /// The usual duration of similar runs.
     #[schema(required = false, minimum = 0)]
     usual_duration_ms: u64,
-    /// An object of the caller's own, at most 4,096 bytes of JSON.
+    /// An object of the caller's own, at most 4,096 bytes of JSON. Lists leave it out beyond 1,024
+    /// bytes.
     #[schema(required = false)]
     metadata: Map<String, Value>,
     /// Whether the task is running but has had no event for too long.

@@ -260,10 +260,16 @@ async fn lists_can_be_filtered_by_name_and_time() {
     let listed = async |query: &str| ids(&harness.read(&format!("/api/tasks?{query}")).await);
     assert_eq!(listed("q=deploy").await, ["t3", "t1", "t0"]);
     assert_eq!(listed("q=Deploy%20%C3%A4").await, ["t3"]);
-    assert_eq!(listed("q=eploy").await, [""; 0]);
-    assert_eq!(listed("updated_after=1700000001000").await, ["t3", "t2"]);
-    let after = "updated_after=2023-11-14T22:13:20.000Z&q=deploy";
-    assert_eq!(listed(after).await, ["t3", "t1"]);
+    assert_eq!(listed("q=eploy").await, ["t3", "t1", "t0"]);
+    assert_eq!(listed("q=T2").await, ["t2"]);
+    assert_eq!(listed("q=deploys").await, [""; 0]);
+    assert_eq!(listed("from=1700000001000").await, ["t3", "t2", "t1"]);
+    assert_eq!(listed("to=1700000001000").await, ["t0"]);
+    let middle = "from=2023-11-14T22:13:21.000Z&to=2023-11-14T22:13:23.000Z";
+    assert_eq!(listed(middle).await, ["t2", "t1"]);
+    assert_eq!(listed(&format!("{middle}&q=deploy")).await, ["t1"]);
+    let nothing = "from=1700000001000&to=1700000001000";
+    assert_eq!(listed(nothing).await, [""; 0]);
     let page = harness.read("/api/tasks?q=deploy&limit=2").await;
     let cursor = page["next_cursor"].as_str().unwrap();
     assert_eq!(
@@ -276,12 +282,17 @@ async fn lists_can_be_filtered_by_name_and_time() {
     assert_eq!(other.fields(), ["cursor"]);
     for (query, field) in [
         ("q=", "q".to_owned()),
-        ("updated_after=soon", "updated_after".to_owned()),
+        ("from=soon", "from".to_owned()),
+        ("to=-1", "to".to_owned()),
+        ("from=1700000001000&to=1700000000000", "to".to_owned()),
+        ("updated_after=1700000001000", "updated_after".to_owned()),
     ] {
-        let refused = harness.get(&format!("/api/tasks?{query}")).await;
-        assert_eq!(
-            (refused.problem().as_str(), refused.fields()),
-            ("invalid-parameters", vec![field])
-        );
+        for list in ["tasks", "projects/p/tasks"] {
+            let refused = harness.get(&format!("/api/{list}?{query}")).await;
+            assert_eq!(
+                (refused.problem().as_str(), refused.fields()),
+                ("invalid-parameters", vec![field.clone()])
+            );
+        }
     }
 }
