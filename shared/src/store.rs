@@ -178,7 +178,8 @@ pub trait TaskStore: Send + Sync {
     /// The order does not change while tasks do. A walk through all pages therefore finds each run
     /// once, unless `query` filters by something that changes meanwhile.
     ///
-    /// The list may miss the writes of the last moments. A page may have fewer tasks than `limit`,
+    /// The list may miss the writes of the last moments, and a run that becomes an earlier one in
+    /// these moments. A page may have fewer tasks than `limit`,
     /// even none, and still have a next page: the search for rare tasks stops early, so that no
     /// request takes long.
     async fn list(

@@ -6,6 +6,7 @@ mod caches;
 mod cautious;
 mod certificates;
 mod dynamodb_items;
+mod lists;
 mod reading;
 mod redis_cluster;
 mod redis_cluster_servers;

@@ -1,10 +1,15 @@
 //! Checks of lists.
 
+use shared::fold::CallerEdit;
 use shared::model::{RunId, Task, TaskStatus, TaskType};
+use shared::record::CallerFields;
 use shared::store::{TaskQuery, TaskStore, TimeRange};
 
 use super::changes::project_id;
-use super::{create, edit, moment, new_task, next_of, save, to_status};
+use super::{
+    create, edit, fetch_run, in_project, lines, moment, new_task, next_of, record_of, save,
+    save_lines, to_status,
+};
 use crate::embedded_dynamodb::Stores;
 
 pub(super) async fn list(tasks: &dyn TaskStore, query: &TaskQuery) -> Vec<Task> {
@@ -133,6 +138,114 @@ pub async fn lists_apply_all_filters(stores: Stores) {
                 assert_eq!(listed, expected, "{query:?}");
             }
         }
+    }
+}
+
+/// A search finds text anywhere in the name or the id, in upper or lower case.
+pub async fn a_text_is_found_anywhere_in_the_name_or_the_id(stores: Stores) {
+    let tasks = &*stores.tasks;
+    for (id, name) in [
+        ("cdk:deploy-7", "ShopNetwork, ShopData"),
+        ("agent:Nightly", "\u{c4}pfel \u{39f}\u{394}\u{39f}\u{3a3}x"),
+    ] {
+        let mut task = new_task(id);
+        task.task_name = name.to_owned();
+        save(tasks, None, &task).await.unwrap();
+    }
+    for (text, expected) in [
+        ("Shop", "cdk:deploy-7"),
+        ("network, shopd", "cdk:deploy-7"),
+        ("DEPLOY-7", "cdk:deploy-7"),
+        ("nightly", "agent:Nightly"),
+        ("\u{e4}PF", "agent:Nightly"),
+        // The last letter has another small form at the end of a word.
+        ("\u{39f}\u{394}\u{39f}\u{3a3}", "agent:Nightly"),
+        ("shopweb", ""),
+    ] {
+        let query = TaskQuery {
+            text: Some(text.to_owned()),
+            ..TaskQuery::default()
+        };
+        let found = list(tasks, &query).await;
+        let found: Vec<&str> = found.iter().map(|task| task.task_id.as_str()).collect();
+        assert_eq!(found.join(" "), expected, "{text}");
+    }
+}
+
+/// Long metadata is kept whole, but no list shows it.
+pub async fn long_metadata_is_in_no_list(stores: Stores) {
+    let tasks = &*stores.tasks;
+    let metadata_of = |length| {
+        let member = ("note".to_owned(), "x".repeat(length).into());
+        Some(serde_json::Map::from_iter([member]))
+    };
+    let running = create(tasks, "t", None, moment(0)).await;
+    for (step, length) in [3000_usize, 2000, 10, 3000].into_iter().enumerate() {
+        let now = moment(i64::try_from(step).unwrap() * 10 + 1);
+        let fields = CallerFields {
+            metadata: metadata_of(length),
+            ..in_project(None)
+        };
+        let record = record_of(tasks, &running.task_id).await;
+        let change = record.edit(CallerEdit::default(), &fields, now);
+        tasks.save(&change).await.unwrap();
+        let line = format!("[{}/9] a step", step + 1);
+        save_lines(tasks, "t", lines(&[(now, &line)]), now).await;
+        let read = tasks.fetch(&running.record_id()).await.unwrap().unwrap();
+        assert_eq!(read.metadata, metadata_of(length));
+        assert_eq!(read.progress.current, u64::try_from(step + 1).ok());
+        let listed = list(tasks, &TaskQuery::default()).await;
+        assert_eq!(listed, [read.listed()]);
+        assert_eq!(listed[0].metadata.is_some(), length == 10);
+    }
+    let last = tasks.fetch(&running.record_id()).await.unwrap().unwrap();
+    edit(tasks, &last, to_status(TaskStatus::Failed), moment(100)).await;
+    create(tasks, "t", None, moment(200)).await;
+    let earlier = fetch_run(tasks, running.run_id()).await.unwrap();
+    assert_eq!(earlier.metadata, metadata_of(3000));
+}
+
+/// A walk through all pages finds each run once, however many tasks change between pages.
+pub async fn a_walk_finds_each_run_once_while_tasks_change(stores: Stores) {
+    let tasks = &*stores.tasks;
+    let mut present = Vec::new();
+    for number in 0..150 {
+        let mut task = new_task(&format!("task-{number}"));
+        task.run = moment(number / 4);
+        task.project_id = Some(project_id("p"));
+        save(tasks, None, &task).await.unwrap();
+        present.push(task);
+    }
+    let of_project = TaskQuery {
+        project_id: Some(project_id("p")),
+        ..TaskQuery::default()
+    };
+    let mut now = 1000;
+    for query in [TaskQuery::default(), of_project] {
+        let mut found = Vec::new();
+        let mut after: Option<RunId> = None;
+        loop {
+            let page = tasks.list(&query, after.as_ref(), 50).await.unwrap();
+            found.extend(page.tasks.iter().map(Task::run_id));
+            let Some(next) = page.next else { break };
+            after = Some(next);
+            for task in present.iter_mut().step_by(2) {
+                now += 1;
+                let next = next_of(task, |task| {
+                    let is_running = task.status == TaskStatus::Running;
+                    task.status = match is_running {
+                        true => TaskStatus::Blocked,
+                        false => TaskStatus::Running,
+                    };
+                    task.updated_at = moment(now);
+                });
+                save(tasks, Some(task), &next).await.unwrap();
+                *task = next;
+            }
+        }
+        let mut expected: Vec<RunId> = present.iter().map(Task::run_id).collect();
+        expected.sort_by(|one, other| other.cmp(one));
+        assert_eq!(found, expected, "{query:?}");
     }
 }
 
