@@ -139,6 +139,27 @@ test("Load more adds a page, and loaded tasks stay up to date", { timeout: 60_00
     assert.equal(await first.evaluate((row) => row.isConnected && row.querySelector("h3").textContent), "Task 120");
 });
 
+test("rows stand still while tasks change, also on later pages", { timeout: 90_000 }, async (t) => {
+    const program = await startEmpty(t);
+    for (let number = 1; number <= 60; number++) {
+        const progress = { current: 1, total: 9 };
+        await program.createTask({ task_id: `t${number}`, task_name: `Task ${number}`, status: "running", progress });
+    }
+    const page = await open(t, program.url);
+    const count = () => page.locator(".card").count();
+    await waitUntil(async () => (await count()) === 50, "one page is shown");
+    await page.getByRole("button", { name: "Load more tasks in progress" }).click();
+    await waitUntil(async () => (await count()) === 60, "all tasks are shown");
+    const before = await texts(page, ".card h3");
+    assert.equal(before.at(-1), "Task 1");
+    await program.call("PATCH", "api/tasks/t1", { progress: { current: 5 } });
+    await program.call("PATCH", "api/tasks/t30", { progress: { current: 6 } });
+    const shows = (name, text) => page.locator(".card", { has: page.getByText(name, { exact: true }), hasText: text }).waitFor();
+    await shows("Task 30", "6 of 9");
+    await shows("Task 1", "5 of 9");
+    assert.deepEqual(await texts(page, ".card h3"), before);
+});
+
 test("stale, blocked and indeterminate tasks look different from running ones", { timeout: 60_000 }, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "miyabi-"));
     const log = join(folder, "agent.log");
