@@ -1,7 +1,8 @@
-//! Measures the time for a page of the task list, by the number of stored tasks.
+//! Measures what a page of the task list costs, by the number of stored tasks.
 //!
 //! `cargo bench -p shared --bench list_page -- 100 10000 100000 1000000`: the numbers are of stored
-//! tasks, in rising order.
+//! tasks, in rising order. Items and read units do not depend on the machine, so `--profile dev`
+//! gives the same numbers.
 
 #![allow(
     clippy::print_stdout,
@@ -12,10 +13,12 @@
 
 use std::time::{Duration, Instant};
 
-use shared::model::{RunId, Task, TaskStatus};
+use shared::config::StoreConfig;
+use shared::model::{RunId, Task, TaskStatus, TaskType};
 use shared::store::dynamodb::DynamoDbTaskStore;
 use shared::store::{TaskQuery, TaskStore};
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::read_meter::{ReadCount, ReadMeter};
 use testkit::store::conformance::{moment, new_task};
 
 const LIMIT: usize = 100;
@@ -24,28 +27,44 @@ const ROUNDS: usize = 25;
 const BATCH: usize = 10_000;
 
 fn task(number: usize) -> Task {
-    let mut task = new_task(&format!("task-{number}"));
+    let mut task = new_task(&format!("task-{number:07}"));
     task.status = TaskStatus::ALL[number % TaskStatus::ALL.len()];
+    task.task_type = TaskType::ALL[number % TaskType::ALL.len()];
+    task.project_id = Some(format!("project-{}", number % 2).parse().unwrap());
     task.run = moment(i64::try_from(number).unwrap());
     task
 }
 
-/// The median time for a page, and the number of its tasks.
+/// The cost of a page.
+struct Cost {
+    /// The median.
+    time: Duration,
+    tasks: usize,
+    read: ReadCount,
+}
+
 async fn measure(
-    store: &DynamoDbTaskStore,
+    (store, meter): &(DynamoDbTaskStore, ReadMeter),
     query: &TaskQuery,
     after: Option<&RunId>,
-) -> (Duration, usize) {
+) -> Cost {
     let mut times = Vec::new();
     let mut tasks = 0;
+    meter.take();
+    let mut read = ReadCount::default();
     for _ in 0..ROUNDS {
         let started = Instant::now();
         let page = store.list(query, after, LIMIT).await.unwrap();
         times.push(started.elapsed());
         tasks = page.tasks.len();
+        read = meter.take();
     }
     times.sort_unstable();
-    (times[ROUNDS / 2], tasks)
+    Cost {
+        time: times[ROUNDS / 2],
+        tasks,
+        read,
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -56,21 +75,28 @@ async fn main() {
         numbers = vec![100, 10_000, 100_000, 1_000_000];
     }
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
-    let store = dynamodb.tasks();
+    let (client, meter) = ReadMeter::attach(&dynamodb.client);
+    let config = StoreConfig {
+        tasks_table: "tasks".to_owned(),
+        projects_table: "projects".to_owned(),
+        checkpoints_table: None,
+        index_shards: 3,
+    };
+    let store = (DynamoDbTaskStore::new(client, &config), meter);
     let all = TaskQuery::default();
-    let running = TaskQuery {
-        statuses: vec![TaskStatus::Running],
-        ..TaskQuery::default()
+    let with = |change: &dyn Fn(&mut TaskQuery)| {
+        let mut query = all.clone();
+        change(&mut query);
+        query
     };
-    let rare = TaskQuery {
-        text: Some("no task has this name".to_owned()),
-        ..TaskQuery::default()
-    };
-    println!("a page of {LIMIT}, median of {ROUNDS}, in ms");
-    println!(
-        "{:>9} {:>8} {:>8} {:>8} {:>8}",
-        "stored", "newest", "deep", "running", "none"
-    );
+    let of_type = with(&|query| query.task_types = vec![TaskType::Build]);
+    let of_project = with(&|query| query.project_id = Some("project-1".parse().unwrap()));
+    let running = with(&|query| query.statuses = vec![TaskStatus::Running]);
+    let named = with(&|query| query.text = Some("TASK".to_owned()));
+    let rare = with(&|query| query.text = Some("no task has this text".to_owned()));
+    println!("A page of {LIMIT}; ms are the median of {ROUNDS}.\n");
+    println!("| stored | page | tasks | queries | items | read units | ms |");
+    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: |");
     let mut stored = 0;
     for number in numbers {
         while stored < number {
@@ -79,16 +105,25 @@ async fn main() {
             stored = end;
         }
         let middle = task(stored / 2 + LIMIT).run_id();
-        let (newest, tasks) = measure(&store, &all, None).await;
-        assert_eq!(tasks, LIMIT.min(stored));
-        let (deep, _) = measure(&store, &all, Some(&middle)).await;
-        let (running, _) = measure(&store, &running, None).await;
-        let (none, tasks) = measure(&store, &rare, None).await;
-        assert_eq!(tasks, 0);
-        let shown = [newest, deep, running, none].map(|time| time.as_secs_f64() * 1000.0);
-        println!(
-            "{stored:>9} {:>8.1} {:>8.1} {:>8.1} {:>8.1}",
-            shown[0], shown[1], shown[2], shown[3]
-        );
+        for (name, query, after) in [
+            ("newest", &all, None),
+            ("deep", &all, Some(&middle)),
+            ("of a type", &of_type, None),
+            ("of a project", &of_project, None),
+            ("running", &running, None),
+            ("`q` of all", &named, None),
+            ("`q` of none", &rare, None),
+        ] {
+            let Cost { time, tasks, read } = measure(&store, query, after).await;
+            let ReadCount {
+                queries,
+                items,
+                units,
+            } = read;
+            let ms = time.as_secs_f64() * 1000.0;
+            println!(
+                "| {stored} | {name} | {tasks} | {queries} | {items} | {units:.1} | {ms:.1} |"
+            );
+        }
     }
 }

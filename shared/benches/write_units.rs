@@ -2,8 +2,10 @@
 //! on the machine, so `--profile dev` gives the same numbers.
 //!
 //! The deploy has four stacks. Its rows are pushed five at a time. A transaction costs two write
-//! units for each started KB of an item, and each of the three indexes costs one more for each
-//! started KB of a head (<https://aws.amazon.com/dynamodb/pricing/on-demand/>).
+//! units for each started KB of an item (<https://aws.amazon.com/dynamodb/pricing/on-demand/>). Each
+//! index costs one more for each started KB of a head, and twice as much if a key of the index has
+//! changed: the old entry is deleted, and a new one is put
+//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>).
 
 #![allow(
     clippy::print_stdout,
@@ -32,7 +34,12 @@ const PUSHES: usize = 100;
 /// The pushes of a deploy that is five times as long.
 const MOST_PUSHES: usize = 500;
 const ROWS_PER_PUSH: usize = 5;
-const INDEXES: usize = 3;
+/// The keys of the indexes.
+const INDEXES: [[&str; 2]; 3] = [
+    ["list_shard", "list_key"],
+    ["project_id", "list_key"],
+    ["status_shard", "list_key"],
+];
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -76,6 +83,26 @@ fn size_of(item: &Item) -> usize {
         .sum()
 }
 
+/// The started kilobytes of an item.
+fn kilobytes(item: &Item) -> usize {
+    size_of(item).div_ceil(1024)
+}
+
+/// The write units of an index with these keys. Items without them are not in it.
+fn index_units(before: Option<&Item>, after: &Item, keys: [&str; 2]) -> usize {
+    let entry_of = |item: &Item| keys.map(|key| item.get(key).cloned());
+    let is_in = |entry: &[Option<AttributeValue>; 2]| entry.iter().all(Option::is_some);
+    let old = before.map(entry_of).filter(is_in);
+    let new = Some(entry_of(after)).filter(is_in);
+    match (&old, &new) {
+        (Some(old), Some(new)) if old == new => kilobytes(after),
+        _ => {
+            let deleted = old.and(before).map_or(0, kilobytes);
+            deleted + new.map_or(0, |_| kilobytes(after))
+        }
+    }
+}
+
 /// All items of a table, by key.
 async fn items(database: &EmbeddedDynamoDb, table: &str) -> HashMap<String, Item> {
     let scan = database.client.scan().table_name(table).into_paginator();
@@ -112,14 +139,16 @@ impl Meter {
         let mut cost = Cost::default();
         for table in ["tasks", "projects"] {
             for (key, item) in items(database, table).await {
-                if self.before.get(&key) == Some(&item) {
+                let before = self.before.get(&key);
+                if before == Some(&item) {
                     continue;
                 }
                 let size = size_of(&item);
-                let kilobytes = size.div_ceil(1024);
-                cost.units += 2 * kilobytes;
+                cost.units += 2 * kilobytes(&item);
                 if item.contains_key("kind") {
-                    cost.units += INDEXES * kilobytes;
+                    for keys in INDEXES {
+                        cost.units += index_units(before, &item, keys);
+                    }
                     cost.head = cost.head.max(size);
                 } else {
                     cost.largest = cost.largest.max(size);

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shared::batch::Batch;
+use shared::config::StoreConfig;
 use shared::ingest::{Ingest, IngestCounts};
 use shared::log_event::LogEvent;
 use shared::log_parser::LogFormat;
 use shared::model::{RunId, Task, TaskStatus, TaskType};
-use shared::store::{TaskQuery, TaskStore};
+use shared::store::dynamodb::DynamoDbTaskStore;
+use shared::store::{TaskQuery, TaskStore, TimeRange};
 use shared::task_reader::{ListRequest, TaskReader, WriteThrough};
 use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
+use testkit::read_meter::ReadMeter;
 use testkit::store::conformance::{create, edit, moment, new_task, next_of, save, to_status};
 use testkit::store::memory::InMemoryStore;
 use tokio::time::sleep;
@@ -187,4 +190,55 @@ async fn a_page_of_large_entries_ends_at_1_mb() {
     let (bytes, tasks) = default_page(database.stores()).await;
     assert!((950_000..1_000_100).contains(&bytes), "{bytes}");
     assert!((40..50).contains(&tasks), "{tasks}");
+}
+
+#[tokio::test]
+async fn a_page_costs_the_same_however_many_tasks_are_stored() {
+    let database = EmbeddedDynamoDb::start().await.unwrap();
+    let (client, meter) = ReadMeter::attach(&database.client);
+    let config = StoreConfig {
+        tasks_table: "tasks".to_owned(),
+        projects_table: "projects".to_owned(),
+        checkpoints_table: None,
+        index_shards: 3,
+    };
+    let store = DynamoDbTaskStore::new(client, &config);
+    let task = |number: i64| {
+        let mut task = new_task(&format!("task-{number:05}"));
+        task.run = moment(number);
+        task.project_id = Some("p".parse().unwrap());
+        task
+    };
+    let of_project = TaskQuery {
+        project_id: Some("p".parse().unwrap()),
+        ..TaskQuery::default()
+    };
+    let of_status = TaskQuery {
+        statuses: vec![TaskStatus::Pending],
+        ..TaskQuery::default()
+    };
+    let from = |from| TaskQuery {
+        begun: TimeRange {
+            from: Some(moment(from)),
+            to: None,
+        },
+        ..TaskQuery::default()
+    };
+    let mut stored = 0;
+    for number in [1000, 10_000] {
+        database.fill((stored..number).map(task)).unwrap();
+        stored = number;
+        for query in [
+            TaskQuery::default(),
+            of_project.clone(),
+            of_status.clone(),
+            from(number / 2),
+        ] {
+            let page = store.list(&query, None, 50).await.unwrap();
+            assert_eq!(page.tasks.len(), 50);
+            let read = meter.take();
+            assert!(read.queries <= 6 && read.items <= 90, "{query:?}: {read:?}");
+            assert!(read.units > 0.0 && read.units <= 8.0, "{query:?}: {read:?}");
+        }
+    }
 }

@@ -75,8 +75,8 @@ struct Partition {
     start: Option<Item>,
     /// The most items that the last query examined.
     page_size: usize,
-    /// Whether the last query found no matching task.
-    found_nothing: bool,
+    /// How many matching tasks the last query found.
+    found: usize,
     is_exhausted: bool,
 }
 
@@ -89,7 +89,7 @@ impl Partition {
             tasks: VecDeque::new(),
             start: None,
             page_size: 0,
-            found_nothing: false,
+            found: 0,
             is_exhausted: false,
         }
     }
@@ -340,10 +340,10 @@ impl DynamoDbTaskStore {
         let unread = partitions.iter_mut().filter(|one| one.needs_more());
         let reads: Vec<_> = unread
             .map(|partition| {
-                // If filters drop most items, larger pages save round trips.
-                let page_size = match partition.found_nothing {
-                    true => share.max(partition.page_size * 2),
-                    false => share,
+                // If filters drop items, larger pages save round trips.
+                let page_size = match partition.found {
+                    0 => share.max(partition.page_size * 2),
+                    found => share.max(share * partition.page_size / found),
                 };
                 partition.page_size = page_size.min(most);
                 self.read_page(partition, selection)
@@ -398,7 +398,7 @@ impl DynamoDbTaskStore {
                 ),
             }
         }
-        partition.found_nothing = partition.tasks.is_empty();
+        partition.found = partition.tasks.len();
         partition.start = page.last_evaluated_key;
         partition.is_exhausted = partition.start.is_none();
         let consumed = page.consumed_capacity;
