@@ -83,10 +83,11 @@ mod tests {
 
     fn any_cursor() -> impl Strategy<Value = Cursor> {
         let time = || (0_i64..253_402_300_800_000).prop_map(Timestamp::from_millis);
-        let run_id = ("[A-Za-z0-9._:-]{1,128}", time()).prop_map(|(task_id, run)| RunId {
-            task_id: task_id.parse().unwrap(),
-            run,
-        });
+        let run_id =
+            ("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", time()).prop_map(|(task_id, run)| RunId {
+                task_id: task_id.parse().unwrap(),
+                run,
+            });
         prop_oneof![run_id.prop_map(Cursor::Run), time().prop_map(Cursor::At)]
     }
 

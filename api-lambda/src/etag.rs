@@ -7,8 +7,9 @@ use axum::http::header::{CONTENT_ENCODING, ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use shared::model::Revision;
-use shared::task_reader::{ConditionalRead, Representation, Validator};
+use shared::model::Project;
+use shared::task_reader::{ConditionalRead, Representation};
+use shared::validator::Validator;
 
 use crate::response::JsonBytes;
 
@@ -113,13 +114,32 @@ impl IfMatch {
         })
     }
 
-    /// Whether the client allows a change of this revision, whatever its bytes.
-    pub(crate) fn admits_revision(&self, revision: Revision) -> bool {
+    /// Whether the client allows a change of the project with the validator `present`, whatever its
+    /// metrics. They change with every task, and not by the client.
+    pub(crate) fn admits_project(&self, present: &Validator) -> bool {
         self.0.as_ref().is_none_or(|tags| {
-            let mut revisions = tags.validators.iter().filter_map(Validator::revision);
-            tags.is_any || revisions.any(|wanted| wanted == revision)
+            let mut known = tags.validators.iter().map(without_metrics);
+            tags.is_any || known.any(|known| known == without_metrics(present))
         })
     }
+}
+
+/// The part of a project's validator that does not depend on metrics.
+fn without_metrics(validator: &Validator) -> Option<&str> {
+    let (fields, _) = validator.as_str().rsplit_once('-')?;
+    Some(fields)
+}
+
+/// The validator of a project: `{revision}-{hash of its fields}-{hash of its metrics}`.
+pub(crate) fn validator_of_project(json: &[u8]) -> Validator {
+    let Ok(mut project) = serde_json::from_slice::<Project>(json) else {
+        return Validator::of_bytes(json);
+    };
+    let metrics = std::mem::take(&mut project.metrics);
+    let json = |value| serde_json::to_vec(&value).unwrap_or_default();
+    let metrics = Validator::of_bytes(&json(serde_json::json!(metrics)));
+    let fields = Validator::of_revision(project.revision, &json(serde_json::json!(project)));
+    Validator::from(format!("{fields}-{metrics}"))
 }
 
 /// Adds the `ETag` header.
@@ -187,18 +207,21 @@ mod tests {
     }
 
     #[test]
-    fn if_match_admits_only_the_named_revisions() {
+    fn if_match_admits_a_project_whatever_its_metrics() {
         let check = |value: &[&str], expected| {
-            let admits = IfMatch(tags(value)).admits_revision(Revision(7));
+            let present = Validator::from("7-a-1".to_owned());
+            let admits = IfMatch(tags(value)).admits_project(&present);
             assert_eq!(admits, expected, "{value:?}");
         };
         check(&[], true);
         check(&["*"], true);
-        check(&["\"7-0123456789abcdef\""], true);
-        check(&["\"6-a\", W/\"7-b\""], true);
-        check(&["\"6-0123456789abcdef\""], false);
-        check(&["\"0123456789abcdef\""], false);
-        check(&["7"], false);
+        check(&["\"7-a-1\""], true);
+        check(&["\"6-a-1\", W/\"7-a-2\""], true);
+        check(&["\"7-b-1\""], false);
+        check(&["\"6-a-1\""], false);
+        check(&["\"7-a\""], false);
+        check(&["\"7\""], false);
+        check(&["7-a-1"], false);
         check(&[""], false);
     }
 }

@@ -24,8 +24,26 @@ impl<'de> Deserialize<'de> for HttpEvent {
         {
             return Ok(Self(LambdaRequest::ApiGatewayV2(request)));
         }
-        let request = serde_json::from_str(raw.get());
-        request.map(Self).map_err(D::Error::custom)
+        let mut request = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+        keep_repeated_headers(&mut request);
+        Ok(Self(request))
+    }
+}
+
+/// Keeps all values of headers that occur several times.
+///
+/// `multiValueHeaders` has them all, and `headers` only the last one. The Lambda runtime would
+/// replace all values by the last one. A request with two tokens would then look like one with one.
+fn keep_repeated_headers(request: &mut LambdaRequest) {
+    let (last_values, all_values) = match request {
+        LambdaRequest::ApiGatewayV1(event) => (&mut event.headers, &event.multi_value_headers),
+        LambdaRequest::Alb(event) => (&mut event.headers, &event.multi_value_headers),
+        _ => return,
+    };
+    for name in all_values.keys() {
+        if all_values.get_all(name).iter().nth(1).is_some() {
+            last_values.remove(name);
+        }
     }
 }
 
@@ -50,4 +68,51 @@ pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
         .layer_fn(Adapter::from)
         .service(router.into_service());
     lambda_http::lambda_runtime::run(service).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use lambda_http::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The values of a header in the request of an event.
+    fn values(event: &Value, name: &str) -> Vec<String> {
+        let HttpEvent(request) = serde_json::from_value(event.clone()).unwrap();
+        let request: Request<Body> = request.into();
+        let values = request.headers().get_all(name).into_iter();
+        let texts = values.map(|value| value.to_str().unwrap().to_owned());
+        texts.collect()
+    }
+
+    #[test]
+    fn all_values_of_a_repeated_header_are_kept() {
+        for event in [
+            include_str!("../../events/api/rest-v1/get-task.json"),
+            include_str!("../../events/api/alb-multi-value/get-task.json"),
+        ] {
+            let mut event: Value = serde_json::from_str(event).unwrap();
+            let host = values(&event, "host");
+            assert_eq!(host.len(), 1);
+            event["multiValueHeaders"]["Authorization"] = json!(["Bearer a", "Bearer b"]);
+            if event["headers"].is_object() {
+                event["headers"]["Authorization"] = json!("Bearer b");
+            }
+            assert_eq!(values(&event, "authorization"), ["Bearer a", "Bearer b"]);
+            assert_eq!(values(&event, "host"), host);
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_are_one_header() {
+        let event = include_str!("../../events/api/rest-v1/get-task.json");
+        let mut event: Value = serde_json::from_str(event).unwrap();
+        for (name, value) in [("Authorization", "Bearer a"), ("authorization", "Bearer b")] {
+            event["headers"][name] = json!(value);
+            event["multiValueHeaders"][name] = json!([value]);
+        }
+        assert_eq!(values(&event, "authorization"), ["Bearer a", "Bearer b"]);
+    }
 }

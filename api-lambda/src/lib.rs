@@ -27,6 +27,7 @@ mod routes;
 mod server_timing;
 mod state;
 pub mod wiring;
+mod write_response;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -5,7 +5,9 @@
 
 use std::panic::AssertUnwindSafe;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
@@ -20,7 +22,15 @@ pub(crate) async fn outer(mut request: Request, next: Next) -> Response {
     let request_id = RequestId::of(&request);
     request.extensions_mut().insert(request_id.clone());
     api_gateway::normalize(&mut request);
+    // HEAD is handled as GET, so that the headers are the same.
+    let is_head = request.method() == Method::HEAD;
+    if is_head {
+        *request.method_mut() = Method::GET;
+    }
     let mut response = next.run(request).await;
+    if is_head {
+        *response.body_mut() = Body::empty();
+    }
     etag::weaken_if_compressed(&mut response);
     request_id::set_header(&mut response, request_id);
     response
@@ -48,7 +58,7 @@ pub(crate) async fn inner(State(auth): State<Auth>, mut request: Request, next: 
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use axum::body::{Body, to_bytes};
+    use axum::body::to_bytes;
     use axum::middleware::from_fn_with_state;
     use axum::routing::get;
     use shared::config::Settings;

@@ -74,8 +74,9 @@ pub(crate) enum ApiError {
     TaskChanged(RecordId),
     #[error("project {0} has changed since the state in If-Match; read it again")]
     ProjectChanged(ProjectId),
-    #[error("{0}")]
-    InvalidTransition(InvalidTransition),
+    /// `None` if the caller may not know the present status.
+    #[error("{}", .0.map_or("the task can't get this status".to_owned(), |it| it.to_string()))]
+    InvalidTransition(Option<InvalidTransition>),
     #[error(
         "this Idempotency-Key was used for another request in the last 24 hours; use a new one"
     )]
@@ -263,14 +264,11 @@ pub(crate) fn render(meta: &RequestMeta, response: &mut Response) {
         members: &problem.members,
     };
     let body = serde_json::to_vec(&document).unwrap_or_default();
-    response.headers_mut().remove(CONTENT_LENGTH);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let content_type = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    *response.body_mut() = if meta.method == Method::HEAD {
-        Body::empty()
-    } else {
-        Body::from(body)
-    };
+    headers.insert(CONTENT_TYPE, content_type);
+    *response.body_mut() = Body::from(body);
 }
 
 /// The response when no route matches the path.

@@ -23,8 +23,8 @@ impl RequestMeta {
         }
     }
 
-    /// Whether the method is GET or HEAD.
+    /// Whether the method is GET. HEAD has become GET before.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD)
+        self.method == Method::GET
     }
 }

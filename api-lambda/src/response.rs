@@ -2,13 +2,12 @@
 
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::api_gateway::BasePath;
 use crate::request_meta::RequestMeta;
 
 /// The security headers of responses that do not set their own.
@@ -34,15 +33,6 @@ impl IntoResponse for JsonBytes {
         let content_type = HeaderValue::from_static("application/json");
         ([(CONTENT_TYPE, content_type)], Body::from(self.0)).into_response()
     }
-}
-
-/// The 201 response for a new resource at `path`.
-pub(crate) fn created(base: &BasePath, path: &str, json: Vec<u8>) -> Response {
-    let mut response = (StatusCode::CREATED, JsonBytes(json)).into_response();
-    if let Ok(location) = HeaderValue::try_from(format!("{}{path}", base.as_str())) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response
 }
 
 /// Adds the headers that every response has.

@@ -3,6 +3,7 @@
 pub(crate) mod dashboard;
 pub(crate) mod docs;
 mod health;
+mod overview;
 mod projects;
 mod tasks;
 
@@ -16,16 +17,18 @@ pub(crate) fn all() -> Router<ApiState> {
         .merge(health::routes())
         .merge(dashboard::routes())
         .merge(docs::routes())
+        .merge(overview::routes())
         .merge(tasks::routes())
         .merge(projects::routes())
 }
 
 /// The OpenAPI descriptions of all routes, one for each resource.
 #[cfg(test)]
-pub(crate) fn descriptions() -> [utoipa::openapi::OpenApi; 4] {
+pub(crate) fn descriptions() -> [utoipa::openapi::OpenApi; 5] {
     use utoipa::OpenApi as _;
 
     [
+        overview::Description::openapi(),
         tasks::Description::openapi(),
         projects::Description::openapi(),
         health::Description::openapi(),

@@ -9,6 +9,8 @@ use shared::store::{ProjectStore, TaskStore};
 use shared::task_reader::{TaskReader, WriteThrough};
 use shared::view::Renderer;
 
+use crate::retry_on_conflict::Turns;
+
 /// The stores, the optional cache, and the clock of the API. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
@@ -18,6 +20,7 @@ pub struct ApiState {
     pub(crate) reader: TaskReader,
     pub(crate) write_through: WriteThrough,
     pub(crate) renderer: Renderer,
+    pub(crate) turns: Arc<Turns>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -37,6 +40,7 @@ impl ApiState {
             projects,
             cache,
             renderer,
+            turns: Arc::default(),
             clock: Arc::new(Timestamp::now),
         }
     }

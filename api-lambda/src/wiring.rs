@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use shared::aws;
 use shared::cache::TaskCache;
-use shared::cache::cautious::CautiousTaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, stale_after};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
@@ -28,7 +27,7 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
     let stale_after = stale_after(settings)?;
     let cache = match CacheConfig::from_settings(settings)? {
         Some(config) => {
-            let cache = CautiousTaskCache::new(RedisTaskCache::new(&config)?);
+            let cache = RedisTaskCache::new(&config)?;
             Some(Arc::new(cache) as Arc<dyn TaskCache>)
         }
         None => None,

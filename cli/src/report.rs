@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use progress_core::batch::Batch;
+use progress_core::batch::named_ids::{
+    MOST_NAMED_IDS, NamedIds, RefusedIds, ids_by_stream, move_to_stream,
+};
 use progress_core::error::error_chain;
 use progress_core::fold::{FactLog, LATEST_FACTS, MOST_FACTS, Run};
 use progress_core::log_file::{Encoding, FileStream, Lines};
@@ -81,6 +84,8 @@ pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
             result => result?,
         }
     }
+    tasks.fold(now);
+    tasks.warn_of_refused_ids();
     let tasks = tasks.into_list();
     let mut output = io::stdout().lock();
     let written = if args.json {
@@ -139,6 +144,9 @@ fn logs(args: &LogArgs) -> Result<Vec<Log>, LogFileError> {
 struct Tasks {
     batch: Batch,
     runs: BTreeMap<TaskId, TaskRuns>,
+    /// The task ids that the lines of each log name.
+    named: BTreeMap<TaskOrigin, NamedIds>,
+    refused: RefusedIds,
 }
 
 /// The runs of a task.
@@ -199,7 +207,7 @@ impl Tasks {
                 if let Some(event) = stream.event(offset + start, &line) {
                     self.batch.add(log.format, log_group, &event);
                     if self.batch.is_full() {
-                        self.fold();
+                        self.fold(now);
                     }
                 }
             }
@@ -214,8 +222,15 @@ impl Tasks {
     }
 
     /// Folds the facts of the batch.
-    fn fold(&mut self) {
-        for (target, facts) in self.batch.take() {
+    fn fold(&mut self, now: Timestamp) {
+        let mut gathered = self.batch.take();
+        for (origin, ids) in ids_by_stream(&gathered) {
+            let named = self.named.entry(origin.clone()).or_default();
+            let refused = named.admit(&ids, now).refused;
+            move_to_stream(&mut gathered, &origin, &refused);
+            self.refused.add(&origin, &refused);
+        }
+        for (target, facts) in gathered {
             let log_of = |id: &TaskId| self.runs.get(id).map(|known| (&known.origin).into());
             let task_id = target.choose(log_of);
             let task = self.runs.entry(task_id.clone());
@@ -230,9 +245,18 @@ impl Tasks {
         }
     }
 
+    fn warn_of_refused_ids(&self) {
+        for (origin, count) in self.refused.by_stream() {
+            let log_stream = plain(&origin.log_stream);
+            eprintln!(
+                "warning: {log_stream} names more than {MOST_NAMED_IDS} task ids; the lines of \
+                 {count} ids count for the task of the log"
+            );
+        }
+    }
+
     /// All runs, the latest change first.
-    fn into_list(mut self) -> Vec<Task> {
-        self.fold();
+    fn into_list(self) -> Vec<Task> {
         let runs = self.runs.into_iter();
         let mut tasks: Vec<_> = runs
             .flat_map(|(task_id, runs)| runs.at_end_of_log(&task_id))

@@ -301,3 +301,20 @@ fn a_line_may_name_the_task_of_another_log() {
     let ids: Vec<_> = tasks.iter().map(|task| task["task_id"].as_str()).collect();
     assert_eq!(ids, [Some("deploy")]);
 }
+
+#[test]
+fn lines_of_more_than_a_thousand_ids_count_for_the_task_of_the_log() {
+    let line = |id| format!("{{\"task_id\":\"t-{id}\",\"progress\":50}}\n");
+    let log: String = (0..1_003).map(line).collect();
+    let output = run(&["report", "--agents", "-", "--json"], log.as_bytes());
+    let page: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tasks = page["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 1_001);
+    assert!(tasks.iter().any(|task| task["task_id"] == "agent:stdin"));
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        warning.contains("stdin names more than 1000 task ids"),
+        "{warning}"
+    );
+    assert!(warning.contains("3 ids"), "{warning}");
+}

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use shared::cache::TaskCache;
-use shared::cache::cautious::CautiousTaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::config::{CacheConfig, ConfigError, Settings};
 use shared::error::error_chain;
@@ -65,8 +64,7 @@ impl LocalCache {
 }
 
 fn task_cache(config: &CacheConfig) -> Result<Arc<dyn TaskCache>, ConfigError> {
-    let cache = RedisTaskCache::new(config)?;
-    Ok(Arc::new(CautiousTaskCache::new(cache)))
+    Ok(Arc::new(RedisTaskCache::new(config)?))
 }
 
 impl fmt::Display for LocalCache {

@@ -110,10 +110,7 @@ async fn push(collector: &Collector, line: &TimedLine, number: u64) {
         event_id: format!("{number:038}"),
         message: line.text.to_owned(),
     };
-    let push = Push {
-        log_group: log_group.to_owned(),
-        log_events: vec![event],
-    };
+    let push = Push::new(log_group, vec![event]);
     if let Err(failure) = collector.handle(&push, now, None).await {
         error!(error = error_chain(&failure), "can't collect a sample line");
     }

@@ -43,7 +43,6 @@ pub enum CollectError {
 pub struct Collector {
     pub(crate) parts: Parts,
     pub(crate) config: CollectorConfig,
-    pub(crate) write_through: WriteThrough,
     /// Where transitions are published; `None` if no event bus is configured.
     pub(crate) event_sink: Option<Arc<dyn EventSink>>,
     ingest: Ingest,
@@ -52,17 +51,14 @@ pub struct Collector {
 impl Collector {
     /// Creates a collector that publishes no events.
     pub fn new(parts: Parts, config: CollectorConfig) -> Self {
-        let write_through =
-            WriteThrough::new(parts.cache.clone(), Renderer::new(config.stale_after));
         let ingest = Ingest::new(
             Arc::clone(&parts.tasks),
             Arc::clone(&parts.projects),
-            write_through.clone(),
+            WriteThrough::new(parts.cache.clone(), Renderer::new(config.stale_after)),
         );
         Self {
             parts,
             config,
-            write_through,
             event_sink: None,
             ingest,
         }

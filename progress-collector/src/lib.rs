@@ -7,7 +7,6 @@
 //! each transition of a task. Each invocation writes its metrics to standard output and returns a
 //! summary.
 
-mod cache_refresh;
 mod collector;
 mod config;
 mod handler;

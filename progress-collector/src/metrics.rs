@@ -66,7 +66,8 @@ fn document(metrics: &[Metric], log_group: Option<&str>, at: Timestamp) -> Value
     Value::Object(document)
 }
 
-/// The metrics of a log group. The lag is absent if no log event was read.
+/// The metrics of a log group. The lag is absent if no log event was read. What hardly ever happens
+/// is absent while it does not: CloudWatch charges for each metric that has a value.
 fn group_metrics(group: &GroupSummary) -> Vec<Metric> {
     let mut metrics = vec![
         ("EventsRead", "Count", group.log_events),
@@ -77,6 +78,11 @@ fn group_metrics(group: &GroupSummary) -> Vec<Metric> {
         ("CacheErrors", "Count", group.cache_errors),
         ("FallbackUsed", "Count", group.fallback_used.into()),
     ];
+    let rare = [
+        ("TaskIdsRefused", "Count", group.task_ids_refused.count()),
+        ("PushesCut", "Count", group.pushes_cut),
+    ];
+    metrics.extend(rare.into_iter().filter(|(_, _, value)| *value > 0));
     if let Some(lag_ms) = group.lag_ms {
         metrics.push(("CollectorLagMs", "Milliseconds", lag_ms));
     }
@@ -126,6 +132,7 @@ mod tests {
             retries: 3,
             cache_errors: 4,
             fallback_used: true,
+            pushes_cut: 1,
             lag_ms: Some(1_500),
             ..GroupSummary::of("/miyabi/\"cdk\"")
         };
@@ -144,6 +151,7 @@ mod tests {
                         count("RetryAttempts"),
                         count("CacheErrors"),
                         count("FallbackUsed"),
+                        count("PushesCut"),
                         {"Name": "CollectorLagMs", "Unit": "Milliseconds"},
                     ],
                 }],
@@ -157,6 +165,7 @@ mod tests {
             "RetryAttempts": 3,
             "CacheErrors": 4,
             "FallbackUsed": 1,
+            "PushesCut": 1,
             "CollectorLagMs": 1_500,
         });
         assert_eq!(documents_of_groups(vec![group]), [expected]);

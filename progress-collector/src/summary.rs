@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use shared::batch::named_ids::RefusedIds;
 use shared::ingest::IngestCounts;
 use shared::log_parser::LineCounts;
 use shared::model::Timestamp;
-use tracing::info;
+use tracing::{info, warn};
 
 /// What an invocation did. Its JSON is the function's response; the names in it are documented in
 /// `docs/metrics.md`.
@@ -45,6 +46,11 @@ pub struct GroupSummary {
     /// Tasks that can never be saved: their stored items are damaged, or the store refuses them.
     /// The log names them.
     pub tasks_refused: u64,
+    /// Task ids beyond the limit of their log streams. Their lines count for the tasks of the
+    /// streams. In JSON, this is their number.
+    pub task_ids_refused: RefusedIds,
+    /// Pushes that are too large. The next sweep reads the rest of them.
+    pub pushes_cut: u64,
     /// Requests to CloudWatch Logs that were repeated.
     pub retries: u64,
     /// Writes that the cache failed.
@@ -106,6 +112,7 @@ impl GroupSummary {
     pub(crate) fn count_saved(&mut self, counts: IngestCounts) {
         self.tasks_changed += counts.tasks_changed;
         self.tasks_refused += counts.tasks_refused;
+        self.task_ids_refused.add_all(&counts.ids_refused);
         self.cache_errors += counts.cache_errors;
     }
 }
@@ -153,6 +160,8 @@ impl Summary {
             totals.parse_failures += group.parse_failures;
             totals.tasks_changed += group.tasks_changed;
             totals.tasks_refused += group.tasks_refused;
+            totals.task_ids_refused.add_all(&group.task_ids_refused);
+            totals.pushes_cut += group.pushes_cut;
             totals.retries += group.retries;
             totals.cache_errors += group.cache_errors;
             totals.complete &= group.complete;
@@ -179,6 +188,14 @@ impl Summary {
             return;
         }
         let totals = self.totals();
+        for (origin, task_ids) in totals.task_ids_refused.by_stream() {
+            warn!(
+                log_group = origin.log_group,
+                log_stream = origin.log_stream,
+                task_ids,
+                "a log stream names too many task ids: these lines count for the task of the stream"
+            );
+        }
         info!(
             trigger = self.trigger,
             pages = totals.pages,
@@ -186,6 +203,7 @@ impl Summary {
             lines = totals.lines,
             parse_failures = totals.parse_failures,
             tasks_changed = totals.tasks_changed,
+            task_ids_refused = totals.task_ids_refused.count(),
             retries = totals.retries,
             cache_errors = totals.cache_errors,
             lag_ms = totals.lag_ms,

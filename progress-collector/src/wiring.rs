@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use shared::aws;
 use shared::cache::TaskCache;
-use shared::cache::cautious::CautiousTaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig};
@@ -50,6 +49,5 @@ fn cache(settings: &Settings<'_>) -> Result<Option<Arc<dyn TaskCache>>, ConfigEr
     let Some(config) = CacheConfig::from_settings(settings)? else {
         return Ok(None);
     };
-    let redis = RedisTaskCache::new(&config)?;
-    Ok(Some(Arc::new(CautiousTaskCache::new(redis))))
+    Ok(Some(Arc::new(RedisTaskCache::new(&config)?)))
 }

@@ -36,10 +36,6 @@ pub enum FaultPoint {
     BeforeCheckpoint,
     /// The checkpoint was saved.
     AfterCheckpoint,
-    /// A log group can't be read: before open tasks are written to the cache.
-    BeforeCacheRefresh,
-    /// Open tasks were written to the cache.
-    AfterCacheRefresh,
 }
 
 impl FaultPoint {
@@ -62,7 +58,7 @@ mod armed {
 
     impl FaultPoint {
         /// All fault points.
-        pub const ALL: [Self; 16] = [
+        pub const ALL: [Self; 14] = [
             Self::CheckpointLoaded,
             Self::BeforePage,
             Self::AfterPage,
@@ -77,8 +73,6 @@ mod armed {
             Self::AfterResumePoint,
             Self::BeforeCheckpoint,
             Self::AfterCheckpoint,
-            Self::BeforeCacheRefresh,
-            Self::AfterCacheRefresh,
         ];
 
         /// Its name, in plans and in messages.

@@ -3,15 +3,19 @@
 //! The order of writes is DynamoDB, then Redis. An interrupted ingest can be repeated: saving the
 //! same lines again changes nothing.
 
+mod id_limit;
 mod project_matcher;
 
 use std::slice;
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
+use tokio::time::Instant;
 use tracing::error;
 
+use self::id_limit::IdLimit;
 use self::project_matcher::ProjectMatcher;
+use crate::batch::named_ids::RefusedIds;
 use crate::batch::{Batch, KnownLog, Target};
 use crate::error::error_chain;
 use crate::fault_point::FaultPoint;
@@ -29,13 +33,16 @@ const CONCURRENT_SAVES: usize = 8;
 const TASKS_PER_READ: usize = 16;
 
 /// The outcome of saving a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IngestCounts {
     /// Tasks written.
     pub tasks_changed: u64,
     /// Tasks that can never be saved: their stored items are damaged, or the store refuses them.
     /// The log names each.
     pub tasks_refused: u64,
+    /// Task ids beyond the limit of their log streams. Their lines count for the tasks of the
+    /// streams.
+    pub ids_refused: RefusedIds,
     /// Failed writes to the cache.
     pub cache_errors: u64,
 }
@@ -43,6 +50,7 @@ pub struct IngestCounts {
 /// Saves batches of facts as tasks.
 pub struct Ingest {
     tasks: Arc<dyn TaskStore>,
+    id_limit: IdLimit,
     project_matcher: ProjectMatcher,
     write_through: WriteThrough,
 }
@@ -58,14 +66,6 @@ struct StoredRecords {
 /// The facts of one task, each with the origin of its lines.
 type TaskFacts<'a> = Vec<(&'a Target, &'a [KeyedFact])>;
 
-/// What became of the facts of one task.
-enum SavedTask {
-    /// They were written, in one or more changes.
-    Written(Vec<TaskChange>),
-    /// They were known. The task is the newest run, if it exists.
-    Unchanged(Option<Box<Task>>),
-}
-
 impl Ingest {
     /// Creates an ingest that writes to `tasks`, finds projects in `projects`, and updates the
     /// cache through `write_through`.
@@ -75,6 +75,7 @@ impl Ingest {
         write_through: WriteThrough,
     ) -> Self {
         Self {
+            id_limit: IdLimit::new(Arc::clone(&tasks)),
             tasks,
             project_matcher: ProjectMatcher::new(projects),
             write_through,
@@ -94,8 +95,9 @@ impl Ingest {
         now: Timestamp,
         counts: &mut IngestCounts,
     ) -> Result<(), StoreError> {
-        let gathered: Vec<_> = batch.take().into_iter().collect();
-        let mut outcome = Ok(());
+        let mut gathered = batch.take();
+        let mut outcome = self.id_limit.apply(&mut gathered, now, counts).await;
+        let gathered: Vec<_> = gathered.into_iter().collect();
         for portion in gathered.chunks(TASKS_PER_READ) {
             outcome = outcome.and(self.save_portion(portion, now, counts).await);
         }
@@ -108,6 +110,7 @@ impl Ingest {
         now: Timestamp,
         counts: &mut IngestCounts,
     ) -> Result<(), StoreError> {
+        let begun = Instant::now();
         let candidates = portion.iter().flat_map(|(target, _)| target.candidates());
         let stored = self.read(&deduplicated(candidates.collect())).await?;
         FaultPoint::TasksRead.reach();
@@ -141,10 +144,13 @@ impl Ingest {
             .await;
 
         let mut outcome = Ok(());
-        let mut saved: Vec<SavedTask> = Vec::new();
+        let mut saved: Vec<TaskChange> = Vec::new();
         for save in saves {
             match save {
-                Ok(task) => saved.push(task),
+                Ok(changes) => {
+                    counts.tasks_changed += u64::from(!changes.is_empty());
+                    saved.extend(changes);
+                }
                 Err(error @ (StoreError::Refused { .. } | StoreError::Corrupt { .. })) => {
                     counts.tasks_refused += 1;
                     error!(error = error_chain(&error), "a task can't be saved");
@@ -152,7 +158,11 @@ impl Ingest {
                 Err(error) => outcome = Err(error),
             }
         }
-        self.refresh_cache(&saved, now, counts).await;
+        FaultPoint::BeforeCache.reach();
+        let saved: Vec<&TaskChange> = saved.iter().collect();
+        let cache_errors = self.write_through.saved(&saved, begun, now).await;
+        FaultPoint::AfterCache.reach();
+        counts.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
         outcome
     }
 
@@ -179,16 +189,17 @@ impl Ingest {
     }
 
     /// Adds the facts of one task to the stored ones, and writes what changes. After a conflict it
-    /// reads and adds again, so no writer's lines are lost.
+    /// reads and adds again, so no writer's lines are lost. Returns what was written, in one or more
+    /// changes.
     async fn save_task(
         &self,
         task_id: TaskId,
         facts: TaskFacts<'_>,
         stored: Option<TaskRecord>,
         now: Timestamp,
-    ) -> Result<SavedTask, StoreError> {
+    ) -> Result<Vec<TaskChange>, StoreError> {
         let Some((target, _)) = facts.first() else {
-            return Ok(SavedTask::Unchanged(None));
+            return Ok(Vec::new());
         };
         let facts = facts.iter().flat_map(|(_, facts)| *facts);
         let mut facts: Vec<KeyedFact> = facts.cloned().collect();
@@ -204,25 +215,22 @@ impl Ingest {
                         None => self.read_again(target).await?,
                     };
                     let facts = left.clone();
-                    let outcome = self.save_on_top_of(&record, facts, &target.origin, now);
-                    Ok((outcome.await?, record))
+                    self.save_on_top_of(&record, facts, &target.origin, now)
+                        .await
                 }
             };
             let is_conflict = |error: &StoreError| matches!(error, StoreError::Conflict(_));
             let saved = retry_on_conflict(ConflictPolicy::INGEST, step, is_conflict).await?;
             match saved {
-                (Outcome::Changed { change, rest }, _) => {
+                Outcome::Changed { change, rest } if !rest.is_empty() => {
                     written.push(*change);
                     facts = rest;
                 }
-                (Outcome::Unchanged, record) if written.is_empty() => {
-                    let unchanged = record.live().cloned().map(Box::new);
-                    return Ok(SavedTask::Unchanged(unchanged));
+                Outcome::Changed { change, .. } => {
+                    written.push(*change);
+                    return Ok(written);
                 }
-                (Outcome::Unchanged, _) => facts.clear(),
-            }
-            if facts.is_empty() {
-                return Ok(SavedTask::Written(written));
+                Outcome::Unchanged => return Ok(written),
             }
         }
     }
@@ -275,25 +283,6 @@ impl Ingest {
             }
         }
         Ok(())
-    }
-
-    async fn refresh_cache(&self, saved: &[SavedTask], now: Timestamp, counts: &mut IngestCounts) {
-        let mut written: Vec<&TaskChange> = Vec::new();
-        let mut unchanged: Vec<&Task> = Vec::new();
-        for task in saved {
-            match task {
-                SavedTask::Written(changes) => written.extend(changes),
-                SavedTask::Unchanged(task) => unchanged.extend(task.as_deref()),
-            }
-        }
-        let is_written = |task: &&SavedTask| matches!(task, SavedTask::Written(_));
-        let tasks_changed = saved.iter().filter(is_written).count();
-        FaultPoint::BeforeCache.reach();
-        let mut cache_errors = self.write_through.saved(&written, now).await;
-        cache_errors += self.write_through.tasks_unchanged(&unchanged, now).await;
-        FaultPoint::AfterCache.reach();
-        counts.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
-        counts.tasks_changed += u64::try_from(tasks_changed).unwrap_or(u64::MAX);
     }
 }
 

@@ -19,5 +19,6 @@ pub mod server_timing;
 pub mod store;
 pub mod task_reader;
 pub mod telemetry;
+pub mod validator;
 
 pub use progress_core::{batch, error, fold, log_event, log_file, log_parser, model, record, view};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_retry::strategy::ExponentialBackoff;
 
 /// The most attempts at one request, the first included.
@@ -15,25 +15,28 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How often a write is repeated while other writers are faster.
+/// The longest wait after the first conflict. It doubles with each further conflict.
+const FIRST_CONFLICT_WAIT: Duration = Duration::from_millis(20);
+/// The longest wait after any conflict.
+const LONGEST_CONFLICT_WAIT: Duration = Duration::from_millis(250);
+
+/// For how long a write is repeated while other writers are faster.
 #[derive(Debug, Clone, Copy)]
 pub struct ConflictPolicy {
-    /// The most attempts, the first included.
-    attempts: u32,
-    /// The wait after the first conflict. It grows by the same amount with each further one.
-    wait: Duration,
+    /// No attempt begins later than this after the first one.
+    within: Duration,
 }
 
 impl ConflictPolicy {
-    /// For log ingest: several collectors may save the same task at once, and no client waits.
+    /// For log ingest, where nobody waits: several slow attempts. If a task stays busy for longer, a
+    /// later invocation reads its lines again.
     pub const INGEST: Self = Self {
-        attempts: 12,
-        wait: Duration::from_millis(5),
+        within: Duration::from_secs(10),
     };
-    /// For requests of the API: a client waits for the response, so there is no pause.
+    /// For requests of the API: fifty clients that change one task at once all succeed, and API
+    /// Gateway and Lambda wait longer than this.
     pub const REQUEST: Self = Self {
-        attempts: 8,
-        wait: Duration::ZERO,
+        within: Duration::from_millis(4500),
     };
 }
 
@@ -77,17 +80,24 @@ pub async fn with_retries<T, E>(
 }
 
 fn waits() -> impl Iterator<Item = Duration> {
-    // The strategy's waits are the powers of 2, times the factor.
-    let half_ms = u64::try_from(FIRST_WAIT.as_millis() / 2).unwrap_or(u64::MAX);
-    let waits = ExponentialBackoff::from_millis(2)
-        .factor(half_ms)
-        .max_delay(LONGEST_WAIT);
-    waits
+    doubling(FIRST_WAIT, LONGEST_WAIT)
         .map(|wait| wait / 2 + (wait / 2).mul_f64(fastrand::f64()))
         .take(ATTEMPTS - 1)
 }
 
-/// Repeats `step` (read, decide, write) while its error `is_conflict`, as often as `policy` allows.
+/// `first`, twice as much, and so on, at most `longest`.
+fn doubling(first: Duration, longest: Duration) -> impl Iterator<Item = Duration> {
+    // The strategy's waits are the powers of 2, times the factor.
+    let half_ms = u64::try_from(first.as_millis() / 2).unwrap_or(u64::MAX);
+    ExponentialBackoff::from_millis(2)
+        .factor(half_ms)
+        .max_delay(longest)
+}
+
+/// Repeats `step` (read, decide, write) while its error `is_conflict`, as long as `policy` allows.
+///
+/// Each wait is random, from zero to a limit that grows with the number of conflicts. So writers
+/// that met each other spread out, and the load on the store falls while they are many.
 ///
 /// # Errors
 ///
@@ -100,16 +110,18 @@ pub async fn retry_on_conflict<T, E, F>(
 where
     F: Future<Output = Result<T, E>>,
 {
-    for attempt in 1..policy.attempts {
-        match step().await {
-            Err(error) if is_conflict(&error) => {}
-            outcome => return outcome,
-        }
-        if !policy.wait.is_zero() {
-            sleep(policy.wait * attempt).await;
+    let deadline = Instant::now() + policy.within;
+    let mut waits = doubling(FIRST_CONFLICT_WAIT, LONGEST_CONFLICT_WAIT);
+    loop {
+        let outcome = step().await;
+        let now = Instant::now();
+        match (&outcome, waits.next()) {
+            (Err(error), Some(wait)) if now < deadline && is_conflict(error) => {
+                sleep_until(deadline.min(now + wait.mul_f64(fastrand::f64()))).await;
+            }
+            _ => return outcome,
         }
     }
-    step().await
 }
 
 #[cfg(test)]
@@ -176,17 +188,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ingest_tries_a_write_twelve_times_with_growing_waits() {
-        let (attempts, took) = attempts_at(ConflictPolicy::INGEST, "conflict").await;
-        assert_eq!(attempts, 12);
-        let waits = Duration::from_millis(5 * (1..=11).sum::<u64>());
-        assert!(waits <= took && took <= waits + Duration::from_millis(11));
+    async fn a_write_is_repeated_until_the_deadline_with_growing_waits() {
+        for policy in [ConflictPolicy::INGEST, ConflictPolicy::REQUEST] {
+            let (attempts, took) = attempts_at(policy, "conflict").await;
+            let late = took.saturating_sub(policy.within);
+            assert!(late <= Duration::from_millis(2), "{took:?}");
+            // On average, a wait is half of the longest one.
+            let waits = took.as_millis() / LONGEST_CONFLICT_WAIT.as_millis();
+            let attempts = u128::from(attempts);
+            assert!(
+                waits <= attempts && attempts <= 20 + 5 * waits,
+                "{attempts}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_tries_a_write_eight_times_without_waits() {
-        let outcome = attempts_at(ConflictPolicy::REQUEST, "conflict").await;
-        assert_eq!(outcome, (8, Duration::ZERO));
+    async fn a_write_that_is_slow_is_not_repeated_after_the_deadline() {
+        let mut attempts = 0;
+        let step = || {
+            attempts += 1;
+            async {
+                sleep(ConflictPolicy::REQUEST.within).await;
+                Err::<(), _>("conflict")
+            }
+        };
+        let outcome = retry_on_conflict(ConflictPolicy::REQUEST, step, |_| true).await;
+        assert_eq!((outcome, attempts), (Err("conflict"), 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::batch::named_ids::NamedIds;
 use crate::model::{
     HistoryEntry, Metrics, Project, ProjectId, RecordId, RunId, Task, TaskId, TaskStatus, TaskType,
     Timestamp,
 };
-use crate::record::{TaskChange, TaskRecord};
+use crate::record::{TaskChange, TaskOrigin, TaskRecord};
 
 pub use error::StoreError;
 
@@ -154,6 +155,18 @@ pub trait TaskStore: Send + Sync {
         record: &IdempotencyRecord,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
 
+    /// Reads the task ids that lines of a log stream have named, strongly consistent; none if
+    /// nothing is stored.
+    async fn named_ids(&self, origin: &TaskOrigin) -> Result<NamedIds, StoreError>;
+
+    /// Writes the task ids that lines of a log stream have named. `ids.revision` is one more than
+    /// that of the ids that were read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if the stored ids are other ones than those that were read.
+    async fn save_named_ids(&self, origin: &TaskOrigin, ids: &NamedIds) -> Result<(), StoreError>;
+
     /// Takes a run out of the metrics after its head has expired: `expired` is the head that the
     /// store has removed. Once is the same as many times within two days.
     async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError>;
@@ -199,9 +212,12 @@ pub trait TaskStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, StoreError>;
 
-    /// Checks that the store can be reached.
+    /// Checks that tasks can be read.
     async fn ping(&self) -> Result<(), StoreError>;
 }
+
+/// The most projects in a list.
+pub const MOST_LISTED_PROJECTS: usize = 1000;
 
 /// The durable record of projects.
 #[async_trait]
@@ -225,9 +241,16 @@ pub trait ProjectStore: Send + Sync {
     /// [`StoreError::Conflict`] if the stored project no longer has the revision of `previous`.
     async fn update(&self, previous: &Project, next: &Project) -> Result<(), StoreError>;
 
-    /// Lists all projects, by id. There are few.
+    /// Lists the projects that were created, by id: at most [`MOST_LISTED_PROJECTS`]. Of more, it
+    /// is not defined which ones. The list may miss the writes of the last moments.
     async fn list(&self) -> Result<Vec<Project>, StoreError>;
+
+    /// Lists the same projects, with metrics of zero.
+    async fn list_without_metrics(&self) -> Result<Vec<Project>, StoreError>;
 
     /// Reads the metrics of all tasks, also of those without a project.
     async fn totals(&self) -> Result<Metrics, StoreError>;
+
+    /// Checks that projects can be read.
+    async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -1,33 +1,40 @@
 //! The read path (cache first, then store), and [`WriteThrough`], which updates the cache after a
 //! write.
 //!
-//! The cache holds the bytes of the API's response bodies. Only the [`Renderer`] makes them, so a
-//! response is the same whichever process put it there. If the cache is absent, down or holds
-//! invalid values, the same response comes from the store.
+//! The cache holds the bytes of the API's response bodies, with the time when they were true. Only
+//! the [`Renderer`] makes them, so a response is the same whichever process put it there.
+//!
+//! | answer | fresh for |
+//! | --- | --- |
+//! | about a run | 5 s; 60 s once it has ended |
+//! | a page, a project, the list of projects | 5 s; 1 s after something was written |
+//!
+//! A fresh answer is shown as it is. Otherwise the store is asked, and the cache keeps its answer
+//! unless it holds a later one. If the store is down, the cache's answer is shown however old. So
+//! whatever happens to the cache, an answer is older than its time in the table only while the
+//! store is down.
 
 mod budget;
 mod freshness;
-mod pages;
-mod validator;
+mod keys;
+mod overview;
+mod read_through;
 mod write_through;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::warn;
+use self::freshness::{FRESH_FOR, fresh_for};
+use self::keys::{page_key, project_key, projects_key};
+use self::read_through::Reading;
 
-use self::budget::CacheBudget;
-use self::freshness::{cache_ttl, true_until};
-use self::pages::Page;
-
-use crate::cache::{CacheError, CacheLookup, PAGE_TTL, TaskCache};
-use crate::error::error_chain;
+use crate::cache::{CacheKey, TaskCache};
 use crate::model::{HistoryEntry, ProjectId, RecordId, RunId, Task, TaskId, Timestamp};
 use crate::server_timing::for_store;
 use crate::store::{ProjectStore, StoreError, TaskQuery, TaskStore, TimeRange};
+use crate::validator::Validator;
 use crate::view::Renderer;
 
-pub use validator::Validator;
 pub use write_through::WriteThrough;
 
 /// The largest number of tasks on one page.
@@ -36,9 +43,6 @@ pub const MAX_PAGE_LIMIT: usize = 200;
 /// How much later than its last change the history of a run may go on: entries of runs that changed
 /// in the same millisecond are one after another.
 const HISTORY_SLACK: Duration = Duration::from_secs(1);
-
-/// The key of the list of projects, beside the keys of the pages of tasks.
-const PROJECTS_KEY: &str = "projects";
 
 /// A request for one page of a list of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,9 +116,9 @@ fn sorted_names(names: impl Iterator<Item = &'static str>) -> String {
 
 /// Reads tasks and projects as the API shows them.
 ///
-/// A failed call of the cache is logged and counts as a miss. After a miss, the reader fills the
-/// cache before it returns, because Lambda may freeze the process after the response. It does not
-/// fill a cache that has just failed, and waits only for the rest of the request's cache budget.
+/// A failed call of the cache is logged and counts as a miss. The reader fills the cache before it
+/// returns, because Lambda may freeze the process after the response. It waits for the cache only
+/// as long as the request's budget allows.
 #[derive(Clone)]
 pub struct TaskReader {
     tasks: Arc<dyn TaskStore>,
@@ -141,9 +145,6 @@ impl TaskReader {
 
     /// Reads a run that is no older than the revisions of `known`; `None` if there is none.
     ///
-    /// The cache may hold an older state than the client has: it may have missed writes while it
-    /// was down. If the store is down too, the client's copy is the latest known state.
-    ///
     /// # Errors
     ///
     /// An error of the store, if the cache does not have the task.
@@ -153,59 +154,22 @@ impl TaskReader {
         known: &[Validator],
         now: Timestamp,
     ) -> Result<Option<ConditionalRead>, StoreError> {
-        let known = known
-            .iter()
-            .filter_map(|known| Some((known.revision()?, known)))
-            .max_by_key(|(revision, _)| *revision);
-        let is_outdated = |revision| known.is_some_and(|(known, _)| revision < known);
-        let current = |revision, json: Vec<u8>| {
-            ConditionalRead::Current(Representation {
-                validator: Validator::of_revision(revision, &json),
-                json,
-            })
+        let read = async {
+            let task = self.tasks.fetch(id).await?;
+            Ok(task.map(|task| {
+                let json = self.renderer.task(&task, now);
+                Reading {
+                    run: Some((task.record_id(), task.revision)),
+                    fresh_for: fresh_for(&task),
+                    representation: Representation {
+                        validator: Validator::of_revision(task.revision, &json),
+                        json,
+                    },
+                }
+            }))
         };
-        let mut fillable = None;
-        let mut budget = CacheBudget::new();
-        if let Some(cache) = &self.cache
-            && let Some(lookup) = budget.within(cache.fetch_task(id)).await
-        {
-            match lookup {
-                CacheLookup::Task { revision, json } if !is_outdated(revision) => {
-                    return Ok(Some(current(revision, json)));
-                }
-                // An invalid value may have any revision, so it must go before the task is put.
-                CacheLookup::Invalid => {
-                    warn!(%id, "the cache holds an invalid value for a task");
-                    budget.within(cache.remove_task(id)).await;
-                }
-                CacheLookup::Task { .. } | CacheLookup::Deleted { .. } | CacheLookup::Miss => {}
-            }
-            fillable = Some(cache);
-        }
-        let fetched = for_store(self.tasks.fetch(id)).await;
-        if let Err(StoreError::Unavailable { .. }) = &fetched
-            && let Some(cache) = fillable
-            && let Some(lookup) = budget.within(cache.fetch_task_as_held(id)).await
-            && let CacheLookup::Task { revision, json } = lookup
-        {
-            return Ok(Some(match known {
-                Some((_, known)) if is_outdated(revision) => {
-                    ConditionalRead::NotModified(known.clone())
-                }
-                _ => current(revision, json),
-            }));
-        }
-        let Some(task) = fetched? else {
-            return Ok(None);
-        };
-        let json = self.renderer.task(&task, now);
-        if let Some(cache) = fillable {
-            let ttl = cache_ttl(&self.renderer, &task, now);
-            let id = task.record_id();
-            let put = cache.put_task(&id, task.revision, &json, ttl);
-            budget.within(put).await;
-        }
-        Ok(Some(current(task.revision, json)))
+        self.read_through(&CacheKey::Run(id.clone()), known, read)
+            .await
     }
 
     /// Reads a page of tasks, newest first: `{"tasks":[…],"next_cursor":…}`. `known` are the
@@ -229,15 +193,13 @@ impl TaskReader {
         let read = async {
             let after = request.after.as_ref();
             let page = self.tasks.list(&request.query, after, limit).await?;
-            Ok(Some(Page {
-                json: self
-                    .renderer
-                    .page(&page.tasks, page.next.as_ref(), cursor, now),
-                true_until: true_until(&self.renderer, &page.tasks, now, PAGE_TTL),
-            }))
+            let page = self
+                .renderer
+                .page(&page.tasks, page.next.as_ref(), cursor, now);
+            Ok(Some(page_of(page)))
         };
         let key = page_key(request, limit);
-        let list = self.read_page(&key, known, now, read).await?;
+        let list = self.read_through(&key, known, read).await?;
         Ok(list.expect("a list is never absent"))
     }
 
@@ -288,23 +250,14 @@ impl TaskReader {
     pub async fn fetch_project(
         &self,
         project_id: &ProjectId,
-        now: Timestamp,
     ) -> Result<Option<Representation>, StoreError> {
         let read = async {
             let project = self.projects.fetch(project_id).await?;
-            Ok(project.map(|project| Page {
-                json: self.renderer.project(&project),
-                true_until: now.after(PAGE_TTL),
-            }))
+            Ok(project.map(|project| page_of(self.renderer.project(&project))))
         };
-        let key = format!("project/{project_id}");
-        let page = self.read_page(&key, &[], now, read).await?;
-        let current = page.and_then(ConditionalRead::current); // no validator was known
-        Ok(current.map(|Representation { json, .. }| Representation {
-            // A client that changes a project names the revision in `If-Match`.
-            validator: Validator::of_record(&json),
-            json,
-        }))
+        let key = project_key(project_id);
+        let page = self.read_through(&key, &[], read).await?;
+        Ok(page.and_then(ConditionalRead::current)) // no validator was known
     }
 
     /// Reads all projects, by id: `{"projects":[…]}`. `known` are the validators of the client's
@@ -313,33 +266,25 @@ impl TaskReader {
     /// # Errors
     ///
     /// An error of the store, if the cache does not have the list.
-    pub async fn list_projects(
-        &self,
-        known: &[Validator],
-        now: Timestamp,
-    ) -> Result<ConditionalRead, StoreError> {
+    pub async fn list_projects(&self, known: &[Validator]) -> Result<ConditionalRead, StoreError> {
         let read = async {
-            Ok(Some(Page {
-                json: self.renderer.projects(&self.projects.list().await?),
-                true_until: now.after(PAGE_TTL),
-            }))
+            let projects = self.projects.list().await?;
+            Ok(Some(page_of(self.renderer.projects(&projects))))
         };
-        let list = self.read_page(PROJECTS_KEY, known, now, read).await?;
+        let key = projects_key();
+        let list = self.read_through(&key, known, read).await?;
         Ok(list.expect("a list is never absent"))
     }
 }
 
-/// The response of the cache; `None` and a warning if it failed.
-fn log_and_ignore<T>(outcome: Result<T, CacheError>) -> Option<T> {
-    outcome
-        .inspect_err(|error| warn!(error = error_chain(error), "went on without the cache"))
-        .ok()
-}
-
-fn page_key(request: &ListRequest, limit: usize) -> String {
-    let query = canonical_query(&request.query);
-    match &request.after {
-        Some(run_id) => format!("{query}&limit={limit}&after={run_id}"),
-        None => format!("{query}&limit={limit}"),
+/// A page as it was read from the store.
+fn page_of(json: Vec<u8>) -> Reading {
+    Reading {
+        run: None,
+        fresh_for: FRESH_FOR,
+        representation: Representation {
+            validator: Validator::of_bytes(&json),
+            json,
+        },
     }
 }

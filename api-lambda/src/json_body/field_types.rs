@@ -151,10 +151,6 @@ impl TryFrom<Vec<Prefix>> for Prefixes {
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        // HTTP clients resolve these two segments of a path, so no request could name the id.
-        if matches!(text.as_str(), "." | "..") {
-            return Err(D::Error::custom("must not be . or .."));
-        }
         text.parse().map(Self).map_err(D::Error::custom)
     }
 }

@@ -65,11 +65,13 @@ fn complete(path: &str, operation: &mut Map<String, Value>, problems: &mut Map<S
         let description = "The client has the present state";
         responses.insert("304".to_owned(), json!({"description": description}));
     }
+    // A 204 beside a body is what a caller gets who may not read the body.
+    let has_body = ["200", "201"].iter().any(|it| responses.contains_key(*it));
     for (status, response) in responses.iter_mut() {
         let is_read_or_written = takes_tags || path.starts_with("/api/");
         let mut names = vec!["X-Request-Id", "Cache-Control", "Server-Timing"];
-        names.extend((is_read_or_written && status != "204").then_some("ETag"));
-        names.extend((status == "201").then_some("Location"));
+        names.extend((is_read_or_written && has_body).then_some("ETag"));
+        names.extend((status == "201" || status == "204" && has_body).then_some("Location"));
         add_headers(response, &names);
     }
     for (status, kinds) in kinds {
@@ -149,7 +151,7 @@ fn headers() -> Value {
             true,
             r#"^(W/)?"[0-9a-z-]+"$"#,
         ),
-        "Location": text("The path of the new resource, including the stage", true, "^/.+$"),
+        "Location": text("The path of what was written, including the stage", true, "^/.+$"),
         "Retry-After": {
             "description": "The number of seconds to wait before another attempt",
             "required": true,

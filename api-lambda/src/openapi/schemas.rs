@@ -287,7 +287,7 @@ pub(crate) struct Project {
     updated_at: Timestamp,
 }
 
-/// Counts of the tasks of a project.
+/// Counts of the tasks of a project, or of all tasks.
 #[derive(ToSchema)]
 pub(crate) struct Metrics {
     /// The number of tasks.
@@ -316,6 +316,20 @@ pub(crate) struct Metrics {
 /// All projects, sorted by id.
 #[derive(ToSchema)]
 pub(crate) struct ProjectPage {
+    projects: Vec<Project>,
+}
+
+/// What needs attention, and counts of everything.
+#[derive(ToSchema)]
+pub(crate) struct Overview {
+    /// Blocked runs; then runs that have failed within 24 hours; then running ones that are `stale`,
+    /// with their last event within 24 hours. Failed and stale ones have begun within 7 days. They are
+    /// as in lists.
+    #[schema(max_items = 50)]
+    attention: Vec<Task>,
+    /// Exact counts of all tasks.
+    counts: Metrics,
+    /// All projects, sorted by id.
     projects: Vec<Project>,
 }
 

@@ -13,7 +13,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use shared::task_reader::Validator;
+use shared::validator::Validator;
 
 use crate::api_gateway::BasePath;
 use crate::etag::IfNoneMatch;

@@ -11,7 +11,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use shared::task_reader::Validator;
+use shared::validator::Validator;
 
 use crate::etag::IfNoneMatch;
 #[cfg(test)]

@@ -59,7 +59,8 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
             None => None,
         }
     };
-    let (redis, dynamodb) = tokio::join!(redis, ping("dynamodb", state.tasks.ping()));
+    let tables = async { tokio::try_join!(state.tasks.ping(), state.projects.ping()).map(drop) };
+    let (redis, dynamodb) = tokio::join!(redis, ping("dynamodb", tables));
     let is_ready = dynamodb.is_up;
     let mut members = Map::new();
     members.insert("dynamodb".to_owned(), dynamodb.to_json());

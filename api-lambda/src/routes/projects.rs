@@ -4,18 +4,17 @@ mod project_body;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shared::model::ProjectId;
 use shared::server_timing::for_store;
 use shared::store::StoreError;
-use shared::task_reader::{ConditionalRead, Representation, Validator};
+use shared::task_reader::{ConditionalRead, Representation};
 
 use self::project_body::{NewProject, ProjectPatch};
-use crate::api_gateway::BasePath;
-use crate::etag::{IfMatch, IfNoneMatch, tagged};
+use crate::etag::{IfMatch, IfNoneMatch, validator_of_project};
 use crate::json_body::JsonBody;
 #[cfg(test)]
 use crate::openapi::{
@@ -25,10 +24,10 @@ use crate::openapi::{
 use crate::path_id::PathId;
 use crate::problem::ApiError;
 use crate::query::QueryParameters;
-use crate::response::{JsonBytes, created};
 use crate::retry_on_conflict::retry_on_conflict;
 use crate::routes::tasks;
 use crate::state::ApiState;
+use crate::write_response::WriteResponse;
 
 /// The OpenAPI description of these routes.
 #[cfg(test)]
@@ -43,7 +42,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/api/projects/{project_id}/tasks", get(list_tasks))
 }
 
-/// Lists all projects, sorted by id
+/// Lists the created projects, sorted by id: at most 1,000
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/projects", operation_id = "listProjects", tag = "projects",
     params(IfNoneMatchHeader),
@@ -57,14 +56,13 @@ async fn list(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    let reading = state
-        .reader
-        .list_projects(known.validators(), state.now())
-        .await?;
+    let reading = state.reader.list_projects(known.validators()).await?;
     Ok(known.respond_to(reading))
 }
 
 /// Shows a project
+///
+/// A project exists once it was created, even if tasks have named it before.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/projects/{project_id}", operation_id = "getProject", tag = "projects",
     params(ProjectPath, IfNoneMatchHeader),
@@ -113,8 +111,15 @@ async fn fetch_project(
     state: &ApiState,
     project_id: &ProjectId,
 ) -> Result<Representation, ApiError> {
-    let answer = state.reader.fetch_project(project_id, state.now()).await?;
-    answer.ok_or_else(|| ApiError::ProjectNotFound(project_id.clone()))
+    let answer = state.reader.fetch_project(project_id).await?;
+    let answer = answer.ok_or_else(|| ApiError::ProjectNotFound(project_id.clone()))?;
+    Ok(representation(answer.json))
+}
+
+/// The project whose JSON is `json`.
+fn representation(json: Vec<u8>) -> Representation {
+    let validator = validator_of_project(&json);
+    Representation { validator, json }
 }
 
 /// Whether a page has no task.
@@ -131,13 +136,14 @@ fn is_empty(page: &Representation) -> bool {
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/projects", operation_id = "createProject", tag = "projects",
     request_body(content((NewProject = "application/json"))),
-    responses((status = 201, description = "The new project", body = schemas::Project)),
+    responses((status = 201, description = "The new project", body = schemas::Project),
+        (status = 204, description = "The project is created; the token has no `progress:read`")),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "project-exists", "unavailable"])))
 ))]
 async fn create(
     State(state): State<ApiState>,
-    base: BasePath,
+    write_response: WriteResponse,
     parameters: QueryParameters,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
@@ -148,15 +154,14 @@ async fn create(
         Err(StoreError::Conflict(_)) => return Err(ApiError::ProjectExists(project.project_id)),
         Err(error) => return Err(error.into()),
     }
-    state.write_through.project_saved().await;
+    state.write_through.project_saved(&project.project_id).await;
     let path = format!("/api/projects/{}", project.project_id);
     // Tasks can name a project before it exists. Reading the project gives its present metrics. If
     // that fails, the project exists nevertheless.
     let stored = for_store(state.projects.fetch(&project.project_id)).await;
     let project = stored.ok().flatten().unwrap_or(project);
-    let json = state.renderer.project(&project);
-    let validator = Validator::of_record(&json);
-    Ok(tagged(created(&base, &path, json), &validator))
+    let created = representation(state.renderer.project(&project));
+    Ok(write_response.created(&path, created))
 }
 
 /// Changes a project
@@ -164,19 +169,25 @@ async fn create(
     patch, path = "/api/projects/{project_id}", operation_id = "changeProject", tag = "projects",
     params(ProjectPath, IfMatchHeader),
     request_body(content((ProjectPatch = "application/json"), (ProjectPatch = "application/merge-patch+json"))),
-    responses((status = 200, description = "The changed project", body = schemas::Project)),
+    responses((status = 200, description = "The changed project", body = schemas::Project),
+        (status = 204, description = "The project is changed; the token has no `progress:read`")),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "project-not-found", "precondition-failed", "unavailable"])))
 ))]
 async fn change(
     State(state): State<ApiState>,
     PathId(project_id): PathId<ProjectId>,
+    write_response: WriteResponse,
     parameters: QueryParameters,
     if_match: IfMatch,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    retry_on_conflict(|| try_change(&state, &project_id, &if_match, &body)).await
+    let changed = retry_on_conflict(&state.turns, &project_id, || {
+        try_change(&state, &project_id, &if_match, &body)
+    })
+    .await?;
+    Ok(write_response.changed(&format!("/api/projects/{project_id}"), changed))
 }
 
 /// Reads a project, applies a patch and writes the result.
@@ -185,21 +196,20 @@ async fn try_change(
     project_id: &ProjectId,
     if_match: &IfMatch,
     body: &JsonBody,
-) -> Result<Response, ApiError> {
+) -> Result<Representation, ApiError> {
     let project = for_store(state.projects.fetch(project_id))
         .await?
         .ok_or_else(|| ApiError::ProjectNotFound(project_id.clone()))?;
-    // The metrics are part of the bytes, but they are not what a caller changes.
-    if !if_match.admits_revision(project.revision) {
+    let present = representation(state.renderer.project(&project));
+    if !if_match.admits_project(&present.validator) {
         return Err(ApiError::ProjectChanged(project_id.clone()));
     }
     let patch: ProjectPatch = body.merged_into(&project)?;
     let next = patch.apply(&project, state.now());
-    if next != project {
-        for_store(state.projects.update(&project, &next)).await?;
-        state.write_through.project_saved().await;
+    if next == project {
+        return Ok(present);
     }
-    let json = state.renderer.project(&next);
-    let validator = Validator::of_record(&json);
-    Ok(tagged(JsonBytes(json).into_response(), &validator))
+    for_store(state.projects.update(&project, &next)).await?;
+    state.write_through.project_saved(project_id).await;
+    Ok(representation(state.renderer.project(&next)))
 }

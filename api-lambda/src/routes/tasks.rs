@@ -10,22 +10,23 @@ use std::slice;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use shared::model::{MAX_NAME_CHARS, ProjectId, RecordId, RunId, Task, TaskId, TaskStatus};
 use shared::record::{TaskChange, TaskRecord, delete_earlier};
 use shared::server_timing::for_store;
 use shared::store::{IdempotencyRecord, StoreError, TaskQuery, TimeRange};
 use shared::task_reader::{
-    ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Validator, canonical_query,
+    ConditionalRead, ListRequest, MAX_PAGE_LIMIT, Representation, canonical_query,
 };
+use shared::validator::Validator;
+use tokio::time::Instant;
 
 use self::new_task::{NewRun, NewTask};
 use self::task_patch::TaskPatch;
-use crate::api_gateway::BasePath;
 use crate::auth::Principal;
 use crate::cursor::Cursor;
-use crate::etag::{IfMatch, IfNoneMatch, tagged};
+use crate::etag::{IfMatch, IfNoneMatch};
 use crate::idempotency::{IDEMPOTENCY_REPLAYED, IdempotencyKey};
 use crate::json_body::JsonBody;
 #[cfg(test)]
@@ -39,9 +40,9 @@ use crate::openapi::{
 use crate::path_id::PathId;
 use crate::problem::ApiError;
 use crate::query::QueryParameters;
-use crate::response::{JsonBytes, created};
 use crate::retry_on_conflict::retry_on_conflict;
 use crate::state::ApiState;
+use crate::write_response::WriteResponse;
 
 /// The OpenAPI description of these routes.
 #[cfg(test)]
@@ -139,13 +140,15 @@ async fn show(
     params(IdempotencyKeyHeader),
     request_body(content((NewTask = "application/json"))),
     responses((status = 201, description = "The new run", body = schemas::Task,
+        headers(("Idempotency-Replayed" = String, description = "`true` if an earlier request with this key got the same answer"))),
+        (status = 204, description = "The run is created; the token has no `progress:read`",
         headers(("Idempotency-Replayed" = String, description = "`true` if an earlier request with this key got the same answer")))),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-exists", "idempotency-key-reused", "unavailable"])))
 ))]
 async fn create(
     State(state): State<ApiState>,
-    base: BasePath,
+    write_response: WriteResponse,
     parameters: QueryParameters,
     key: IdempotencyKey,
     caller: Principal,
@@ -157,22 +160,42 @@ async fn create(
     // Most ids are new. The first attempt therefore assumes that nothing is stored, and reads
     // nothing. A repeated request finds its record in this way, whatever its run has become.
     let mut assumed = Some(TaskRecord::new(new.task_id.clone()));
-    retry_on_conflict(|| {
+    retry_on_conflict(&state.turns, &new.task_id, || {
         let assumed = assumed.take();
-        try_create(&state, &base, &new, key.clone(), body.digest(), assumed)
+        try_create(&state, &new, key.clone(), body.digest(), assumed)
     })
     .await
+    .map(|created| {
+        let path = format!("/api/tasks/{}", created.task_id);
+        let validator = Validator::of_record(&created.json);
+        let json = created.json;
+        let mut response = write_response.created(&path, Representation { validator, json });
+        if created.is_replayed {
+            let replayed = HeaderValue::from_static("true");
+            response
+                .headers_mut()
+                .insert(IDEMPOTENCY_REPLAYED, replayed);
+        }
+        response
+    })
+}
+
+/// A run that a request has created.
+struct Created {
+    task_id: TaskId,
+    json: Vec<u8>,
+    /// Whether an earlier request with the same key has created it.
+    is_replayed: bool,
 }
 
 /// Creates a run on top of `assumed`, or of what is stored.
 async fn try_create(
     state: &ApiState,
-    base: &BasePath,
     new: &NewRun,
     key: Option<String>,
     digest: String,
     assumed: Option<TaskRecord>,
-) -> Result<Response, ApiError> {
+) -> Result<Created, ApiError> {
     let record = match assumed {
         Some(record) => record,
         None => {
@@ -187,11 +210,17 @@ async fn try_create(
     let now = state.now();
     let mut change = record.create(new.task_type, new.edit.clone(), &new.fields, now);
     complete(state, &mut change).await?;
+    let begun = Instant::now();
     let json = state.renderer.task(newest(&change), now);
+    let created = |task_id: &TaskId, json, is_replayed| Created {
+        task_id: task_id.clone(),
+        json,
+        is_replayed,
+    };
     let Some(key) = key else {
         for_store(state.tasks.save(&change)).await?;
-        state.write_through.saved(&[&change], now).await;
-        return Ok(created_task(base, &new.task_id, json));
+        state.write_through.saved(&[&change], begun, now).await;
+        return Ok(created(&new.task_id, json, false));
     };
     let record = IdempotencyRecord {
         key,
@@ -203,20 +232,15 @@ async fn try_create(
     match for_store(state.tasks.create(&change, &record)).await? {
         None => {
             // If the cache fails, `saved` logs a warning. The run is created all the same.
-            state.write_through.saved(&[&change], now).await;
-            Ok(created_task(base, &new.task_id, json))
+            state.write_through.saved(&[&change], begun, now).await;
+            Ok(created(&new.task_id, json, false))
         }
         Some(earlier) if earlier.digest != record.digest => Err(ApiError::IdempotencyKeyReused),
-        Some(earlier) => {
-            state.write_through.task_made_before().await;
-            let json = earlier.response.into_bytes();
-            let mut response = created_task(base, &earlier.task_id, json);
-            let replayed = HeaderValue::from_static("true");
-            response
-                .headers_mut()
-                .insert(IDEMPOTENCY_REPLAYED, replayed);
-            Ok(response)
-        }
+        Some(earlier) => Ok(created(
+            &earlier.task_id,
+            earlier.response.into_bytes(),
+            true,
+        )),
     }
 }
 
@@ -240,31 +264,37 @@ async fn complete(state: &ApiState, change: &mut TaskChange) -> Result<(), ApiEr
     Ok(())
 }
 
-/// The 201 response for a new task.
-fn created_task(base: &BasePath, task_id: &TaskId, json: Vec<u8>) -> Response {
-    let validator = Validator::of_record(&json);
-    let path = format!("/api/tasks/{task_id}");
-    tagged(created(base, &path, json), &validator)
-}
-
 /// Changes the newest run of a task
 #[cfg_attr(test, utoipa::path(
     patch, path = "/api/tasks/{task_id}", operation_id = "changeTask", tag = "tasks",
     params(RunPath, IfMatchHeader),
     request_body(content((TaskPatch = "application/json"), (TaskPatch = "application/merge-patch+json"))),
-    responses((status = 200, description = "The changed run", body = schemas::Task)),
+    responses((status = 200, description = "The changed run", body = schemas::Task),
+        (status = 204, description = "The run is changed; the token has no `progress:read`")),
     security(("token" = ["progress:write"])),
     extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "task-not-found", "earlier-run", "illegal-move", "precondition-failed", "unavailable"])))
 ))]
 async fn change(
     State(state): State<ApiState>,
     PathId(id): PathId<RecordId>,
+    write_response: WriteResponse,
     parameters: QueryParameters,
     if_match: IfMatch,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     parameters.finish()?;
-    retry_on_conflict(|| try_change(&state, &id, &if_match, &body)).await
+    let changed = retry_on_conflict(&state.turns, id.task_id(), || {
+        try_change(&state, &id, &if_match, &body)
+    })
+    .await;
+    let changed = changed.map_err(|error| match error {
+        // It tells the present status.
+        ApiError::InvalidTransition(_) if !write_response.may_read => {
+            ApiError::InvalidTransition(None)
+        }
+        error => error,
+    })?;
+    Ok(write_response.changed(&format!("/api/tasks/{id}"), changed))
 }
 
 /// Reads a task, applies a patch and writes the result.
@@ -273,7 +303,7 @@ async fn try_change(
     id: &RecordId,
     if_match: &IfMatch,
     body: &JsonBody,
-) -> Result<Response, ApiError> {
+) -> Result<Representation, ApiError> {
     let (record, task) = match fetch_for_change(state, id).await? {
         Stored::Newest(record, task) => (record, task),
         Stored::Earlier(run) => return Err(ApiError::EarlierRun { id: run.run_id() }),
@@ -282,23 +312,21 @@ async fn try_change(
     let now = state.now();
     let patch: TaskPatch = body.merged_into(&task)?;
     let patched = patch.applied_to(&task);
-    let task = match patched.map_err(ApiError::InvalidTransition)? {
+    let invalid = |transition| ApiError::InvalidTransition(Some(transition));
+    let task = match patched.map_err(invalid)? {
         Some((edit, fields)) => {
             let mut change = record.edit(edit, &fields, now);
             complete(state, &mut change).await?;
+            let begun = Instant::now();
             for_store(state.tasks.save(&change)).await?;
-            state.write_through.saved(&[&change], now).await;
+            state.write_through.saved(&[&change], begun, now).await;
             newest(&change).clone()
         }
-        None => {
-            // This request may repeat one that wrote to the store and then crashed.
-            state.write_through.tasks_confirmed(&[&task], now).await;
-            task
-        }
+        None => task,
     };
     let json = state.renderer.task(&task, now);
     let validator = Validator::of_record(&json);
-    Ok(tagged(JsonBytes(json).into_response(), &validator))
+    Ok(Representation { validator, json })
 }
 
 /// Deletes a run and its history
@@ -318,7 +346,10 @@ async fn delete(
     if_match: IfMatch,
 ) -> Result<StatusCode, ApiError> {
     parameters.finish()?;
-    retry_on_conflict(|| try_delete(&state, &id, &if_match)).await?;
+    retry_on_conflict(&state.turns, id.task_id(), || {
+        try_delete(&state, &id, &if_match)
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -336,10 +367,11 @@ async fn try_delete(state: &ApiState, id: &RecordId, if_match: &IfMatch) -> Resu
             delete_earlier(&run)
         }
     };
+    let begun = Instant::now();
     let outcome = for_store(state.tasks.save(&change)).await;
     // After any other error the run may be deleted nevertheless. Then the cache must not serve it.
     if !matches!(outcome, Err(StoreError::Conflict(_))) {
-        state.write_through.saved(&[&change], now).await;
+        state.write_through.saved(&[&change], begun, now).await;
     }
     Ok(outcome?)
 }

@@ -7,6 +7,7 @@ mod rejected_tokens;
 mod scopes;
 mod secrets;
 mod signer;
+mod write_only;
 
 use std::collections::HashMap;
 

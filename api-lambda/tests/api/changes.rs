@@ -6,7 +6,7 @@ use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use shared::model::{TaskStatus, Timestamp};
 
-use crate::harness::{Harness, Log, ids, patch, patch_if, task};
+use crate::harness::{Harness, Log, a_second, ids, patch, patch_if, task};
 
 async fn create(harness: &Harness, fields: Value) -> Value {
     let mut body = json!({"task_id": "a", "task_name": "Build", "task_type": "build"});
@@ -155,7 +155,7 @@ async fn if_match_refuses_a_change_of_a_newer_state() {
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deleted_task_has_no_history_and_is_not_counted() {
     let harness = Harness::new();
     let project = json!({"project_id": "p", "project_name": "P"});
@@ -169,6 +169,7 @@ async fn a_deleted_task_has_no_history_and_is_not_counted() {
         (deleted.status, deleted.body.len()),
         (StatusCode::NO_CONTENT, 0)
     );
+    a_second().await;
     assert_eq!(total().await, 0);
     for path in ["/api/tasks/a", "/api/tasks/a/history"] {
         assert_eq!(

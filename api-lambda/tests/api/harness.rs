@@ -16,7 +16,7 @@ use shared::log_event::LogEvent;
 use shared::log_parser::LogFormat;
 use shared::model::{Task, Timestamp};
 use shared::record::{FactItems, FactsChange, Head, HeadChange, HeadState, TaskChange, TaskRecord};
-use shared::store::{TaskQuery, TaskStore};
+use shared::store::{ProjectStore, TaskQuery, TaskStore};
 use shared::task_reader::WriteThrough;
 use shared::view::Renderer;
 use testkit::cache::memory::InMemoryTaskCache;
@@ -32,6 +32,11 @@ pub(crate) struct ApiResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+}
+
+/// Waits until every answer about several tasks is read again. Time must be paused.
+pub(crate) async fn a_second() {
+    tokio::time::advance(Duration::from_secs(1)).await;
 }
 
 impl ApiResponse {
@@ -119,6 +124,16 @@ impl Harness {
             store,
             cache,
             router,
+        }
+    }
+
+    /// An API with other stores.
+    pub(crate) fn with_stores(tasks: Arc<dyn TaskStore>, projects: Arc<dyn ProjectStore>) -> Self {
+        let state = ApiState::new(tasks, projects, None, STALE_AFTER);
+        Self {
+            store: Arc::default(),
+            cache: None,
+            router: router(state, Auth::none(), Cors::default()),
         }
     }
 

@@ -1,6 +1,7 @@
-//! A write is visible even if its response was lost and the cache was not updated.
+//! A write is visible after a moment, even if its response was lost and the cache was not updated.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -8,6 +9,7 @@ use serde_json::json;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{Fault, Faults, Faulty};
 use testkit::store::memory::InMemoryStore;
+use tokio::time::advance;
 
 use crate::harness::Harness;
 
@@ -26,7 +28,7 @@ async fn with_lost_response(call: u64) -> Harness {
     harness
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_repeated_change_is_visible_after_a_lost_response() {
     let harness = with_lost_response(2).await; // the first call reads the task, the second writes it
     let patch = || {
@@ -45,11 +47,12 @@ async fn a_repeated_change_is_visible_after_a_lost_response() {
         (again.status, &again.json()["revision"]),
         (StatusCode::OK, &json!(2))
     );
+    advance(Duration::from_secs(5)).await;
     assert_eq!(harness.read("/api/tasks/a").await["revision"], 2);
     assert_eq!(harness.read("/api/tasks").await["tasks"][0]["revision"], 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_task_that_is_created_again_is_listed_after_a_lost_response() {
     let harness = with_lost_response(1).await;
     let post = || {
@@ -63,6 +66,7 @@ async fn a_task_that_is_created_again_is_listed_after_a_lost_response() {
     assert_eq!(lost.status, StatusCode::SERVICE_UNAVAILABLE);
     let again = harness.send(post()).await;
     assert_eq!(again.status, StatusCode::CREATED);
+    advance(Duration::from_secs(5)).await;
     assert_eq!(
         harness.read("/api/tasks").await["tasks"]
             .as_array()

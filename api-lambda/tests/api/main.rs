@@ -5,12 +5,15 @@
 mod auth;
 mod cache;
 mod changes;
+mod contention;
 mod dashboard;
 mod docs;
 mod harness;
+mod head;
 mod health;
 mod http_semantics;
 mod lost_responses;
+mod overview;
 mod paging;
 mod problems;
 mod projects;

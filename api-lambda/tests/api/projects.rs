@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, ids, task};
+use crate::harness::{Harness, a_second, ids, patch, patch_if, task};
 
 #[tokio::test]
 async fn a_created_project_is_found() {
@@ -111,4 +111,49 @@ async fn an_invalid_project_names_the_fields_and_is_not_created() {
     check("match", json!(["x".repeat(129)]), "match[0]").await;
     check("metrics", json!({}), "metrics").await;
     assert_eq!(harness.read("/api/projects").await, json!({"projects": []}));
+}
+
+#[tokio::test]
+async fn a_project_that_only_tasks_name_does_not_exist_yet() {
+    let harness = Harness::new();
+    let body = json!({"task_id": "a", "task_name": "A", "task_type": "build", "project_id": "p"});
+    harness.make("/api/tasks", body).await;
+    let path = "/api/projects/p";
+    assert_eq!(harness.get(path).await.problem(), "project-not-found");
+    let changed = patch(&harness, path, json!({"owner": "o"})).await;
+    assert_eq!(changed.problem(), "project-not-found");
+    assert_eq!(harness.read("/api/projects").await, json!({"projects": []}));
+    let tasks = harness.read("/api/projects/p/tasks").await;
+    assert_eq!(ids(&tasks), ["a"]);
+    let project = json!({"project_id": "p", "project_name": "P"});
+    let made = harness.make("/api/projects", project).await;
+    assert_eq!(made["metrics"]["total_tasks"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_match_compares_all_of_a_project_but_its_metrics() {
+    let harness = Harness::new();
+    let project = json!({"project_id": "p", "project_name": "P"});
+    harness.make("/api/projects", project).await;
+    let path = "/api/projects/p";
+    let tag = harness.get(path).await.header("etag").to_owned();
+    let body = json!({"task_name": "A", "task_type": "build", "project_id": "p"});
+    harness.make("/api/tasks", body).await;
+    a_second().await;
+    let counted = harness.get(path).await.header("etag").to_owned();
+    assert_ne!(counted, tag);
+    for made_up in ["\"1\"", "\"1-0\"", "\"1-0-0\""] {
+        let refused = patch_if(&harness, path, made_up, json!({"owner": "o"})).await;
+        assert_eq!(refused.problem(), "precondition-failed", "{made_up}");
+    }
+    let changed = patch_if(&harness, path, &tag, json!({"owner": "o"})).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    assert_eq!(
+        changed.header("etag"),
+        harness.get(path).await.header("etag")
+    );
+    for stale in [tag, counted] {
+        let refused = patch_if(&harness, path, &stale, json!({"owner": "x"})).await;
+        assert_eq!(refused.problem(), "precondition-failed");
+    }
 }

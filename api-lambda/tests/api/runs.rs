@@ -10,7 +10,7 @@ use shared::model::Timestamp;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::store::memory::InMemoryStore;
 
-use crate::harness::{ApiResponse, Harness, Log, failing_cache, ids, patch, patch_if};
+use crate::harness::{ApiResponse, Harness, Log, a_second, failing_cache, ids, patch, patch_if};
 
 const X: &str = "/api/tasks/x";
 
@@ -139,7 +139,7 @@ async fn an_earlier_run_can_be_deleted_but_not_changed() {
     assert_eq!(statuses(&harness).await, ["running", "completed"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn deleting_a_task_deletes_its_newest_run_alone() {
     let harness = with_project().await;
     let failed = begin(&harness, "failed").await;
@@ -149,6 +149,7 @@ async fn deleting_a_task_deletes_its_newest_run_alone() {
         assert_eq!(harness.get(path).await.problem(), "task-not-found");
     }
     assert_eq!(delete(&harness, X).await, StatusCode::NOT_FOUND);
+    a_second().await;
     assert_eq!(statuses(&harness).await, ["failed"]);
     let history = harness.read(&format!("{}/history", path_of(&failed))).await;
     assert_eq!(history["history"].as_array().unwrap().len(), 1);
@@ -161,6 +162,7 @@ async fn deleting_a_task_deletes_its_newest_run_alone() {
         harness.get("/api/tasks/x/runs").await.problem(),
         "task-not-found"
     );
+    a_second().await;
     assert_eq!(metrics(&harness).await["total_tasks"], 0);
 }
 
@@ -263,7 +265,7 @@ async fn a_tag_holds_until_the_task_is_changed_whatever_the_time() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_new_life_is_shown_at_once() {
     let harness = Harness::new();
     for number in 0..5 {
@@ -271,10 +273,12 @@ async fn a_new_life_is_shown_at_once() {
         let path = path_of(&begun);
         assert_eq!(harness.read(X).await, begun, "{number}");
         assert_eq!(harness.read(&path).await, begun);
+        a_second().await;
         assert_eq!(ids(&harness.read("/api/tasks").await), ["x"]);
         assert_eq!(delete(&harness, X).await, StatusCode::NO_CONTENT);
         assert_eq!(harness.get(X).await.problem(), "task-not-found");
         assert_eq!(harness.get(&path).await.problem(), "task-not-found");
+        a_second().await;
         assert_eq!(ids(&harness.read("/api/tasks").await), [""; 0]);
     }
 }

@@ -84,6 +84,7 @@ async fn check(name: &str, harness: &Harness, response: &ApiResponse) {
             let task = response.json();
             is_text(&task["task_name"], "Agent · review of the billing module");
         }
+        "get-overview" => assert_eq!(response.json()["counts"]["pending"], 2),
         "list-task-runs" => {
             let run = &response.json()["runs"][0];
             is_text(&run["task_id"], "cdk-deploy-MiyabiWebUIStack");

@@ -1,20 +1,28 @@
-//! Clients that read tasks again and again. What a client is shown must never go backward.
+//! Clients that read tasks again and again. What a client is shown must never go backward, and
+//! never be older than the cache may be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use serde_json::Value;
-use shared::model::TaskId;
+use shared::model::{TaskId, TaskStatus};
 use testkit::oracle::{Oracle, Revisions, View, revision_of};
+use tokio::time::Instant;
 
-use crate::cache_watch::stored_revisions;
 use crate::harness::Harness;
 use crate::request::{Response, send};
 use crate::trace;
 
 /// How often a client reads.
 const POLLS: usize = 18;
+/// How old an answer may be.
+const FRESH_FOR: Duration = Duration::from_secs(5);
+/// How old the answer about a run may be that has ended.
+const ENDED_FRESH_FOR: Duration = Duration::from_secs(60);
+/// How old a list may be after something was written.
+const CHANGED_LIST_FRESH_FOR: Duration = Duration::from_secs(1);
 
 const LISTS: [&str; 3] = [
     "/api/tasks?limit=200",
@@ -80,6 +88,7 @@ impl<'a> Client<'a> {
 
     async fn read_task(&mut self, task_id: &TaskId) {
         let was_deleted = self.oracle.was_deleted(task_id);
+        let begun = Instant::now();
         let path = format!("/api/tasks/{task_id}");
         let response = self.get(&path).await;
         let spares_cache = self.harness.fault_plan.spares_cache();
@@ -92,6 +101,12 @@ impl<'a> Client<'a> {
                     "{} saw {task_id}, which is deleted",
                     self.name
                 );
+                let status: TaskStatus = response.json["status"].as_str().unwrap().parse().unwrap();
+                let fresh_for = match status.is_terminal() {
+                    true => ENDED_FRESH_FOR,
+                    false => FRESH_FOR,
+                };
+                self.assert_stored_since(&response.json, begun - fresh_for);
             }
             StatusCode::NOT_FOUND => {
                 self.held.remove(&path);
@@ -103,9 +118,12 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Reads a list. It must have every write that was announced to the cache before the request.
     async fn read_list(&mut self, path: &str) {
-        let announced = self.harness.announced();
+        let begun = Instant::now();
+        let changed = self.harness.watch.announced();
+        // A list that was read before the last announced write is shown for a second only.
+        let unchanged_since = changed.unwrap_or(begun - FRESH_FOR);
+        let oldest = (begun - FRESH_FOR).max(unchanged_since.min(begun - CHANGED_LIST_FRESH_FOR));
         let response = self.get(path).await;
         if response.status != StatusCode::OK {
             return;
@@ -114,28 +132,33 @@ impl<'a> Client<'a> {
         for task in response.json["tasks"].as_array().unwrap() {
             let checked = self.oracle.check_listed(task);
             checked.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            self.assert_stored_since(task, oldest);
             let (id, revision) = revision_of(task);
-            if let Some(announced) = announced.get(&id) {
-                assert!(
-                    revision >= *announced,
-                    "{}: {path} has {id} in revision {revision} after {announced}",
-                    self.name
-                );
-            }
             shown.insert(id, revision);
         }
-        if path == LISTS[0] {
-            self.assert_none_is_missing(&announced, &shown);
+        if path == LISTS[0] && self.store_is_up() {
+            for id in self.harness.watch.existing_since(oldest) {
+                let is_shown = shown.contains_key(&id);
+                assert!(is_shown, "{}: {id} is missing in the list", self.name);
+            }
         }
     }
 
-    fn assert_none_is_missing(&self, announced: &Revisions, shown: &Revisions) {
-        let stored = stored_revisions(self.harness.store());
-        for id in announced.keys().filter(|id| stored.contains_key(*id)) {
-            let may_be_gone = self.oracle.was_perhaps_deleted(id.task_id());
-            let is_shown = shown.contains_key(id) || may_be_gone;
-            assert!(is_shown, "{}: {id} is missing in the list", self.name);
-        }
+    /// While the store is down, answers may be older.
+    fn store_is_up(&self) -> bool {
+        self.harness.fault_plan.store_fails == 0
+    }
+
+    /// An answer was true at some time since `oldest`.
+    fn assert_stored_since(&self, task: &Value, oldest: Instant) {
+        let (id, revision) = revision_of(task);
+        let watch = &self.harness.watch;
+        assert!(
+            !self.store_is_up() || watch.was_stored_since(&id, revision, oldest),
+            "{}: {id} was not in revision {revision} since {:?} before now",
+            self.name,
+            oldest.elapsed()
+        );
     }
 
     /// Requests `path`. A `304` gives the response that the client has.

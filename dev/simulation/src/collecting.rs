@@ -98,10 +98,7 @@ pub(crate) async fn push(harness: &Harness, stream: &Stream, instances: &[Instan
         sleep_until(harness, pushed_at).await;
         for percent in [harness.fault_plan.pushed, harness.fault_plan.pushed / 5] {
             if rng.chance(percent) {
-                let push = Push {
-                    log_group: stream.log_group.to_owned(),
-                    log_events: events.clone(),
-                };
+                let push = Push::new(stream.log_group, events.clone());
                 let times = events
                     .iter()
                     .map(|event| event.timestamp.as_millis() % 1_000_000);

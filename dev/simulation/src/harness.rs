@@ -7,20 +7,18 @@ use api_lambda::{ApiState, Auth, Cors, router};
 use axum::Router;
 use progress_collector::{Collector, CollectorConfig, LogGroup, Parts};
 use shared::cache::TaskCache;
-use shared::cache::cautious::CautiousTaskCache;
 use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::faults::{Faults, Faulty};
 use testkit::log_source::InMemoryLogSource;
-use testkit::oracle::Revisions;
 use testkit::store::memory::InMemoryStore;
 use tokio::time::Instant;
 
-use crate::cache_watch::CacheWatch;
 use crate::fault_plan::FaultPlan;
 use crate::rng::Rng;
+use crate::watch::Watch;
 
 pub(crate) const CDK: &str = "/miyabi/cdk";
 pub(crate) const AGENTS: &str = "/miyabi/agents";
@@ -39,7 +37,7 @@ pub(crate) struct Harness {
     store: Arc<InMemoryStore>,
     cache: Arc<InMemoryTaskCache>,
     checkpoints: Arc<InMemoryCheckpointStore>,
-    cache_watch: CacheWatch,
+    pub(crate) watch: Watch,
     faults: Faults,
     started: Instant,
 }
@@ -53,15 +51,15 @@ impl Harness {
         let logs = Arc::new(InMemoryLogSource::new(page_size));
         logs.put(CDK, []);
         logs.put(AGENTS, []);
-        let (cache_watch, faults) = (CacheWatch::default(), Faults::none());
-        faults.observe(cache_watch.observer(Arc::clone(&cache), Arc::clone(&store)));
+        let (watch, faults) = (Watch::default(), Faults::none());
+        faults.observe(watch.observer(Arc::clone(&cache), Arc::clone(&store)));
         Self {
             fault_plan,
             logs,
             store,
             cache,
             checkpoints: Arc::default(),
-            cache_watch,
+            watch,
             faults,
             started: Instant::now(),
             rng,
@@ -96,11 +94,6 @@ impl Harness {
         &self.store
     }
 
-    /// The stored revisions when the present cache generation began. Lists must not be older.
-    pub(crate) fn announced(&self) -> Arc<Revisions> {
-        self.cache_watch.announced()
-    }
-
     /// The cache forgets everything.
     pub(crate) fn empty_cache(&self) {
         self.cache.lose_all();
@@ -110,15 +103,14 @@ impl Harness {
         Faulty::new(Arc::clone(part), self.faults.clone())
     }
 
-    /// The cache as one instance sees it. An instance knows only about its own failures.
-    fn cache_of_instance(&self) -> Arc<dyn TaskCache> {
-        Arc::new(CautiousTaskCache::new(self.faulty(&self.cache)))
+    fn faulty_cache(&self) -> Arc<dyn TaskCache> {
+        Arc::new(self.faulty(&self.cache))
     }
 
     /// Another instance of the API, whose clock is off by `skew_ms`.
     pub(crate) fn api(&self, skew_ms: i64) -> Router {
         let store = Arc::new(self.faulty(&self.store));
-        let cache = Some(self.cache_of_instance());
+        let cache = Some(self.faulty_cache());
         let state = ApiState::new(store.clone(), store, cache, STALE_AFTER);
         let state = state.with_clock(self.clock(skew_ms));
         router(state, Auth::none(), Cors::default())
@@ -131,7 +123,7 @@ impl Harness {
             tasks: store.clone(),
             projects: store,
             checkpoints: Arc::new(self.faulty(&self.checkpoints)),
-            cache: Some(self.cache_of_instance()),
+            cache: Some(self.faulty_cache()),
             logs: Arc::new(self.faulty(&self.logs)),
         };
         let group = |name: &str, format| LogGroup {

@@ -10,7 +10,6 @@
 //! `testkit::oracle`.
 #![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
 
-mod cache_watch;
 mod client;
 mod collecting;
 mod end_state;
@@ -21,6 +20,7 @@ mod request;
 mod rng;
 mod run;
 mod trace;
+mod watch;
 mod writer;
 
 use std::collections::BTreeSet;

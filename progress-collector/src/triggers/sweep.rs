@@ -11,7 +11,6 @@ use shared::model::Timestamp;
 use shared::store::StoreError;
 use tracing::info;
 
-use crate::cache_refresh::refresh_cache;
 use crate::collector::{CollectError, Collector};
 use crate::config::{CollectorConfig, LogGroup};
 use crate::invocation::Invocation;
@@ -57,12 +56,6 @@ impl Trigger for Sweep {
         for group in &mut summary.groups {
             group.fallback_used = group.error.is_some();
             summary.fallback_used |= group.fallback_used;
-        }
-        if summary.fallback_used {
-            let errors = refresh_cache(collector, invocation).await?;
-            if let Some(group) = summary.groups.first_mut() {
-                group.cache_errors += errors;
-            }
         }
         Ok(summary)
     }

@@ -124,7 +124,10 @@ async fn a_page_that_one_run_can_not_save_is_saved_by_several_runs() {
     let lines: Vec<String> = (0..4_000).map(line).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let harness = Harness::new(10_000);
-    let at_once = events("agent-1", &lines).into_iter().map(|event| LogEvent {
+    let events = events("agent", &lines).into_iter().enumerate();
+    let at_once = events.map(|(index, event)| LogEvent {
+        // Lines of one stream can name a thousand tasks.
+        log_stream: format!("agent-{}", index / 1_000),
         timestamp: Timestamp::from_millis(harness::START_MS),
         ..event
     });

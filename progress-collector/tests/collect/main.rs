@@ -8,6 +8,7 @@ mod crash;
 mod damaged;
 mod events;
 mod harness;
+mod limits;
 mod publish;
 mod races;
 mod reading;

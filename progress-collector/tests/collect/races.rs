@@ -130,10 +130,7 @@ async fn run(parts: &Parts, steps: &[Step]) {
             Step::Push { stream, from, to } => {
                 let events = &streams[*stream];
                 let events = events[(*from).min(events.len())..(*to).min(events.len())].to_vec();
-                let push = Push {
-                    log_group: CDK.to_owned(),
-                    log_events: events,
-                };
+                let push = Push::new(CDK, events);
                 collector.handle(&push, now(), None).await.unwrap();
             }
             Step::Sweep { at_ms } => {

@@ -1,7 +1,7 @@
 //! The tasks that log lines create.
 
 use progress_collector::{Collector, Push, Sweep};
-use shared::cache::TaskCache;
+use shared::cache::CacheKey;
 use shared::fold::CallerEdit;
 use shared::model::{Project, ProjectStatus, TaskStatus, TaskType, Timestamp};
 use shared::record::{CallerFields, TaskChange, TaskRecord};
@@ -222,10 +222,7 @@ async fn a_task_belongs_to_the_project_with_the_longest_match() {
 async fn a_push_is_saved_and_the_next_sweep_changes_nothing() {
     let harness = Harness::new(100);
     harness.logs.put(CDK, events("deploy-7", &completed()));
-    let push = Push {
-        log_group: CDK.to_owned(),
-        log_events: events("deploy-7", &RUNNING),
-    };
+    let push = Push::new(CDK, events("deploy-7", &RUNNING));
     let collector = harness.collector();
     for tasks_changed in [1, 0] {
         let summary = collector.handle(&push, now(), None).await.unwrap();
@@ -251,10 +248,7 @@ async fn a_deletion_holds_for_every_order_of_lines() {
         let deletion = record[0].delete(Timestamp::from_millis(START_MS + 1_500));
         harness.store.save(&deletion.unwrap()).await.unwrap();
         for index in order {
-            let push = Push {
-                log_group: AGENTS.to_owned(),
-                log_events: vec![events("task-42", &lines).swap_remove(index)],
-            };
+            let push = Push::new(AGENTS, vec![events("task-42", &lines).swap_remove(index)]);
             harness
                 .collector()
                 .handle(&push, now(), None)
@@ -263,8 +257,8 @@ async fn a_deletion_holds_for_every_order_of_lines() {
         }
         assert_eq!(harness.task("42").await, None, "{order:?}");
         assert_eq!(harness.tasks().await, [], "{order:?}");
-        let cached = harness.cache.fetch_task(&id("42").into()).await.unwrap();
-        assert_eq!(cached.into_json(), None);
+        let held = harness.cache.held(&CacheKey::Run(id("42").into()));
+        assert!(held.is_none_or(|held| held.body == Some(Vec::new())));
     }
 }
 
@@ -273,14 +267,9 @@ async fn saved_tasks_are_in_the_cache() {
     let harness = Harness::new(100);
     harness.logs.put(CDK, events("deploy-7", &RUNNING));
     harness.sweep().await;
-    let bytes = harness
-        .cache
-        .fetch_task(&id("cdk:deploy-7").into())
-        .await
-        .unwrap()
-        .into_json()
-        .unwrap();
-    let cached: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let key = CacheKey::Run(id("cdk:deploy-7").into());
+    let body = harness.cache.held(&key).unwrap().body.unwrap();
+    let cached: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(cached["progress"]["percentage"], 60);
 }
 
@@ -334,10 +323,7 @@ async fn a_line_from_the_future_counts_as_of_its_ingestion() {
     for event in &mut early {
         event.timestamp = year_9999;
     }
-    let push = |log_events| Push {
-        log_group: CDK.to_owned(),
-        log_events,
-    };
+    let push = |log_events| Push::new(CDK, log_events);
     let collector = harness.collector();
     collector.handle(&push(early), now(), None).await.unwrap();
     let completed = harness.task("cdk:deploy-7").await.unwrap();

@@ -14,10 +14,9 @@ use serde_json::{Value, json};
 use shared::fault_point::FaultPoint::{self, *};
 use shared::fold::Run;
 use shared::log_event::LogEvent;
-use shared::model::{Revision, Task, TaskId, Timestamp};
+use shared::model::{Revision, Task, Timestamp};
 use shared::record::{FactsChange, Head, HeadChange, TaskChange, TaskRecord};
 use shared::store::{TaskQuery, TaskStore};
-use shared::view::Renderer;
 use testkit::embedded_dynamodb::EmbeddedDynamoDb;
 use testkit::runtime_api::RuntimeApi;
 
@@ -63,7 +62,7 @@ struct Kill {
 /// All kills of the test.
 fn kills() -> Vec<Kill> {
     use Scenario::{Large, Push, Raced, Refused, Slow, Sweep};
-    let points: [(Scenario, &[FaultPoint], usize); 9] = [
+    let points: [(Scenario, &[FaultPoint], usize); 8] = [
         (
             Sweep,
             &[CheckpointLoaded, BeforeCheckpoint, AfterCheckpoint],
@@ -78,7 +77,6 @@ fn kills() -> Vec<Kill> {
             1,
         ),
         (Refused, &[BeforeResumePoint, AfterResumePoint], 2),
-        (Refused, &[BeforeCacheRefresh, AfterCacheRefresh], 1),
         (Slow, &[BeforeResumePoint, AfterResumePoint], 1),
         (Large, &[MidPage], 2),
     ];
@@ -115,8 +113,6 @@ struct EndState {
     records: Vec<(Task, Vec<Run>)>,
     /// Log groups with an unfinished window.
     unfinished: Vec<&'static str>,
-    /// Tasks with an older state in the cache.
-    outdated: Vec<String>,
 }
 
 /// The time of the first log event. All harnesses share it, so that their tasks can be compared.
@@ -188,7 +184,6 @@ impl Harness {
             .logs
             .put(AGENTS, events("agent", start, &reports(1, 3, 0)));
         harness.run(&json!({})).await;
-        harness.fill_cache().await;
         for (stream, (_, then)) in &deploys {
             harness
                 .logs
@@ -199,24 +194,6 @@ impl Harness {
             .logs
             .put(AGENTS, events("agent", start + LATER_MS, &then));
         harness
-    }
-
-    /// Writes all tasks to the cache. On a busy machine the collector's own writes may have timed
-    /// out.
-    async fn fill_cache(&self) {
-        let renderer = Renderer::new(Duration::from_secs(900));
-        let stored = self.records().await;
-        assert_eq!(stored.len(), 4);
-        for TaskRecord { newest, .. } in stored {
-            let task = newest.map(|head| head.task);
-            let task = task.unwrap();
-            let bytes = renderer.task(&task, Timestamp::now());
-            let (key, value) = (
-                format!("task:{}", task.task_id),
-                str::from_utf8(&bytes).unwrap(),
-            );
-            self.redis.run::<()>(&["SET", &key, value]).await;
-        }
     }
 
     fn start(&self, fault_points: &str) -> Function {
@@ -252,21 +229,14 @@ impl Harness {
         json!({"awslogs": {"data": STANDARD.encode(packed.finish().unwrap())}})
     }
 
-    /// Runs the collector undisturbed. Repeats the run if cache writes timed out, as on a busy
-    /// machine.
+    /// Runs the collector undisturbed.
     async fn run(&mut self, lambda_event: &Value) {
         let _function = self.start("");
-        loop {
-            let summary = invoke(&mut self.runtime, lambda_event.clone())
-                .await
-                .unwrap();
-            let groups = summary["groups"].as_array().unwrap();
-            let is_complete = groups.iter().all(|group| group["complete"] == true);
-            assert!(is_complete, "{summary}");
-            if groups.iter().all(|group| group["cache_errors"] == 0) {
-                return;
-            }
-        }
+        let summary = invoke(&mut self.runtime, lambda_event.clone()).await;
+        let summary = summary.unwrap();
+        let groups = summary["groups"].as_array().unwrap();
+        let is_complete = groups.iter().all(|group| group["complete"] == true);
+        assert!(is_complete, "{summary}");
     }
 
     /// Runs the collector until it reaches the fault point, and kills it there.
@@ -341,23 +311,11 @@ impl Harness {
         records
     }
 
-    async fn cached_revision(&self, task_id: &TaskId) -> Option<Revision> {
-        let key = format!("task:{task_id}");
-        let cached: Option<String> = self.redis.run(&["GET", &key]).await;
-        let task: Value = serde_json::from_str(&cached?).unwrap();
-        task["revision"].as_u64().map(Revision)
-    }
-
     async fn end_state(&self) -> EndState {
         let mut records = Vec::new();
-        let mut outdated = Vec::new();
         for record in self.records().await {
             let runs = record.facts.runs();
             let mut task = record.newest.unwrap().task;
-            let cached = self.cached_revision(&task.task_id).await;
-            if cached.is_some_and(|cached| cached != task.revision) {
-                outdated.push(task.task_id.to_string());
-            }
             task.revision = Revision::default();
             task.usual_duration_ms = None; // depends on which runs had ended when this one started
             records.push((task, runs));
@@ -373,7 +331,6 @@ impl Harness {
         EndState {
             records,
             unfinished,
-            outdated,
         }
     }
 }
@@ -383,7 +340,8 @@ async fn undisturbed(scenario: Scenario) -> EndState {
     let mut harness = Harness::new(scenario).await;
     harness.run(&harness.lambda_event()).await;
     let end = harness.end_state().await;
-    assert_eq!((&end.unfinished, &end.outdated), (&vec![], &vec![]));
+    assert_eq!(end.records.len(), 4);
+    assert!(end.unfinished.is_empty());
     end
 }
 

@@ -124,6 +124,20 @@ impl Function {
         stdin.write_all(b"\n").unwrap();
     }
 
+    /// The most memory that the process has used, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes: u64 = peak
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kilobytes * 1024
+    }
+
     /// Kills the function by SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

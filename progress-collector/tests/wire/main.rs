@@ -14,6 +14,7 @@ mod harness;
 mod killed;
 mod log_group;
 mod log_server;
+mod memory;
 mod moto;
 mod published;
 mod reading;

@@ -1,9 +1,10 @@
 //! Collects the facts of several tasks before they are saved.
 
+pub mod named_ids;
 mod recent_lines;
 
 use std::cell::LazyCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use self::recent_lines::RecentLines;
 use crate::fold::{Fact, KeyedFact, LineKey};
@@ -14,7 +15,8 @@ use crate::record::TaskOrigin;
 
 /// A batch with this many tasks is full.
 const MOST_TASKS: usize = 256;
-/// A batch with this many facts is full. A fact takes up to 1 KB of memory.
+/// A batch with this many facts is full, and of one event this many facts count, the last ones. A
+/// fact takes up to 1 KB of memory, and up to 4 KB while it is saved.
 const MOST_FACTS: usize = 16_384;
 /// A batch with this much text is full, in bytes.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
@@ -110,10 +112,13 @@ impl<'a> From<&'a TaskOrigin> for KnownLog<'a> {
     }
 }
 
+/// The facts that a batch gathered.
+pub type FactsByTarget = BTreeMap<Target, Vec<KeyedFact>>;
+
 /// Facts by task. Memory is bounded if the batch is saved whenever it [is full](Self::is_full).
 #[derive(Debug, Default)]
 pub struct Batch {
-    facts: BTreeMap<Target, Vec<KeyedFact>>,
+    facts: FactsByTarget,
     /// The number of facts.
     count: usize,
     /// The total size of the messages in `facts`, in bytes.
@@ -129,6 +134,7 @@ impl Batch {
         self.recent_lines.select(log_group, &event.log_stream);
         // The first failure of an event has the context that explains the others.
         let mut is_explained = false;
+        let mut gathered: VecDeque<(Target, KeyedFact)> = VecDeque::new();
         let counts = parse_message(format, &event.message, &mut |line, observation| {
             let target = Target {
                 origin: TaskOrigin {
@@ -147,10 +153,15 @@ impl Batch {
                     line: Box::new(observation),
                 }
             };
-            self.count += 1;
-            let facts = self.facts.entry(target).or_default();
-            facts.push((first_line.with_line(line), fact));
+            if gathered.len() >= MOST_FACTS {
+                gathered.pop_front();
+            }
+            gathered.push_back((target, (first_line.with_line(line), fact)));
         });
+        self.count += gathered.len();
+        for (target, fact) in gathered {
+            self.facts.entry(target).or_default().push(fact);
+        }
         self.recent_lines.add(&event.message);
         if counts.parsed > 0 {
             self.text = self.text.saturating_add(event.message.len());
@@ -164,7 +175,7 @@ impl Batch {
     }
 
     /// Takes all facts, by target, and leaves the batch empty.
-    pub fn take(&mut self) -> BTreeMap<Target, Vec<KeyedFact>> {
+    pub fn take(&mut self) -> FactsByTarget {
         (self.count, self.text) = (0, 0);
         std::mem::take(&mut self.facts)
     }
@@ -268,11 +279,41 @@ mod tests {
     }
 
     #[test]
+    fn of_an_event_with_very_many_lines_the_last_ones_count() {
+        let message: String = (0..MOST_FACTS + 10)
+            .map(|done| format!("[{done}/99999]\n"))
+            .collect();
+        let facts = facts_of(&[("one", &message), ("one", "[5/6]")]);
+        assert_eq!(facts.len(), MOST_FACTS + 1);
+        let first = facts_of(&[("one", "[10/99999]")]);
+        assert_eq!(facts[0], first[0]);
+    }
+
+    #[test]
     fn a_failure_in_the_first_line_has_no_context() {
         assert!(context_of(&[("one", "BUILD FAILED")]).is_empty());
         let long = "x".repeat(100_000);
         let context = context_of(&[("one", &long), ("one", "BUILD FAILED")]);
         assert_eq!(context, ["x".repeat(160)]);
+    }
+
+    #[test]
+    fn a_line_with_an_id_that_no_path_can_hold_belongs_to_the_task_of_its_stream() {
+        let mut batch = Batch::default();
+        for (number, id) in (0..).zip([".", "..", "a/b", "..."]) {
+            let event = LogEvent {
+                log_stream: "main".to_owned(),
+                timestamp: Timestamp::from_millis(number),
+                ingested_at: Timestamp::from_millis(number),
+                event_id: number.to_string(),
+                message: format!(r#"{{"task_id":"{id}","project_id":"{id}","progress":50}}"#),
+            };
+            batch.add(LogFormat::AGENT, "/agents", &event);
+        }
+        let gathered = batch.take();
+        let named = gathered.keys().map(|target| target.named.as_ref());
+        let named: Vec<_> = named.map(|id| id.map(TaskId::as_str)).collect();
+        assert_eq!(named, [None, Some("...")]);
     }
 
     #[test]

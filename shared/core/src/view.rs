@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{Project, RunId, Task, TaskStatus, Timestamp};
+use crate::model::{Metrics, Project, RunId, Task, Timestamp};
 
 /// The most bytes of JSON in a page of tasks: 1 MB. AWS Lambda refuses a response of more than 6 MB
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
@@ -30,6 +30,13 @@ struct ProjectPage<'a> {
     projects: &'a [Project],
 }
 
+#[derive(Serialize)]
+struct Overview<'a> {
+    attention: Vec<TaskView<'a>>,
+    counts: &'a Metrics,
+    projects: &'a [Project],
+}
+
 /// What a page may show.
 struct Page<'a> {
     /// The name of the list in JSON.
@@ -38,7 +45,7 @@ struct Page<'a> {
     next: Option<&'a RunId>,
 }
 
-/// Renders tasks and projects as JSON, and computes how long that JSON stays valid.
+/// Renders tasks and projects as JSON.
 #[derive(Debug, Clone, Copy)]
 pub struct Renderer {
     stale_after_ms: u64,
@@ -158,19 +165,24 @@ impl Renderer {
         to_json(&ProjectPage { projects })
     }
 
-    /// The time until the view of a task changes without a write; `None` if it never does.
-    pub fn until_view_changes(&self, task: &Task, now: Timestamp) -> Option<Duration> {
-        let eta = task.eta().filter(|eta| now < *eta);
-        let until_eta = eta.map(|eta| Duration::from_millis(eta.millis_since(now)));
-        let until_stale = self.until_stale(task, now);
-        [until_eta, until_stale].into_iter().flatten().min()
+    /// Renders the overview: the tasks that need attention, the counts of all tasks, and all projects.
+    pub fn overview(
+        &self,
+        attention: &[Task],
+        counts: &Metrics,
+        projects: &[Project],
+        now: Timestamp,
+    ) -> Vec<u8> {
+        to_json(&Overview {
+            attention: attention.iter().map(|task| self.view(task, now)).collect(),
+            counts,
+            projects,
+        })
     }
 
-    /// The time until a task becomes stale; `None` if it never does, or is stale already.
-    fn until_stale(&self, task: &Task, now: Timestamp) -> Option<Duration> {
-        let silent_ms = now.millis_since(task.updated_at);
-        let left_ms = self.stale_after_ms.checked_sub(silent_ms)?;
-        (task.status == TaskStatus::Running).then(|| Duration::from_millis(left_ms))
+    /// A running task is stale if it has not changed since before this time.
+    pub fn silent_before(&self, now: Timestamp) -> Timestamp {
+        now.before(Duration::from_millis(self.stale_after_ms))
     }
 }
 
@@ -194,6 +206,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::TaskStatus;
 
     const STALE_AFTER_MS: u64 = 900_000;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The failures in a row that open the breaker.
-pub const TOLERATED_FAILURES: u32 = 3;
+const TOLERATED_FAILURES: u32 = 3;
 /// How long the breaker stays open before it admits a trial call. If a stale connection fails the
 /// trial, the next trial comes one pause later. Meanwhile other processes may use the service, so
 /// the pause must be short.

@@ -2,14 +2,16 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `task:{id}` | a run, or the mark of its deletion: see [`CacheLookup`] |
+//! | `run:{id}` | the answer about a run |
+//! | `{tasks}:page:{key}` | a page of tasks, a project, or the list of projects |
 //! | `{tasks}:generation` | a number that grows with every write of any task or project |
-//! | `{tasks}:fresh` | exists while the store's indexes may miss the last write |
-//! | `{tasks}:page:{generation}:{key}` | a page of tasks, a project, or the list of projects |
+//!
+//! An answer is kept as one line and its body. The line has, separated by spaces, when the answer
+//! was certainly true (by Redis's clock, in ms since 1970), how long it is fresh (ms), its version
+//! and its validator. Any other value is a miss, and is replaced.
 //!
 //! The braces around `tasks` are part of the keys. They put these keys into one slot of a cluster,
-//! because a script may touch only one slot. A value that is not a string is a miss, and is
-//! replaced.
+//! because a script may touch only one slot.
 
 mod cluster;
 mod connect;
@@ -30,11 +32,9 @@ use self::connect::{Connection, Connector};
 use self::reconnect::ReconnectingConnection;
 use self::script::Script;
 use super::circuit_breaker::CircuitBreaker;
-use super::{
-    CacheError, CacheLookup, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache,
-};
+use super::{Answer, CacheError, CacheKey, HeldAnswer, KEPT_FOR, Lookup, TaskCache};
 use crate::config::{CacheConfig, ConfigError};
-use crate::model::{RecordId, Revision};
+use crate::validator::Validator;
 
 /// The most time for a call with all its attempts.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -42,19 +42,14 @@ const BUDGET: Duration = Duration::from_millis(50);
 const JITTER_PERCENT: u64 = 10;
 
 const GENERATION_KEY: &str = "{tasks}:generation";
-const FRESH_KEY: &str = "{tasks}:fresh";
 const PAGE_PREFIX: &str = "{tasks}:page:";
+/// The most validators of a client that are compared. Usual clients send one.
+const MOST_KNOWN: usize = 8;
 
-static PUT_TASK: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/put_task.lua")));
-static RENEW_TASK: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/renew_task.lua")));
-static BUMP_GENERATION: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/bump_generation.lua")));
-static FETCH_PAGE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/fetch_page.lua")));
-static PUT_PAGE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/put_page.lua")));
+static FETCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/fetch.lua")));
+static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/put.lua")));
+static BEGIN_GENERATION: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/begin_generation.lua")));
 
 /// The circuit breaker is open.
 #[derive(Debug, thiserror::Error)]
@@ -180,126 +175,101 @@ fn is_reply(error: &RedisError) -> bool {
     }
 }
 
-fn task_key(id: &RecordId) -> String {
-    format!("task:{id}")
-}
-
-fn page_key(generation: u64, key: &str) -> String {
-    format!("{PAGE_PREFIX}{generation}:{key}")
+/// The key in Redis.
+fn text_of(key: &CacheKey) -> String {
+    match key {
+        CacheKey::Run(id) => format!("run:{id}"),
+        CacheKey::Page(key) => format!("{PAGE_PREFIX}{key}"),
+    }
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A random time to live in milliseconds, at least 1, within a tenth of `ttl`.
+/// A random time to live in milliseconds, within a tenth of `ttl`.
 fn jittered_millis(ttl: Duration) -> u64 {
-    // At most a year, because Redis adds the number to its clock, which must not overflow.
-    let ttl = millis(ttl).clamp(1, 365 * 24 * 60 * 60 * 1000);
+    let ttl = millis(ttl);
     let spread = ttl * JITTER_PERCENT / 100;
     fastrand::u64(ttl - spread..=ttl + spread)
 }
 
+/// The reply of the script that looks up an answer.
+type FetchReply = (
+    u64,
+    Option<i64>,
+    Option<u64>,
+    Option<u64>,
+    Option<String>,
+    Option<Vec<u8>>,
+);
+
+fn lookup_of((generation, age, fresh_for, version, validator, body): FetchReply) -> Lookup {
+    let held = || {
+        Some(HeldAnswer {
+            version: version?,
+            fresh_for: Duration::from_millis(fresh_for?),
+            validator: Validator::from(validator?),
+            // An answer from the future was written by another clock. Nobody knows its age.
+            age: u64::try_from(age?).map_or(Duration::MAX, Duration::from_millis),
+            body,
+        })
+    };
+    Lookup {
+        generation,
+        held: held(),
+    }
+}
+
 #[async_trait]
 impl TaskCache for RedisTaskCache {
-    async fn fetch_task(&self, id: &RecordId) -> Result<CacheLookup, CacheError> {
-        let key = task_key(id);
-        let get = |mut connection: Connection| {
-            let key = &key;
-            async move {
-                // GETEX is GET, but counts as a write. A replica, which may have missed writes,
-                // rejects it.
-                let held = cmd("GETEX").arg(key).query_async(&mut connection).await;
-                match held {
-                    Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
-                    held => held,
-                }
-            }
-        };
-        let value = self.call("fetching a task", get).await?;
-        Ok(CacheLookup::parse(id, value))
-    }
-
-    async fn put_task(
-        &self,
-        id: &RecordId,
-        revision: Revision,
-        bytes: &[u8],
-        ttl: Duration,
-    ) -> Result<(), CacheError> {
-        let mut invocation = PUT_TASK.key(task_key(id));
-        invocation.arg(revision.0).arg(bytes);
-        invocation.arg(jittered_millis(ttl));
-        let put = |mut connection: Connection| {
-            let invocation = &invocation;
-            async move { invocation.invoke_async(&mut connection).await }
-        };
-        self.call("keeping a task", put).await
-    }
-
-    async fn renew_task(
-        &self,
-        id: &RecordId,
-        revision: Revision,
-        bytes: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, CacheError> {
-        let mut invocation = RENEW_TASK.key(task_key(id));
-        invocation.arg(revision.0).arg(bytes);
-        invocation.arg(jittered_millis(ttl));
-        let renew = |mut connection: Connection| {
-            let invocation = &invocation;
-            async move { invocation.invoke_async(&mut connection).await }
-        };
-        self.call("renewing a task", renew).await
-    }
-
-    async fn remove_task(&self, id: &RecordId) -> Result<(), CacheError> {
-        let key = task_key(id);
-        let remove = |mut connection: Connection| {
-            let key = &key;
-            async move { cmd("DEL").arg(key).query_async(&mut connection).await }
-        };
-        self.call("forgetting a task", remove).await
-    }
-
-    async fn bump_generation(&self) -> Result<(), CacheError> {
-        let mut invocation = BUMP_GENERATION.key(GENERATION_KEY);
-        invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
-        let bump = |mut connection: Connection| {
-            let invocation = &invocation;
-            async move { invocation.invoke_async(&mut connection).await }
-        };
-        self.call("beginning a generation", bump).await
-    }
-
-    async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError> {
-        let mut invocation = FETCH_PAGE.key(GENERATION_KEY);
-        invocation.key(FRESH_KEY).arg(millis(INDEX_DELAY));
-        invocation.arg(PAGE_PREFIX).arg(key);
-        invocation.arg(known.map_or_else(String::new, |known| known.to_string()));
+    async fn fetch(&self, key: &CacheKey, known: &[Validator]) -> Result<Lookup, CacheError> {
+        let mut invocation = FETCH.key(text_of(key));
+        if let CacheKey::Page(_) = key {
+            invocation.key(GENERATION_KEY);
+        }
+        for validator in known.iter().take(MOST_KNOWN) {
+            invocation.arg(validator.as_str());
+        }
         let fetch = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
-        let (generation, is_settled, page) = self.call("fetching a page", fetch).await?;
-        Ok(PageLookup {
-            generation,
-            is_settled,
-            page,
-        })
+        self.call("fetching an answer", fetch).await.map(lookup_of)
     }
 
-    async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError> {
-        let mut invocation = PUT_PAGE.key(page_key(generation, key));
-        invocation.key(FRESH_KEY).arg(bytes);
-        invocation.arg(jittered_millis(PAGE_TTL));
-        invocation.arg(jittered_millis(FRESH_PAGE_TTL));
+    async fn put(&self, key: &CacheKey, answer: &Answer, age: Duration) -> Result<(), CacheError> {
+        let mut invocation = PUT.key(text_of(key));
+        invocation.arg(millis(age)).arg(millis(answer.fresh_for));
+        invocation
+            .arg(answer.version)
+            .arg(answer.validator.as_str());
+        invocation
+            .arg(answer.body.as_slice())
+            .arg(jittered_millis(KEPT_FOR));
         let put = |mut connection: Connection| {
             let invocation = &invocation;
             async move { invocation.invoke_async(&mut connection).await }
         };
-        self.call("keeping a page", put).await
+        self.call("keeping an answer", put).await
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<(), CacheError> {
+        let key = text_of(key);
+        let remove = |mut connection: Connection| {
+            let key = &key;
+            async move { cmd("DEL").arg(key).query_async(&mut connection).await }
+        };
+        self.call("forgetting an answer", remove).await
+    }
+
+    async fn begin_generation(&self) -> Result<(), CacheError> {
+        let invocation = BEGIN_GENERATION.key(GENERATION_KEY);
+        let begin = |mut connection: Connection| {
+            let invocation = &invocation;
+            async move { invocation.invoke_async(&mut connection).await }
+        };
+        self.call("beginning a generation", begin).await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {
@@ -314,36 +284,24 @@ impl TaskCache for RedisTaskCache {
 mod tests {
     use super::*;
 
-    /// Every query text yields a key of a page of its generation, in the slot of all pages.
+    /// Every query text yields a key of its own page, in the slot of all pages.
     #[test]
     fn no_query_text_escapes_the_key_of_its_page() {
         let slot = |key: &str| {
             let (_, rest) = key.split_once('{').unwrap();
             rest.split_once('}').unwrap().0.to_owned()
         };
-        let hostile = [
-            "",
-            "}:x",
-            "{other}",
-            "generation",
-            "7:x",
-            "a\r\nDEL task:a",
-            "\0",
-        ];
+        let hostile = ["", "}:x", "{other}", "generation", "a\r\nDEL run:a", "\0"];
         let mut keys = std::collections::BTreeSet::new();
         for text in hostile {
-            for generation in [1, 17] {
-                let key = page_key(generation, &format!("tasks?q={text}"));
-                assert_eq!(slot(&key), "tasks", "{key}");
-                assert!(key.starts_with(&format!("{PAGE_PREFIX}{generation}:")));
-                keys.insert(key);
-            }
+            let key = text_of(&CacheKey::Page(format!("tasks?q={text}")));
+            assert_eq!(slot(&key), "tasks", "{key}");
+            assert!(key.starts_with(PAGE_PREFIX));
+            keys.insert(key);
         }
-        assert_eq!(keys.len(), 2 * hostile.len(), "two pages have one key");
-        for id in ["a}b", "a b", "a\n", "{tasks}:generation", "*", ""] {
-            assert!(id.parse::<RecordId>().is_err(), "{id}");
-        }
-        assert_eq!(task_key(&"a:b".parse().unwrap()), "task:a:b");
+        assert_eq!(keys.len(), hostile.len(), "two pages have one key");
+        let run = CacheKey::Run("a:b".parse().unwrap());
+        assert_eq!(text_of(&run), "run:a:b");
     }
 
     #[test]
@@ -352,7 +310,23 @@ mod tests {
         let (low, high): (Vec<u64>, Vec<u64>) = ttls.partition(|ttl| *ttl < 60_000);
         assert!(low.iter().all(|ttl| *ttl >= 54_000) && !low.is_empty());
         assert!(high.iter().all(|ttl| *ttl <= 66_000) && !high.is_empty());
-        assert_eq!(jittered_millis(Duration::ZERO), 1);
-        jittered_millis(Duration::MAX);
+    }
+
+    #[test]
+    fn an_answer_from_the_future_is_never_fresh() {
+        let reply = |age| {
+            (
+                1,
+                Some(age),
+                Some(5000),
+                Some(7),
+                Some("x".to_owned()),
+                None,
+            )
+        };
+        let age = |reply| lookup_of(reply).held.unwrap().age;
+        assert_eq!(age(reply(3)), Duration::from_millis(3));
+        assert_eq!(age(reply(-1)), Duration::MAX);
+        assert_eq!(lookup_of((1, None, None, None, None, None)).held, None);
     }
 }

@@ -34,7 +34,7 @@ impl ProjectMatcher {
             .as_ref()
             .is_some_and(|(read_at, _)| read_at.elapsed() < PROJECTS_TTL);
         if !is_fresh {
-            *known = Some((Instant::now(), self.projects.list().await?));
+            *known = Some((Instant::now(), self.projects.list_without_metrics().await?));
         }
         let projects = known.iter().flat_map(|(_, projects)| projects);
         Ok(best_match(projects, task))

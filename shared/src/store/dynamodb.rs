@@ -9,6 +9,7 @@ mod error;
 mod expire;
 mod history;
 mod list;
+mod named_ids;
 mod projects;
 mod read;
 mod runs;
@@ -31,9 +32,10 @@ use super::dynamodb_item::{
     Item, duration_estimate, expiry_receipt, idempotency_record, is_expired, number, text,
 };
 use super::{IdempotencyRecord, StoreError, TaskPage, TaskQuery, TaskStore};
+use crate::batch::named_ids::NamedIds;
 use crate::config::StoreConfig;
 use crate::model::{HistoryEntry, MetricsDelta, RecordId, RunId, Task, TaskId, Timestamp};
-use crate::record::{FactItems, Head, HeadState, TaskChange, TaskRecord};
+use crate::record::{FactItems, Head, HeadState, TaskChange, TaskOrigin, TaskRecord};
 
 /// The item of the head of `task`, without other items, for a table with `index_shards` shards.
 /// Tests and benches fill tables with it.
@@ -59,12 +61,11 @@ pub fn head_item(task: &Task, index_shards: u32) -> Result<Item, serde_json::Err
 /// Returns the present time.
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The tasks table, and the counters in the projects table.
+/// The tasks table, with the counters of tasks.
 #[derive(Clone)]
 pub struct DynamoDbTaskStore {
     client: Client,
     tasks_table: String,
-    projects_table: String,
     index_shards: u32,
     read_budget: ReadBudget,
     clock: Clock,
@@ -75,7 +76,6 @@ impl fmt::Debug for DynamoDbTaskStore {
         formatter
             .debug_struct("DynamoDbTaskStore")
             .field("tasks_table", &self.tasks_table)
-            .field("projects_table", &self.projects_table)
             .field("index_shards", &self.index_shards)
             .finish_non_exhaustive()
     }
@@ -87,7 +87,6 @@ impl DynamoDbTaskStore {
         Self {
             client,
             tasks_table: config.tasks_table.clone(),
-            projects_table: config.projects_table.clone(),
             index_shards: config.index_shards,
             read_budget: ReadBudget::default(),
             clock: Arc::new(Timestamp::now),
@@ -165,6 +164,14 @@ impl TaskStore for DynamoDbTaskStore {
             .map_err(corrupt)
     }
 
+    async fn named_ids(&self, origin: &TaskOrigin) -> Result<NamedIds, StoreError> {
+        self.read_named_ids(origin).await
+    }
+
+    async fn save_named_ids(&self, origin: &TaskOrigin, ids: &NamedIds) -> Result<(), StoreError> {
+        self.write_named_ids(origin, ids).await
+    }
+
     async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError> {
         let receipt = expiry_receipt::item(expired, self.now_seconds());
         let mut items = vec![put_if(
@@ -223,18 +230,14 @@ impl TaskStore for DynamoDbTaskStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // A GetItem needs no permission beyond those of the other reads. The item need not exist.
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.tasks_table)
-            .set_key(Some(Item::from([
-                (TASK_ID.to_owned(), text("ping")),
-                (TIMESTAMP.to_owned(), number(HEAD_TIMESTAMP)),
-            ])));
-        let response = request.send().await;
-        response
-            .map(drop)
-            .map_err(|error| store_error("a ping", error))
+        // The item need not exist.
+        let key = Item::from([
+            (TASK_ID.to_owned(), text("ping")),
+            (TIMESTAMP.to_owned(), number(HEAD_TIMESTAMP)),
+        ]);
+        let request = self.client.get_item().table_name(&self.tasks_table);
+        let response = request.set_key(Some(key)).send().await;
+        response.map_err(|error| store_error("a ping", error))?;
+        Ok(())
     }
 }

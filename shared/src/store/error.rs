@@ -5,7 +5,8 @@ use crate::error::Source;
 /// An error of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The store can't be reached, is throttled, or failed inside. A later attempt may succeed.
+    /// The store can't be reached, is throttled, denies access, or failed inside. A later attempt may
+    /// succeed.
     #[error("the store is unavailable during {operation}")]
     Unavailable {
         /// The operation that failed.

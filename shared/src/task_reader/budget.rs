@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::log_and_ignore;
 use crate::cache::CacheError;
+use crate::error::error_chain;
 use crate::server_timing::for_cache;
 
 /// A little more than the budget of one call, so that a failed call returns its own error. The fill
@@ -43,7 +43,9 @@ impl CacheBudget {
         let outcome = outcome.await;
         self.left = self.left.saturating_sub(begun.elapsed());
         match outcome {
-            Ok(outcome) => log_and_ignore(outcome),
+            Ok(outcome) => outcome
+                .inspect_err(|error| warn!(error = error_chain(error), "went on without the cache"))
+                .ok(),
             Err(_) => {
                 warn!("went on without the cache: its time budget is used up");
                 None

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures::{StreamExt, stream};
 use shared::fold::{CallerEdit, FactLog};
 use shared::model::{Part, Progress, ProjectId, RecordId, Revision, Task, TaskStatus, Timestamp};
 use shared::record::{CallerFields, HeadState, TaskRecord};
@@ -440,6 +441,126 @@ async fn a_page_of_rare_tasks_ends_early_and_the_next_page_continues() {
             next: None
         }
     );
+}
+
+#[tokio::test]
+async fn a_list_of_projects_reads_nothing_of_projects_that_only_lines_name() {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
+    let stores = embedded.stores();
+    stores
+        .projects
+        .create(&new_project("created"))
+        .await
+        .unwrap();
+    let tasks = &*stores.tasks;
+    let saves = (0..400).map(|number| async move {
+        let mut task = new_task(&format!("task-{number}"));
+        let project = match number {
+            0 => "created".to_owned(),
+            _ => format!("named-{number}"),
+        };
+        task.project_id = Some(project.parse().unwrap());
+        save(tasks, None, &task).await.unwrap();
+        task
+    });
+    let saved: Vec<Task> = stream::iter(saves).buffered(16).collect().await;
+    let listed = stores.projects.list().await.unwrap();
+    let created: ProjectId = "created".parse().unwrap();
+    let ids: Vec<&ProjectId> = listed.iter().map(|project| &project.project_id).collect();
+    assert_eq!(ids, [&created]);
+    assert_eq!(listed[0].metrics, recount(&[&saved[0]], Some(&created)));
+    let scan = embedded.client.scan().table_name("projects").send().await;
+    assert_eq!(scan.unwrap().scanned_count, 1, "what a list reads");
+}
+
+/// Counts the items of the counters of projects.
+async fn counters_of_projects(embedded: &EmbeddedDynamoDb) -> i32 {
+    let scan = embedded.client.scan().table_name("tasks");
+    let scan = scan.filter_expression("begins_with(task_id, :project)");
+    let scan = scan.expression_attribute_values(":project", text("project#"));
+    scan.send().await.unwrap().count
+}
+
+#[tokio::test]
+async fn counters_of_a_project_that_only_lines_name_expire_after_its_tasks() {
+    let clocked = Clocked::start().await;
+    let (store, project_id) = (&clocked.store, "named".parse::<ProjectId>().unwrap());
+    let mut task = create(store, "t", Some("named"), clocked.now()).await;
+    // The status stays the same for a year, so the counts do too.
+    for days in [29, 31, 60, 89, 2, 80, 74] {
+        clocked.wait(days);
+        let message = CallerEdit {
+            message: Some(Some(format!("{days} more days"))),
+            ..CallerEdit::default()
+        };
+        task = edit(store, &task, message, clocked.now()).await;
+        store.remove_expired().await.unwrap();
+        assert_eq!(counters_of_projects(&clocked.embedded).await, 1, "{days}");
+    }
+    let projects = clocked.embedded.stores().projects;
+    projects.create(&new_project("named")).await.unwrap();
+    let counted = metrics(&*projects, &project_id).await;
+    assert_eq!(counted, recount(&[&task], Some(&project_id)));
+
+    clocked.wait(91);
+    store.remove_expired().await.unwrap();
+    assert_eq!(metrics(&*projects, &project_id).await, recount(&[], None));
+    clocked.wait(151);
+    store.remove_expired().await.unwrap();
+    assert_eq!(counters_of_projects(&clocked.embedded).await, 0);
+    let left = projects.fetch(&project_id).await.unwrap().unwrap();
+    assert_eq!(left.metrics, recount(&[], None), "a created project stays");
+}
+
+#[tokio::test]
+async fn metrics_equal_a_recount_while_runs_and_counters_expire() {
+    let clocked = Clocked::start().await;
+    let store = &clocked.store;
+    let projects = clocked.embedded.stores().projects;
+    for id in ["p", "q"] {
+        projects.create(&new_project(id)).await.unwrap();
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    for step in 0..120 {
+        clocked.wait(random.i64(0..30));
+        store.remove_expired().await.unwrap();
+        let id = format!("t-{}", random.u8(0..5));
+        let record = record_of(store, &id.parse().unwrap()).await;
+        match record.live() {
+            Some(task) if !task.status.is_terminal() => {
+                let next = *random
+                    .choice(&[TaskStatus::Running, TaskStatus::Completed])
+                    .unwrap();
+                let next = match random.u8(0..5) {
+                    0 => to_status(next),
+                    _ => CallerEdit {
+                        message: Some(Some(step.to_string())),
+                        ..CallerEdit::default()
+                    },
+                };
+                edit(store, task, next, clocked.now()).await;
+            }
+            _ => {
+                let project = random.choice(["p", "q"]);
+                create(store, &id, project, clocked.now()).await;
+            }
+        }
+        let mut runs = Vec::new();
+        for id in 0..5 {
+            let id = format!("t-{id}").parse().unwrap();
+            runs.extend(store.runs(&id, None, 200).await.unwrap());
+        }
+        let runs: Vec<&Task> = runs.iter().collect();
+        for id in ["p", "q"].map(|id| id.parse().unwrap()) {
+            let counted = metrics(&*projects, &id).await;
+            assert_eq!(counted, recount(&runs, Some(&id)), "{id} at step {step}");
+        }
+        assert_eq!(
+            projects.totals().await.unwrap(),
+            recount(&runs, None),
+            "step {step}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;
-mod cautious;
 mod certificates;
 mod dynamodb_items;
 mod lists;

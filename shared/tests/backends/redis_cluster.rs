@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use shared::cache::redis::RedisTaskCache;
-use shared::cache::{CacheLookup, TaskCache};
+use shared::cache::{CacheKey, TaskCache};
 use shared::error::error_chain;
-use shared::model::{RecordId, Revision};
-use testkit::cache::conformance::task_bytes;
+use testkit::cache::conformance::run_answer;
 use tokio::time::interval;
 
 use crate::redis_cluster_servers::RedisCluster;
@@ -16,6 +15,10 @@ use crate::redis_server::{PATIENCE, until_up};
 const BUDGET: Duration = Duration::from_millis(50 + 200);
 /// The most time between a failover and the next successful call.
 const RECOVERY: Duration = Duration::from_secs(5);
+
+fn list() -> CacheKey {
+    CacheKey::Page("all".to_owned())
+}
 
 async fn connected(cluster: &RedisCluster) -> RedisTaskCache {
     let cache = RedisTaskCache::new(&cluster.config()).unwrap();
@@ -40,7 +43,7 @@ async fn until_lists(cache: &RedisTaskCache, expected: Outcome) -> Duration {
     loop {
         ticks.tick().await;
         let called = Instant::now();
-        let outcome = match cache.fetch_page("all", None).await {
+        let outcome = match cache.fetch(&list(), &[]).await {
             Ok(_) => Outcome::Succeeded,
             Err(error) if error_chain(&error).contains("circuit breaker is open") => {
                 Outcome::BreakerOpen
@@ -59,16 +62,15 @@ async fn until_lists(cache: &RedisTaskCache, expected: Outcome) -> Duration {
 async fn tasks_are_spread_over_all_nodes_and_found_by_one_connection() {
     let cluster = RedisCluster::start().await;
     let cache = connected(&cluster).await;
-    let minute = Duration::from_secs(60);
-    let ids: Vec<RecordId> = (0..16).map(|n| format!("t-{n}").parse().unwrap()).collect();
-    for (revision, id) in (0..).zip(&ids) {
-        let bytes = task_bytes(id, revision);
-        let put = cache.put_task(id, Revision(revision), &bytes, minute);
-        put.await.unwrap();
+    let ids = (0..16).map(|n| format!("t-{n}").parse().unwrap());
+    let keys: Vec<CacheKey> = ids.map(CacheKey::Run).collect();
+    for (revision, key) in (0..).zip(&keys) {
+        let answer = run_answer(revision);
+        cache.put(key, &answer, Duration::ZERO).await.unwrap();
     }
-    for (revision, id) in (0..).zip(&ids) {
-        let held = cache.fetch_task(id).await.unwrap();
-        assert_eq!(held.into_json(), Some(task_bytes(id, revision)));
+    for (revision, key) in (0..).zip(&keys) {
+        let held = cache.fetch(key, &[]).await.unwrap().held.unwrap();
+        assert_eq!(held.version, revision);
     }
     for master in cluster.masters() {
         let keys: u64 = master.run(&["DBSIZE"]).await;
@@ -87,7 +89,7 @@ async fn losing_all_connections_fails_no_call() {
             let killed: u64 = master.run(&command).await;
             assert!(killed > 0);
         }
-        cache.fetch_page("all", None).await.unwrap();
+        cache.fetch(&list(), &[]).await.unwrap();
         cache.ping().await.unwrap();
     }
 }
@@ -115,12 +117,12 @@ async fn a_replica_replaces_a_hanging_node() {
     let cluster = RedisCluster::start().await;
     let cache = connected(&cluster).await;
     until_lists(&cache, Outcome::Succeeded).await;
-    let elsewhere = cluster.task_elsewhere().await;
+    let elsewhere = CacheKey::Run(cluster.task_elsewhere().await);
     cluster.hang_master_of_lists().await;
     for _ in 0..5 {
         until_lists(&cache, Outcome::Failed).await;
-        let lookup = cache.fetch_task(&elsewhere).await.unwrap();
-        assert_eq!(lookup, CacheLookup::Miss);
+        let lookup = cache.fetch(&elsewhere, &[]).await.unwrap();
+        assert_eq!(lookup.held, None);
     }
     check_failover(&cache, &cluster).await;
 }

@@ -56,7 +56,7 @@ impl RedisCluster {
         let certificate = authority.sign(&["127.0.0.1"]);
         let cluster = Self::start_as(Some(&certificate)).await;
         // The permissions of the user in template.yaml.
-        let rules = ["~task:*", "~project:*", "~{tasks}:*", "resetchannels"];
+        let rules = ["~run:*", "~{tasks}:*", "resetchannels"];
         let commands = ["+@all", "-@admin", "-@dangerous"];
         let user = [
             &["ACL", "SETUSER", "ann", "on", ">of ann"][..],
@@ -160,7 +160,7 @@ impl RedisCluster {
     pub(crate) async fn task_elsewhere(&self) -> RecordId {
         let lists = slots_of(self.index_of_lists().await);
         for n in 0.. {
-            let key = format!("task:t-{n}");
+            let key = format!("run:t-{n}");
             let command = ["CLUSTER", "KEYSLOT", &key];
             let slot: usize = self.masters[0].server.run(&command).await;
             if !lists.contains(&slot) {

@@ -4,124 +4,113 @@
 use std::time::{Duration, Instant};
 
 use shared::cache::redis::RedisTaskCache;
-use shared::cache::{CacheError, TaskCache};
+use shared::cache::{Answer, CacheError, CacheKey, KEPT_FOR, TaskCache};
 use shared::config::{CacheConfig, Secret};
-use shared::model::{RecordId, Revision};
-use testkit::cache::conformance::task_bytes;
+use testkit::cache::conformance::{page_answer, run_answer};
 
 use crate::redis_server::{RedisServer, until_up};
 
-const MINUTE: Duration = Duration::from_secs(60);
 /// The budget of a call, plus the delays of a busy machine.
 const BUDGET: Duration = Duration::from_millis(50 + 200);
 
-fn id() -> RecordId {
-    "t".parse().unwrap()
+fn run() -> CacheKey {
+    CacheKey::Run("t".parse().unwrap())
+}
+
+fn page() -> CacheKey {
+    CacheKey::Page("all".to_owned())
 }
 
 async fn put(cache: &RedisTaskCache, revision: u64) -> Result<(), CacheError> {
-    let bytes = task_bytes(&id(), revision);
-    let (id, revision) = (id(), Revision(revision));
-    cache.put_task(&id, revision, &bytes, MINUTE).await
+    let answer = run_answer(revision);
+    cache.put(&run(), &answer, Duration::ZERO).await
 }
 
-async fn fetch(cache: &RedisTaskCache) -> Option<Vec<u8>> {
-    cache.fetch_task(&id()).await.unwrap().into_json()
+async fn put_page(cache: &RedisTaskCache, answer: &Answer) {
+    cache.put(&page(), answer, Duration::ZERO).await.unwrap();
 }
 
-#[tokio::test]
-async fn an_invalid_value_under_the_key_of_a_task_is_replaced() {
-    let (cache, server) = RedisServer::start_with_cache().await;
-    let texts = [
-        "",
-        "nonsense",
-        "[1]",
-        "7",
-        "null",
-        "{}",
-        r#"{"revision":"9"}"#,
-    ];
-    let mut invalid: Vec<Vec<&str>> = texts.map(|text| vec!["SET", "task:t", text]).into();
-    invalid.push(vec!["HSET", "task:t", "revision", "9"]);
-    invalid.push(vec!["RPUSH", "task:t", "9"]);
-    for command in invalid {
-        server.run::<()>(&["DEL", "task:t"]).await;
-        server.run::<()>(&command).await;
-        put(&cache, 2).await.unwrap();
-        let held = fetch(&cache).await;
-        assert_eq!(held, Some(task_bytes(&id(), 2)), "{command:?}");
-    }
+/// The version that the cache holds under a key.
+async fn version(cache: &RedisTaskCache, key: &CacheKey) -> Option<u64> {
+    let lookup = cache.fetch(key, &[]).await.unwrap();
+    lookup.held.map(|held| held.version)
+}
+
+async fn generation(cache: &RedisTaskCache) -> u64 {
+    cache.fetch(&page(), &[]).await.unwrap().generation
 }
 
 #[tokio::test]
-async fn a_value_of_another_type_is_a_miss_and_replaced() {
+async fn an_invalid_value_is_a_miss_and_replaced() {
     let (cache, server) = RedisServer::start_with_cache().await;
-    for key in ["task:t", "{tasks}:generation", "{tasks}:fresh"] {
-        server.run::<()>(&["RPUSH", key, "1"]).await;
+    for (key, name) in [(run(), "run:t"), (page(), "{tasks}:page:all")] {
+        let texts = [
+            "",
+            "nonsense",
+            "{\"revision\":9}",
+            "1 2 9",
+            "1 2 9 x",
+            "1 -2 9 x\n{}",
+            "1 2 9 \n{}",
+            "\n",
+        ];
+        let mut invalid: Vec<Vec<&str>> = texts.map(|text| vec!["SET", name, text]).into();
+        invalid.push(vec!["HSET", name, "revision", "9"]);
+        invalid.push(vec!["RPUSH", name, "9"]);
+        for command in invalid {
+            server.run::<()>(&["DEL", name]).await;
+            server.run::<()>(&command).await;
+            assert_eq!(version(&cache, &key).await, None, "{command:?}");
+            let answer = run_answer(2);
+            cache.put(&key, &answer, Duration::ZERO).await.unwrap();
+            assert_eq!(version(&cache, &key).await, Some(2), "{command:?}");
+        }
     }
-    assert_eq!(fetch(&cache).await, None);
-    let generation = cache.fetch_page("all", None).await.unwrap().generation;
-    let page_key = format!("{{tasks}}:page:{generation}:all");
-    server.run::<()>(&["RPUSH", &page_key, "1"]).await;
-    assert_eq!(cache.fetch_page("all", None).await.unwrap().page, None);
-    cache.put_page("all", generation, b"[]").await.unwrap();
-    let page = cache.fetch_page("all", None).await.unwrap().page;
-    assert_eq!(page.as_deref(), Some(&b"[]"[..]));
 }
 
 #[tokio::test]
 async fn a_lost_or_invalid_generation_is_replaced_by_a_higher_one() {
     let (cache, server) = RedisServer::start_with_cache().await;
     let key = "{tasks}:generation";
-    let mut before = cache.fetch_page("all", None).await.unwrap().generation;
-    cache.put_page("all", before, b"old").await.unwrap();
+    server.run::<()>(&["RPUSH", key, "1"]).await;
+    let mut before = generation(&cache).await;
     let huge = "99999999999999999999999";
     for invalid in ["-5", "0x10", "1e400", "nan", huge, "9007199254740993", ""] {
         server.run::<()>(&["SET", key, invalid]).await;
-        let after = cache.fetch_page("all", None).await.unwrap();
-        assert!(
-            after.generation > before && after.page.is_none(),
-            "{invalid}"
-        );
+        let after = generation(&cache).await;
+        assert!(after > before, "{invalid}");
         server.run::<()>(&["SET", key, invalid]).await;
-        cache.bump_generation().await.unwrap();
-        before = cache.fetch_page("all", None).await.unwrap().generation;
-        assert!(before > after.generation, "{invalid}");
+        cache.begin_generation().await.unwrap();
+        before = generation(&cache).await;
+        assert!(before > after, "{invalid}");
     }
     server.run::<()>(&["DEL", key]).await;
-    cache.bump_generation().await.unwrap();
-    let after = cache.fetch_page("all", None).await.unwrap();
-    assert!(after.generation > before && after.page.is_none());
+    cache.begin_generation().await.unwrap();
+    assert!(generation(&cache).await > before);
 }
 
 #[tokio::test]
 async fn every_key_but_the_generation_expires() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
-    let generation = cache.fetch_page("all", None).await.unwrap().generation;
-    let page_key = format!("{{tasks}}:page:{generation}:all");
-    cache.put_page("all", generation, b"[]").await.unwrap();
-    let check = async |key: &str, seconds: i64| {
-        let left: i64 = server.run(&["PTTL", key]).await;
-        assert!(left <= seconds * 1100, "{key}: {left} ms");
-        assert!(left > seconds * 900 - 500, "{key}: {left} ms");
-    };
-    check("task:t", 60).await;
-    // A page of a new generation may miss a write, so it expires soon.
-    check(&page_key, 1).await;
-    assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
-    server.run::<()>(&["DEL", "{tasks}:fresh"]).await;
-    assert!(cache.fetch_page("all", None).await.unwrap().is_settled);
-    cache.put_page("all", generation, b"[]").await.unwrap();
-    check(&page_key, 60).await;
-    cache.bump_generation().await.unwrap();
-    check("{tasks}:fresh", 5).await;
-    let generation = cache.fetch_page("all", None).await.unwrap().generation;
-    let page_key = format!("{{tasks}}:page:{generation}:all");
-    cache.put_page("all", generation, b"[]").await.unwrap();
-    check(&page_key, 1).await;
+    put_page(&cache, &page_answer(generation(&cache).await, b"[]")).await;
+    for key in ["run:t", "{tasks}:page:all"] {
+        let left: u64 = server.run(&["PTTL", key]).await;
+        let shortest = (KEPT_FOR * 9 / 10).as_millis() as u64 - 500;
+        let longest = (KEPT_FOR * 11 / 10).as_millis() as u64;
+        assert!((shortest..=longest).contains(&left), "{key}: {left} ms");
+    }
     let left: i64 = server.run(&["PTTL", "{tasks}:generation"]).await;
     assert_eq!(left, -1);
+}
+
+#[tokio::test]
+async fn an_answer_from_a_clock_ahead_is_not_fresh() {
+    let (cache, server) = RedisServer::start_with_cache().await;
+    let value = "99999999999999 5000 7 x\n{}";
+    server.run::<()>(&["SET", "run:t", value]).await;
+    let held = cache.fetch(&run(), &[]).await.unwrap().held.unwrap();
+    assert_eq!((held.version, held.age), (7, Duration::MAX));
 }
 
 #[tokio::test]
@@ -131,9 +120,8 @@ async fn scripts_that_redis_lost_are_sent_again() {
     server.run::<()>(&["SCRIPT", "FLUSH"]).await;
     server.run::<()>(&["FLUSHALL"]).await;
     put(&cache, 2).await.unwrap();
-    cache.bump_generation().await.unwrap();
-    let held = fetch(&cache).await;
-    assert_eq!(held, Some(task_bytes(&id(), 2)));
+    cache.begin_generation().await.unwrap();
+    assert_eq!(version(&cache, &run()).await, Some(2));
 }
 
 #[tokio::test]
@@ -144,7 +132,7 @@ async fn calls_fail_fast_while_redis_is_down_and_succeed_after_its_return() {
     let cache = RedisTaskCache::new(&config).unwrap();
     for _ in 0..10 {
         let begun = Instant::now();
-        cache.fetch_task(&id()).await.unwrap_err();
+        cache.fetch(&run(), &[]).await.unwrap_err();
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
     }
     let server = RedisServer::start_on(port).await;
@@ -153,7 +141,7 @@ async fn calls_fail_fast_while_redis_is_down_and_succeed_after_its_return() {
     // A restart of Redis fails no call. The call that finds the connection lost is repeated.
     drop(server);
     let _server = RedisServer::start_on(port).await;
-    assert_eq!(fetch(&cache).await, None);
+    assert_eq!(version(&cache, &run()).await, None);
 }
 
 #[tokio::test]
@@ -162,7 +150,7 @@ async fn a_hanging_redis_delays_no_call_beyond_its_budget() {
     server.run::<()>(&["CLIENT", "PAUSE", "3000", "ALL"]).await;
     for _ in 0..3 {
         let begun = Instant::now();
-        cache.fetch_task(&id()).await.unwrap_err();
+        cache.fetch(&run(), &[]).await.unwrap_err();
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
     }
     // The circuit breaker is open now, so no call waits.
@@ -180,15 +168,14 @@ async fn a_full_redis_fails_writes_but_not_reads() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
     server.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
-    let before = cache.fetch_page("all", None).await.unwrap().generation;
+    let before = generation(&cache).await;
     for revision in 2..10 {
         put(&cache, revision).await.unwrap_err();
         // The value from before would be outdated.
-        assert_eq!(fetch(&cache).await, None);
+        assert_eq!(version(&cache, &run()).await, None);
     }
-    cache.bump_generation().await.unwrap_err();
-    let after = cache.fetch_page("all", None).await.unwrap().generation;
-    assert!(after > before);
+    cache.begin_generation().await.unwrap_err();
+    assert!(generation(&cache).await > before);
     let room = ["CONFIG", "SET", "maxmemory", "0"];
     server.run::<()>(&room).await;
     put(&cache, 10).await.unwrap();
@@ -198,14 +185,13 @@ async fn a_full_redis_fails_writes_but_not_reads() {
 async fn a_replica_is_not_read_because_it_may_miss_a_write() {
     let (cache, server) = RedisServer::start_with_cache().await;
     put(&cache, 1).await.unwrap();
-    cache.bump_generation().await.unwrap();
+    cache.begin_generation().await.unwrap();
     server.run::<()>(&["REPLICAOF", "127.0.0.1", "1"]).await;
-    cache.fetch_task(&id()).await.unwrap_err();
-    cache.fetch_page("all", None).await.unwrap_err();
+    cache.fetch(&run(), &[]).await.unwrap_err();
+    cache.fetch(&page(), &[]).await.unwrap_err();
     server.run::<()>(&["REPLICAOF", "NO", "ONE"]).await;
     until_up(&cache).await;
-    let held = fetch(&cache).await;
-    assert_eq!(held, Some(task_bytes(&id(), 1)));
+    assert_eq!(version(&cache, &run()).await, Some(1));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared::cache::redis::RedisTaskCache;
-use shared::cache::{CacheError, CacheLookup, TaskCache};
+use shared::cache::{CacheError, CacheKey, TaskCache};
 use shared::config::{CacheConfig, Secret, Settings};
 use shared::error::error_chain;
 use shared::model::{RecordId, Timestamp};
@@ -59,9 +59,9 @@ fn id() -> RecordId {
 async fn check_calls(config: &CacheConfig) {
     let cache = RedisTaskCache::new(config).unwrap();
     until_up(&cache).await;
-    let lookup = cache.fetch_task(&id()).await.unwrap();
-    assert_eq!(lookup, CacheLookup::Miss);
-    cache.bump_generation().await.unwrap();
+    let lookup = cache.fetch(&CacheKey::Run(id()), &[]).await.unwrap();
+    assert_eq!(lookup.held, None);
+    cache.begin_generation().await.unwrap();
 }
 
 /// The reasons for which calls of a cache fail. Checks that each call is within its budget.
@@ -71,7 +71,8 @@ async fn reasons_of_failure(config: &CacheConfig) -> String {
     // The first call may time out before the reason is known.
     for _ in 0..3 {
         let begun = Instant::now();
-        let error: CacheError = cache.fetch_task(&id()).await.unwrap_err();
+        let looked_up = cache.fetch(&CacheKey::Run(id()), &[]).await;
+        let error: CacheError = looked_up.unwrap_err();
         assert!(begun.elapsed() < BUDGET, "{:?}", begun.elapsed());
         reasons.push_str(&error_chain(&error));
         reasons.push('\n');

@@ -1,22 +1,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::cache::TaskCache;
-use shared::cache::cautious::CautiousTaskCache;
+use shared::cache::{Answer, CacheKey, TaskCache};
 use shared::model::{
     Metrics, Progress, Project, ProjectStatus, Revision, Task, TaskStatus, TaskType,
 };
 use shared::model::{RecordId, RunId, Timestamp};
-use shared::store::{ProjectStore, TaskQuery};
+use shared::record::TaskChange;
+use shared::store::{ProjectStore, TaskQuery, TaskStore};
 use testkit::cache::memory::InMemoryTaskCache;
-use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
+use testkit::faults::{Disturbance, ErrorKind, Fault, Faults, Faulty};
 use testkit::store::conformance::{change_of, deletion_of, save};
 use testkit::store::memory::InMemoryStore;
 
 use shared::task_reader::{
-    ConditionalRead, ListRequest, TaskReader, Validator, WriteThrough, canonical_query,
+    ConditionalRead, ListRequest, TaskReader, WriteThrough, canonical_query,
 };
+use shared::validator::Validator;
 use shared::view::Renderer;
+use tokio::time::{Instant, advance};
 
 const STALE_AFTER: Duration = Duration::from_secs(900);
 
@@ -68,29 +70,71 @@ fn project(id: &str) -> Project {
     }
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+
 struct Fixture {
     store: Arc<InMemoryStore>,
+    store_faults: Faults,
     cache: Arc<InMemoryTaskCache>,
+    cache_faults: Faults,
     reader: TaskReader,
     write_through: WriteThrough,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let store = Arc::new(InMemoryStore::new());
-        let cache = Arc::new(InMemoryTaskCache::new());
+        let (store, cache) = (
+            Arc::new(InMemoryStore::new()),
+            Arc::new(InMemoryTaskCache::new()),
+        );
+        let (store_faults, cache_faults) = (Faults::none(), Faults::none());
+        let faulty_store = Arc::new(Faulty::new(store.clone(), store_faults.clone()));
+        let faulty_cache: Arc<dyn TaskCache> =
+            Arc::new(Faulty::new(cache.clone(), cache_faults.clone()));
         let renderer = Renderer::new(STALE_AFTER);
+        let projects = faulty_store.clone();
+        let cached = Some(faulty_cache.clone());
         Self {
-            reader: TaskReader::new(store.clone(), store.clone(), Some(cache.clone()), renderer),
-            write_through: WriteThrough::new(Some(cache.clone()), renderer),
+            reader: TaskReader::new(faulty_store, projects, cached, renderer),
+            write_through: WriteThrough::new(Some(faulty_cache), renderer),
             store,
+            store_faults,
             cache,
+            cache_faults,
         }
     }
 
     /// Saves to the store alone, as if the write-through had failed.
     async fn save(&self, task: &Task) {
         save(&*self.store, None, task).await.unwrap();
+    }
+
+    /// Saves the next revision of `task` to the store alone.
+    async fn save_next(&self, task: &Task) -> Task {
+        let next = Task {
+            revision: task.revision.next(),
+            ..task.clone()
+        };
+        save(&*self.store, Some(task), &next).await.unwrap();
+        next
+    }
+
+    /// Tells the cache about a change that was just saved.
+    async fn saved(&self, change: &TaskChange) {
+        let now = Instant::now();
+        let failures = self.write_through.saved(&[change], now, at(1)).await;
+        assert_eq!(failures, 0);
+    }
+
+    /// Puts an answer about a task into the cache.
+    async fn put(&self, id: &str, answer: &Answer) {
+        let put = self.cache.put(&key(id), answer, Duration::ZERO).await;
+        put.unwrap();
+    }
+
+    /// From now on the store can't be reached.
+    fn stop_store(&self) {
+        self.store_faults.fail_always(FAILURE);
     }
 
     async fn list(&self, limit: usize, now: Timestamp) -> serde_json::Value {
@@ -116,10 +160,9 @@ impl Fixture {
         reading.await.unwrap()
     }
 
-    /// The bytes of a task that the cache holds.
-    async fn held(&self, id: &str) -> Option<Vec<u8>> {
-        let lookup = self.cache.fetch_task(&id.parse().unwrap()).await;
-        lookup.unwrap().into_json()
+    /// The body that the cache holds under the key of a task.
+    fn held(&self, id: &str) -> Option<Vec<u8>> {
+        self.cache.held(&key(id)).map(|held| held.body.unwrap())
     }
 
     /// The body of a task.
@@ -128,6 +171,30 @@ impl Fixture {
         let reading = reading.unwrap()?;
         Some(reading.current().unwrap().json)
     }
+
+    /// The revision of a task that a client with these copies is shown.
+    async fn revision(&self, id: &str, known: &[Validator]) -> Option<u64> {
+        let reading = self
+            .reader
+            .fetch_task(&id.parse().unwrap(), known, at(1))
+            .await;
+        let validator = match reading.unwrap()? {
+            ConditionalRead::Current(representation) => representation.validator,
+            ConditionalRead::NotModified(validator) => validator,
+        };
+        validator.revision().map(|revision| revision.0)
+    }
+}
+
+const FAILURE: Fault = Fault::Error(ErrorKind::Unavailable);
+
+fn key(id: &str) -> CacheKey {
+    CacheKey::Run(id.parse().unwrap())
+}
+
+/// A validator of this revision.
+fn copy_of(revision: u64) -> Validator {
+    Validator::of_revision(Revision(revision), b"x")
 }
 
 fn id(text: &str) -> RecordId {
@@ -151,34 +218,74 @@ async fn a_task_is_read_from_the_store_once_and_then_from_the_cache() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
     let read = fixture.read("a", at(1)).await.unwrap();
-    let held = fixture.held("a").await;
-    assert_eq!(held.as_ref(), Some(&read));
+    assert_eq!(fixture.held("a").as_ref(), Some(&read));
     let shown: serde_json::Value = serde_json::from_slice(&read).unwrap();
     assert_eq!(shown["stale"], false);
     assert_eq!(shown["progress"]["total"], serde_json::Value::Null);
+    fixture.stop_store();
     assert_eq!(fixture.read("a", at(1)).await, Some(read));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_is_fresh_for_five_seconds_and_an_ended_one_for_a_minute() {
+    for (status, seconds) in [
+        (TaskStatus::Pending, 5),
+        (TaskStatus::Running, 5),
+        (TaskStatus::Blocked, 5),
+        (TaskStatus::Completed, 60),
+        (TaskStatus::Failed, 60),
+        (TaskStatus::Cancelled, 60),
+    ] {
+        let fixture = Fixture::new();
+        let old = task("a", status, at(0));
+        fixture.save(&old).await;
+        assert_eq!(fixture.revision("a", &[]).await, Some(1));
+        fixture.save_next(&old).await;
+        advance(SECOND * seconds - Duration::from_millis(1)).await;
+        assert_eq!(fixture.revision("a", &[]).await, Some(1), "{status}");
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(fixture.revision("a", &[]).await, Some(2), "{status}");
+    }
+}
+
+/// A slow call of the store may have read its answer at its beginning.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_as_old_as_the_beginning_of_its_reading() {
+    let fixture = Fixture::new();
+    let old = task("a", TaskStatus::Running, at(0));
+    fixture.save(&old).await;
+    fixture.store_faults.disturb(|_| Disturbance {
+        after: SECOND * 4,
+        ..Disturbance::default()
+    });
+    assert_eq!(fixture.revision("a", &[]).await, Some(1));
+    fixture.store_faults.clear();
+    fixture.save_next(&old).await;
+    advance(SECOND).await;
+    assert_eq!(fixture.revision("a", &[]).await, Some(2));
+    // So is a written one.
+    let change = change_of(None, &task("b", TaskStatus::Running, at(0)));
+    let begun = Instant::now();
+    advance(SECOND * 7).await;
+    fixture.write_through.saved(&[&change], begun, at(7)).await;
+    assert_eq!(fixture.cache.held(&key("b")).unwrap().age, SECOND * 7);
+}
+
 #[tokio::test]
-async fn an_invalid_value_in_the_cache_is_replaced() {
+async fn an_invalid_answer_in_the_cache_is_replaced() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
-    let other = Renderer::new(STALE_AFTER).task(&task("b", TaskStatus::Failed, at(0)), at(0));
-    for invalid in [
-        b"".as_slice(),
-        b"null",
-        b"\xff\xfe",
-        b"{\"task_id\":\"a\",",
-        &other,
-    ] {
-        let cache = &fixture.cache;
-        cache
-            .put_task(&id("a"), Revision(9), invalid, STALE_AFTER)
-            .await
-            .unwrap();
+    for body in [&b""[..], b"null", b"\xff\xfe", b"{\"task_id\":\"b\"}"] {
+        let invalid = Answer {
+            version: u64::MAX,
+            fresh_for: STALE_AFTER,
+            validator: copy_of(9),
+            body: body.to_vec(),
+        };
+        fixture.put("a", &invalid).await;
         let read = fixture.read("a", at(1)).await.unwrap();
         assert!(read.starts_with(br#"{"task_id":"a","#));
-        assert_eq!(fixture.held("a").await, Some(read));
+        assert_eq!(fixture.held("a"), Some(read));
     }
 }
 
@@ -188,59 +295,83 @@ async fn a_client_never_gets_an_older_revision_than_it_has() {
     let old = task("a", TaskStatus::Running, at(0));
     fixture.save(&old).await;
     fixture.read("a", at(1)).await.unwrap();
-    let new = Task {
-        revision: Revision(2),
-        ..old.clone()
-    };
-    save(&*fixture.store, Some(&old), &new).await.unwrap(); // the cache keeps the old revision
-    let read = async |known: &[Validator]| {
-        let read = fixture.reader.fetch_task(&id("a"), known, at(2)).await;
-        let task = read.unwrap().unwrap().current().unwrap();
-        task.validator.revision()
-    };
-    assert_eq!(read(&[]).await, Some(Revision(1)));
-    assert_eq!(read(&[Validator::of_bytes(b"x")]).await, Some(Revision(1)));
-    let known = [Validator::of_record(br#"{"x":"","revision":2}"#)];
-    assert_eq!(read(&known).await, Some(Revision(2)));
-    assert_eq!(
-        read(&[]).await,
-        Some(Revision(2)),
-        "the cache has the new revision"
-    );
+    fixture.save_next(&old).await; // the cache keeps the old revision
+    assert_eq!(fixture.revision("a", &[]).await, Some(1));
+    let page = Validator::of_bytes(b"x");
+    assert_eq!(fixture.revision("a", &[page]).await, Some(1));
+    assert_eq!(fixture.revision("a", &[copy_of(1)]).await, Some(1));
+    let both = [copy_of(1), copy_of(2)];
+    assert_eq!(fixture.revision("a", &both).await, Some(2));
+    let shown = fixture.revision("a", &[]).await;
+    assert_eq!(shown, Some(2), "the cache has the new revision");
 }
 
-#[tokio::test]
-async fn a_page_is_cached_until_the_next_write() {
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_shown_however_old_while_the_store_is_down() {
     let fixture = Fixture::new();
-    fixture.save(&task("a", TaskStatus::Pending, at(0))).await;
-    assert_eq!(fixture.list(5, at(1)).await["tasks"][0]["task_id"], "a");
-    let next = task("b", TaskStatus::Pending, at(2));
-    fixture.save(&next).await;
-    let held = fixture.list(5, at(3)).await;
-    assert_eq!(
-        held["tasks"].as_array().unwrap().len(),
-        1,
-        "the page is cached"
-    );
-    assert_eq!(
-        fixture
-            .write_through
-            .saved(&[&change_of(None, &next)], at(3))
-            .await,
-        0
-    );
-    let fresh = fixture.list(5, at(3)).await;
-    assert_eq!(fresh["tasks"][0]["task_id"], "b");
-    assert_eq!(fresh["tasks"].as_array().unwrap().len(), 2);
-    assert!(fixture.held("b").await.is_some());
+    let saved = task("a", TaskStatus::Running, at(0));
+    fixture.save(&saved).await;
+    let (shown, page) = (fixture.read("a", at(1)).await, fixture.list(5, at(1)).await);
+    fixture.stop_store();
+    advance(SECOND * 3_500).await;
+    assert_eq!(fixture.read("a", at(1)).await, shown);
+    assert_eq!(fixture.list(5, at(1)).await, page);
+    // A client with a later revision keeps it.
+    assert_eq!(fixture.revision("a", &[copy_of(2)]).await, Some(2));
+    let missing = fixture.reader.fetch_task(&id("b"), &[], at(1)).await;
+    missing.unwrap_err();
+    advance(SECOND * 100).await;
+    let expired = fixture.reader.fetch_task(&id("a"), &[], at(1)).await;
+    expired.unwrap_err();
 }
 
 #[tokio::test]
-async fn a_page_that_soon_turns_wrong_is_not_cached() {
+async fn a_client_that_has_the_held_answer_is_not_sent_it_again() {
     let fixture = Fixture::new();
     fixture.save(&task("a", TaskStatus::Running, at(0))).await;
-    assert_eq!(fixture.list(5, at(880)).await["tasks"][0]["stale"], false);
-    assert_eq!(fixture.list(5, at(901)).await["tasks"][0]["stale"], true);
+    fixture.read("a", at(1)).await.unwrap();
+    let known = [fixture.cache.held(&key("a")).unwrap().validator];
+    let reading = fixture.reader.fetch_task(&id("a"), &known, at(1)).await;
+    let unchanged = ConditionalRead::NotModified(known[0].clone());
+    assert_eq!(reading.unwrap(), Some(unchanged));
+}
+
+#[tokio::test]
+async fn a_cache_that_fails_changes_no_answer() {
+    let fixture = Fixture::new();
+    fixture.save(&task("a", TaskStatus::Running, at(0))).await;
+    fixture.cache_faults.fail_always(FAILURE);
+    for _ in 0..5 {
+        assert_eq!(fixture.revision("a", &[]).await, Some(1));
+        let page = fixture.list(5, at(1)).await;
+        assert_eq!(page["tasks"][0]["task_id"], "a");
+    }
+    assert_eq!(fixture.held("a"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_fresh_for_five_seconds_and_after_a_write_for_one() {
+    let fixture = Fixture::new();
+    let count = async || {
+        let page = fixture.list(5, at(1)).await;
+        page["tasks"].as_array().unwrap().len()
+    };
+    fixture.save(&task("a", TaskStatus::Pending, at(0))).await;
+    assert_eq!(count().await, 1);
+    fixture.save(&task("b", TaskStatus::Pending, at(0))).await;
+    advance(SECOND * 4).await;
+    assert_eq!(count().await, 1, "nothing was announced");
+    advance(SECOND).await;
+    assert_eq!(count().await, 2);
+    let next = task("c", TaskStatus::Pending, at(0));
+    fixture.save(&next).await;
+    let change = change_of(None, &next);
+    fixture.saved(&change).await;
+    assert!(fixture.held("c").is_some());
+    advance(Duration::from_millis(999)).await;
+    assert_eq!(count().await, 2);
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(count().await, 3);
 }
 
 #[tokio::test]
@@ -260,8 +391,8 @@ async fn only_a_page_with_a_next_page_has_a_cursor() {
     assert_eq!(fixture.list(0, at(9)).await["next_cursor"], "t3");
 }
 
-#[tokio::test]
-async fn a_task_write_invalidates_cached_projects() {
+#[tokio::test(start_paused = true)]
+async fn a_project_is_fresh_for_a_second_after_the_write_of_a_task() {
     let fixture = Fixture::new();
     let store = &*fixture.store;
     ProjectStore::create(store, &project("alpha"))
@@ -269,7 +400,7 @@ async fn a_task_write_invalidates_cached_projects() {
         .unwrap();
     let alpha = "alpha".parse().unwrap();
     let total = async || {
-        let read = fixture.reader.fetch_project(&alpha, at(1)).await;
+        let read = fixture.reader.fetch_project(&alpha).await;
         let representation = read.unwrap().unwrap();
         let project: serde_json::Value = serde_json::from_slice(&representation.json).unwrap();
         project["metrics"]["total_tasks"].clone()
@@ -280,111 +411,32 @@ async fn a_task_write_invalidates_cached_projects() {
         ..task("a", TaskStatus::Running, at(0))
     };
     fixture.save(&next).await;
+    advance(SECOND).await;
     assert_eq!(total().await, 0, "the project is cached");
     let change = change_of(None, &next);
-    fixture.write_through.saved(&[&change], at(1)).await;
+    fixture.saved(&change).await;
     assert_eq!(total().await, 1);
 }
 
-/// The validator of the first page of the list.
-async fn validator_of_list(fixture: &Fixture, now: Timestamp) -> Validator {
-    match fixture.list_unless(&[], 5, now).await {
-        ConditionalRead::Current(page) => page.validator,
-        ConditionalRead::NotModified(validator) => validator,
-    }
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_list_is_known_by_its_generation_until_a_write_or_its_end_of_validity() {
-    let fixture = Fixture::new();
-    let first = task("a", TaskStatus::Running, at(0));
-    fixture.save(&first).await;
-    let known = [validator_of_list(&fixture, at(1)).await];
-    let unchanged = ConditionalRead::NotModified(known[0].clone());
-    // The store is not read, so a task that only the store has does not appear.
-    fixture.save(&task("b", TaskStatus::Pending, at(0))).await;
-    assert_eq!(fixture.list_unless(&known, 5, at(60)).await, unchanged);
-    assert_ne!(fixture.list_unless(&known, 5, at(61)).await, unchanged);
-    assert_ne!(fixture.list_unless(&known, 4, at(1)).await, unchanged);
-    fixture.cache.bump_generation().await.unwrap();
-    assert_ne!(fixture.list_unless(&known, 5, at(2)).await, unchanged);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_list_that_may_miss_the_last_write_is_known_by_its_bytes() {
-    let fixture = Fixture::new();
-    fixture.cache.bump_generation().await.unwrap();
-    let known = [validator_of_list(&fixture, at(1)).await];
-    let saved = task("a", TaskStatus::Pending, at(0));
-    fixture.save(&saved).await;
-    tokio::time::advance(Duration::from_secs(2)).await; // the index has it now
-    let ConditionalRead::Current(page) = fixture.list_unless(&known, 5, at(3)).await else {
-        panic!("the list misses the write");
-    };
-    assert_ne!(page.validator, known[0]);
-    tokio::time::advance(Duration::from_secs(5)).await;
-    let settled = [validator_of_list(&fixture, at(10)).await];
-    let again = fixture.list_unless(&settled, 5, at(10)).await;
-    assert_eq!(again, ConditionalRead::NotModified(settled[0].clone()));
-}
-
-#[tokio::test]
-async fn a_list_is_modified_once_a_task_turns_stale() {
-    let fixture = Fixture::new();
-    fixture.save(&task("a", TaskStatus::Running, at(0))).await;
-    let known = [validator_of_list(&fixture, at(880)).await];
-    let unchanged = ConditionalRead::NotModified(known[0].clone());
-    assert_eq!(fixture.list_unless(&known, 5, at(899)).await, unchanged);
-    assert_ne!(fixture.list_unless(&known, 5, at(901)).await, unchanged);
-}
-
-#[tokio::test]
-async fn a_possibly_outdated_task_is_shown_while_the_store_is_down() {
-    let (store, cache_faults, store_faults) =
-        (InMemoryStore::new(), Faults::none(), Faults::none());
-    let saved = task("a", TaskStatus::Running, at(0));
-    save(&store, None, &saved).await.unwrap();
-    let store = Arc::new(Faulty::new(Arc::new(store), store_faults.clone()));
-    let cache = Faulty::new(Arc::new(InMemoryTaskCache::new()), cache_faults.clone());
-    let cache = Arc::new(CautiousTaskCache::new(cache));
-    let projects = Arc::new(InMemoryStore::new());
-    let renderer = Renderer::new(STALE_AFTER);
-    let reader = TaskReader::new(store, projects, Some(cache), renderer);
-    let shown = reader.fetch_task(&id("a"), &[], at(1)).await.unwrap();
-    cache_faults.fail_always(Fault::Error(ErrorKind::Unavailable));
-    for _ in 0..5 {
-        assert_eq!(
-            reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(),
-            shown
-        );
-    }
-    cache_faults.clear();
-    store_faults.fail_always(Fault::Error(ErrorKind::Unavailable));
-    assert_eq!(
-        reader.fetch_task(&id("a"), &[], at(1)).await.unwrap(),
-        shown
-    );
-    // A client with a later revision does not get this one.
-    let known = [Validator::of_record(br#"{"x":"","revision":2}"#)];
-    assert_eq!(
-        reader.fetch_task(&id("a"), &known, at(1)).await.unwrap(),
-        Some(ConditionalRead::NotModified(known[0].clone()))
-    );
-    reader.fetch_task(&id("b"), &[], at(1)).await.unwrap_err();
-}
-
-#[tokio::test]
 async fn a_slow_reader_does_not_put_a_deleted_task_back() {
     let fixture = Fixture::new();
     let deleted = task("a", TaskStatus::Completed, at(0));
-    let slow = Renderer::new(STALE_AFTER).task(&deleted, at(1));
-    let deletion = deletion_of(&deleted);
-    fixture.write_through.saved(&[&deletion], at(1)).await;
-    let (cache, id) = (&fixture.cache, id("a"));
-    let put = cache.put_task(&id, deleted.revision, &slow, STALE_AFTER);
-    put.await.unwrap();
-    assert_eq!(fixture.read("a", at(1)).await, None);
-    // A task that was created again is read from the store.
     fixture.save(&deleted).await;
-    assert!(fixture.read("a", at(1)).await.is_some());
+    fixture.read("a", at(1)).await.unwrap();
+    let deletion = deletion_of(&deleted);
+    fixture.store.save(&deletion).await.unwrap();
+    // This reader read the task before.
+    let slow = Answer {
+        version: deleted.revision.0,
+        fresh_for: STALE_AFTER,
+        validator: copy_of(deleted.revision.0),
+        body: Renderer::new(STALE_AFTER).task(&deleted, at(1)),
+    };
+    fixture.saved(&deletion).await;
+    fixture.put("a", &slow).await;
+    assert_eq!(fixture.read("a", at(1)).await, None);
+    assert_eq!(fixture.revision("a", &[copy_of(1)]).await, None);
+    advance(SECOND * 5).await;
+    assert_eq!(fixture.read("a", at(1)).await, None);
 }

@@ -5,7 +5,8 @@ use axum::response::Response;
 use serde::Serialize;
 use shared::model::{HistoryEntry, RecordId, Timestamp};
 use shared::store::TimeRange;
-use shared::task_reader::{MAX_PAGE_LIMIT, Representation, Validator};
+use shared::task_reader::{MAX_PAGE_LIMIT, Representation};
+use shared::validator::Validator;
 
 use crate::cursor::Cursor;
 use crate::etag::IfNoneMatch;

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use shared::model::{RunId, Task, TaskId};
-use shared::task_reader::{MAX_PAGE_LIMIT, Representation, Validator};
+use shared::task_reader::{MAX_PAGE_LIMIT, Representation};
+use shared::validator::Validator;
 
 use crate::cursor::Cursor;
 use crate::etag::IfNoneMatch;

@@ -44,7 +44,7 @@ const V1: &str = "rest-v1-cognito-authorizer/get-task.json";
 
 #[tokio::test]
 async fn gateway_claims_count_only_if_they_are_turned_on() {
-    for (path, status) in [(V2, 200), (V2_CREATE, 201), (V1, 200)] {
+    for (path, status) in [(V2, 200), (V2_CREATE, 204), (V1, 200)] {
         let event = event(path);
         check(&[ON], &event, status).await;
         check(&[ON, KEY], &event, status).await;

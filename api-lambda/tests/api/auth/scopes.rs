@@ -177,7 +177,7 @@ async fn without_the_write_scope_nothing_changes() {
     assert_eq!(harness.stored().await.len(), 1);
 
     let writer = signer.token(&claims(json!({"scope": "progress:write"})));
-    assert_eq!(post(&harness, &writer, body).await.status, 201);
+    assert_eq!(post(&harness, &writer, body).await.status, 204);
     assert_eq!(harness.stored().await.len(), 2);
 }
 

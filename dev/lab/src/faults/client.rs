@@ -24,6 +24,8 @@ pub const PROJECT: &str = "faults";
 pub struct Response {
     /// Its status.
     pub status: u16,
+    /// Its entity tag.
+    pub etag: Option<String>,
     /// Its body; null if there is none.
     pub body: Value,
 }
@@ -35,21 +37,21 @@ impl Response {
     }
 }
 
-/// The event of a request to the API. `key` is its `Idempotency-Key`.
+/// The event of a request to the API, with one more header if there is one.
 pub fn request(
     method: &str,
     path: &str,
     query: &str,
     body: Option<&Value>,
-    key: Option<&str>,
+    header: Option<(&str, &str)>,
 ) -> Vec<u8> {
     let body = body.map(Value::to_string);
     let event = events::request(method, path, query, body.as_deref());
-    let Some(key) = key else {
+    let Some((name, value)) = header else {
         return event;
     };
     let mut event: Value = serde_json::from_slice(&event).unwrap_or_default();
-    event["headers"]["idempotency-key"] = json!(key);
+    event["headers"][name] = json!(value);
     event.to_string().into_bytes()
 }
 
@@ -122,6 +124,7 @@ pub fn send(
     let body = response["body"].as_str().unwrap_or_default();
     Ok(Response {
         status,
+        etag: response["headers"]["etag"].as_str().map(str::to_owned),
         body: serde_json::from_str(body).unwrap_or_default(),
     })
 }

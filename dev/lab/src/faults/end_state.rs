@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shared::error::Source;
@@ -12,8 +14,12 @@ use testkit::oracle::Oracle;
 
 use super::client::{PROJECT, request};
 use super::harness::Harness;
+use super::load::FRESH_FOR;
 use super::tasks::Tasks;
 use crate::function::Function;
+
+/// The pause between two comparisons.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The broken promises.
 #[derive(Debug, Default)]
@@ -52,14 +58,34 @@ pub fn end_state(harness: &Harness, tasks: &Tasks) -> Result<Findings, Source> {
         let lost = format!("the project counts {counted:?} of {} tasks", expected.len());
         findings.lost.push(lost);
     }
+    // An answer may be some seconds old.
+    let begun = Instant::now();
+    let differences = loop {
+        let differences = differences(harness, &stored, &expected)?;
+        if differences.is_empty() || begun.elapsed() > FRESH_FOR {
+            break differences;
+        }
+        thread::sleep(PAUSE);
+    };
+    findings.wrong.extend(differences);
+    Ok(findings)
+}
+
+/// How the responses of each process differ from the store.
+fn differences(
+    harness: &Harness,
+    stored: &[Task],
+    expected: &BTreeSet<TaskId>,
+) -> Result<Vec<String>, Source> {
+    let mut differences = Vec::new();
     for (process, api) in harness.apis.iter().enumerate() {
-        for task in &stored {
+        for task in stored {
             let shown = get(api, &format!("/api/tasks/{}", task.task_id), "")?;
             let (revision, current) = (&shown["revision"], &shown["progress"]["current"]);
             let is_right = revision.as_u64() == Some(task.revision.0)
                 && current.as_u64() == task.progress.current;
             if !is_right {
-                findings.wrong.push(format!(
+                differences.push(format!(
                     "process {process} shows {} at {current}, revision {revision}; stored is {:?}, revision {}",
                     task.task_id, task.progress.current, task.revision
                 ));
@@ -69,18 +95,16 @@ pub fn end_state(harness: &Harness, tasks: &Tasks) -> Result<Findings, Source> {
             let listed = list(api, path)?;
             for (what, ids) in [
                 ("lacks", expected.difference(&listed)),
-                ("wrongly has", listed.difference(&expected)),
+                ("wrongly has", listed.difference(expected)),
             ] {
                 let ids: Vec<_> = ids.take(3).collect();
                 if !ids.is_empty() {
-                    findings
-                        .wrong
-                        .push(format!("{path} of process {process} {what} {ids:?}"));
+                    differences.push(format!("{path} of process {process} {what} {ids:?}"));
                 }
             }
         }
     }
-    Ok(findings)
+    Ok(differences)
 }
 
 /// A task with a count, or how its count is wrong.

@@ -160,7 +160,7 @@ impl Fault {
             Self::RedisFlushed => redis::cmd("FLUSHALL").exec(&mut harness.redis()?)?,
             Self::RedisWrongType => {
                 let mut redis = harness.redis()?;
-                let keys = tasks.counted().map(|task_id| format!("task:{task_id}"));
+                let keys = tasks.counted().map(|task_id| format!("run:{task_id}"));
                 for key in keys.chain(["{tasks}:generation".to_owned()]) {
                     let mut replace = redis::pipe();
                     replace.atomic().del(&key).rpush(&key, "rubbish");

@@ -1,12 +1,13 @@
 //! The load: clients that read and write, each in a thread of its own, with a pause after each
 //! request.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::model::TaskId;
 use testkit::oracle::View;
 
@@ -23,6 +24,8 @@ const CREATE_PAUSE: Duration = Duration::from_millis(250);
 /// The pause after a request that was refused for the moment. Clients in a hurry are harder to
 /// serve.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How old an answer may be that Redis holds, and the delays of a busy machine.
+pub const FRESH_FOR: Duration = Duration::from_millis(5_000 + 1_000);
 /// The time after which a writer gives up a request that is refused again and again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -40,11 +43,13 @@ pub struct Load<'a> {
     pub names: &'a AtomicU64,
 }
 
-/// A client.
+/// A client. It sends the entity tag of its copy of a task, as browsers do.
 struct Client<'a> {
     load: &'a Load<'a>,
     turn: usize,
     view: View,
+    /// By path, the entity tag of the last answer about a task.
+    etags: HashMap<String, String>,
 }
 
 impl<'a> Load<'a> {
@@ -60,6 +65,7 @@ impl<'a> Load<'a> {
                 load: self,
                 turn: client,
                 view: View::default(),
+                etags: HashMap::new(),
             }
         };
         let (mut one, mut other, mut lister) = (new(), new(), new());
@@ -106,8 +112,15 @@ impl<'a> Load<'a> {
 }
 
 impl Client<'_> {
-    fn get(&mut self, kind: Kind, path: &str, query: &str) -> io::Result<Response> {
-        let event = request("GET", path, query, None, None);
+    fn get(
+        &mut self,
+        kind: Kind,
+        path: &str,
+        query: &str,
+        etag: Option<&str>,
+    ) -> io::Result<Response> {
+        let known = etag.map(|etag| ("if-none-match", etag));
+        let event = request("GET", path, query, None, known);
         send(
             &self.load.harness.apis,
             &mut self.turn,
@@ -143,18 +156,27 @@ impl Client<'_> {
         self.load.samples.note_wrong(what);
     }
 
-    fn check(&mut self, task: &Value) {
+    /// Checks an answer about a task, and remembers its entity tag.
+    fn check(&mut self, path: &str, response: &Response) {
         let oracle = &self.load.tasks.oracle;
-        if let Err(wrong) = oracle.check_shown(&mut self.view, task) {
+        if let Err(wrong) = oracle.check_shown(&mut self.view, &response.body) {
             self.wrong(wrong);
+        }
+        if let Some(etag) = &response.etag {
+            self.etags.insert(path.to_owned(), etag.clone());
         }
     }
 
     /// Reads a task that exists.
     fn read(&mut self, task_id: &TaskId) -> io::Result<()> {
-        let response = self.get(Kind::Task, &format!("/api/tasks/{task_id}"), "")?;
+        let path = format!("/api/tasks/{task_id}");
+        let etag = self.etags.get(&path).cloned();
+        let response = self.get(Kind::Task, &path, "", etag.as_deref())?;
+        if response.status == 304 && etag.is_some() {
+            return Ok(());
+        }
         if response.status == 200 && response.body["task_id"] == task_id.as_str() {
-            self.check(&response.body);
+            self.check(&path, &response);
         } else if !response.may_be_repeated() {
             self.wrong(format!(
                 "the response for {task_id} is {} {}",
@@ -187,10 +209,15 @@ impl Client<'_> {
     fn read_lists(&mut self) -> io::Result<()> {
         while !self.load.is_over() {
             for path in ["/api/tasks", "/api/projects/faults/tasks"] {
-                let response = self.get(Kind::List, path, "limit=200")?;
+                let response = self.get(Kind::List, path, "limit=200", None)?;
                 match response.body["tasks"].as_array() {
+                    // A list may be some seconds old, so that it may go back.
                     Some(tasks) if response.status == 200 => {
-                        tasks.iter().for_each(|task| self.check(task));
+                        let oracle = &self.load.tasks.oracle;
+                        let checked = tasks.iter().map(|task| oracle.check_listed(task));
+                        checked
+                            .filter_map(Result::err)
+                            .for_each(|wrong| self.wrong(wrong));
                     }
                     _ if response.may_be_repeated() => {}
                     _ => self.wrong(format!("the response for {path} is {}", response.status)),
@@ -222,7 +249,7 @@ impl Client<'_> {
                 ));
                 continue;
             }
-            self.check(&response.body);
+            self.check(&path, &response);
             oracle.confirm_count(task_id, next);
             self.read(task_id)?;
             thread::sleep(WRITE_PAUSE);
@@ -242,7 +269,8 @@ impl Client<'_> {
                 "project_id": PROJECT,
             });
             let key = format!("create-{name}-of-this-run");
-            let event = request("POST", "/api/tasks", "", Some(&body), Some(&key));
+            let key = Some(("idempotency-key", key.as_str()));
+            let event = request("POST", "/api/tasks", "", Some(&body), key);
             let (response, _) = self.write(&event)?;
             let task_id = response.body["task_id"].as_str();
             let task_id = task_id.and_then(|id| id.parse::<TaskId>().ok());
@@ -274,10 +302,19 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Reads a task through each process and expects this status.
+    /// Reads a task through each process and expects this status, after a while: an answer may be
+    /// some seconds old.
     fn expect(&mut self, path: &str, status: u16) -> io::Result<()> {
         for _ in 0..self.load.harness.apis.len() {
-            let response = self.get(Kind::List, path, "")?; // `Task` stands for cached tasks
+            let begun = Instant::now();
+            let response = loop {
+                // `Task` stands for cached tasks
+                let response = self.get(Kind::List, path, "", None)?;
+                if response.status == status || begun.elapsed() > FRESH_FOR {
+                    break response;
+                }
+                thread::sleep(RETRY_PAUSE);
+            };
             if response.status != status && !response.may_be_repeated() {
                 self.wrong(format!(
                     "the response for {path} is {}, not {status}",

@@ -77,6 +77,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
 fn task(number: usize) -> Task {
     let mut task = new_task(&format!("task-{number}"));
     task.status = TaskStatus::ALL[number % TaskStatus::ALL.len()];
-    task.updated_at = moment(i64::try_from(number).unwrap_or(i64::MAX));
+    task.run = moment(i64::try_from(number).unwrap_or(i64::MAX));
+    task.updated_at = task.run;
     task
 }

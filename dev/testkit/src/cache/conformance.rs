@@ -11,11 +11,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::cache::{CacheLookup, TaskCache};
-use shared::model::{RecordId, Revision};
+use shared::cache::{Answer, CacheKey, HeldAnswer, Lookup, TaskCache};
+use shared::model::Revision;
+use shared::validator::Validator;
 
-/// Longer than any test.
-const TTL: Duration = Duration::from_secs(3600);
+const NOW: Duration = Duration::ZERO;
+const FRESH_FOR: Duration = Duration::from_millis(5_000);
+/// Longer than the two calls of a check take.
+const A_MOMENT: Duration = Duration::from_secs(30);
 
 /// Makes a test of each check. `$make` is an async function that returns an empty cache, as
 /// `Arc<dyn TaskCache>`, and a value that keeps it alive.
@@ -33,15 +36,13 @@ macro_rules! cache_conformance {
     (@all $way:ident $make:path) => {
         $crate::cache_conformance! { @$way $make:
             an_empty_cache_only_misses,
-            a_task_is_found_unchanged_until_it_is_removed,
-            a_run_and_the_newest_run_are_two_values,
-            a_lower_revision_never_replaces_a_higher_one,
-            the_highest_of_many_concurrent_revisions_stays,
-            only_an_older_task_is_renewed,
-            a_page_is_found_under_its_generation_and_key,
-            no_page_outlives_a_write,
-            a_known_page_is_not_sent_again,
-            a_generation_has_not_settled_just_after_a_write,
+            an_answer_is_found_unchanged_until_it_is_removed,
+            every_key_has_its_own_answer,
+            an_earlier_version_never_replaces_a_later_one,
+            the_latest_of_many_concurrent_versions_stays,
+            a_known_body_is_not_sent_again,
+            an_answer_has_the_age_that_it_was_put_with,
+            every_write_begins_a_generation,
             a_cache_answers_a_ping,
         }
     };
@@ -65,155 +66,180 @@ macro_rules! cache_conformance {
     };
 }
 
-fn id() -> RecordId {
-    "cdk:main.log_2".parse().unwrap()
+fn run() -> CacheKey {
+    CacheKey::Run("cdk:main.log_2".parse().unwrap())
 }
 
-/// The bytes of a task or run, as the API may show it.
-pub fn task_bytes(id: &RecordId, revision: u64) -> Vec<u8> {
-    let task_id = id.task_id();
-    let run_id = match id {
-        RecordId::Newest(_) => String::new(),
-        RecordId::Run(run_id) => format!(r#""run_id":"{run_id}","#),
-    };
-    format!(r#"{{"task_id":"{task_id}",{run_id}"revision":{revision},"message":"進捗 \u0000"}}"#)
-        .into()
+fn page() -> CacheKey {
+    CacheKey::Page("tasks?status=failed&limit=50".to_owned())
 }
 
-async fn put(cache: &dyn TaskCache, revision: u64) {
-    let bytes = task_bytes(&id(), revision);
-    let (id, revision) = (id(), Revision(revision));
-    cache.put_task(&id, revision, &bytes, TTL).await.unwrap();
+/// An answer about a run of this revision.
+pub fn run_answer(revision: u64) -> Answer {
+    let body = format!(r#"{{"revision":{revision},"message":"進捗 \u0000"}}"#).into_bytes();
+    Answer {
+        version: revision,
+        fresh_for: FRESH_FOR,
+        validator: Validator::of_revision(Revision(revision), &body),
+        body,
+    }
 }
 
-async fn fetch(cache: &dyn TaskCache) -> Option<Vec<u8>> {
-    cache.fetch_task(&id()).await.unwrap().into_json()
+/// A page that was read in this generation. Its body need not be text.
+pub fn page_answer(generation: u64, body: &[u8]) -> Answer {
+    Answer {
+        version: generation,
+        fresh_for: FRESH_FOR,
+        validator: Validator::of_bytes(body),
+        body: body.to_vec(),
+    }
 }
 
-/// A renewal replaces a lower revision. It changes nothing else, and adds nothing.
-pub async fn only_an_older_task_is_renewed(cache: Arc<dyn TaskCache>) {
-    let renew = async |revision: u64| {
-        let bytes = task_bytes(&id(), revision);
-        let (id, revision) = (id(), Revision(revision));
-        let renewed = cache.renew_task(&id, revision, &bytes, TTL).await;
-        renewed.unwrap()
-    };
-    assert!(!renew(3).await);
-    assert_eq!(fetch(&*cache).await, None);
-    put(&*cache, 2).await;
-    assert!(renew(3).await);
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 3)));
-    assert!(!renew(3).await);
-    assert!(!renew(2).await);
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 3)));
+async fn put(cache: &dyn TaskCache, key: &CacheKey, answer: &Answer) {
+    cache.put(key, answer, NOW).await.unwrap();
+}
+
+async fn held(cache: &dyn TaskCache, key: &CacheKey) -> Option<HeldAnswer> {
+    cache.fetch(key, &[]).await.unwrap().held
+}
+
+async fn generation(cache: &dyn TaskCache) -> u64 {
+    cache.fetch(&page(), &[]).await.unwrap().generation
+}
+
+/// The cache holds `answer`, or nothing.
+async fn assert_held(cache: &dyn TaskCache, key: &CacheKey, answer: Option<&Answer>) {
+    let held = held(cache, key).await.map(|held| Answer {
+        version: held.version,
+        fresh_for: held.fresh_for,
+        validator: held.validator,
+        body: held.body.unwrap(),
+    });
+    assert_eq!(held.as_ref(), answer);
 }
 
 /// A miss is no error.
 pub async fn an_empty_cache_only_misses(cache: Arc<dyn TaskCache>) {
-    assert_eq!(fetch(&*cache).await, None);
-    assert_eq!(cache.fetch_page("all", None).await.unwrap().page, None);
-    cache.remove_task(&id()).await.unwrap();
+    for key in [run(), page()] {
+        assert_held(&*cache, &key, None).await;
+        cache.remove(&key).await.unwrap();
+    }
 }
 
-/// A task is found with the same bytes.
-pub async fn a_task_is_found_unchanged_until_it_is_removed(cache: Arc<dyn TaskCache>) {
-    put(&*cache, 5).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 5)));
-    let other: RecordId = "other".parse().unwrap();
-    assert_eq!(cache.fetch_task(&other).await.unwrap(), CacheLookup::Miss);
-    cache.remove_task(&id()).await.unwrap();
-    assert_eq!(fetch(&*cache).await, None);
-    put(&*cache, 1).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 1)));
+/// An answer is found with the same bytes. Also one without a body, and one whose bytes are no text.
+pub async fn an_answer_is_found_unchanged_until_it_is_removed(cache: Arc<dyn TaskCache>) {
+    let gone = Answer {
+        body: Vec::new(),
+        ..run_answer(6)
+    };
+    for (key, answer) in [
+        (run(), run_answer(5)),
+        (run(), gone),
+        (page(), page_answer(u64::from(u32::MAX), b"\0\xff\n 7 \n")),
+        (page(), page_answer(8_999_999_999_999_999, b"[]")),
+    ] {
+        put(&*cache, &key, &answer).await;
+        assert_held(&*cache, &key, Some(&answer)).await;
+    }
+    for key in [run(), page()] {
+        cache.remove(&key).await.unwrap();
+        assert_held(&*cache, &key, None).await;
+        put(&*cache, &key, &run_answer(1)).await;
+        assert_held(&*cache, &key, Some(&run_answer(1))).await;
+    }
 }
 
-/// The id of a run and that of its task are two keys.
-pub async fn a_run_and_the_newest_run_are_two_values(cache: Arc<dyn TaskCache>) {
-    put(&*cache, 5).await;
-    let run: RecordId = "cdk:main.log_2@20261121T093000.123Z".parse().unwrap();
-    assert_eq!(cache.fetch_task(&run).await.unwrap(), CacheLookup::Miss);
-    let bytes = task_bytes(&run, 2);
-    let put_run = cache.put_task(&run, Revision(2), &bytes, TTL);
-    put_run.await.unwrap();
-    cache.remove_task(&id()).await.unwrap();
-    let held = cache.fetch_task(&run).await.unwrap();
-    assert_eq!(held.into_json(), Some(bytes));
-    assert_eq!(fetch(&*cache).await, None);
+/// Runs, the newest run of a task, and pages don't mix.
+pub async fn every_key_has_its_own_answer(cache: Arc<dyn TaskCache>) {
+    let keys = [
+        run(),
+        CacheKey::Run("cdk:main.log_2@20261121T093000.123Z".parse().unwrap()),
+        CacheKey::Run("other".parse().unwrap()),
+        page(),
+        CacheKey::Page("tasks?status=failed".to_owned()),
+        CacheKey::Page("cdk:main.log_2".to_owned()),
+    ];
+    let answers: Vec<_> = (1..).map(run_answer).take(keys.len()).collect();
+    for (key, answer) in keys.iter().zip(&answers) {
+        assert_held(&*cache, key, None).await;
+        put(&*cache, key, answer).await;
+    }
+    for (key, answer) in keys.iter().zip(&answers) {
+        assert_held(&*cache, key, Some(answer)).await;
+    }
 }
 
 /// A slow reader does not undo the put of a fast writer.
-pub async fn a_lower_revision_never_replaces_a_higher_one(cache: Arc<dyn TaskCache>) {
-    // Compared as texts, 9 would be higher than 10.
-    for (put_revision, held) in [(9, 9), (10, 10), (9, 10), (10, 10), (11, 11), (1, 11)] {
-        put(&*cache, put_revision).await;
-        assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), held)));
+pub async fn an_earlier_version_never_replaces_a_later_one(cache: Arc<dyn TaskCache>) {
+    for key in [run(), page()] {
+        // Compared as texts, 9 would be later than 10.
+        for (version, expected) in [(9, 9), (10, 10), (9, 10), (10, 10), (11, 11), (1, 11)] {
+            put(&*cache, &key, &run_answer(version)).await;
+            assert_held(&*cache, &key, Some(&run_answer(expected))).await;
+        }
+        // One version has other bytes once a task is stale. The later bytes stay.
+        let stale = Answer {
+            body: br#"{"revision":11,"stale":true}"#.to_vec(),
+            ..run_answer(11)
+        };
+        put(&*cache, &key, &stale).await;
+        assert_held(&*cache, &key, Some(&stale)).await;
     }
-    // One revision has other bytes once it is stale. The later bytes stay.
-    let stale = br#"{"task_id":"cdk:main.log_2","revision":11,"stale":true}"#;
-    let (id, revision) = (id(), Revision(11));
-    cache.put_task(&id, revision, stale, TTL).await.unwrap();
-    assert_eq!(fetch(&*cache).await.as_deref(), Some(&stale[..]));
 }
 
-/// Of many concurrent writers the highest revision stays.
-pub async fn the_highest_of_many_concurrent_revisions_stays(cache: Arc<dyn TaskCache>) {
-    let puts = (1..=64).map(|revision: u64| {
+/// Of many concurrent writers the latest version stays.
+pub async fn the_latest_of_many_concurrent_versions_stays(cache: Arc<dyn TaskCache>) {
+    let puts = (1..=64).map(|version: u64| {
         let cache = Arc::clone(&cache);
-        async move { put(&*cache, revision * 37 % 67).await }
+        async move { put(&*cache, &run(), &run_answer(version * 37 % 67)).await }
     });
     futures::future::join_all(puts).await;
-    assert_eq!(fetch(&*cache).await, Some(task_bytes(&id(), 66)));
+    assert_held(&*cache, &run(), Some(&run_answer(66))).await;
 }
 
-/// Pages of different keys and generations don't mix.
-pub async fn a_page_is_found_under_its_generation_and_key(cache: Arc<dyn TaskCache>) {
-    let key = "tasks?status=failed&limit=50";
-    let generation = cache.fetch_page(key, None).await.unwrap().generation;
-    let page = b"\0\xffnot even JSON";
-    cache.put_page(key, generation, page).await.unwrap();
-    let found = cache.fetch_page(key, None).await.unwrap();
-    assert_eq!(found.generation, generation);
-    assert_eq!(found.page.as_deref(), Some(&page[..]));
-    let other = cache.fetch_page("tasks?status=failed", None).await.unwrap();
-    assert_eq!((other.generation, other.page), (generation, None));
-    cache.put_page(key, generation, b"[]").await.unwrap();
-    let found = cache.fetch_page(key, None).await.unwrap();
-    assert_eq!(found.page.as_deref(), Some(&b"[]"[..]));
-}
-
-/// A page that was read before a write is not found after it, even if it is put later.
-pub async fn no_page_outlives_a_write(cache: Arc<dyn TaskCache>) {
-    let mut before = cache.fetch_page("all", None).await.unwrap().generation;
-    cache.put_page("all", before, b"old").await.unwrap();
-    for _ in 0..3 {
-        cache.bump_generation().await.unwrap();
-        let after = cache.fetch_page("all", None).await.unwrap();
-        assert!(after.generation > before);
-        assert_eq!(after.page, None);
-        cache.put_page("all", before, b"late").await.unwrap();
-        assert_eq!(cache.fetch_page("all", None).await.unwrap(), after);
-        let generation = after.generation;
-        cache.put_page("all", generation, b"new").await.unwrap();
-        let found = cache.fetch_page("all", None).await.unwrap();
-        assert_eq!(found.page.as_deref(), Some(&b"new"[..]));
-        before = generation;
+/// A client that has the body does not get it again.
+pub async fn a_known_body_is_not_sent_again(cache: Arc<dyn TaskCache>) {
+    for key in [run(), page()] {
+        let (answer, other) = (run_answer(2), run_answer(3));
+        put(&*cache, &key, &answer).await;
+        let body = async |known: &[Validator]| {
+            let lookup = cache.fetch(&key, known).await.unwrap();
+            let held = lookup.held.unwrap();
+            assert_eq!(held.validator, answer.validator);
+            held.body
+        };
+        let sent = Some(answer.body.clone());
+        let hostile = Validator::from("' \r\n*".to_owned());
+        let both = [hostile, answer.validator.clone()];
+        assert_eq!(body(std::slice::from_ref(&other.validator)).await, sent);
+        assert_eq!(body(&both).await, None);
     }
 }
 
-/// A client that has the page of this generation does not get it again.
-pub async fn a_known_page_is_not_sent_again(cache: Arc<dyn TaskCache>) {
-    let generation = cache.fetch_page("all", None).await.unwrap().generation;
-    cache.put_page("all", generation, b"[]").await.unwrap();
-    let known = cache.fetch_page("all", Some(generation)).await.unwrap();
-    assert_eq!((known.generation, known.page), (generation, None));
-    let other = cache.fetch_page("all", Some(generation + 1)).await.unwrap();
-    assert_eq!(other.page.as_deref(), Some(&b"[]"[..]));
+/// The age of an answer goes on from the age that it was put with.
+pub async fn an_answer_has_the_age_that_it_was_put_with(cache: Arc<dyn TaskCache>) {
+    for key in [run(), page()] {
+        for age in [NOW, Duration::from_millis(4_999), Duration::from_secs(900)] {
+            let answer = run_answer(1);
+            cache.put(&key, &answer, age).await.unwrap();
+            let held = held(&*cache, &key).await.unwrap();
+            assert!((age..age + A_MOMENT).contains(&held.age), "{:?}", held.age);
+        }
+    }
 }
 
-/// Just after a write, the store's indexes may lack it.
-pub async fn a_generation_has_not_settled_just_after_a_write(cache: Arc<dyn TaskCache>) {
-    cache.bump_generation().await.unwrap();
-    assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
+/// A page is held with the generation in which it was read. Later ones begin with each write.
+pub async fn every_write_begins_a_generation(cache: Arc<dyn TaskCache>) {
+    let mut before = generation(&*cache).await;
+    assert_eq!(generation(&*cache).await, before);
+    for _ in 0..3 {
+        put(&*cache, &page(), &page_answer(before, b"[]")).await;
+        cache.begin_generation().await.unwrap();
+        let Lookup { generation, held } = cache.fetch(&page(), &[]).await.unwrap();
+        assert!(generation > before);
+        assert_eq!(held.unwrap().version, before);
+        before = generation;
+    }
 }
 
 /// A working cache answers a ping.

@@ -7,10 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use shared::cache::{
-    CacheError, CacheLookup, FRESH_PAGE_TTL, INDEX_DELAY, PAGE_TTL, PageLookup, TaskCache,
-};
-use shared::model::{RecordId, Revision};
+use shared::cache::{Answer, CacheError, CacheKey, HeldAnswer, KEPT_FOR, Lookup, TaskCache};
+use shared::validator::Validator;
 
 /// A cache that expires by tokio's clock, which a test can pause and advance.
 #[derive(Debug, Default)]
@@ -20,40 +18,32 @@ pub struct InMemoryTaskCache {
 
 #[derive(Debug, Default)]
 struct State {
-    tasks: HashMap<RecordId, (Revision, Expiring)>,
-    pages: HashMap<(u64, String), Expiring>,
+    answers: HashMap<CacheKey, Kept>,
     generation: u64,
-    last_bump: Option<Instant>,
 }
 
-impl State {
-    fn is_settled(&self) -> bool {
-        let bumped = self.last_bump;
-        bumped.is_none_or(|bumped| bumped.elapsed() >= INDEX_DELAY)
-    }
-}
-
-/// Bytes that expire.
+/// An answer that expires.
 #[derive(Debug)]
-struct Expiring {
-    bytes: Vec<u8>,
-    expires_at: Instant,
+struct Kept {
+    answer: Answer,
+    put_at: Instant,
+    age_when_put: Duration,
 }
 
-impl Expiring {
-    fn new(bytes: &[u8], ttl: Duration) -> Self {
-        Self {
-            bytes: bytes.to_vec(),
-            expires_at: Instant::now() + ttl,
-        }
-    }
-
+impl Kept {
     fn is_alive(&self) -> bool {
-        Instant::now() < self.expires_at
+        self.put_at.elapsed() < KEPT_FOR
     }
 
-    fn bytes(&self) -> Option<Vec<u8>> {
-        self.is_alive().then(|| self.bytes.clone())
+    fn held(&self, known: &[Validator]) -> HeldAnswer {
+        let answer = &self.answer;
+        HeldAnswer {
+            version: answer.version,
+            fresh_for: answer.fresh_for,
+            validator: answer.validator.clone(),
+            age: self.age_when_put + self.put_at.elapsed(),
+            body: (!known.contains(&answer.validator)).then(|| answer.body.clone()),
+        }
     }
 }
 
@@ -66,10 +56,15 @@ impl InMemoryTaskCache {
     /// Forgets everything, as a restarted Redis does. A new generation begins.
     pub fn lose_all(&self) {
         let mut state = self.lock();
-        state.tasks.clear();
-        state.pages.clear();
+        state.answers.clear();
         state.generation += 1;
-        state.last_bump = Some(Instant::now());
+    }
+
+    /// The answer that is held, whoever asks.
+    pub fn held(&self, key: &CacheKey) -> Option<HeldAnswer> {
+        let state = self.lock();
+        let kept = state.answers.get(key).filter(|kept| kept.is_alive());
+        kept.map(|kept| kept.held(&[]))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,79 +74,39 @@ impl InMemoryTaskCache {
 
 #[async_trait]
 impl TaskCache for InMemoryTaskCache {
-    async fn fetch_task(&self, id: &RecordId) -> Result<CacheLookup, CacheError> {
+    async fn fetch(&self, key: &CacheKey, known: &[Validator]) -> Result<Lookup, CacheError> {
         let state = self.lock();
-        let held = state.tasks.get(id);
-        let value = held.and_then(|(_, held)| held.bytes());
-        Ok(CacheLookup::parse(id, value))
+        let kept = state.answers.get(key).filter(|kept| kept.is_alive());
+        Ok(Lookup {
+            generation: match key {
+                CacheKey::Run(_) => 0,
+                CacheKey::Page(_) => state.generation,
+            },
+            held: kept.map(|kept| kept.held(known)),
+        })
     }
 
-    async fn put_task(
-        &self,
-        id: &RecordId,
-        revision: Revision,
-        bytes: &[u8],
-        ttl: Duration,
-    ) -> Result<(), CacheError> {
+    async fn put(&self, key: &CacheKey, answer: &Answer, age: Duration) -> Result<(), CacheError> {
         let mut state = self.lock();
-        let held = state.tasks.get(id).filter(|(_, held)| held.is_alive());
-        if held.is_none_or(|(held, _)| *held <= revision) {
-            let task = (revision, Expiring::new(bytes, ttl));
-            state.tasks.insert(id.clone(), task);
+        let kept = state.answers.get(key).filter(|kept| kept.is_alive());
+        if kept.is_none_or(|kept| kept.answer.version <= answer.version) {
+            let kept = Kept {
+                answer: answer.clone(),
+                put_at: Instant::now(),
+                age_when_put: age,
+            };
+            state.answers.insert(key.clone(), kept);
         }
         Ok(())
     }
 
-    async fn renew_task(
-        &self,
-        id: &RecordId,
-        revision: Revision,
-        bytes: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, CacheError> {
-        let mut state = self.lock();
-        let held = state.tasks.get_mut(id);
-        let Some(held) = held.filter(|(held, task)| task.is_alive() && *held < revision) else {
-            return Ok(false);
-        };
-        *held = (revision, Expiring::new(bytes, ttl));
-        Ok(true)
-    }
-
-    async fn remove_task(&self, id: &RecordId) -> Result<(), CacheError> {
-        self.lock().tasks.remove(id);
+    async fn remove(&self, key: &CacheKey) -> Result<(), CacheError> {
+        self.lock().answers.remove(key);
         Ok(())
     }
 
-    async fn bump_generation(&self) -> Result<(), CacheError> {
-        let mut state = self.lock();
-        state.generation += 1;
-        state.last_bump = Some(Instant::now());
-        Ok(())
-    }
-
-    async fn fetch_page(&self, key: &str, known: Option<u64>) -> Result<PageLookup, CacheError> {
-        let state = self.lock();
-        let generation = state.generation;
-        let page = state.pages.get(&(generation, key.to_owned()));
-        Ok(PageLookup {
-            generation,
-            is_settled: state.is_settled(),
-            page: page
-                .filter(|_| known != Some(generation))
-                .and_then(Expiring::bytes),
-        })
-    }
-
-    async fn put_page(&self, key: &str, generation: u64, bytes: &[u8]) -> Result<(), CacheError> {
-        let mut state = self.lock();
-        let ttl = if state.is_settled() {
-            PAGE_TTL
-        } else {
-            FRESH_PAGE_TTL
-        };
-        let page = Expiring::new(bytes, ttl);
-        state.pages.insert((generation, key.to_owned()), page);
+    async fn begin_generation(&self) -> Result<(), CacheError> {
+        self.lock().generation += 1;
         Ok(())
     }
 
@@ -165,39 +120,17 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::cache::conformance::run_answer;
 
     #[tokio::test(start_paused = true)]
-    async fn tasks_and_pages_expire() {
+    async fn an_answer_grows_old_and_expires() {
         let cache = InMemoryTaskCache::new();
-        let id: RecordId = "t".parse().unwrap();
-        let put = cache.put_task(
-            &id,
-            Revision(2),
-            br#"{"task_id":"t","revision":2}"#,
-            Duration::from_secs(60),
-        );
-        put.await.unwrap();
-        cache.put_page("all", 0, b"[]").await.unwrap();
-        advance(Duration::from_secs(59)).await;
-        assert_ne!(cache.fetch_task(&id).await.unwrap(), CacheLookup::Miss);
-        assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
-        advance(Duration::from_secs(1)).await;
-        assert_eq!(cache.fetch_task(&id).await.unwrap(), CacheLookup::Miss);
-        assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_page_that_may_miss_a_write_expires_soon() {
-        let cache = InMemoryTaskCache::new();
-        cache.bump_generation().await.unwrap();
-        cache.put_page("all", 1, b"[]").await.unwrap();
-        advance(FRESH_PAGE_TTL).await;
-        assert!(cache.fetch_page("all", None).await.unwrap().page.is_none());
-        assert!(!cache.fetch_page("all", None).await.unwrap().is_settled);
-        advance(INDEX_DELAY).await;
-        assert!(cache.fetch_page("all", None).await.unwrap().is_settled);
-        cache.put_page("all", 1, b"[]").await.unwrap();
-        advance(FRESH_PAGE_TTL).await;
-        assert!(cache.fetch_page("all", None).await.unwrap().page.is_some());
+        let key = CacheKey::Run("t".parse().unwrap());
+        let (answer, age) = (run_answer(2), Duration::from_secs(3));
+        cache.put(&key, &answer, age).await.unwrap();
+        advance(Duration::from_secs(4)).await;
+        assert_eq!(cache.held(&key).unwrap().age, Duration::from_secs(7));
+        advance(KEPT_FOR - Duration::from_secs(4)).await;
+        assert_eq!(cache.held(&key), None);
     }
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared::cache::{CacheError, CacheLookup, PageLookup, TaskCache};
+use shared::batch::named_ids::NamedIds;
+use shared::cache::{Answer, CacheError, CacheKey, Lookup, TaskCache};
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::event_sink::{EventSink, EventSinkError, TaskEvent};
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
 use shared::model::{
-    HistoryEntry, Metrics, Project, ProjectId, RecordId, Revision, RunId, Task, TaskId, Timestamp,
+    HistoryEntry, Metrics, Project, ProjectId, RecordId, RunId, Task, TaskId, Timestamp,
 };
-use shared::record::{TaskChange, TaskRecord};
+use shared::record::{TaskChange, TaskOrigin, TaskRecord};
 use shared::store::{IdempotencyRecord, ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
+use shared::validator::Validator;
 
 use super::plan::{Call, Fault, Faults, InjectedError, Role};
 
@@ -81,6 +83,8 @@ decorate!(TaskStore, StoreError {
     save(change: &TaskChange) -> (), [change.task_id.as_str()];
     create(change: &TaskChange, record: &IdempotencyRecord) -> Option<IdempotencyRecord>,
         [change.task_id.as_str()];
+    named_ids(origin: &TaskOrigin) -> NamedIds, [origin.log_stream.as_str()];
+    save_named_ids(origin: &TaskOrigin, ids: &NamedIds) -> (), [origin.log_stream.as_str()];
     subtract_expired(expired: &Task) -> (), [expired.task_id.as_str()];
     runs(task_id: &TaskId, before: Option<Timestamp>, limit: usize) -> Vec<Task>,
         [task_id.as_str()];
@@ -97,7 +101,9 @@ decorate!(ProjectStore, StoreError {
     create(project: &Project) -> (), [project.project_id.as_str()];
     update(previous: &Project, next: &Project) -> (), [next.project_id.as_str()];
     list() -> Vec<Project>, [];
+    list_without_metrics() -> Vec<Project>, [];
     totals() -> Metrics, [];
+    ping() -> (), [];
 });
 
 decorate!(CheckpointStore, StoreError {
@@ -106,17 +112,19 @@ decorate!(CheckpointStore, StoreError {
 });
 
 decorate!(TaskCache, CacheError {
-    fetch_task(id: &RecordId) -> CacheLookup, [id.task_id().as_str()];
-    put_task(id: &RecordId, revision: Revision, bytes: &[u8], ttl: Duration) -> (),
-        [id.task_id().as_str()];
-    renew_task(id: &RecordId, revision: Revision, bytes: &[u8], ttl: Duration) -> bool,
-        [id.task_id().as_str()];
-    remove_task(id: &RecordId) -> (), [id.task_id().as_str()];
-    bump_generation() -> (), [];
-    fetch_page(key: &str, known: Option<u64>) -> PageLookup, [key];
-    put_page(key: &str, generation: u64, bytes: &[u8]) -> (), [key];
+    fetch(key: &CacheKey, known: &[Validator]) -> Lookup, [subject_of(key)];
+    put(key: &CacheKey, answer: &Answer, age: Duration) -> (), [subject_of(key)];
+    remove(key: &CacheKey) -> (), [subject_of(key)];
+    begin_generation() -> (), [];
     ping() -> (), [];
 });
+
+fn subject_of(key: &CacheKey) -> &str {
+    match key {
+        CacheKey::Run(id) => id.task_id().as_str(),
+        CacheKey::Page(key) => key,
+    }
+}
 
 decorate!(LogSource, LogSourceError {
     fetch_page(request: PageRequest<'_>) -> LogPage,

@@ -16,6 +16,7 @@ mod facts;
 mod history;
 mod lists;
 mod metrics;
+mod named_ids;
 mod projects;
 mod runs;
 mod tasks;
@@ -28,6 +29,7 @@ pub use facts::*;
 pub use history::*;
 pub use lists::*;
 pub use metrics::*;
+pub use named_ids::*;
 pub use projects::*;
 pub use runs::*;
 pub use tasks::*;
@@ -51,6 +53,7 @@ macro_rules! store_conformance {
             the_duration_estimate_is_the_mean_of_completed_runs,
             stores_answer_a_ping,
             facts_are_those_that_were_written,
+            the_ids_that_a_log_names_are_stored_for_each_stream,
             concurrent_writers_lose_no_line,
             parts_are_of_one_run_alone,
             a_deletion_leaves_a_head_that_is_nowhere,
@@ -79,6 +82,7 @@ macro_rules! store_conformance {
             a_project_is_created_once,
             a_stale_project_revision_is_a_conflict,
             projects_are_listed_by_id,
+            a_list_has_at_most_a_thousand_projects,
             a_checkpoint_never_goes_back,
             a_resume_point_is_kept_until_its_window_is_finished,
         }

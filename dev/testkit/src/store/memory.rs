@@ -10,15 +10,18 @@ use self::lagging_lists::LaggingLists;
 
 use async_trait::async_trait;
 
+use shared::batch::named_ids::NamedIds;
 use shared::fold::FactLog;
 use shared::model::{
     HistoryEntry, Metrics, MetricsDelta, Project, ProjectId, RecordId, Revision, RunId, Task,
     TaskId, TaskStatus, Timestamp,
 };
-use shared::record::{FactItems, FactsChange, Head, HeadChange, HeadState, TaskChange, TaskRecord};
+use shared::record::{
+    FactItems, FactsChange, Head, HeadChange, HeadState, TaskChange, TaskOrigin, TaskRecord,
+};
 use shared::store::{
-    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, ProjectStore, StoreError, TaskPage, TaskQuery,
-    TaskStore, duration_estimate_after, duration_estimate_key,
+    IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, MOST_LISTED_PROJECTS, ProjectStore, StoreError,
+    TaskPage, TaskQuery, TaskStore, duration_estimate_after, duration_estimate_key,
 };
 
 /// A store that is lost when it is dropped.
@@ -40,6 +43,7 @@ struct State {
     /// The runs that were subtracted after they had expired.
     receipts: HashSet<(RecordId, Timestamp, Revision)>,
     idempotency_records: HashMap<String, IdempotencyRecord>,
+    named_ids: HashMap<TaskOrigin, NamedIds>,
     /// By key, in milliseconds.
     usual_durations: HashMap<String, u64>,
     /// Without it, lists show the stored heads.
@@ -306,6 +310,21 @@ impl TaskStore for InMemoryStore {
         Ok(None)
     }
 
+    async fn named_ids(&self, origin: &TaskOrigin) -> Result<NamedIds, StoreError> {
+        let state = self.lock();
+        Ok(state.named_ids.get(origin).cloned().unwrap_or_default())
+    }
+
+    async fn save_named_ids(&self, origin: &TaskOrigin, ids: &NamedIds) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let stored = state.named_ids.get(origin);
+        if stored.map_or(0, |stored| stored.revision) + 1 != ids.revision {
+            return Err(StoreError::Conflict(format!("the ids of {origin:?}")));
+        }
+        state.named_ids.insert(origin.clone(), ids.clone());
+        Ok(())
+    }
+
     async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError> {
         let mut state = self.lock();
         let receipt = (expired.record_id(), expired.run, expired.revision);
@@ -428,11 +447,23 @@ impl ProjectStore for InMemoryStore {
 
     async fn list(&self) -> Result<Vec<Project>, StoreError> {
         let state = self.lock();
-        let projects = state.projects.values();
+        let projects = state.projects.values().take(MOST_LISTED_PROJECTS);
         Ok(projects.map(|project| state.measured(project)).collect())
+    }
+
+    async fn list_without_metrics(&self) -> Result<Vec<Project>, StoreError> {
+        let mut projects = ProjectStore::list(self).await?;
+        for project in &mut projects {
+            project.metrics = Metrics::default();
+        }
+        Ok(projects)
     }
 
     async fn totals(&self) -> Result<Metrics, StoreError> {
         Ok(self.lock().metrics(None))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }

@@ -13,13 +13,17 @@ const MAX_ID_LENGTH: usize = 128;
 
 /// The error for a text that is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', ':' and '-'")]
+#[error("must be 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', ':' and '-', and not . or ..")]
 pub struct InvalidId;
+
+/// Clients of HTTP resolve these segments of a path, also if they are percent-encoded
+/// (<https://url.spec.whatwg.org/#double-dot-path-segment>), so no request could name the id.
+const RESOLVED_BY_CLIENTS: [&str; 2] = [".", ".."];
 
 fn check(text: &str) -> Result<(), InvalidId> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     let fits = (1..=MAX_ID_LENGTH).contains(&text.len());
-    if fits && text.bytes().all(allowed) {
+    if fits && text.bytes().all(allowed) && !RESOLVED_BY_CLIENTS.contains(&text) {
         Ok(())
     } else {
         Err(InvalidId)
@@ -76,7 +80,7 @@ macro_rules! id {
 }
 
 id! {
-    /// The id of a task: 1 to 128 characters of `[A-Za-z0-9._:-]`.
+    /// The id of a task: 1 to 128 characters of `[A-Za-z0-9._:-]`, and not `.` or `..`.
     TaskId
 }
 
@@ -225,11 +229,29 @@ mod tests {
 
     #[test]
     fn an_id_has_1_to_128_allowed_characters() {
-        for good in ["a", "task-1", "cdk:main.log_2", &"x".repeat(128)] {
+        for good in [
+            "a",
+            "task-1",
+            "cdk:main.log_2",
+            "...",
+            ".a",
+            &"x".repeat(128),
+        ] {
             assert!(good.parse::<TaskId>().is_ok(), "{good}");
         }
-        for bad in ["", "a b", "a/b", "a#b", "ä", "\n", &"x".repeat(129)] {
+        for bad in [
+            "",
+            "a b",
+            "a/b",
+            "a#b",
+            "ä",
+            "\n",
+            ".",
+            "..",
+            &"x".repeat(129),
+        ] {
             assert!(bad.parse::<TaskId>().is_err(), "{bad}");
+            assert!(bad.parse::<ProjectId>().is_err(), "{bad}");
         }
     }
 
@@ -250,6 +272,7 @@ mod tests {
             "a@20261121T093000.0070Z",
             "a@20261321T093000.007Z",
             "a@b@20261121T093000.007Z",
+            "..@20261121T093000.007Z",
             "a@+20261121T093000.007Z",
         ] {
             assert_eq!(bad.parse::<RecordId>(), Err(InvalidRecordId), "{bad}");

@@ -53,6 +53,13 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(ms))
     }
 
+    /// The time `duration` earlier.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_sub(ms))
+    }
+
     /// Milliseconds from `earlier` to this time; 0 if `earlier` is later.
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0 - earlier.0).unwrap_or(0)

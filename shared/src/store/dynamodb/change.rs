@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::DynamoDbTaskStore;
 use super::save::{put, put_if, refused, update};
-use crate::model::{MetricsDelta, TaskId};
+use crate::model::{MetricsDelta, Revision, TaskId};
 use crate::record::{FactItems, FactsChange, HeadChange, HeadState, TaskChange};
 use crate::store::dynamodb_item::task::{LIFETIME_SECONDS, detail, facts, head, history};
-use crate::store::dynamodb_item::{Item, duration_estimate, project};
+use crate::store::dynamodb_item::{Item, counters, duration_estimate};
 use crate::store::{StoreError, duration_estimate_after, duration_estimate_key};
 
 /// The most items in a transaction.
@@ -59,7 +59,9 @@ impl DynamoDbTaskStore {
             let entry = history::item(&change.task_id, &entry, now_seconds);
             items.push(put(table, entry)?);
         }
-        items.extend(self.items_of_metrics(&change.task_id, &change.metrics())?);
+        let mut deltas = change.metrics();
+        deltas.extend(renewals(change, &deltas));
+        items.extend(self.items_of_metrics(&change.task_id, &deltas)?);
         for estimate in duration_estimates_of(change, now_seconds) {
             items.push(put(table, estimate)?);
         }
@@ -93,11 +95,34 @@ impl DynamoDbTaskStore {
         deltas: &[MetricsDelta],
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let updates = deltas.iter().map(|delta| {
-            let key = project::counters_key_of(delta.project_id.as_ref(), task_id);
-            update(&self.projects_table, key, project::counters_update(delta))
+            let key = counters::key(delta.project_id.as_ref(), task_id);
+            let delta = counters::update(delta, self.now_seconds());
+            update(&self.tasks_table, key, delta)
         });
         updates.collect()
     }
+}
+
+/// Deltas that add nothing to counters beside those in `deltas`, so that no counters expire before
+/// the tasks that they count. They come with each write that a later one may need to rely on: see
+/// the lifetime of [`counters`].
+fn renewals(change: &TaskChange, deltas: &[MetricsDelta]) -> Vec<MetricsDelta> {
+    let is_first = change.items.base_revision == Revision::default() && change.items.segments <= 1;
+    let renews_newest = is_first || matches!(change.facts, FactsChange::Replace(_));
+    let live = change.heads.iter().filter_map(|head| head.next.live());
+    let renewed = live.filter(|task| renews_newest || task.is_earlier);
+    let mut renewals: Vec<MetricsDelta> = Vec::new();
+    for project_id in renewed.filter_map(|task| task.project_id.as_ref()) {
+        let mut written = deltas.iter().chain(&renewals);
+        if !written.any(|delta| delta.project_id.as_ref() == Some(project_id)) {
+            renewals.push(MetricsDelta {
+                project_id: Some(project_id.clone()),
+                counts: Vec::new(),
+                duration_sum_ms: 0,
+            });
+        }
+    }
+    renewals
 }
 
 /// What a head names after the change. Earlier runs have no facts of their own, and change so seldom

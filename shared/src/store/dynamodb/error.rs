@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use tracing::error;
 
 use crate::error::Source;
 use crate::store::StoreError;
@@ -21,7 +22,38 @@ const TRANSIENT_CODES: [&str; 8] = [
     "TransactionInProgressException",
 ];
 
-/// Whether a later attempt may succeed.
+/// The codes of errors that are about credentials or permissions. An operator can correct them while
+/// the function runs.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html>
+const DENIED_CODES: [&str; 5] = [
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "UnrecognizedClientException",
+];
+
+/// DynamoDB denies a request.
+#[derive(Debug, thiserror::Error)]
+#[error("DynamoDB denies access ({code}): {message}")]
+struct AccessDenied {
+    code: String,
+    /// DynamoDB's own text. It names the action and the resource.
+    message: String,
+}
+
+impl AccessDenied {
+    fn of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<Self> {
+        let refusal = error.as_service_error()?;
+        let code = refusal.code().filter(|code| DENIED_CODES.contains(code))?;
+        Some(Self {
+            code: code.to_owned(),
+            message: refusal.message().unwrap_or("no reason given").to_owned(),
+        })
+    }
+}
+
+/// Whether another attempt at once may succeed.
 pub(super) fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::ConstructionFailure(_) => false,
@@ -41,6 +73,12 @@ pub(crate) fn store_error<E>(
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
+    if let Some(denied) = AccessDenied::of(&error) {
+        // The caller may answer from the cache and say nothing.
+        error!(operation, reason = %denied, "the store can't be used");
+        let source: Source = Box::new(denied);
+        return StoreError::Unavailable { operation, source };
+    }
     let is_transient = is_transient(&error);
     let source: Source = Box::new(error);
     if is_transient {
@@ -54,4 +92,45 @@ where
 pub(crate) fn corrupt(id: String, error: impl Into<Source>) -> StoreError {
     let source = error.into();
     StoreError::Corrupt { id, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use aws_sdk_dynamodb::operation::query::QueryError;
+
+    use super::*;
+    use crate::error::error_chain;
+
+    fn error_of(code: &str, message: &str) -> StoreError {
+        let metadata = ErrorMetadata::builder().code(code).message(message).build();
+        let raw = HttpResponse::new(
+            400.try_into().unwrap(),
+            aws_smithy_types::body::SdkBody::empty(),
+        );
+        let error = SdkError::service_error(QueryError::generic(metadata), raw);
+        store_error("listing tasks", error)
+    }
+
+    #[test]
+    fn denied_access_is_unavailable_and_names_the_action() {
+        let message = "User: arn:aws:sts::1:assumed-role/api is not authorized to perform: \
+                       dynamodb:Query on resource: arn:aws:dynamodb:eu-west-1:1:table/runs";
+        for code in DENIED_CODES {
+            let error = error_of(code, message);
+            assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+            let chain = error_chain(&error);
+            assert!(chain.contains("perform: dynamodb:Query on"), "{chain}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_request_is_refused_and_a_throttled_one_is_not() {
+        let refused = error_of("ValidationException", "wrong");
+        assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
+        for code in TRANSIENT_CODES {
+            let error = error_of(code, "later");
+            assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tracing::error;
 
 use super::DynamoDbTaskStore;
-use super::error::{corrupt, store_error};
+use super::error::store_error;
 use crate::error::error_chain;
 use crate::model::{RunId, Task, TaskStatus, Timestamp};
 use crate::store::dynamodb_item::task::{
@@ -103,27 +103,29 @@ impl Partition {
         self.tasks.front().map(Task::run_id)
     }
 
-    /// The run of the last examined item; `None` before the first.
-    fn examined_up_to(&self) -> Result<Option<RunId>, StoreError> {
-        let Some(start) = &self.start else {
-            return Ok(None);
-        };
+    /// The run of the last examined item; `None` before the first, or if its key is damaged.
+    fn examined_up_to(&self) -> Option<RunId> {
+        let start = self.start.as_ref()?;
         let key = start.get(LIST_KEY).and_then(|key| key.as_s().ok());
-        let run_id = read_list_key(key.map_or("", String::as_str));
-        let invalid = |error| corrupt(format!("task {}", id_of(start)), error);
-        run_id.map(Some).map_err(invalid)
+        match read_list_key(key.map_or("", String::as_str)) {
+            Ok(run_id) => Some(run_id),
+            Err(invalid) => {
+                error!(
+                    task_id = id_of(start),
+                    error = error_chain(&invalid),
+                    "the key of a task is damaged"
+                );
+                None
+            }
+        }
     }
 }
 
 /// The run down to which the merge is complete, if reading ended early; `None` if everything was
 /// read. It is the newest run that some partition was not read beyond.
-fn known_down_to(partitions: &[Partition]) -> Result<Option<RunId>, StoreError> {
+fn known_down_to(partitions: &[Partition]) -> Option<RunId> {
     let unread = partitions.iter().filter(|partition| partition.needs_more());
-    let mut runs = Vec::new();
-    for partition in unread {
-        runs.extend(partition.examined_up_to()?);
-    }
-    Ok(runs.into_iter().max())
+    unread.filter_map(Partition::examined_up_to).max()
 }
 
 /// The parts that all queries of a list share.
@@ -302,7 +304,7 @@ impl DynamoDbTaskStore {
                 let read = self.read_on(&mut partitions, &selection, missing, most);
                 budget.spend(&read.await?);
             }
-            let bound = known_down_to(&partitions)?;
+            let bound = known_down_to(&partitions);
             let newest = partitions
                 .iter_mut()
                 .filter_map(|partition| Some((partition.newest()?, partition)))

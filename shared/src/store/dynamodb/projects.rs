@@ -6,19 +6,26 @@ use aws_sdk_dynamodb::config::Config;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
+use futures::{StreamExt, TryStreamExt, future, stream};
+use tracing::warn;
+
 use super::error::{corrupt, store_error};
 use super::read::get_batch;
 use crate::config::StoreConfig;
 use crate::model::{Metrics, Project, ProjectId};
-use crate::store::dynamodb_item::project::{self, StoredProjects};
-use crate::store::dynamodb_item::{Item, ItemUpdate};
-use crate::store::{ProjectStore, StoreError};
+use crate::store::dynamodb_item::task::TASK_ID;
+use crate::store::dynamodb_item::{Item, ItemUpdate, alias, counters, project, text};
+use crate::store::{MOST_LISTED_PROJECTS, ProjectStore, StoreError};
 
-/// The projects table.
+/// The number of projects whose counters are read at the same time.
+const CONCURRENCY: usize = 16;
+
+/// The projects table, and the counters in the tasks table.
 #[derive(Debug, Clone)]
 pub struct DynamoDbProjectStore {
     client: Client,
     table: String,
+    tasks_table: String,
 }
 
 impl DynamoDbProjectStore {
@@ -27,15 +34,44 @@ impl DynamoDbProjectStore {
         Self {
             client,
             table: config.projects_table.clone(),
+            tasks_table: config.tasks_table.clone(),
         }
     }
 }
 
 impl DynamoDbProjectStore {
-    /// Reads the items with these keys, strongly consistent.
-    async fn read(&self, keys: Vec<Item>) -> Result<StoredProjects, StoreError> {
-        let items = get_batch(&self.client, &self.table, keys, "reading a project").await?;
-        stored(&items)
+    /// Reads the fields of a project, strongly consistent.
+    async fn read(&self, project_id: &ProjectId) -> Result<Option<Project>, StoreError> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(project::key(project_id)))
+            .consistent_read(true);
+        let response = request.send().await;
+        let response = response.map_err(|error| store_error("reading a project", error))?;
+        response.item.as_ref().map(read_project).transpose()
+    }
+
+    /// Reads the metrics of a project.
+    async fn metrics(
+        &self,
+        project_id: &ProjectId,
+        is_consistent: bool,
+    ) -> Result<Metrics, StoreError> {
+        let (placeholder, name) = alias(TASK_ID);
+        let request = self
+            .client
+            .query()
+            .table_name(&self.tasks_table)
+            .consistent_read(is_consistent)
+            .key_condition_expression(format!("{placeholder} = :counters"))
+            .expression_attribute_names(placeholder, name)
+            .expression_attribute_values(":counters", text(counters::partition_of(project_id)));
+        let response = request.send().await;
+        let page = response.map_err(|error| store_error("reading metrics", error))?;
+        let metrics = counters::metrics(&page.items.unwrap_or_default());
+        metrics.map_err(|error| corrupt(format!("the metrics of project {project_id}"), error))
     }
 
     async fn write(
@@ -69,22 +105,17 @@ impl DynamoDbProjectStore {
     }
 }
 
-fn stored(items: &[Item]) -> Result<StoredProjects, StoreError> {
-    let mut stored = StoredProjects::default();
-    for item in items {
-        let added = stored.add(item);
-        added.map_err(|error| corrupt(format!("project {}", project::id_of(item)), error))?;
-    }
-    Ok(stored)
+fn read_project(item: &Item) -> Result<Project, StoreError> {
+    let corrupt = |error| corrupt(format!("project {}", project::id_of(item)), error);
+    project::read(item).map_err(corrupt)
 }
 
 #[async_trait]
 impl ProjectStore for DynamoDbProjectStore {
     async fn fetch(&self, project_id: &ProjectId) -> Result<Option<Project>, StoreError> {
-        let counters = project::counters_keys(Some(project_id));
-        let keys = [project::key(project_id)].into_iter().chain(counters);
-        let stored = self.read(keys.collect()).await?;
-        Ok(stored.into_projects().pop())
+        let metrics = self.metrics(project_id, true);
+        let (project, metrics) = future::try_join(self.read(project_id), metrics).await?;
+        Ok(project.map(|project| Project { metrics, ..project }))
     }
 
     async fn create(&self, project: &Project) -> Result<(), StoreError> {
@@ -100,26 +131,53 @@ impl ProjectStore for DynamoDbProjectStore {
     }
 
     async fn list(&self) -> Result<Vec<Project>, StoreError> {
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let request = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .set_exclusive_start_key(start);
-            let response = request.send().await;
-            let page = response.map_err(|error| store_error("listing projects", error))?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(stored(&items)?.into_projects());
-            }
+        let projects = self.list_without_metrics().await?;
+        let measured = projects.into_iter().map(|project| async move {
+            let metrics = self.metrics(&project.project_id, false).await?;
+            Ok(Project { metrics, ..project })
+        });
+        stream::iter(measured)
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await
+    }
+
+    /// Reads at most 1 MB of items, whatever is stored
+    /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html>).
+    async fn list_without_metrics(&self) -> Result<Vec<Project>, StoreError> {
+        let filter = project::is_project();
+        let request = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .limit(i32::try_from(MOST_LISTED_PROJECTS).unwrap_or(i32::MAX))
+            .filter_expression(filter.expression)
+            .set_expression_attribute_names(Some(filter.names));
+        let response = request.send().await;
+        let page = response.map_err(|error| store_error("listing projects", error))?;
+        if page.last_evaluated_key.is_some() {
+            warn!("there may be more projects than a list has");
         }
+        let items = page.items.unwrap_or_default();
+        let projects: Result<Vec<Project>, StoreError> = items.iter().map(read_project).collect();
+        let mut projects = projects?;
+        projects.sort_unstable_by(|one, other| one.project_id.cmp(&other.project_id));
+        Ok(projects)
     }
 
     async fn totals(&self) -> Result<Metrics, StoreError> {
-        let keys = project::counters_keys(None).collect();
-        Ok(self.read(keys).await?.totals())
+        let keys = counters::total_keys().collect();
+        let items = get_batch(&self.client, &self.tasks_table, keys, "reading metrics").await?;
+        let metrics = counters::metrics(&items);
+        metrics.map_err(|error| corrupt("the metrics of all tasks".to_owned(), error))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // The item need not exist.
+        let key = text("ping");
+        let request = self.client.get_item().table_name(&self.table);
+        let response = request.key(project::PROJECT_ID, key).send().await;
+        response.map_err(|error| store_error("a ping", error))?;
+        Ok(())
     }
 }

@@ -71,7 +71,8 @@ const PHASE: &str = "phase";
 /// In the head, or in the detail if it is long.
 const METADATA: &str = "metadata";
 
-const DAY_SECONDS: i64 = 24 * 60 * 60;
+/// A day.
+pub(crate) const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// How long heads and history live after their last write, in seconds: 90 days.
 pub(crate) const LIFETIME_SECONDS: i64 = 90 * DAY_SECONDS;
 /// How long details and facts live after their last write, in seconds: 120 days.
@@ -97,8 +98,13 @@ pub(crate) fn earlier_timestamp(run: Timestamp) -> i64 {
 
 /// The key of an item of a task.
 pub(crate) fn key(task_id: &TaskId, timestamp: i64) -> Item {
+    key_at(task_id.as_str(), timestamp)
+}
+
+/// A key of the table.
+pub(crate) fn key_at(partition: impl Into<String>, timestamp: i64) -> Item {
     Item::from([
-        (TASK_ID.to_owned(), text(task_id.as_str())),
+        (TASK_ID.to_owned(), text(partition)),
         (TIMESTAMP.to_owned(), number(timestamp)),
     ])
 }

@@ -1,6 +1,8 @@
 //! Checks of projects.
 
-use shared::model::{Project, ProjectStatus};
+use futures::{StreamExt, stream};
+use shared::model::{Metrics, Project, ProjectStatus};
+use shared::store::MOST_LISTED_PROJECTS;
 
 use super::changes::project_id;
 use super::tasks::is_conflict;
@@ -37,7 +39,17 @@ pub async fn a_stale_project_revision_is_a_conflict(stores: Stores) {
         metrics: recount(&[&task], Some(&project_id("p"))),
         ..next
     };
-    assert_eq!(stored, Some(expected));
+    assert_eq!(stored.as_ref(), Some(&expected));
+    assert_eq!(
+        projects.list().await.unwrap(),
+        std::slice::from_ref(&expected)
+    );
+    let without_metrics = Project {
+        metrics: Metrics::default(),
+        ..expected
+    };
+    let listed = projects.list_without_metrics().await.unwrap();
+    assert_eq!(listed, [without_metrics]);
 }
 
 /// All fields of a project survive, and a second creation is a conflict.
@@ -68,4 +80,21 @@ pub async fn projects_are_listed_by_id(stores: Stores) {
         .map(|project| project.project_id.into())
         .collect();
     assert_eq!(ids, ["B", "a", "a.1", "b"]);
+}
+
+/// Of more projects than a list has, each is still found by its id.
+pub async fn a_list_has_at_most_a_thousand_projects(stores: Stores) {
+    let projects = &*stores.projects;
+    let ids = (0..=MOST_LISTED_PROJECTS).map(|number| format!("p-{number:04}"));
+    let created = ids.map(|id| async move { projects.create(&new_project(&id)).await.unwrap() });
+    let created = stream::iter(created).buffer_unordered(16);
+    created.collect::<Vec<()>>().await;
+    for list in [projects.list().await, projects.list_without_metrics().await] {
+        let list = list.unwrap();
+        assert_eq!(list.len(), MOST_LISTED_PROJECTS);
+        assert!(list.is_sorted_by_key(|project| project.project_id.clone()));
+    }
+    for id in ["p-0000", "p-1000"] {
+        assert!(projects.fetch(&project_id(id)).await.unwrap().is_some());
+    }
 }

@@ -1,6 +1,6 @@
--- KEYS: the generation, the mark of freshness. ARGV: lifetime of the mark in ms.
+-- KEYS: the generation.
 -- A generation is never lower than the clock in microseconds, so it is new even if the key was
--- lost. It grows with every bump.
+-- lost. It grows with every call.
 local now = redis.call('TIME')
 local generation = now[1] * 1000000 + now[2]
 local held = redis.pcall('GET', KEYS[1])
@@ -13,9 +13,8 @@ if type(held) == 'string' and string.find(held, '^%d+$') then
 end
 local begun = redis.pcall('SET', KEYS[1], string.format('%.0f', generation))
 if begun.err then
-  -- Redis is full. Without a generation, no page is found.
+  -- Redis is full. The next look-up begins a generation.
   redis.pcall('DEL', KEYS[1])
   return begun
 end
-redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
 return 1
