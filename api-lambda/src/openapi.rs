@@ -220,7 +220,8 @@ mod tests {
         };
         let properties = names(schema["properties"].clone());
         assert_eq!(properties, names(serde_json::to_value(full).unwrap()));
-        let required = schema["required"].as_array().unwrap().iter();
+        // A schema whose fields may all be absent has no list.
+        let required = schema["required"].as_array().into_iter().flatten();
         let required: BTreeSet<_> = required
             .map(|name| name.as_str().unwrap().to_owned())
             .collect();
@@ -251,6 +252,7 @@ mod tests {
                 percentage: Some(50),
             },
             parts: [("b".to_owned(), part)].into(),
+            agent: Some(Box::new(full_agent())),
             run: at,
             is_earlier: true,
             corrections: 1,
@@ -271,6 +273,20 @@ mod tests {
         }
     }
 
+    fn full_agent() -> model::Agent {
+        model::Agent {
+            name: Some(String::new()),
+            model: Some(String::new()),
+            input_tokens: Some(1),
+            output_tokens: Some(1),
+            cached_tokens: Some(1),
+            cost_micro_usd: Some(1),
+            turns: Some(1),
+            tool: Some(String::new()),
+            waiting_for: Some(String::new()),
+        }
+    }
+
     #[test]
     fn schemas_and_records_have_the_same_fields() {
         let renderer = Renderer::new(Duration::from_secs(900));
@@ -278,6 +294,7 @@ mod tests {
         let least = model::Task {
             priority: None,
             parts: std::collections::BTreeMap::new(),
+            agent: None,
             is_earlier: false,
             corrections: 0,
             project_id: None,
@@ -307,6 +324,7 @@ mod tests {
         };
         check("Part", part, least);
         check("Progress", task.progress, task.progress);
+        check("Agent", full_agent(), model::Agent::default());
         let entry = model::HistoryEntry {
             timestamp: now,
             run: now,

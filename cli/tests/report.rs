@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const DEPLOY: &str = "\
 Api: deploying... [1/1]
@@ -194,13 +194,32 @@ fn the_table_shows_tasks_parts_and_reasons() {
 }
 
 #[test]
-fn a_log_without_progress_has_no_tasks() {
+fn a_log_without_progress_is_a_task_without_numbers() {
     let binary: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
-    for input in [&b""[..], b"\n\n", b"hello", &binary] {
-        assert_eq!(
-            tasks_of(&["report", "--json", "--cdk", "-"], input),
-            [] as [Value; 0]
-        );
+    for input in [&b"hello\n\nworld\n"[..], &binary] {
+        let tasks = tasks_of(&["report", "--json", "--agents", "-"], input);
+        assert_eq!(tasks.len(), 1);
+        let progress = json!({"current": null, "total": null, "percentage": null});
+        assert_eq!(tasks[0]["progress"], progress);
+    }
+    let tasks = tasks_of(&["report", "--json", "--cdk", "-"], b"hello\nworld\n");
+    assert_eq!(
+        (&tasks[0]["status"], &tasks[0]["message"]),
+        (&json!("running"), &json!("world"))
+    );
+    let crash = b"Painting\nTraceback (most recent call last):\nValueError: no ink\n";
+    let tasks = tasks_of(&["report", "--json", "--agents", "-"], crash);
+    assert_eq!(
+        (&tasks[0]["status"], &tasks[0]["message"]),
+        (&json!("failed"), &json!("ValueError: no ink"))
+    );
+}
+
+#[test]
+fn an_empty_log_has_no_tasks() {
+    for input in [&b""[..], b"\n\n", b" \r\n"] {
+        let tasks = tasks_of(&["report", "--json", "--cdk", "-"], input);
+        assert_eq!(tasks, [] as [Value; 0]);
     }
     let output = run(&["report", "--agents", "-"], b"");
     assert!(

@@ -120,6 +120,38 @@ pub(crate) struct Part {
     completed_at: Timestamp,
 }
 
+/// The agent of a run, and what it has used since the start of the run. What is unknown is left out.
+#[derive(ToSchema)]
+pub(crate) struct Agent {
+    /// Its name.
+    #[schema(required = false)]
+    name: String,
+    /// The language model.
+    #[schema(required = false)]
+    model: String,
+    /// Tokens that the model read. Some agents count cached tokens here, some do not.
+    #[schema(required = false, minimum = 0)]
+    input_tokens: u64,
+    /// Tokens that the model wrote.
+    #[schema(required = false, minimum = 0)]
+    output_tokens: u64,
+    /// Tokens that were read from the cache of the provider.
+    #[schema(required = false, minimum = 0)]
+    cached_tokens: u64,
+    /// The cost in US dollars.
+    #[schema(required = false, minimum = 0)]
+    cost_usd: f64,
+    /// Requests to the model, as the agent counts them.
+    #[schema(required = false, minimum = 0)]
+    turns: u64,
+    /// The tool that it uses, or used last.
+    #[schema(required = false)]
+    tool: String,
+    /// What it asks a person for, while the task is blocked.
+    #[schema(required = false)]
+    waiting_for: String,
+}
+
 /// One run of a deploy or of an agent, and its progress. Optional fields are left out when unknown.
 #[derive(ToSchema)]
 pub(crate) struct Task {
@@ -138,9 +170,12 @@ pub(crate) struct Task {
     priority: Priority,
     /// The progress.
     progress: Progress,
-    /// The stacks of a CDK run, by name. Lists leave them out.
+    /// The stacks of a CDK run or the sub-agents of an agent, by name. Lists leave them out.
     #[schema(required = false)]
     parts: BTreeMap<String, Part>,
+    /// What the agent of the run tells about itself.
+    #[schema(required = false)]
+    agent: Agent,
     /// Identifies the run among those of the task: the time of its first event.
     run: Timestamp,
     /// The id of the run. It stays the same when later runs begin.

@@ -1,6 +1,6 @@
 //! Measures parsing and folding of log lines: `cargo bench -p progress-core --bench logs`.
 //!
-//! The mixed log is that of a CI job: one line in twenty is of CDK, from the real logs of the
+//! The mixed log is that of a CI job: one line in twenty is of CDK, from the logs of the
 //! tests. Two simple tasks are measured for comparison: counting matches of `[0-9]+/[0-9]+`, and
 //! counting line ends.
 
@@ -50,7 +50,7 @@ const OTHERS: [&str; 19] = [
     "warning: LF will be replaced by CRLF the next time Git touches it",
 ];
 
-/// Lines of real runs.
+/// The lines of all logs in a file of the tests.
 fn lines_of(corpus: &str) -> Vec<String> {
     let records = corpus
         .lines()

@@ -25,6 +25,9 @@
 //! * **Contradictions.** Only stronger evidence replaces an end: an exit code is stronger than a
 //!   line of the tool that owns the run, and that is stronger than a line about a part. Evidence of
 //!   the same strength begins a later run. Work that goes on after an end does, too.
+//! * **Failures before any stack.** The last word of a command ends its run, also if it has no stack.
+//!   After a completed command, it is of a later one.
+//! * **Roll backs.** The progress of a run stays where it was, and its message is the first cause.
 //! * **Functions.** Each invocation of a Lambda function is a run, also if the one before was killed.
 //!   An invocation that says nothing about progress is none.
 //! * **Inner tools.** A tool or a part that completes does not end a run that counts steps and has

@@ -7,7 +7,7 @@
 //!
 //! A line goes through these steps. Most lines stop at the first:
 //! 1. A cheap pre-filter tests whether the line can contain anything of its [`LogFormat`].
-//! 2. Colours and the prefixes of other programs are removed.
+//! 2. Colors, what a terminal erases, and the prefixes of other programs are removed.
 //! 3. If the line is JSON, its fields or the message inside are read.
 //! 4. The parser of the format reads the text.
 //!
@@ -22,6 +22,7 @@ mod observation;
 pub(crate) mod plain;
 #[cfg(any(test, feature = "properties"))]
 pub mod properties;
+mod terminal;
 pub(crate) mod text;
 
 #[cfg(test)]
@@ -31,11 +32,13 @@ mod property_tests;
 
 pub(crate) use line::split_lines;
 
+use format::ObjectContent;
 pub use format::{FormatEntry, LogFormat};
 pub use observation::{
-    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, LambdaObservation,
-    MAX_ITEM_BYTES, MAX_TODOS, Observation, Operation, Outcome, ParseError, Resource,
-    ResourceState, RowSubject, StackState, Todo, TodoState, Usage,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, FailureOf, InRun,
+    LambdaObservation, MAX_ITEM_BYTES, MAX_TODOS, Need, Observation, Operation, Outcome,
+    ParseError, Resource, ResourceState, RowSubject, StackState, SubagentReport, Todo, TodoEdit,
+    TodoState, Usage, Waiting,
 };
 
 use crate::model::TaskType;
@@ -63,7 +66,7 @@ static CDK: FormatEntry = FormatEntry {
     parse: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
     #[cfg(test)]
     parse_unfiltered: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
-    parse_object: |_| Ok(None),
+    parse_object: |_| Ok(ObjectContent::Foreign),
     check_broken_object: |_| Ok(()),
     #[cfg(test)]
     examples: cdk::tests::EXAMPLES,
@@ -82,7 +85,7 @@ static AGENT: FormatEntry = FormatEntry {
     parse: |line| Ok(agent::parse(line)),
     #[cfg(test)]
     parse_unfiltered: |line| Ok(agent::parse_unfiltered(line)),
-    parse_object: |object| Ok(agent::parse_report(object)?.map(Observation::Agent)),
+    parse_object: agent::parse_object,
     check_broken_object: agent::check_broken_report,
     #[cfg(test)]
     examples: agent::tests::EXAMPLES,
@@ -125,23 +128,52 @@ fn parse_line(
     depth: u32,
     sink: &mut dyn FnMut(Observation),
 ) -> Result<(), ParseError> {
-    let may_be_object = memchr::memchr(b'{', raw.as_bytes()).is_some();
-    let may_match = format.may_match(raw);
+    // A sequence may stand between the parts of a counter, and what it erases does not count.
+    let shown = line::has_controls(raw).then(|| line::clean(raw));
+    let text = shown.as_deref().unwrap_or(raw);
+    let may_be_object = memchr::memchr(b'{', text.as_bytes()).is_some();
+    let may_match = format.may_match(text);
     if !may_be_object && !may_match {
         return Ok(());
     }
-    let line = line::clean(raw);
+    let line = shown.unwrap_or_else(|| line::clean(raw));
     if may_be_object && depth < MAX_DEPTH {
-        let object = line::strip_all_prefixes(&line);
+        let text = line::strip_all_prefixes(&line);
+        let object = line::strip_word(text).unwrap_or(text);
         if object.starts_with('{') {
             return parse_object(format, object, depth, sink);
         }
     }
-    if !may_match {
-        return Ok(());
-    }
-    format.parse(&line)?.into_iter().for_each(sink);
+    let found = match may_match {
+        true => format.parse(&line)?,
+        false => None,
+    };
+    found
+        .or_else(|| parse_fields(format, &line))
+        .into_iter()
+        .for_each(sink);
     Ok(())
+}
+
+/// Reads the counter in the fields that a logger writes after the text of a line:
+/// `rows copied {"done": 3, "total": 9}`.
+fn parse_fields(format: LogFormat, line: &str) -> Option<Observation> {
+    if !line.ends_with('}') {
+        return None;
+    }
+    let line = line::strip_all_prefixes(line);
+    let (text, _) = line.split_once("{\"")?;
+    let object = json::parse(line.get(text.len()..)?).ok()?;
+    match format.parse_object(&object).ok()? {
+        ObjectContent::Report(report) => match *report {
+            Observation::Agent(report) if !report.counters.is_empty() => {
+                let message = report.message.or_else(|| text::clip_some(text));
+                Some(Observation::Agent(AgentObservation { message, ..report }))
+            }
+            _ => None,
+        },
+        ObjectContent::Foreign | ObjectContent::Silent => None,
+    }
 }
 
 /// Parses a line that starts with `{`.
@@ -158,13 +190,13 @@ fn parse_object(
             None => Ok(()),
         };
     };
-    if let Some(report) = format.parse_object(&object)? {
-        sink(report);
-        return Ok(());
-    }
-    match object.wrapped() {
-        Some(wrapped) => parse_wrapped(format, &wrapped, depth, sink),
-        None => Ok(()),
+    match (format.parse_object(&object)?, object.wrapped()) {
+        (ObjectContent::Report(report), _) => {
+            sink(*report);
+            Ok(())
+        }
+        (ObjectContent::Foreign, Some(wrapped)) => parse_wrapped(format, &wrapped, depth, sink),
+        (ObjectContent::Silent, _) | (ObjectContent::Foreign, None) => Ok(()),
     }
 }
 

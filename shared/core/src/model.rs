@@ -1,5 +1,6 @@
 //! The records of the system: tasks, projects, and their fields. No I/O, no clock.
 
+mod agent;
 mod ids;
 mod project;
 #[cfg(any(test, feature = "properties"))]
@@ -8,6 +9,7 @@ mod task;
 mod timestamp;
 mod transition;
 
+pub use agent::Agent;
 pub use ids::{InvalidId, InvalidRecordId, ProjectId, RecordId, Revision, RunId, TaskId};
 pub use project::{Metrics, MetricsDelta, Project, ProjectStatus};
 pub use task::{

@@ -35,6 +35,7 @@ fn task(id: &str, status: TaskStatus, updated_at: Timestamp) -> Task {
         priority: None,
         progress: Progress::default(),
         parts: Default::default(),
+        agent: None,
         run: updated_at,
         is_earlier: false,
         corrections: 0,

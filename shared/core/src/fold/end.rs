@@ -22,9 +22,13 @@ pub(super) enum Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Strength {
+    /// The last lines of a log that nothing follows.
+    LastLines,
     /// Evidence about a part: an event row of a stack, or a tool's summary of one of several hosts.
     Part,
-    /// A line of the tool that owns the run.
+    /// The sum of a tool, which may be one of several in the run.
+    Tool,
+    /// A line about the run itself.
     Owner,
     /// The exit code of the command, or what the platform says.
     Exit,
@@ -37,6 +41,19 @@ pub(super) struct End {
     pub(super) at: LineKey,
     pub(super) ending: Ending,
     pub(super) strength: Strength,
+}
+
+impl Strength {
+    /// Which evidence replaces which: that of a higher rank. A line about the run does not replace
+    /// the sum of a tool, because a tool may be the whole run.
+    fn rank(self) -> u8 {
+        match self {
+            Self::LastLines => 0,
+            Self::Part => 1,
+            Self::Tool | Self::Owner => 2,
+            Self::Exit => 3,
+        }
+    }
 }
 
 impl Ending {
@@ -68,7 +85,7 @@ impl From<Outcome> for Ending {
 impl End {
     /// Whether evidence of the same strength tells of another outcome.
     pub(super) fn differs(&self, ending: Ending, strength: Strength) -> bool {
-        self.strength == strength && self.ending.status() != ending.status()
+        self.strength.rank() == strength.rank() && self.ending.status() != ending.status()
     }
 
     /// Adds the evidence `new` to what is known. Returns whether it replaces another outcome.
@@ -79,7 +96,7 @@ impl End {
                 known.strength = known.strength.max(new.strength);
                 false
             }
-            Some(known) if new.strength < known.strength => false,
+            Some(known) if new.strength.rank() < known.strength.rank() => false,
             known => known.replace(new).is_some(),
         }
     }

@@ -309,6 +309,9 @@ fn sample(fact: &Fact) -> Option<(CounterKind, Counter)> {
         phase: None,
         current_step: None,
         usage: None,
+        waiting: None,
+        todo_edits,
+        parts,
         end_of: _,
         message: _,
     }) = line.as_ref()
@@ -316,7 +319,7 @@ fn sample(fact: &Fact) -> Option<(CounterKind, Counter)> {
         return None;
     };
     match counters.as_slice() {
-        [sample] if todos.is_empty() => Some(*sample),
+        [sample] if todos.is_empty() && todo_edits.is_empty() && parts.is_empty() => Some(*sample),
         _ => None,
     }
 }

@@ -109,18 +109,24 @@ impl Pass {
             return;
         }
         let begun = self.begun_on(at.time().as_millis() / DAY_MS);
-        let invocation = self.invocation.take();
+        // Until a line shows something, the lines of an invocation belong to the run before.
+        let invocation = self.invocation;
         let later = match &self.run {
             None => Some(Run::at(at)),
             Some(_) if begun >= MOST_RUNS_A_DAY => None,
-            Some(run) if run.is_shown() && invocation.is_some() => Some(Run::at(at)),
+            Some(run) if run.is_shown() && invocation.is_some() => {
+                Run::begins_with(at, line).then(|| Run::at(at))
+            }
             Some(run) if run.is_left_by(at, line) && Run::begins_with(at, line) => {
-                Some(Run::at(at))
+                Some(run.next_at(at))
             }
             Some(run) if run.is_contradicted_by(line) => Some(run.continued_at(at)),
             Some(_) => None,
         };
         let is_first = later.is_some();
+        if is_first || !self.run.as_ref().is_some_and(Run::is_shown) {
+            self.invocation = None;
+        }
         if let Some(later) = later {
             self.begin(at, later);
         }

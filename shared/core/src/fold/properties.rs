@@ -250,6 +250,8 @@ fn rename(observation: &mut Observation, number: u32) {
         CdkObservation::Start { stack: name, .. }
         | CdkObservation::End { stack: name, .. }
         | CdkObservation::UnconfirmedEnd { stack: name, .. }
+        | CdkObservation::StackIsIn { stack: name, .. }
+        | CdkObservation::AssetPublished { stack: name }
         | CdkObservation::CurrentlyInProgress { first_id: name, .. }
         | CdkObservation::BootstrapStart { environment: name }
         | CdkObservation::BootstrapEnd {
@@ -263,7 +265,16 @@ fn rename(observation: &mut Observation, number: u32) {
                 name.push_str(&suffix);
             }
         }
-        CdkObservation::Bar { .. } | CdkObservation::Hotswap | CdkObservation::RunFailed { .. } => {
-        }
+        CdkObservation::Bar { .. }
+        | CdkObservation::Hotswap
+        | CdkObservation::Prepared
+        | CdkObservation::Express { .. }
+        | CdkObservation::TimeTaken { .. }
+        | CdkObservation::Synthesized
+        | CdkObservation::RunFailed { .. }
+        | CdkObservation::RunCancelled { .. }
+        | CdkObservation::RunCompleted
+        | CdkObservation::Exception { .. }
+        | CdkObservation::Cause { .. } => {}
     }
 }

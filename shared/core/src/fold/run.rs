@@ -1,11 +1,15 @@
 //! One run, as the pass has built it from the facts so far.
 
 mod cdk;
+mod command;
 pub(in crate::fold) mod counters;
+mod end_line;
 mod names;
 mod stack;
 mod stacks;
+mod subagents;
 pub(in crate::fold) mod text;
+mod todo_list;
 mod whole;
 
 use serde::{Deserialize, Serialize};
@@ -15,9 +19,10 @@ use self::text::Said;
 use self::whole::Whole;
 use super::LineKey;
 use super::caller_edit::{CallerEdit, Edits};
+use super::last_lines::LastLines;
 use super::progress::capped;
 use super::report::Report;
-use crate::log_parser::{CdkObservation, Observation, Todo, Usage};
+use crate::log_parser::{Observation, Todo, Usage, Waiting};
 use crate::model::{Progress, ProjectId, TaskStatus, TaskType};
 
 /// After a silence longer than this, a line belongs to a later run, unless it continues the work of
@@ -98,6 +103,16 @@ impl Run {
         }
     }
 
+    /// The run of a whole log of which no line shows progress: its last line is all there is to show.
+    /// `None` for an empty log.
+    pub fn of_plain_log(last_lines: &LastLines, first: LineKey) -> Option<Self> {
+        let (last, text) = last_lines.iter().next_back()?;
+        let mut run = Self::at(first);
+        run.last = last;
+        run.whole.say(last, &text);
+        Some(run)
+    }
+
     /// Whether there is anything to show.
     pub(crate) fn is_shown(&self) -> bool {
         self.created.is_some() || self.has_lines()
@@ -168,6 +183,7 @@ impl Run {
                 let is_over = self.whole.end.is_some() || self.stacks.are_over_for_certain();
                 let is_ended_by_caller = self.edits.has_end() || self.is_deleted;
                 is_silent && self.is_over()
+                    || self.is_left_by_command(line)
                     || self
                         .stacks
                         .are_left_by(line, is_over, is_silent, is_ended_by_caller)
@@ -214,14 +230,10 @@ impl Run {
 
     fn add(&mut self, at: LineKey, line: &Observation) -> bool {
         match line {
-            Observation::Cdk(CdkObservation::RunFailed { message }) => {
-                // A failure after all stacks completed is not a failure of the CDK run.
-                if self.stacks.are_over() && !self.stacks.have_failed() {
-                    return false;
-                }
-                self.whole.fail(at, message)
+            Observation::Cdk(line) => {
+                let of_command = self.see_command(at, line);
+                of_command.unwrap_or_else(|| self.stacks.see(at, line))
             }
-            Observation::Cdk(line) => self.stacks.see(at, line),
             Observation::Agent(line) => {
                 let project_id = line.project_id.as_ref().and_then(|id| id.parse().ok());
                 self.given.project_id = project_id.or(self.given.project_id.take());
@@ -249,8 +261,13 @@ impl Run {
     }
 
     /// The newest to-do list of the agent.
-    pub fn todos(&self) -> &[Todo] {
-        &self.whole.todos
+    pub fn todos(&self) -> impl Iterator<Item = &Todo> {
+        self.whole.todos.items()
+    }
+
+    /// What the run waits for, if it is blocked.
+    pub fn waiting(&self) -> Option<&Waiting> {
+        self.whole.waiting()
     }
 
     /// The exit code of the command.
@@ -291,10 +308,14 @@ impl Run {
         self.whole.end.is_some() || self.stacks.are_over()
     }
 
-    /// The run at the end of its log: a stack that is only cleaning up has completed.
+    /// The run at the end of its log: a stack that is only cleaning up has completed, and the last
+    /// lines tell how a run without stacks has ended.
     #[must_use]
-    pub fn at_end_of_log(mut self) -> Self {
+    pub fn at_end_of_log(mut self, last_lines: &LastLines) -> Self {
         self.stacks.finish_cleanup();
+        if !self.has_parts() {
+            self.whole.judge(self.last, last_lines);
+        }
         self
     }
 
@@ -315,6 +336,8 @@ impl Run {
         };
         let text = |said: &Option<Said>| said.as_ref().map(|said| said.text.clone());
         let failure = text(&whole.failure).filter(|_| status == TaskStatus::Failed);
+        let waits = whole.waiting();
+        let waits = waits.map(|waiting| waiting.need.phase().to_owned());
         let counter = whole.counters.outermost();
         let progress = counter.map_or(Progress::default(), |counter| counter.furthest());
         Report {
@@ -323,11 +346,15 @@ impl Run {
             start: self.has_lines().then_some(self.first),
             end: whole.end.map(|end| end.at),
             status,
-            progress: capped(progress, status),
-            phase: text(&whole.phase),
+            progress: match whole.shows_no_progress() {
+                true => Progress::default(),
+                false => capped(progress, status),
+            },
+            phase: waits.or(text(&whole.phase)),
             current_step: text(&whole.current_step),
             message: failure.or(text(&whole.message)),
-            parts: Default::default(),
+            parts: whole.subagents.parts(),
+            agent: whole.agent(),
             title: None,
         }
     }

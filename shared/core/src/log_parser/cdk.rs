@@ -9,6 +9,8 @@
 //! bar      := "[" {glyph} "] (" n "/" m ")"
 //! counter  := n "/" m | n
 //! stack-level lines: see `stack_line`
+//! lines without a stack: see `command_line`
+//! SAM, Serverless: see `other_tools`
 //! ```
 //!
 //! CDK does not guarantee these texts. They were taken from its sources: the event printers below
@@ -16,7 +18,9 @@
 //! `packages/aws-cdk/lib/cli/cdk-toolkit.ts` of the repository `aws/aws-cdk-cli`.
 
 mod bar;
+mod command_line;
 mod name;
+mod other_tools;
 mod row;
 mod stack_line;
 mod status;
@@ -53,16 +57,61 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
             "hotswap",
             "Starting de",
             "xit code ",
-            "exited with error",
+            "[Error at /",
+            "ELIFECYCLE",
+            " failed: ",
+            "ssets Failed: ",
+            "exited with ",
             "State: FAILED",
             "canceled",
+            "cancelled",
+            "Aborted by user",
+            "(TTY) is not attached",
+            " time: ",
+            "efactor",
+            "Deployment completed in ",
+            "success: Published ",
+            ": fail: ",
+            "Failed to ",
+            "The stack named ",
+            " does not need a rollback",
+            "ROLLBACK_COMPLETE",
+            "_FAILED",
+            " state and can not be updated",
+            "waiting in review for manual",
+            "Express Mode",
+            "Error",
+            "Exception",
+            " AWS::",
+            "CloudFormation - ",
+            "Stack name ",
+            "created/updated stack - ",
+            "Need to perform AWS calls",
+            "Unable to resolve AWS account",
+            "You must either specify",
+            "No stack",
+            "includes more than a single stack",
+            "--app is required",
+            "This CDK CLI is not",
+            "schema version mismatch",
+            "The security token included",
+            "Rollback failed (use",
+            "This stack uses assets",
+            "Stack Deployments Failed",
+            "Assuming role failed",
+            "Could not assume role",
+            "Bundling did not produce",
+            "Found ",
+            "mutually exclusive",
+            "been bootstrapped?",
+            "app contains no stacks",
         ])
         .expect("the words are constants")
 });
 
-/// Ticks and crosses, also as they look when they were decoded with the wrong encoding.
+/// Marks: ticks and crosses, also as they look when they were decoded with the wrong encoding.
 static MARKS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("✅|❌|âœ|âŒ|â\u{9d}Œ").expect("the pattern is a constant"));
+    LazyLock::new(|| Regex::new("✅|❌|âœ|âŒ|â\u{9d}Œ|‣|🛑").expect("the pattern is a constant"));
 
 /// The pre-filter: whether this module may read something from `line`. It lets a few other lines
 /// pass.
@@ -83,7 +132,11 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
     if let Some(counter) = bar::parse(line) {
         return Ok(Some(CdkObservation::Bar { counter }));
     }
-    Ok(stack_line::parse(strip_all_prefixes(line)))
+    let line = strip_all_prefixes(line);
+    Ok(stack_line::parse(line)
+        .or_else(|| command_line::parse(line))
+        .or_else(|| other_tools::parse(line))
+        .or_else(|| command_line::parse_cause(line)))
 }
 
 #[cfg(test)]

@@ -38,12 +38,22 @@ pub struct FormatEntry {
     #[cfg(test)]
     pub(super) parse_unfiltered: fn(&str) -> Result<Option<Observation>, ParseError>,
     /// See [`LogFormat::parse_object`].
-    pub(super) parse_object: fn(&Object<'_>) -> Result<Option<Observation>, ParseError>,
+    pub(super) parse_object: fn(&Object<'_>) -> Result<ObjectContent, ParseError>,
     /// See [`LogFormat::check_broken_object`].
     pub(super) check_broken_object: fn(&str) -> Result<(), ParseError>,
     /// Lines with one observation each, for the property tests.
     #[cfg(test)]
     pub(super) examples: &'static [&'static str],
+}
+
+/// What the fields of a JSON object say.
+pub(super) enum ObjectContent {
+    /// They are not of the format. The text inside the object may be.
+    Foreign,
+    /// The object is of the format and says nothing about progress. Nor does the text inside.
+    Silent,
+    /// This.
+    Report(Box<Observation>),
 }
 
 impl LogFormat {
@@ -64,11 +74,8 @@ impl LogFormat {
         (self.0.parse_unfiltered)(line)
     }
 
-    /// Parses the fields of a JSON object; `Ok(None)` if they are not of this format.
-    pub(super) fn parse_object(
-        self,
-        object: &Object<'_>,
-    ) -> Result<Option<Observation>, ParseError> {
+    /// Parses the fields of a JSON object.
+    pub(super) fn parse_object(self, object: &Object<'_>) -> Result<ObjectContent, ParseError> {
         (self.0.parse_object)(object)
     }
 

@@ -1,90 +1,96 @@
 //! JSON objects on a line: reads the text inside them, also if the object is cut off.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The fields of an object that some parser reads, not decoded. Other fields are skipped.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Object<'a> {
-    #[serde(borrow)]
-    log: Option<&'a RawValue>,
-    #[serde(borrow, alias = "MESSAGE")]
-    pub(super) message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    msg: Option<&'a RawValue>,
-    #[serde(borrow)]
-    line: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    event: Option<&'a RawValue>,
-    #[serde(borrow, alias = "taskId")]
-    pub(super) task_id: Option<&'a RawValue>,
-    #[serde(borrow, alias = "projectId")]
-    pub(super) project_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) phase: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) step: Option<&'a RawValue>,
-    #[serde(borrow, alias = "currentStep")]
-    pub(super) current_step: Option<&'a RawValue>,
-    #[serde(borrow, alias = "totalSteps")]
-    pub(super) total_steps: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) progress: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) status: Option<&'a RawValue>,
-    /// Field of a logged HTTP request, whose `status` is not the status of a task.
-    #[serde(borrow)]
-    pub(super) method: Option<&'a RawValue>,
-    /// Field of a logged HTTP request.
-    #[serde(borrow)]
-    pub(super) url: Option<&'a RawValue>,
-    /// Field of a logged HTTP request.
-    #[serde(borrow, alias = "statusCode")]
-    pub(super) status_code: Option<&'a RawValue>,
-    // No aliases: an object may have both names.
-    #[serde(borrow)]
-    pub(super) usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) total_cost_usd: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) cost_usd: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) num_turns: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) turns: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) tool: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) tool_name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) todos: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) todo: Option<&'a RawValue>,
-}
+/// The longest name of a field that some parser reads, in bytes.
+const MAX_NAME_BYTES: usize = 48;
+
+/// The fields of an object, in order. Their values are not decoded.
+#[derive(Debug, Default)]
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
+    /// The value of the field `name`; `None` if it is absent or null. Of several fields of one
+    /// name, the first counts.
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        Some(*value).filter(|value| value.get() != "null")
+    }
+
+    /// The value of the first of these fields that is there.
+    pub(super) fn first(&self, names: &[&str]) -> Option<&'a RawValue> {
+        names.iter().find_map(|name| self.get(name))
+    }
+
+    /// The value of a field that is a string.
+    pub(super) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        string(self.get(name)?)
+    }
+
+    /// The value of a field that is an object.
+    pub(super) fn object(&self, name: &str) -> Option<Object<'a>> {
+        object(self.get(name)?)
+    }
+
+    /// The objects in a field that is a list.
+    pub(super) fn objects(&self, name: &str) -> Vec<Object<'a>> {
+        let list = self.get(name).map(RawValue::get);
+        let list = list.and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list).ok());
+        list.unwrap_or_default()
+            .into_iter()
+            .filter_map(object)
+            .collect()
+    }
+
+    /// The names and values of all fields.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
     /// The log text inside the object, or the nested object that contains it.
     pub(super) fn wrapped(&self) -> Option<Cow<'a, str>> {
-        let fields = [
-            self.log,
-            self.message,
-            self.msg,
-            self.line,
-            self.text,
-            self.event,
-        ];
-        let mut fields = fields.into_iter().flatten();
-        fields.clone().find_map(string).or_else(|| {
-            let object = fields.find(|field| field.get().starts_with('{'))?;
+        const TEXTS: [&str; 7] = ["log", "message", "MESSAGE", "msg", "line", "text", "event"];
+        /// Fields in which loggers nest a record.
+        const RECORDS: [&str; 4] = ["fields", "data", "payload", "detail"];
+        let texts = TEXTS.iter().filter_map(|name| self.get(name));
+        texts.clone().find_map(string).or_else(|| {
+            let mut objects = texts.chain(RECORDS.iter().filter_map(|name| self.get(name)));
+            let object = objects.find(|field| field.get().starts_with('{'))?;
             Some(Cow::Borrowed(object.get()))
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(Text(name)) = map.next_key()? {
+                    if name.len() > MAX_NAME_BYTES {
+                        map.next_value::<IgnoredAny>()?;
+                    } else {
+                        fields.push((name, map.next_value()?));
+                    }
+                }
+                Ok(Object(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
     }
 }
 
@@ -107,9 +113,11 @@ pub(crate) fn level_and_message(text: &str) -> Option<String> {
         if !object.starts_with('{') {
             break;
         }
-        level = level.or_else(|| self::level(object));
         let wrapped = match parse(object) {
-            Ok(object) => object.wrapped().map(Cow::into_owned),
+            Ok(object) => {
+                level = level.or_else(|| self::level(&object));
+                object.wrapped().map(Cow::into_owned)
+            }
             Err(_) => salvage(object),
         };
         let Some(wrapped) = wrapped else { break };
@@ -122,21 +130,9 @@ pub(crate) fn level_and_message(text: &str) -> Option<String> {
     }
 }
 
-/// The fields in which loggers write the level.
-#[derive(Deserialize)]
-struct Levels<'a> {
-    #[serde(borrow)]
-    level: Option<&'a RawValue>,
-    #[serde(borrow)]
-    levelname: Option<&'a RawValue>,
-    #[serde(borrow)]
-    severity: Option<&'a RawValue>,
-}
-
-fn level(object: &str) -> Option<String> {
-    let levels = Levels::deserialize(&mut serde_json::Deserializer::from_str(object)).ok()?;
-    let fields = [levels.level, levels.levelname, levels.severity];
-    let level = fields.into_iter().flatten().next()?;
+/// The level of a record, from the fields in which loggers write it.
+fn level(object: &Object<'_>) -> Option<String> {
+    let level = object.first(&["level", "levelname", "severity"])?;
     if let Some(word) = string(level) {
         let is_word = word.len() <= 16 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
         return is_word.then(|| word.to_ascii_uppercase());
@@ -152,13 +148,9 @@ fn level(object: &str) -> Option<String> {
     Some(word.to_owned())
 }
 
-/// Reads the fields of an object; `None` if the value is not an object or a field is not valid.
-pub(super) fn object<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
-    // Without this test, serde would also read a list: as the fields in their order.
-    if !value.get().starts_with('{') {
-        return None;
-    }
-    serde_json::from_str(value.get()).ok()
+/// Reads the fields of an object; `None` if the value is not an object.
+pub(super) fn object(value: &RawValue) -> Option<Object<'_>> {
+    parse(value.get()).ok()
 }
 
 /// Parses the object at the start of `text`, which starts with `{`. Text after the object is
@@ -211,6 +203,10 @@ mod tests {
     fn the_log_text_inside_an_object_is_found() {
         for (json, expected) in [
             (r#"{"log":"a\n","stream":"stderr"}"#, Some("a\n")),
+            (
+                r#"{"msg":null,"fields":{"message":"a"}}"#,
+                Some(r#"{"message":"a"}"#),
+            ),
             (r#"{"level":30,"msg":"a"} trailing"#, Some("a")),
             (r#"{"log":{"level":"info"},"message":"\u2705"}"#, Some("✅")),
             (r#"{"message":{"text":"a"}}"#, Some(r#"{"text":"a"}"#)),

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::terminal;
+
 /// The most prefixes that are removed from one line.
 const MAX_PREFIXES: usize = 8;
 
@@ -31,29 +33,44 @@ pub(crate) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Terminal control sequences.
+/// Terminal control sequences without an ESC character.
 ///
-/// ESC may be written as an escape of a programming language, or may be missing. Without ESC, only
-/// sequences that set a colour or weight are recognized.
-static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
+/// ESC may be written as an escape of a programming language, or may be missing. If it is missing,
+/// only sequences that set a color or weight are recognized.
+static WRITTEN_SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?:\x1b\[|\u{9b}|\\u001[bB]\[|\\x1[bB]\[|\\0?33\[|\\e\[)[0-?]*[ -/]*[@-~]",
-        r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?",
-        r"|\x1b[ -/]*[0-~]?",
+        r"(?:\\u001[bB]\[|\\x1[bB]\[|\\0?33\[|\\e\[)[0-?]*[ -/]*[@-~]",
         r"|\[(?:[0-9]{1,2};)*(?:[0-5]|7|9|2[1-9]|3[0-79]|4[0-79]|9[0-7])m",
     ))
     .expect("the pattern is a constant")
 });
 
-/// Removes terminal control sequences, and white space and control characters at both ends.
+/// Whether `line` has characters that move the cursor of a terminal or start a control sequence.
+pub(super) fn has_controls(line: &str) -> bool {
+    memchr::memchr2(b'\x1b', b'\x08', line.as_bytes()).is_some()
+        || !line.is_ascii() && line.contains(CSI)
+}
+
+/// The control character that means the same as ESC with `[`.
+const CSI: char = '\u{9b}';
+
+/// Returns what a terminal shows of `line`, without colors, and without white space and control
+/// characters at both ends.
 pub(crate) fn clean(line: &str) -> Cow<'_, str> {
+    let line = match has_controls(line) {
+        true => Cow::Owned(terminal::shown(&line.replace(CSI, "\x1b["))),
+        false => Cow::Borrowed(line),
+    };
     // Most lines have none of the characters that can start a sequence.
-    let may_have = memchr::memchr3(b'\x1b', b'\\', b'[', line.as_bytes()).is_some()
-        || !line.is_ascii() && line.contains('\u{9b}');
-    if !may_have {
-        return Cow::Borrowed(trim(line));
-    }
-    match SEQUENCE.replace_all(line, "") {
+    let may_have = memchr::memchr2(b'\\', b'[', line.as_bytes()).is_some();
+    let line = match line {
+        Cow::Borrowed(line) if may_have => WRITTEN_SEQUENCE.replace_all(line, ""),
+        Cow::Owned(line) if may_have => {
+            Cow::Owned(WRITTEN_SEQUENCE.replace_all(&line, "").into_owned())
+        }
+        line => line,
+    };
+    match line {
         Cow::Borrowed(line) => Cow::Borrowed(trim(line)),
         Cow::Owned(line) => Cow::Owned(trim(&line).to_owned()),
     }
@@ -165,6 +182,19 @@ pub(crate) fn strip_all_prefixes(line: &str) -> &str {
     rest
 }
 
+/// Removes a word in front of a JSON object: `data: {…}`, `PROGRESS {…}`. `None` if there is none.
+pub(super) fn strip_word(line: &str) -> Option<&str> {
+    const LONGEST: usize = 48;
+    let (word, object) = line.split_once(" {")?;
+    let is_word = !word.is_empty()
+        && word.len() <= LONGEST
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.:=>/[]".contains(&byte));
+    let start = line.len() - object.len() - 1;
+    line.get(start..).filter(|_| is_word)
+}
+
 fn strip_one(line: &str) -> Option<&str> {
     if let Some(rest) = strip_dated(line) {
         return Some(rest);
@@ -199,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_removed() {
+    fn colors_are_removed() {
         for (line, expected) in [
             ("\u{1b}[32m ✅  X\u{1b}[39m", "✅  X"),
             ("\u{1b}[1;32mX\u{1b}[K", "X"),
@@ -257,6 +287,19 @@ mod tests {
                 "Prod: deploying...",
                 "{compose:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_word_in_front_of_an_object_is_removed() {
+        for (line, expected) in [
+            ("data: {}", Some("{}")),
+            ("SHOP.PROGRESS {\"a\": {}}", Some("{\"a\": {}}")),
+            ("two words {}", None),
+            (" {}", None),
+            ("word{}", None),
+        ] {
+            assert_eq!(strip_word(line), expected, "{line}");
         }
     }
 

@@ -3,24 +3,20 @@
 //! They are stored as JSON by the hundred. So their JSON has short names and leaves out what is
 //! empty.
 
+mod agent;
+mod counter;
+
 use serde::{Deserialize, Serialize};
 
 use super::text::clip;
 use crate::model::TaskStatus;
 
-/// A counter as printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Counter {
-    /// The number of steps done. It may exceed the total.
-    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
-    pub current: Option<u64>,
-    /// The total number of steps. CloudFormation only estimates it.
-    #[serde(rename = "of", default, skip_serializing_if = "Option::is_none")]
-    pub total: Option<u64>,
-    /// The percentage, if one is printed (0 to 100).
-    #[serde(rename = "pct", default, skip_serializing_if = "Option::is_none")]
-    pub percentage: Option<u8>,
-}
+use agent::is_default;
+pub use agent::{
+    AgentObservation, EndOf, MAX_ITEM_BYTES, MAX_TODOS, Need, SubagentReport, Todo, TodoEdit,
+    TodoState, Usage, Waiting,
+};
+pub use counter::{Counter, CounterKind};
 
 /// What the parser read from one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +50,7 @@ impl Observation {
             Self::Cdk(
                 CdkObservation::End { outcome, .. }
                 | CdkObservation::UnconfirmedEnd { outcome, .. }
+                | CdkObservation::StackIsIn { outcome, .. }
                 | CdkObservation::BootstrapEnd { outcome, .. },
             ) => matches!(outcome, Outcome::Failed | Outcome::RolledBack),
             Self::Cdk(CdkObservation::Row { failure, .. }) => failure.is_some(),
@@ -157,6 +154,9 @@ pub enum CdkObservation {
         /// The place of the stack in its run, if printed.
         #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
         in_run: Option<InRun>,
+        /// Whether the line is about the change set. Such a line has the CloudFormation name.
+        #[serde(rename = "set", default, skip_serializing_if = "is_default")]
+        is_change_set: bool,
     },
     /// An event row.
     Row {
@@ -223,6 +223,46 @@ pub enum CdkObservation {
         /// The error message of a failure.
         #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
+        /// Whether only one space follows the mark. Many programs print such marks before words.
+        #[serde(rename = "one", default, skip_serializing_if = "is_default")]
+        is_squeezed: bool,
+    },
+    /// A sentence about the state of a stack: `X is in ROLLBACK_COMPLETE`. It is an end only of a
+    /// stack that is known and has not ended.
+    StackIsIn {
+        /// The stack: its CloudFormation name or its display name.
+        #[serde(rename = "s")]
+        stack: String,
+        /// The outcome.
+        #[serde(rename = "out")]
+        outcome: Outcome,
+        /// The sentence.
+        #[serde(rename = "m")]
+        message: String,
+    },
+    /// `X: success: Published …`: the stack waits for its deployment, or for its next asset.
+    AssetPublished {
+        /// The stack: its CloudFormation name or its display name.
+        #[serde(rename = "s")]
+        stack: String,
+    },
+    /// `✨ hotswapping resources:`, `✨ … hotswapped!`: for the stack that started last.
+    Hotswap,
+    /// `Changeset … created and waiting in review for manual execution`: for the stack that started
+    /// last. Some releases print it also if they go on and execute the change set.
+    Prepared,
+    /// `⚠️  Stack deployed using Express Mode. Resources still stabilizing: …`: for the stack that
+    /// started last.
+    Express {
+        /// The note.
+        #[serde(rename = "m")]
+        message: String,
+    },
+    /// `✨  Deployment time: …` after a tick, `✨  Rollback time: …` after a rollback.
+    TimeTaken {
+        /// The operation.
+        #[serde(rename = "op")]
+        operation: Operation,
     },
     /// `⏳  Bootstrapping environment aws://…`. Later lines name the stack; the default is
     /// `CDKToolkit`.
@@ -248,14 +288,52 @@ pub enum CdkObservation {
         /// The CloudFormation name in the ARN.
         name: String,
     },
-    /// `✨ hotswapping resources:`, `✨ … hotswapped!`: for the stack that ends next.
-    Hotswap,
-    /// `❌ Deployment failed: …`: the whole run failed.
+    /// `✨  Synthesis time: …`: a command has read the app, and goes on to its stacks.
+    Synthesized,
+    /// `❌ Deployment failed: …`, `‣ DeploymentError: …`: the whole run failed.
     RunFailed {
         /// The message.
         #[serde(rename = "m")]
         message: String,
+        /// What failed.
+        #[serde(default, skip_serializing_if = "is_default")]
+        of: FailureOf,
     },
+    /// `Deployment cancelled`, `Aborted by user`: somebody stopped the run, or did not approve it.
+    RunCancelled {
+        /// The line.
+        #[serde(rename = "m")]
+        message: String,
+    },
+    /// `✅  Stack refactor complete`: the run completed without a line about a stack.
+    RunCompleted,
+    /// `Error: Cannot find …`: why a command failed, if the next line about the run says that it did.
+    Exception {
+        /// The line.
+        #[serde(rename = "m")]
+        message: String,
+    },
+    /// `🛑 a queue of this name exists`: a cause below a message that ends with a colon.
+    Cause {
+        /// The cause.
+        #[serde(rename = "m")]
+        message: String,
+    },
+}
+
+/// What reports the failure of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureOf {
+    /// The shell or the CI server around the command. It may report another command.
+    #[default]
+    Surroundings,
+    /// The command itself, with its last word.
+    Command,
+    /// The app that defines the stacks. Its own lines say why.
+    App,
+    /// Some assets. Stacks that are under way go on.
+    Assets,
 }
 
 /// What an event row is about.
@@ -338,168 +416,6 @@ pub enum ResourceState {
     Failed,
     /// `DELETE_SKIPPED`, `DELETE_FAILED (skipped)`: CloudFormation keeps the resource and goes on.
     Skipped,
-}
-
-/// The kind of a counter. Of several counters in one log, the one with the greatest kind is the
-/// outer one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CounterKind {
-    /// A percentage without a count: `45%`.
-    Percent,
-    /// A bar that restarts in each step, such as the bar of one epoch: `178/178 [=====]`.
-    InnerBar,
-    /// A bar with a count: tqdm, phases of git, stages of Spark.
-    Bar,
-    /// A named counter of small things: `item 3/10`, `batch 1/3`, `file 2 of 7`.
-    Item,
-    /// A counter in brackets: `[3/10]`.
-    Bracket,
-    /// A named step: `Step 3/10`.
-    Step,
-    /// A named large step: `Epoch 1/250`, `Task 3/5`, `Phase 2/3`, `Stage 1/4`.
-    Phase,
-    /// A JSON report of an agent.
-    Report,
-}
-
-/// What ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EndOf {
-    /// The run, as reported by the agent itself.
-    #[default]
-    Run,
-    /// A tool that the agent ran. It also ends the run, unless the agent counts steps and some are
-    /// left.
-    Tool,
-    /// A part of a tool's work, such as one of several hosts. As [`Self::Tool`], but it never
-    /// overrides another end.
-    Part,
-}
-
-/// What the parser read from one line of an agent. Every field is optional; a line with none is not
-/// an observation. Texts without another limit are at most
-/// [`MAX_MESSAGE_BYTES`](crate::model::MAX_MESSAGE_BYTES) long.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AgentObservation {
-    /// The task that the line names: a valid [`TaskId`](crate::model::TaskId).
-    #[serde(rename = "task", skip_serializing_if = "Option::is_none")]
-    pub task_id: Option<String>,
-    /// The project that the line names: a valid [`ProjectId`](crate::model::ProjectId).
-    #[serde(rename = "project", skip_serializing_if = "Option::is_none")]
-    pub project_id: Option<String>,
-    /// The counters: at most one of each kind, the last on the line.
-    #[serde(rename = "c", skip_serializing_if = "Vec::is_empty")]
-    pub counters: Vec<(CounterKind, Counter)>,
-    /// The status. Plain text gives only terminal statuses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<TaskStatus>,
-    /// Whether the line starts a run: a first step (0 or 1 of n, 0 %), or a JSON status such as
-    /// `started`.
-    #[serde(rename = "start", skip_serializing_if = "is_default")]
-    pub is_start: bool,
-    /// What ended, if `status` is terminal.
-    #[serde(rename = "end", skip_serializing_if = "is_default")]
-    pub end_of: EndOf,
-    /// The current activity.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub phase: Option<String>,
-    /// The current step, in words.
-    #[serde(rename = "step", skip_serializing_if = "Option::is_none")]
-    pub current_step: Option<String>,
-    /// The line as a message to show.
-    #[serde(rename = "m", skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// What the run has used so far.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Box<Usage>>,
-    /// The to-do list of the agent, at most [`MAX_TODOS`] items. Its counter is in `counters`,
-    /// unless the line has another counter of kind [`CounterKind::Report`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub todos: Vec<Todo>,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// What a run of an agent has used since its start, as far as the line says. A later value replaces
-/// an earlier one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Usage {
-    /// The language model, at most [`MAX_ITEM_BYTES`] bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Tokens that the model read. Some agents count cached tokens here, some do not.
-    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
-    pub input_tokens: Option<u64>,
-    /// Tokens that the model wrote.
-    #[serde(rename = "out", skip_serializing_if = "Option::is_none")]
-    pub output_tokens: Option<u64>,
-    /// Tokens that were read from the cache of the provider.
-    #[serde(rename = "cached", skip_serializing_if = "Option::is_none")]
-    pub cached_tokens: Option<u64>,
-    /// Requests to the model, as the agent counts them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub turns: Option<u64>,
-    /// The cost in millionths of a US dollar, at most 10^15.
-    #[serde(rename = "cost", skip_serializing_if = "Option::is_none")]
-    pub cost_micro_usd: Option<u64>,
-    /// The tool that the agent uses now, at most [`MAX_ITEM_BYTES`] bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool: Option<String>,
-}
-
-impl Usage {
-    /// Adds what a later line says. Values are cumulative, so they replace earlier ones.
-    pub fn replace_by(&mut self, later: &Self) {
-        fn put<T: Clone>(held: &mut Option<T>, later: &Option<T>) {
-            if later.is_some() {
-                held.clone_from(later);
-            }
-        }
-        put(&mut self.model, &later.model);
-        put(&mut self.input_tokens, &later.input_tokens);
-        put(&mut self.output_tokens, &later.output_tokens);
-        put(&mut self.cached_tokens, &later.cached_tokens);
-        put(&mut self.turns, &later.turns);
-        put(&mut self.cost_micro_usd, &later.cost_micro_usd);
-        put(&mut self.tool, &later.tool);
-    }
-}
-
-/// The most items of a to-do list that are kept. Further items are only counted.
-pub const MAX_TODOS: usize = 50;
-/// The greatest length of a to-do item and of the names in [`Usage`], in bytes.
-pub const MAX_ITEM_BYTES: usize = 160;
-
-/// An item of a to-do list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Todo {
-    /// The words of the item, at most [`MAX_ITEM_BYTES`] bytes.
-    #[serde(rename = "t")]
-    pub text: String,
-    /// How far it is.
-    #[serde(rename = "s", default, skip_serializing_if = "is_default")]
-    pub state: TodoState,
-}
-
-/// The state of a [`Todo`].
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum TodoState {
-    /// Not begun, or waiting.
-    #[default]
-    Pending,
-    /// The agent works on it.
-    InProgress,
-    /// Done or cancelled: nothing is left to do.
-    Done,
 }
 
 /// The error for a line that is of the format but is broken: cut off, or contradictory.

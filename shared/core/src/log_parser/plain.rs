@@ -2,14 +2,17 @@
 //!
 //! A number pair or a percentage is progress only in a known context: after a word (`Step 3/10`),
 //! in brackets at the start of the line (`[3/10]`), beside a bar, and so on. Dates, disk usage and
-//! the like are not progress. A line is an end only if it is about the whole run.
+//! the like are not progress. A pair and a percentage that agree are one counter. A line is an end only if it is about the whole run.
 
+mod bar;
 mod candidate;
 mod end;
+mod languages;
+mod number;
 mod pair;
 mod percent;
 mod scan;
-mod words;
+pub(super) mod words;
 
 use std::sync::LazyLock;
 
@@ -22,7 +25,12 @@ use crate::model::TaskStatus;
 /// Every line that this module reads matches this pattern.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!(
-        r"[0-9] ?%|[0-9] ?/ ?[0-9]|[0-9] (?:out )?of [0-9]|[0-9]\) ?/ ?[0-9]|{}",
+        concat!(
+            r"[0-9０-９]\s?(?:%|％|percent|per cent|Prozent|pour cent|por cient|por cento|パーセント)",
+            r"|[0-9０-９]\)?\s{{0,2}}[/／⁄∕]\s{{0,2}}[0-9０-９]",
+            r"|[0-9０-９]\s+(?:of|out of|von|van|de|sur|di|из)\s+[0-9０-９]",
+            r"|[0-9０-９][^0-9]{{0,5}}[中중]|{}",
+        ),
         end::HINT
     ))
     .expect("the pattern is a constant")

@@ -1,7 +1,7 @@
 //! Invariants of the observations of any message, for tests and fuzzing.
 
 use super::observation::{
-    AgentObservation, CdkObservation, MAX_ITEM_BYTES, MAX_TODOS, Observation, RowSubject,
+    AgentObservation, CdkObservation, MAX_ITEM_BYTES, MAX_TODOS, Observation, RowSubject, TodoEdit,
 };
 use super::{LineCounts, LogFormat, line::split_lines, parse_message};
 use crate::model::MAX_MESSAGE_BYTES;
@@ -100,6 +100,8 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
             let names = [&agent.task_id, &agent.project_id];
             let mut texts = present([&agent.message, &agent.phase, &agent.current_step]);
             texts.extend(items_of(agent));
+            let waiting = agent.waiting.iter();
+            texts.extend(waiting.filter_map(|waiting| waiting.question.as_ref()));
             return (present(names), texts);
         }
     };
@@ -134,8 +136,19 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
             ..
         } => (vec![], message.iter().chain([environment]).collect()),
         Cdk::StackArn { name } => (vec![name], vec![]),
-        Cdk::RunFailed { message } => (vec![], vec![message]),
-        Cdk::Bar { .. } | Cdk::Hotswap => (vec![], vec![]),
+        Cdk::AssetPublished { stack } => (vec![stack], vec![]),
+        Cdk::StackIsIn { stack, message, .. } => (vec![stack], vec![message]),
+        Cdk::RunFailed { message, .. }
+        | Cdk::RunCancelled { message }
+        | Cdk::Express { message }
+        | Cdk::Exception { message }
+        | Cdk::Cause { message } => (vec![], vec![message]),
+        Cdk::Bar { .. }
+        | Cdk::Hotswap
+        | Cdk::Prepared
+        | Cdk::TimeTaken { .. }
+        | Cdk::Synthesized
+        | Cdk::RunCompleted => (vec![], vec![]),
     }
 }
 
@@ -145,9 +158,21 @@ fn items_of(agent: &AgentObservation) -> Vec<&String> {
     let usage = agent
         .usage
         .iter()
-        .flat_map(|usage| present([&usage.model, &usage.tool]));
+        .flat_map(|usage| present([&usage.name, &usage.model, &usage.tool]));
+    let edits = agent.todo_edits.iter().filter_map(|edit| match edit {
+        TodoEdit::Add(todo) | TodoEdit::Line(todo) | TodoEdit::Tick(todo) => Some(&todo.text),
+        TodoEdit::Set(..) => None,
+    });
+    let parts = agent.parts.iter();
+    let parts = parts.flat_map(|part| {
+        present([&part.name, &part.message])
+            .into_iter()
+            .chain([&part.id])
+    });
     let items: Vec<_> = usage
         .chain(agent.todos.iter().map(|todo| &todo.text))
+        .chain(edits)
+        .chain(parts)
         .collect();
     for item in &items {
         assert!(!item.is_empty() && item.len() <= MAX_ITEM_BYTES, "{item:?}");

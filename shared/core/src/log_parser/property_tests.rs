@@ -93,6 +93,29 @@ fn any_pieces() -> impl Strategy<Value = String> {
         "{\"todos\":[",
         "\"a\"",
         "]}",
+        "{\"type\":\"assistant\",\"message\":{\"content\":[",
+        "{\"type\":\"tool_use\",\"name\":\"TaskUpdate\",\"input\":",
+        "{\"taskId\":\"1\",\"status\":\"completed\"}",
+        "{\"done\":3,\"total\":9}",
+        "}",
+        ",",
+        "data: ",
+        "☒ ",
+        "- [ ] ",
+        "Waiting for approval",
+        "state=",
+        " -> ",
+        "RUNNING",
+        "１２",
+        "％",
+        "件中",
+        " von ",
+        "12 500",
+        "9.800",
+        ", ETA 0:01",
+        "\u{8}",
+        "\u{1b}[2G",
+        "\u{1b}[K",
     ];
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40)
         .prop_map(|pieces| pieces.concat())
@@ -166,6 +189,7 @@ fn any_report() -> impl Strategy<Value = AgentObservation> {
                 cost_micro_usd,
             ] = numbers;
             let usage = Usage {
+                name: None,
                 model,
                 input_tokens,
                 output_tokens,
@@ -186,6 +210,7 @@ fn any_report() -> impl Strategy<Value = AgentObservation> {
                 message,
                 usage: is_start.then(|| Box::new(usage)),
                 todos,
+                ..AgentObservation::default()
             }
         },
     )
@@ -304,6 +329,22 @@ fn hostile_lines_of_a_megabyte_are_parsed_in_linear_time() {
         "Currently in progress: ",
         "\\",
         "\"log\"",
+        "- [ ] a",
+        "☒ a",
+        "RUNNING -> ",
+        "waiting for a user ",
+        "{\"done\":3,",
+        "state ",
+        "1 111 ",
+        "３／４ ",
+        "9件",
+        "1 of ",
+        "1 percent ",
+        "1/2 ETA 1m ",
+        "?a=1/2 ",
+        "a\u{8}",
+        "\u{1b}[9G",
+        "\u{1b}[A",
     ] {
         let line = piece.repeat(1_000_000 / piece.len());
         for format in LogFormat::ALL {

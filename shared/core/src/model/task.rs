@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ProjectId, RecordId, Revision, RunId, TaskId, Timestamp};
+use super::{Agent, ProjectId, RecordId, Revision, RunId, TaskId, Timestamp};
 
 /// The longest `task_name`, in characters.
 pub const MAX_NAME_CHARS: usize = 256;
@@ -146,15 +146,14 @@ named! {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// Steps done, as last printed. May exceed `total`, because CloudFormation only estimates the
-    /// total.
+    /// Steps done. In a part as last printed: it may exceed `total`, which CloudFormation only
+    /// estimates.
     #[serde(default)]
     pub current: Option<u64>,
     /// The total number of steps.
     #[serde(default)]
     pub total: Option<u64>,
-    /// 0 to 100, rounded down; 100 only when completed. It does not fall within a run, except
-    /// during a rollback.
+    /// 0 to 100, rounded down; 100 only when completed. That of a run does not fall.
     #[serde(default)]
     pub percentage: Option<u8>,
 }
@@ -174,18 +173,18 @@ impl Progress {
     }
 }
 
-/// One stack of a CDK run.
+/// One stack of a CDK run, or one sub-agent of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// The progress of the stack.
+    /// Its progress.
     #[serde(flatten)]
     pub progress: Progress,
-    /// The status of the stack.
+    /// Its status.
     pub status: TaskStatus,
     /// The current activity: `deploying`, `rolling_back`, `rolled_back`, `destroying`, …
     #[serde(default)]
     pub phase: Option<String>,
-    /// The last relevant log line; the reason, if the stack failed.
+    /// The last relevant log line; the reason, if it failed.
     #[serde(default)]
     pub message: Option<String>,
     /// When its latest run started; `None` in tasks stored by versions that did not keep it.
@@ -212,9 +211,12 @@ pub struct Task {
     pub priority: Option<Priority>,
     /// The progress.
     pub progress: Progress,
-    /// The stacks of a CDK run, by name; empty for an agent.
+    /// The stacks of a CDK run or the sub-agents of an agent, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, Part>,
+    /// What the agent of the run tells about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Box<Agent>>,
     /// The run: the time of its first line when it was first stored. It never changes, and no two
     /// runs of a task have the same.
     pub run: Timestamp,
@@ -328,9 +330,11 @@ impl Task {
     ///
     /// Two estimates are combined: one from the speed of this run, one from the duration of earlier
     /// runs. The weight of the first is the share that is done, because an early estimate of a run
-    /// is unreliable. Without earlier runs, the run must be 10 % done and have taken 5 seconds.
+    /// is unreliable. Without earlier runs, the run must be 10 % done and have taken 5 seconds. A run
+    /// that rolls back does not come nearer to its end by its progress.
     pub fn eta(&self) -> Option<Timestamp> {
-        if self.status != TaskStatus::Running {
+        let is_rolling_back = self.phase.as_deref() == Some("rolling_back");
+        if self.status != TaskStatus::Running || is_rolling_back {
             return None;
         }
         let spent_ms = self.updated_at.millis_since(self.started_at?);

@@ -50,6 +50,7 @@ pub fn task_of_run(
         phase: report.phase,
         current_step: report.current_step,
         parts: report.parts,
+        agent: report.agent.map(Box::new),
         log_group,
         log_stream,
         created_at: run.created.unwrap_or(report.first).time(),

@@ -3,6 +3,8 @@
 //!
 //! `PROPTEST_CASES=100000 cargo test -p progress-core --test fold` runs many more cases.
 
+mod agents;
+mod cdk;
 mod limits;
 mod rules;
 mod runs;

@@ -208,7 +208,7 @@ fn the_usage_and_the_to_do_list_are_the_newest_ones() {
         (Some(30), Some(2))
     );
     assert_eq!(usage.model.as_deref(), Some("m-1"));
-    assert_eq!(run.todos().len(), 2);
+    assert_eq!(run.todos().count(), 2);
     let progress = run.report().progress;
     assert_eq!((progress.current, progress.total), (Some(1), Some(2)));
 }

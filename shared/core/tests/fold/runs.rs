@@ -5,8 +5,9 @@ use std::fmt;
 use progress_core::fold::{CallerEdit, Fact, KeyedFact, LineKey};
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{
-    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, InRun, LambdaObservation,
-    Observation, Operation, Outcome, RowSubject, StackState,
+    AgentObservation, CdkObservation, Counter, CounterKind, EndOf, FailureOf, InRun,
+    LambdaObservation, Need, Observation, Operation, Outcome, RowSubject, StackState,
+    SubagentReport, Todo, TodoEdit, TodoState, Waiting,
 };
 use progress_core::model::{Progress, TaskStatus, Timestamp};
 use proptest::prelude::*;
@@ -71,6 +72,9 @@ pub(crate) fn sensible_log() -> impl Strategy<Value = Vec<Line>> {
     });
     // The agent has only one counter, because progress restarts with another counter.
     let agent = proptest::collection::vec(any_agent(), 1..40).prop_map(|mut observations| {
+        for observation in &mut observations {
+            observation.todo_edits.clear();
+        }
         for (kind, counter) in observations
             .iter_mut()
             .flat_map(|observation| &mut observation.counters)
@@ -187,11 +191,12 @@ fn row(
 /// Any line of CDK.
 fn any_cdk() -> impl Strategy<Value = CdkObservation> {
     prop_oneof![
-        3 => (stack(), operation(), proptest::option::of((1..4u32, 0..3u32))).prop_map(
-            |(stack, operation, in_run)| CdkObservation::Start {
+        3 => (stack(), operation(), proptest::option::of((1..4u32, 0..3u32)), any::<bool>()).prop_map(
+            |(stack, operation, in_run, is_change_set)| CdkObservation::Start {
                 stack,
                 operation,
                 in_run: in_run.map(|(index, more)| InRun { index, stacks: index + more }),
+                is_change_set,
             }
         ),
         6 => (stack(), counter(), proptest::option::weighted(0.3, state()))
@@ -208,16 +213,62 @@ fn any_cdk() -> impl Strategy<Value = CdkObservation> {
         3 => (stack(), outcome()).prop_map(
             |(stack, outcome)| CdkObservation::End { stack, outcome, message: None }
         ),
-        1 => (stack(), outcome()).prop_map(
-            |(stack, outcome)| CdkObservation::UnconfirmedEnd { stack, outcome, message: None }
+        1 => (stack(), outcome(), any::<bool>()).prop_map(
+            |(stack, outcome, is_squeezed)| CdkObservation::UnconfirmedEnd {
+                stack, outcome, message: None, is_squeezed,
+            }
         ),
+        1 => (stack(), outcome()).prop_map(|(stack, outcome)| CdkObservation::StackIsIn {
+            stack, outcome, message: "no".to_owned(),
+        }),
+        1 => stack().prop_map(|stack| CdkObservation::AssetPublished { stack }),
+        2 => any_hint(),
         1 => Just(CdkObservation::BootstrapStart { environment: "aws://1/eu-west-1".to_owned() }),
         1 => outcome().prop_map(|outcome| CdkObservation::BootstrapEnd {
             environment: "aws://1/eu-west-1".to_owned(), outcome, message: None,
         }),
         1 => stack().prop_map(|name| CdkObservation::StackArn { name }),
-        1 => Just(CdkObservation::RunFailed { message: "no".to_owned() }),
+        2 => any_line_of_command(),
     ]
+}
+
+fn any_hint() -> impl Strategy<Value = CdkObservation> {
+    let message = "no".to_owned();
+    proptest::sample::select(vec![
+        CdkObservation::Hotswap,
+        CdkObservation::Prepared,
+        CdkObservation::Express {
+            message: message.clone(),
+        },
+        CdkObservation::TimeTaken {
+            operation: Operation::Deploy,
+        },
+        CdkObservation::TimeTaken {
+            operation: Operation::Rollback,
+        },
+        CdkObservation::Exception {
+            message: message.clone(),
+        },
+        CdkObservation::Cause { message },
+    ])
+}
+
+/// Any line about a command as a whole.
+fn any_line_of_command() -> impl Strategy<Value = CdkObservation> {
+    use FailureOf::{App, Assets, Command, Surroundings};
+    let failed = |of| CdkObservation::RunFailed {
+        message: "no:".to_owned(),
+        of,
+    };
+    let mut lines: Vec<_> = [Surroundings, Command, App, Assets].map(failed).into();
+    lines.extend([
+        CdkObservation::Synthesized,
+        CdkObservation::RunCompleted,
+        CdkObservation::RunCancelled {
+            message: "cancelled".to_owned(),
+        },
+    ]);
+    proptest::sample::select(lines)
 }
 
 /// Stacks: the name in lines about the stack, and the name in rows.
@@ -249,6 +300,7 @@ fn plain_run(
                 stack: stack.clone(),
                 operation: Operation::Deploy,
                 in_run: None,
+                is_change_set: false,
             }];
             let last = total.min(failing_at);
             run.extend((0..=last).map(|current| row(column.clone(), count(current), None, None)));
@@ -295,8 +347,10 @@ fn any_invocation() -> impl Strategy<Value = LambdaObservation> {
 
 /// Any line of an agent.
 fn any_agent() -> impl Strategy<Value = AgentObservation> {
-    use CounterKind::{Bar, Bracket, InnerBar, Percent, Phase, Report, Step};
-    let kinds = vec![Percent, InnerBar, Bar, Bracket, Step, Phase, Report];
+    use CounterKind::{Bar, Bracket, Checklist, InnerBar, Percent, Phase, Report, Step};
+    let kinds = vec![
+        Percent, InnerBar, Bar, Bracket, Checklist, Step, Phase, Report,
+    ];
     let kind = proptest::sample::select(kinds);
     let status = proptest::sample::select(TaskStatus::ALL);
     (
@@ -304,16 +358,50 @@ fn any_agent() -> impl Strategy<Value = AgentObservation> {
         proptest::option::weighted(0.25, status),
         proptest::option::weighted(0.3, "[a-c]"),
         proptest::sample::select(&[EndOf::Run, EndOf::Tool, EndOf::Part][..]),
+        proptest::option::weighted(0.3, any_todo_edit()),
+        proptest::option::weighted(0.2, any_subagent()),
     )
-        .prop_map(|(counter, status, text, end_of)| AgentObservation {
-            end_of,
-            is_start: counter.is_some_and(|(_, counter)| counter.current <= Some(1)),
-            counters: counter.into_iter().collect(),
-            status,
-            phase: text.clone(),
-            message: text,
-            ..AgentObservation::default()
-        })
+        .prop_map(
+            |(counter, status, text, end_of, edit, part)| AgentObservation {
+                todo_edits: edit.into_iter().collect(),
+                parts: part.into_iter().collect(),
+                waiting: (status == Some(TaskStatus::Blocked)).then(|| {
+                    Box::new(Waiting {
+                        need: Need::Approval,
+                        question: text.clone(),
+                    })
+                }),
+                end_of,
+                is_start: counter.is_some_and(|(_, counter)| counter.current <= Some(1)),
+                counters: counter.into_iter().collect(),
+                status,
+                phase: text.clone(),
+                message: text,
+                ..AgentObservation::default()
+            },
+        )
+}
+
+fn any_todo_edit() -> impl Strategy<Value = TodoEdit> {
+    let state = proptest::sample::select(vec![TodoState::Pending, TodoState::Done]);
+    let todo = ("[a-d]", state.clone()).prop_map(|(text, state)| Todo { text, state });
+    prop_oneof![
+        todo.clone().prop_map(TodoEdit::Tick),
+        todo.clone().prop_map(TodoEdit::Add),
+        todo.prop_map(TodoEdit::Line),
+        (0..4_u64, proptest::option::of(state))
+            .prop_map(|(number, state)| TodoEdit::Set(number, state)),
+    ]
+}
+
+fn any_subagent() -> impl Strategy<Value = SubagentReport> {
+    let status = proptest::option::of(proptest::sample::select(TaskStatus::ALL));
+    ("[a-c]", proptest::option::of("[x-y]"), status).prop_map(|(id, name, status)| SubagentReport {
+        id,
+        name,
+        status,
+        ..SubagentReport::default()
+    })
 }
 
 /// Any edit of a caller. The status may be one that the task must not have.

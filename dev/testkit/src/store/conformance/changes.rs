@@ -29,6 +29,7 @@ pub fn new_task(id: &str) -> Task {
         priority: None,
         progress: Progress::default(),
         parts: BTreeMap::new(),
+        agent: None,
         run: moment(0),
         is_earlier: false,
         corrections: 0,

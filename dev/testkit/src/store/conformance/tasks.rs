@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shared::model::{
-    Metrics, Part, Priority, Progress, RunId, Task, TaskId, TaskStatus, TaskType, Timestamp,
+    Agent, Metrics, Part, Priority, Progress, RunId, Task, TaskId, TaskStatus, TaskType, Timestamp,
 };
 use shared::store::{
     IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, StoreError, TaskPage, TaskQuery,
@@ -39,6 +39,13 @@ pub(super) fn full_task(id: &str) -> Task {
         priority: Some(Priority::P0),
         progress,
         parts: BTreeMap::from([("Stack".to_owned(), part.clone()), (String::new(), part)]),
+        agent: Some(Box::new(Agent {
+            model: Some("m-1".to_owned()),
+            input_tokens: Some(u64::MAX),
+            cost_micro_usd: Some(1_000_000_000_000_001),
+            waiting_for: Some("進捗?".to_owned()),
+            ..Agent::default()
+        })),
         project_id: Some(project_id("p.1")),
         message: Some(String::new()),
         phase: Some("deploying".to_owned()),

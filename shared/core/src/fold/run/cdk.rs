@@ -3,7 +3,7 @@
 use super::Run;
 use super::stack::Stack;
 use super::stacks::Stacks;
-use crate::fold::end::{End, Strength};
+use crate::fold::end::{End, Ending, Strength};
 use crate::fold::progress::{percentage_of, shown_progress};
 use crate::fold::report::Report;
 use crate::model::{Progress, TaskStatus};
@@ -35,24 +35,55 @@ impl Run {
             progress: shown_progress(progress_of(&stacks), status),
             phase: phase_of(list, status).map(str::to_owned),
             current_step: None,
-            message: message_of(list, status).or_else(|| {
-                let failure = self.whole.failure.as_ref();
-                let failure = failure.filter(|_| status == TaskStatus::Failed)?;
-                Some(failure.text.clone())
-            }),
+            message: self.message_of(list, status),
             parts: shown_parts(list)
                 .map(|stack| (stack.name().to_owned(), stack.part()))
                 .collect(),
+            agent: None,
             title: Some(title_of(list)),
         }
     }
 }
 
+impl Run {
+    /// The first cause, if a stack has failed, rolls back or has a resource that failed; or else what
+    /// ended the run, or the latest message.
+    fn message_of(&self, stacks: &[Stack], status: TaskStatus) -> Option<String> {
+        let is_failing = |stack: &&Stack| stack.has_failed() || stack.end.is_none();
+        let failing = stacks.iter().filter(is_failing);
+        let causes = failing.filter_map(|stack| Some((stack, stack.cause()?)));
+        let cause = causes.min_by_key(|(_, cause)| cause.at);
+        let is_ended = matches!(status, TaskStatus::Failed | TaskStatus::Cancelled);
+        if cause.is_none()
+            && is_ended
+            && let Some(failure) = &self.whole.failure
+        {
+            return Some(failure.text.clone());
+        }
+        let shown = stacks
+            .iter()
+            .filter(|stack| !is_ended || stack.has_failed());
+        let shown = shown.filter_map(|stack| Some((stack, stack.shown_message()?)));
+        let latest = || shown.max_by_key(|(_, message)| message.at);
+        let (stack, message) = cause.or_else(latest)?;
+        Some(match stacks.len() {
+            1 => message.text.clone(),
+            _ => format!("{}: {}", stack.name(), message.text),
+        })
+    }
+}
+
 impl Stacks {
-    /// Ends the stacks that were open when the run ended: no line will say how they ended.
+    /// Ends the stacks that were open when the run ended: no line will say how they ended. Those that
+    /// had not begun when another one failed were not deployed.
     fn end_open(&mut self, end: End) {
+        let have_failed = self.have_failed();
         for stack in self.list.iter_mut().filter(|stack| stack.end.is_none()) {
-            stack.end_at(end.at.max(stack.first), end.ending, Strength::Part);
+            let ending = match end.ending.is_failure() && have_failed && !stack.has_begun() {
+                true => Ending::Cancelled,
+                false => end.ending,
+            };
+            stack.end_at(end.at.max(stack.first), ending, Strength::Part);
         }
     }
 
@@ -86,7 +117,7 @@ fn status_of(stacks: &Stacks) -> TaskStatus {
 /// percentage, because it would fall with every new stack.
 fn progress_of(stacks: &Stacks) -> Progress {
     let (list, announced) = (&stacks.list, stacks.announced());
-    let shown: Vec<_> = list.iter().map(Stack::progress).collect();
+    let shown: Vec<_> = list.iter().map(Stack::furthest).collect();
     if let ([progress], 0 | 1) = (shown.as_slice(), announced) {
         return *progress;
     }
@@ -114,6 +145,7 @@ fn progress_of(stacks: &Stacks) -> Progress {
     }
 }
 
+/// The phase of the stack that was heard of last. A roll back outweighs other work.
 fn phase_of(stacks: &[Stack], status: TaskStatus) -> Option<&'static str> {
     let is_of_interest = |stack: &&Stack| match status {
         TaskStatus::Running => stack.end.is_none(),
@@ -121,23 +153,9 @@ fn phase_of(stacks: &[Stack], status: TaskStatus) -> Option<&'static str> {
         _ => true,
     };
     let latest = stacks.iter().filter(is_of_interest);
-    latest.max_by_key(|stack| stack.last)?.phase()
-}
-
-/// The message of the first failed stack, or else the latest one.
-fn message_of(stacks: &[Stack], status: TaskStatus) -> Option<String> {
-    let stack = match status {
-        TaskStatus::Failed => stacks.iter().find(|stack| stack.has_failed())?,
-        _ => stacks
-            .iter()
-            .filter(|stack| stack.shown_message().is_some())
-            .max_by_key(|stack| stack.shown_message().map(|message| message.at))?,
-    };
-    let message = &stack.shown_message()?.text;
-    Some(match stacks.len() {
-        1 => message.clone(),
-        _ => format!("{}: {message}", stack.name()),
-    })
+    latest
+        .max_by_key(|stack| (stack.is_rolling_back(), stack.last))?
+        .phase()
 }
 
 fn shown_parts(stacks: &[Stack]) -> impl Iterator<Item = &Stack> {

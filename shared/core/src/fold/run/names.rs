@@ -4,8 +4,9 @@
 //! (`Prod/Api`, or `Prod/Api (my-api)` if the name was set explicitly). Rows of CDK v1 have no
 //! stack name. A bootstrapped environment is a stack, too.
 
+use super::end_line::{EndLine, is_squeezed};
 use super::stack::Stack;
-use super::stacks::{EndLine, MOST_STACKS, Stacks};
+use super::stacks::{MOST_STACKS, Stacks};
 use crate::fold::LineKey;
 use crate::log_parser::Operation;
 
@@ -15,6 +16,8 @@ const BOOTSTRAP_STACK: &str = "CDKToolkit";
 const UNNAMED_STACK: &str = "unnamed";
 /// The most text in the names of a run, in bytes. Further names are ignored.
 const MAX_NAME_BYTES: usize = 64_000;
+/// The shortest name that may be the start of another one, in bytes.
+const MIN_CUT: usize = 4;
 /// The most dashes in the name of a root stack. A name has at most 128 characters.
 const MOST_DASHES: usize = 64;
 
@@ -56,6 +59,9 @@ impl Stacks {
         if let Some(root) = self.root_of(name) {
             return Some((root, true));
         }
+        if let Some(whole) = self.cut_name(name) {
+            return Some((whole, false));
+        }
         match self.unnamed_bootstrap() {
             Some(bootstrapped) => Some((self.rename(bootstrapped, name), false)),
             None => Some((self.create(name, at)?, false)),
@@ -69,10 +75,42 @@ impl Stacks {
         self.learn(name);
         match self.started_last {
             _ if known.is_some() => known,
-            None => self.create(name, at),
+            None => {
+                let index = self.create(name, at)?;
+                self.list[index].may_be_cut = true;
+                Some(index)
+            }
             Some(last) if Some(last) == self.nameless => Some(self.rename(last, name)),
             Some(_) => None,
         }
+    }
+
+    /// The only announced stack whose name begins with `name`, which a terminal has cut.
+    fn cut_name(&self, name: &str) -> Option<usize> {
+        let is_whole = |stack: &Stack| {
+            stack.is_announced && stack.name().starts_with(name) && name.len() >= MIN_CUT
+        };
+        let mut indexes = (0..self.list.len()).filter(|index| is_whole(&self.list[*index]));
+        indexes.next().filter(|_| indexes.next().is_none())
+    }
+
+    /// The stack that was started with a name, and whose change set has another one: CDK v1 prints
+    /// the name in the app before the one that was set explicitly.
+    pub(super) fn awaiting_name(&self) -> Option<usize> {
+        let last = self.started_last.filter(|_| self.open == 1)?;
+        let stack = &self.list[last];
+        let is_named = stack.cfn_name.is_some() || stack.has_change_set;
+        let is_deploy = stack.operation == Some(Operation::Deploy) && stack.is_announced;
+        (is_deploy && !is_named && stack.end.is_none()).then_some(last)
+    }
+
+    /// Records the CloudFormation name of a stack, and returns the stack.
+    pub(super) fn alias(&mut self, index: usize, name: &str) -> usize {
+        if self.name_bytes + name.len() <= MAX_NAME_BYTES {
+            self.list[index].cfn_name = Some(name.to_owned());
+            self.note(name, index);
+        }
+        index
     }
 
     /// The stack of rows without a stack name: the one that started last. Rows after its end belong
@@ -181,7 +219,11 @@ impl Stacks {
         if self.name_bytes + label.len() > MAX_NAME_BYTES {
             return None;
         }
-        let index = match self.nameless {
+        let cut = self.list.first().filter(|stack| {
+            let is_start = label.starts_with(stack.label.as_str());
+            stack.may_be_cut && stack.end.is_none() && is_start && self.list.len() == 1
+        });
+        let index = match self.nameless.or(cut.map(|_| 0)) {
             Some(unnamed) if self.unnamed_bootstrap().is_none() => self.rename(unnamed, label),
             _ if self.list.len() < MOST_STACKS => {
                 self.list.push(Stack::new(label, at));
@@ -253,9 +295,11 @@ impl Stacks {
         let first = self.list[index].first;
         for (at, line) in std::mem::take(&mut self.possible_ends) {
             match EndLine::of(&line).filter(|end| self.find(end.name) == Some(index)) {
-                Some(end) => {
+                // Before its stack is named, such a tick is about something else.
+                Some(end) if !is_squeezed(&line) => {
                     self.end(index, at.max(first), end);
                 }
+                Some(_) => {}
                 None => self.possible_ends.push((at, line)),
             }
         }

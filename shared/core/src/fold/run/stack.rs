@@ -7,7 +7,7 @@ use super::text::Said;
 use crate::fold::LineKey;
 use crate::fold::end::{End, Ending, Strength};
 use crate::fold::progress::capped;
-use crate::log_parser::{Counter, Operation, RowSubject, StackState};
+use crate::log_parser::{Counter, Operation, ResourceState, RowSubject, StackState};
 use crate::model::{Part, Progress, TaskStatus};
 
 /// The longest message of a part, in bytes: a task with its parts must fit an item of DynamoDB.
@@ -24,8 +24,20 @@ pub(super) struct Stack {
     /// Whether another stack of the run has the same CloudFormation name: in another region.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_twin: bool,
+    /// Whether its name was read from the end of a row, which a terminal may have cut.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) may_be_cut: bool,
     pub(super) first: LineKey,
     pub(super) last: LineKey,
+    /// Whether its assets were published, so that it only waits for its turn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) awaits_deploy: bool,
+    /// Whether a line about its change set, or a row, has shown its CloudFormation name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) has_change_set: bool,
+    /// How it is deployed, if not by a change set that is executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) manner: Option<Manner>,
     /// Whether a line has announced an operation other than the building of assets.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_announced: bool,
@@ -34,6 +46,9 @@ pub(super) struct Stack {
     pub(super) operation: Option<Operation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) count: Option<Count>,
+    /// The furthest point before a roll back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reached: Option<Count>,
     /// The work in progress that CloudFormation has reported for the stack as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     work: Option<Work>,
@@ -45,6 +60,9 @@ pub(super) struct Stack {
     /// Why the first resource failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<Said>,
+    /// The first row of a resource that failed, with or without a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed_row: Option<Said>,
     /// The message of the line that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end_message: Option<Said>,
@@ -59,21 +77,39 @@ pub(super) enum Work {
     RollingBack,
 }
 
+/// How a stack is deployed, if not by a change set that is executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Manner {
+    /// The change set is only made.
+    Prepared,
+    /// Resources are changed without CloudFormation.
+    Hotswapped,
+    /// CloudFormation does not wait until resources are stable.
+    Express,
+}
+
 impl Stack {
     pub(super) fn new(label: &str, at: LineKey) -> Self {
         Self {
             label: label.to_owned(),
             cfn_name: None,
             is_twin: false,
+            may_be_cut: false,
             first: at,
             last: at,
+            awaits_deploy: false,
+            has_change_set: false,
+            manner: None,
             is_announced: false,
             operation: None,
             count: None,
+            reached: None,
             work: None,
             end: None,
             message: None,
             failure: None,
+            failed_row: None,
             end_message: None,
         }
     }
@@ -88,6 +124,7 @@ impl Stack {
 
     pub(super) fn start(&mut self, operation: Operation) {
         self.is_announced |= operation != Operation::BuildAssets;
+        self.awaits_deploy = false;
         self.operation = self.operation.max(Some(operation));
     }
 
@@ -100,13 +137,24 @@ impl Stack {
         subject: Option<&RowSubject>,
     ) {
         self.last = at;
+        self.has_change_set = true;
+        self.manner = self.manner.filter(|manner| *manner == Manner::Express);
         if let Some(counter) = counter {
             self.count = Some(Count::after(self.count, counter));
         }
         if let Some(failure) = failure.filter(|_| self.failure.is_none()) {
             Said::put(&mut self.failure, at, failure);
         }
-        if let Some(subject) = subject {
+        let Some(subject) = subject else { return };
+        let has_failed = matches!(
+            subject,
+            RowSubject::Resource(resource) if resource.state() == Some(ResourceState::Failed)
+        );
+        if has_failed && self.failed_row.is_none() {
+            Said::put(&mut self.failed_row, at, &subject.message());
+        }
+        // What is being undone is not why.
+        if !self.is_undone() {
             Said::put(&mut self.message, at, &subject.message());
         }
     }
@@ -119,11 +167,20 @@ impl Stack {
             StackState::RollingBack => Some(Work::RollingBack),
             _ => None,
         };
+        let was_undone = self.is_undone();
         self.work = self.work.max(work);
+        if self.is_undone() && !was_undone {
+            self.reached = self.count;
+        }
         match self.ending_of(state) {
             Some(ending) => self.end_at(at, ending, Strength::Part),
             None => false,
         }
+    }
+
+    /// Whether it rolls back, and that is not what the operation is for.
+    fn is_undone(&self) -> bool {
+        self.work == Some(Work::RollingBack) && self.operation != Some(Operation::Rollback)
     }
 
     /// The end that a state means; `None` for work in progress, and for a deletion that is not what
@@ -131,6 +188,10 @@ impl Stack {
     pub(super) fn ending_of(&self, state: StackState) -> Option<Ending> {
         match state {
             StackState::Complete => Some(Ending::Completed),
+            // That is what `cdk rollback` is for.
+            StackState::RolledBack if self.operation == Some(Operation::Rollback) => {
+                Some(Ending::Completed)
+            }
             StackState::RolledBack => Some(Ending::RolledBack),
             StackState::Failed => Some(Ending::Failed),
             StackState::Deleted => Some(Ending::Destroyed).filter(|_| !self.is_to_stay()),
@@ -168,6 +229,16 @@ impl Stack {
         }
     }
 
+    /// Whether it failed before its deployment began: by its assets.
+    pub(super) fn has_failed_early(&self) -> bool {
+        self.has_failed() && !self.has_begun()
+    }
+
+    /// Whether its deployment has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.is_announced || self.count.is_some()
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.end.is_some_and(|end| end.ending.is_failure())
     }
@@ -182,14 +253,31 @@ impl Stack {
             .map_or(TaskStatus::Running, |end| end.ending.status())
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        let is_rolling_back = self.work == Some(Work::RollingBack);
-        let progress = match &self.count {
-            Some(count) if self.end.is_some() || is_rolling_back => count.last(),
-            Some(count) => count.furthest(),
-            None => Progress::default(),
+    /// The counter as CDK has printed it last.
+    fn progress(&self) -> Progress {
+        let last = self.count.as_ref().map(Count::last);
+        capped(last.unwrap_or_default(), self.status())
+    }
+
+    /// How far the work has come. It does not fall, also not while the stack rolls back. CloudFormation
+    /// only estimates the total, which is therefore exceeded, or not reached by a success.
+    pub(super) fn furthest(&self) -> Progress {
+        let count = self.reached.as_ref().or(self.count.as_ref());
+        let furthest = count.map(Count::furthest).unwrap_or_default();
+        let counted = furthest.current.zip(furthest.total);
+        let current = counted.map(|(current, total)| match self.status() {
+            TaskStatus::Completed => total,
+            _ => current.min(total),
+        });
+        let progress = Progress {
+            current: current.or(furthest.current),
+            ..furthest
         };
         capped(progress, self.status())
+    }
+
+    pub(super) fn is_rolling_back(&self) -> bool {
+        self.phase() == Some("rolling_back")
     }
 
     pub(super) fn phase(&self) -> Option<&'static str> {
@@ -202,8 +290,13 @@ impl Stack {
                 Some(Destroy) => "destroyed",
                 Some(Import) => "imported",
                 Some(Bootstrap) => "bootstrapped",
-                Some(Rollback) => "rollback_completed",
-                _ => "deployed",
+                Some(Rollback) => "rolled_back",
+                _ => match self.manner {
+                    Some(Manner::Prepared) => "prepared",
+                    Some(Manner::Hotswapped) => "hotswapped",
+                    Some(Manner::Express) => "deployed_express",
+                    None => "deployed",
+                },
             },
             (Some(Ending::Failed | Ending::Cancelled), _) => return None,
             (None, _) if self.work == Some(Work::RollingBack) => "rolling_back",
@@ -211,6 +304,7 @@ impl Stack {
             (None, None) if self.work == Some(Work::Deleting) => "destroying",
             (None, operation) => match operation {
                 None | Some(Deploy | Hotswap) => "deploying",
+                Some(BuildAssets) if self.awaits_deploy => "waiting",
                 Some(BuildAssets) => "building_assets",
                 Some(Destroy) => "destroying",
                 Some(Import) => "importing",
@@ -221,18 +315,24 @@ impl Stack {
         Some(phase)
     }
 
-    /// The message to show: the first cause of a failure, or else the latest message. A message
-    /// from before the end is outdated; a message of the end itself stays.
+    /// Why it has failed, or why it rolls back: the first cause. A resource that failed may be tried
+    /// again, so it is no cause of a success.
+    pub(super) fn cause(&self) -> Option<&Said> {
+        let said = match self.end {
+            Some(end) if !end.ending.is_failure() => return None,
+            Some(_) => self.failure.as_ref().or(self.end_message.as_ref()),
+            None => self.failure.as_ref(),
+        };
+        said.or(self.failed_row.as_ref())
+    }
+
+    /// The message to show: the cause of a failure, or else the latest message. A message from before
+    /// the end is outdated; a message of the end itself stays.
     pub(super) fn shown_message(&self) -> Option<&Said> {
+        let end = self.end.filter(|end| !end.ending.is_failure());
         let message = self.message.as_ref();
-        match self.end {
-            Some(end) if end.ending.is_failure() => {
-                let cause = self.failure.as_ref().or(self.end_message.as_ref());
-                cause.or(message)
-            }
-            Some(end) => message.filter(|message| message.at >= end.at),
-            None => message,
-        }
+        let message = message.filter(|message| end.is_none_or(|end| message.at >= end.at));
+        self.cause().or(message)
     }
 
     pub(super) fn part(&self) -> Part {

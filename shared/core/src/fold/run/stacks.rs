@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::counters::Count;
-use super::stack::Stack;
+use super::end_line::{EndLine, tick_in};
+use super::stack::{Manner, Stack};
 use super::text::Said;
 use crate::fold::LineKey;
-use crate::fold::end::{Ending, Strength};
+use crate::fold::end::Strength;
 use crate::log_parser::{CdkObservation, Counter, InRun, Operation, RowSubject, StackState};
 
 /// The most stacks of a run. Lines about further stacks are ignored.
 pub(super) const MOST_STACKS: usize = 1_000;
 /// The most stacks with messages. Further ones only show their state and progress.
-const MOST_WITH_MESSAGES: usize = 100;
+pub(super) const MOST_WITH_MESSAGES: usize = 100;
 /// The most names that are kept of ticks that may be ends, and of ARNs.
 const MOST_NAMES: usize = 50;
 
@@ -53,13 +54,6 @@ pub(super) struct Stacks {
     pub(super) open: usize,
     /// How many have failed.
     failed: usize,
-}
-
-/// A line that reports the end of a stack.
-pub(super) struct EndLine<'a> {
-    pub(super) name: &'a str,
-    ending: Ending,
-    message: Option<&'a str>,
 }
 
 impl Stacks {
@@ -104,8 +98,16 @@ impl Stacks {
         let is_new =
             |name: &str| is_over && self.find(name).is_none() && self.root_of(name).is_none();
         match line {
-            CdkObservation::Start { stack, in_run, .. } => match self.find(stack) {
-                Some(known) if self.list[known].end.is_some() => true,
+            CdkObservation::Start {
+                stack,
+                operation,
+                in_run,
+                ..
+            } => match self.find(stack) {
+                // After an asset could not be built, others of the stack still are.
+                Some(known) if self.list[known].end.is_some() => {
+                    *operation != Operation::BuildAssets || !self.list[known].has_failed_early()
+                }
                 // CDK before version 2.50 prints no `[i/k]`.
                 Some(_) => is_ended_by_caller || is_silent && self.announced.is_none(),
                 None => match in_run {
@@ -119,7 +121,7 @@ impl Stacks {
                     None => is_over,
                 },
             },
-            CdkObservation::BootstrapStart { .. } => is_over,
+            CdkObservation::BootstrapStart { .. } | CdkObservation::Synthesized => is_over,
             CdkObservation::Row {
                 stack: Some(stack), ..
             }
@@ -148,6 +150,7 @@ impl Stacks {
                 ..
             } => stack(name)
                 .and_then(|stack| Some((stack, stack.ending_of(*state)?, Strength::Part))),
+            CdkObservation::StackIsIn { .. } => None,
             line => EndLine::of(line)
                 .and_then(|end| Some((stack(end.name)?, end.ending, Strength::Owner))),
         };
@@ -163,7 +166,14 @@ impl Stacks {
             CdkObservation::UnconfirmedEnd { .. }
                 | CdkObservation::StackArn { .. }
                 | CdkObservation::CurrentlyInProgress { .. }
+                | CdkObservation::StackIsIn { .. }
+                | CdkObservation::AssetPublished { .. }
                 | CdkObservation::Hotswap
+                | CdkObservation::Prepared
+                | CdkObservation::Express { .. }
+                | CdkObservation::TimeTaken { .. }
+                | CdkObservation::Exception { .. }
+                | CdkObservation::Cause { .. }
         )
     }
 
@@ -179,6 +189,7 @@ impl Stacks {
                 stack,
                 operation,
                 in_run,
+                is_change_set,
             } => {
                 self.announced = self.announced.max(in_run.map(|in_run| in_run.stacks));
                 self.has_first |= in_run.is_some_and(|in_run| in_run.index == 1);
@@ -187,8 +198,12 @@ impl Stacks {
                     Some(bootstrapped) if self.find(stack).is_none() => {
                         self.rename(bootstrapped, stack)
                     }
-                    _ => self.named_in_line(stack, at)?,
+                    _ => match self.awaiting_name().filter(|_| *is_change_set) {
+                        Some(index) if self.find(stack).is_none() => self.alias(index, stack),
+                        _ => self.named_in_line(stack, at)?,
+                    },
                 };
+                self.list[index].has_change_set |= *is_change_set;
                 self.start(index, *operation);
             }
             CdkObservation::BootstrapStart { environment } => {
@@ -240,6 +255,25 @@ impl Stacks {
                 let index = self.bootstrapped(environment, at)?;
                 return self.end(index, at, EndLine::of(line)?);
             }
+            CdkObservation::StackIsIn { stack, .. } => {
+                let index = self.find(stack)?;
+                let is_open = self.list[index].end.is_none();
+                return self.end(index, at, EndLine::of(line).filter(|_| is_open)?);
+            }
+            CdkObservation::AssetPublished { stack } => {
+                let index = self.find(stack)?;
+                self.list[index].awaits_deploy = true;
+            }
+            CdkObservation::Hotswap => self.note_manner(Manner::Hotswapped),
+            CdkObservation::Prepared => self.note_manner(Manner::Prepared),
+            CdkObservation::Express { message } => {
+                self.note_manner(Manner::Express);
+                let started_last = self.started_last?;
+                if started_last < MOST_WITH_MESSAGES {
+                    Said::put(&mut self.list[started_last].message, at, message);
+                }
+            }
+            CdkObservation::TimeTaken { operation } => return self.take_time(at, *operation),
             CdkObservation::UnconfirmedEnd { stack, .. } => {
                 if let Some(index) = self.find(stack) {
                     return self.end(index, at, EndLine::of(line)?);
@@ -255,9 +289,21 @@ impl Stacks {
                     self.confirm_ticks_of_arns(at);
                 }
             }
-            CdkObservation::Hotswap | CdkObservation::RunFailed { .. } => {}
+            // Lines about the run as a whole.
+            CdkObservation::Synthesized
+            | CdkObservation::RunFailed { .. }
+            | CdkObservation::RunCancelled { .. }
+            | CdkObservation::RunCompleted
+            | CdkObservation::Exception { .. }
+            | CdkObservation::Cause { .. } => {}
         }
         None
+    }
+
+    fn note_manner(&mut self, manner: Manner) {
+        if let Some(last) = self.started_last {
+            self.list[last].manner = Some(manner);
+        }
     }
 
     /// Makes stacks of the ticks of a log that has no other lines about stacks. A cross may be of
@@ -267,8 +313,7 @@ impl Stacks {
             return;
         }
         for (at, line) in std::mem::take(&mut self.possible_ends) {
-            let tick = EndLine::of(&line).filter(|end| !end.ending.is_failure());
-            if let Some(tick) = tick
+            if let Some(tick) = tick_in(&line)
                 && let Some(index) = self.named_in_line(tick.name, at)
             {
                 self.end(index, at, tick);
@@ -279,7 +324,7 @@ impl Stacks {
     /// Whether there is a tick that may be a stack.
     pub(super) fn has_tick(&self) -> bool {
         let mut ends = self.possible_ends.iter();
-        ends.any(|(_, line)| EndLine::of(line).is_some_and(|end| !end.ending.is_failure()))
+        ends.any(|(_, line)| tick_in(line).is_some())
     }
 
     fn start(&mut self, index: usize, operation: Operation) {
@@ -330,33 +375,5 @@ impl Stacks {
         self.open -= usize::from(was_open && stack.end.is_some());
         self.failed = self.failed + usize::from(stack.has_failed()) - usize::from(had_failed);
         effect
-    }
-}
-
-impl<'a> EndLine<'a> {
-    pub(super) fn of(line: &'a CdkObservation) -> Option<Self> {
-        let (name, outcome, message) = match line {
-            CdkObservation::End {
-                stack: name,
-                outcome,
-                message,
-            }
-            | CdkObservation::UnconfirmedEnd {
-                stack: name,
-                outcome,
-                message,
-            }
-            | CdkObservation::BootstrapEnd {
-                environment: name,
-                outcome,
-                message,
-            } => (name, outcome, message),
-            _ => return None,
-        };
-        Some(Self {
-            name,
-            ending: (*outcome).into(),
-            message: message.as_deref(),
-        })
     }
 }

@@ -26,6 +26,15 @@ impl Said {
         said.text.push_str(head(text, MAX_TEXT_BYTES));
     }
 
+    /// Adds a cause to a text that ends with a colon.
+    pub(in crate::fold) fn specify(&mut self, cause: &str) {
+        if self.text.ends_with(':') {
+            self.text.push(' ');
+            self.text.push_str(cause);
+            self.text.truncate(head(&self.text, MAX_TEXT_BYTES).len());
+        }
+    }
+
     /// The first `most` bytes.
     pub(in crate::fold) fn head(&self, most: usize) -> &str {
         head(&self.text, most)

@@ -3,11 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::counters::Counters;
+use super::subagents::Subagents;
 use super::text::Said;
+use super::todo_list::TodoList;
 use crate::fold::LineKey;
 use crate::fold::end::{End, Ending, Strength};
-use crate::log_parser::{AgentObservation, EndOf, Todo, Usage};
-use crate::model::TaskStatus;
+use crate::fold::last_lines::LastLines;
+use crate::fold::verdict::{Verdict, verdict};
+use crate::log_parser::line::strip_all_prefixes;
+use crate::log_parser::{AgentObservation, EndOf, Usage, Waiting};
+use crate::model::{Agent, TaskStatus};
 
 /// What lines say about the run as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,21 +36,33 @@ pub(super) struct Whole {
     /// The message of the latest line that reports a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<Said>,
+    /// The latest error of the app that defines the stacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exception: Option<Said>,
     /// What the run has used so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) usage: Option<Box<Usage>>,
     /// The newest to-do list.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) todos: Vec<Todo>,
+    #[serde(skip_serializing_if = "TodoList::is_empty")]
+    pub(super) todos: TodoList,
+    /// What a blocked run waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) waiting: Option<Box<Waiting>>,
+    #[serde(skip_serializing_if = "Subagents::is_empty")]
+    pub(super) subagents: Subagents,
 }
 
 impl Whole {
     /// Adds a line of an agent. Returns whether it replaces the end by another one.
     pub(super) fn see(&mut self, at: LineKey, line: &AgentObservation) -> bool {
         self.is_said = true;
-        for &(kind, counter) in &line.counters {
+        let todo_counter = self.todos.see(line);
+        for &(kind, counter) in line.counters.iter().chain(&todo_counter) {
             self.counters.add(at, kind, counter);
             self.status = None;
+        }
+        for part in &line.parts {
+            self.subagents.see(at, part);
         }
         let texts = [
             (&mut self.message, &line.message),
@@ -60,9 +77,6 @@ impl Whole {
         if let Some(usage) = &line.usage {
             self.usage.get_or_insert_default().replace_by(usage);
         }
-        if !line.todos.is_empty() {
-            self.todos.clone_from(&line.todos);
-        }
         if line.status == Some(TaskStatus::Failed)
             && let Some(message) = &line.message
         {
@@ -73,8 +87,74 @@ impl Whole {
         }
         if let Some(status) = line.status.filter(|status| !status.is_terminal()) {
             self.status = Some(status);
+            self.waiting.clone_from(&line.waiting);
         }
         false
+    }
+
+    /// Adds a line that shows no progress.
+    pub(super) fn say(&mut self, at: LineKey, text: &str) {
+        self.is_said = true;
+        Said::put(&mut self.message, at, strip_all_prefixes(text));
+    }
+
+    /// What the agent tells about itself.
+    pub(super) fn agent(&self) -> Option<Agent> {
+        let usage = self.usage.as_deref().cloned().unwrap_or_default();
+        let agent = Agent {
+            name: usage.name,
+            model: usage.model,
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cached_tokens: usage.cached_tokens,
+            cost_micro_usd: usage.cost_micro_usd,
+            turns: usage.turns,
+            tool: usage.tool,
+            waiting_for: self.waiting().and_then(|waiting| waiting.question.clone()),
+        };
+        Some(agent).filter(|agent| *agent != Agent::default())
+    }
+
+    /// What a blocked run waits for.
+    pub(super) fn waiting(&self) -> Option<&Waiting> {
+        let is_blocked = self.end.is_none() && self.status == Some(TaskStatus::Blocked);
+        self.waiting.as_deref().filter(|_| is_blocked)
+    }
+
+    /// Adds what the last lines of the log say, if nothing follows them. They count more than the sum
+    /// of a tool, but not more than a line about the run itself.
+    pub(super) fn judge(&mut self, at: LineKey, last_lines: &LastLines) {
+        if self.end.is_some_and(|end| end.strength >= Strength::Owner) {
+            return;
+        }
+        let is_blocked = self.status == Some(TaskStatus::Blocked);
+        let is_full = !self.counters.is_empty() && !self.counters.is_open();
+        let ending = match verdict(last_lines, is_blocked, is_full) {
+            Verdict::Blocked | Verdict::Ended => return,
+            // A tool that succeeds at last does not undo the failure of another one, and is only a
+            // piece of the work if steps are left.
+            Verdict::Completed if self.end.is_some() || self.counters.has_open_steps() => return,
+            Verdict::Completed => Ending::Completed,
+            Verdict::Cancelled => Ending::Cancelled,
+            Verdict::Failed { message } => {
+                Said::put(&mut self.failure, at, &message);
+                Ending::Failed
+            }
+        };
+        self.end = Some(End {
+            at,
+            ending,
+            strength: Strength::LastLines,
+        });
+    }
+
+    /// Whether it has counted nothing, and only the last lines of the log tell of an end. Then there
+    /// is no progress to show.
+    pub(super) fn shows_no_progress(&self) -> bool {
+        self.counters.is_empty()
+            && self
+                .end
+                .is_some_and(|end| end.strength == Strength::LastLines)
     }
 
     /// The end that a line reports; `None` if it is only of a piece of the work.
@@ -94,15 +174,20 @@ impl Whole {
         known.is_some_and(|(known, (ending, strength))| known.differs(ending, strength))
     }
 
-    /// Adds a failure of the run as a whole.
-    pub(super) fn fail(&mut self, at: LineKey, message: &str) -> bool {
+    /// Adds an end of the run as a whole, and the line that says so. The first such line tells more
+    /// than those that follow from it.
+    pub(super) fn end_with(&mut self, at: LineKey, ending: Ending, message: &str) -> bool {
         self.is_said = true;
-        Said::put(&mut self.failure, at, message);
-        self.end_at(at, Ending::Failed, Strength::Owner)
+        self.phase = None;
+        if self.failure.is_none() {
+            Said::put(&mut self.failure, at, message);
+        }
+        self.end_at(at, ending, Strength::Owner)
     }
 
     /// Adds that the invocation of the function has failed. Lines may have said more about why.
     pub(super) fn fail_as_invocation(&mut self, at: LineKey, status: &str) -> bool {
+        self.is_said = true;
         if self.failure.is_none() {
             Said::put(&mut self.failure, at, &format!("Status: {status}"));
         }
@@ -121,7 +206,7 @@ impl Whole {
         self.end_at(at, ending, Strength::Exit)
     }
 
-    fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> bool {
+    pub(super) fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> bool {
         let end = End {
             at,
             ending,
@@ -163,7 +248,8 @@ impl Whole {
 
 fn strength_of(end_of: EndOf) -> Strength {
     match end_of {
-        EndOf::Run | EndOf::Tool => Strength::Owner,
+        EndOf::Run => Strength::Owner,
+        EndOf::Tool => Strength::Tool,
         EndOf::Part => Strength::Part,
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::log_parser::observation::{MAX_TODOS, Observation, TodoState};
+use crate::log_parser::observation::{
+    Counter, CounterKind, EndOf, MAX_TODOS, Observation, TodoState,
+};
 use crate::log_parser::{LineCounts, LogFormat, parse_message};
 
 /// Lines with one observation each.
@@ -10,7 +12,7 @@ pub(in crate::log_parser) const EXAMPLES: &[&str] = &[
     "#9 [builder 2/6] RUN make",
     "Processing batch 1/3 (50 stories)",
     " 67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]",
-    "Receiving objects: 100% (10851/10851), 41.56 MiB | 47.49 MiB/s, done.",
+    "Receiving objects: 100% (5208/5208), 12.30 MiB | 9.10 MiB/s, done.",
     "Progress: 45%",
     "===== 4 passed in 0.04s =====",
     "START RequestId: 6f747567-7a0c-4fbf-9a01-3c7e7e1f5d2b Version: $LATEST",
@@ -18,6 +20,38 @@ pub(in crate::log_parser) const EXAMPLES: &[&str] = &[
     r#"{"task_id":"t-1","progress":{"current":3,"total":10},"status":"running"}"#,
     r#"{"todos":[{"content":"link","status":"completed"},"test"],"num_turns":4}"#,
     r#"{"usage":{"input_tokens":900,"output_tokens":80},"model":"m-1"}"#,
+    r#"{"level":"info","msg":"copied","rows_done":3,"rows_total":10}"#,
+    r#"{"gen_ai.agent.name":"a","gen_ai.usage.input_tokens":900,"gen_ai.request.model":"m-1"}"#,
+    r#"copied rows {"done":3,"total":10}"#,
+    "☒ Read the code",
+    "- [ ] Write a test",
+    "job 7 RUNNING -> COMPLETED",
+    "Waiting for approval: write 14 files",
+    r#"{"type":"system","subtype":"init","session_id":"s-1","model":"m-1","tools":[]}"#,
+    r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t1","name":"TodoWrite","input":{"todos":[{"content":"a","status":"completed"},{"content":"b","status":"pending"}]}}]},"session_id":"s-1"}"#,
+    r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t2","name":"TaskCreate","input":{"subject":"a"}}]},"session_id":"s-1"}"#,
+    r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","is_error":true}]},"session_id":"s-1"}"#,
+    r#"{"type":"result","subtype":"success","is_error":false,"num_turns":4,"result":"Done.","total_cost_usd":0.02}"#,
+    r#"{"type":"thread.started","thread_id":"t-1"}"#,
+    r#"{"type":"item.updated","item":{"id":"i1","type":"todo_list","items":[{"text":"a","completed":true},{"text":"b","completed":false}]}}"#,
+    r#"{"type":"item.completed","item":{"id":"i2","type":"command_execution","command":"make","exit_code":2,"status":"failed"}}"#,
+    r#"{"type":"request_user_input","id":"r1","questions":[{"id":"q","question":"Which one?"}]}"#,
+    r#"{"type":"turn.completed","usage":{"input_tokens":90,"cached_input_tokens":7,"output_tokens":8}}"#,
+    r#"{"type":"init","session_id":"g-1","model":"m-1"}"#,
+    r#"{"type":"tool_use","tool_name":"write_todos","tool_id":"t1","parameters":{"todos":[{"description":"a","status":"completed"},{"description":"b","status":"pending"}]}}"#,
+    r#"{"type":"tool_result","tool_id":"t1","status":"error","output":"no such file"}"#,
+    r#"{"type":"result","status":"success","stats":{"input_tokens":90,"output_tokens":8}}"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":3,"total":8,"message":"Reading"}}"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{"taskId":"m-1","status":"input_required"}}"#,
+    r#"{"jsonrpc":"2.0","id":4,"result":{"taskId":"m-1","status":"completed","ttl":60000}}"#,
+    r#"{"jsonrpc":"2.0","id":"r","result":{"kind":"status-update","taskId":"a-1","contextId":"c","status":{"state":"working"}}}"#,
+    r#"{"statusUpdate":{"taskId":"a-1","contextId":"c","status":{"state":"TASK_STATE_AUTH_REQUIRED"}}}"#,
+    r#"{"kind":"task","id":"a-1","contextId":"c","status":{"state":"rejected"}}"#,
+    r#"{"type":"RUN_STARTED","threadId":"t","runId":"r"}"#,
+    r#"{"type":"STEP_STARTED","stepName":"draw"}"#,
+    r#"{"type":"TOOL_CALL_START","toolCallId":"c","toolCallName":"plot"}"#,
+    r#"{"type":"RUN_FINISHED","threadId":"t","runId":"r","outcome":{"type":"interrupt","interrupts":[{"id":"i","reason":"input_required","message":"Which one?"}]}}"#,
+    r#"{"type":"RUN_ERROR","message":"no paper"}"#,
 ];
 
 fn parse_json(line: &str) -> (Vec<AgentObservation>, LineCounts) {
@@ -67,8 +101,7 @@ fn all_fields_of_a_report_are_read() {
             phase: Some("build".to_owned()),
             current_step: Some("link".to_owned()),
             message: Some("linking".to_owned()),
-            usage: None,
-            todos: Vec::new(),
+            ..AgentObservation::default()
         }
     );
 }
@@ -279,7 +312,7 @@ fn a_usage_that_is_not_valid_is_ignored() {
         r#""usage":[9,8]"#,
         r#""usage":[{"input_tokens":9}]"#,
         r#""usage":{"input_tokens":-9}"#,
-        r#""usage":{"input_tokens":9,"output_tokens":"many"}"#,
+        r#""usage":{"input_tokens":"some","output_tokens":"many"}"#,
         r#""usage":{"input_tokens":99999999999999999999999}"#,
         r#""total_cost_usd":-1"#,
         r#""total_cost_usd":1e300"#,

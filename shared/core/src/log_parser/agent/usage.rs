@@ -1,43 +1,49 @@
 //! Parses what a run has used: its `usage`, cost, turns, model and tool.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{count, item, number};
-use crate::log_parser::json::{self, Object};
+use super::number::{number, number_of};
+use super::{gen_ai, item};
+use crate::log_parser::json::Object;
 use crate::log_parser::observation::Usage;
 
-/// The tokens of a `usage` object, under the names that agents and providers use.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Tokens {
-    input_tokens: Option<u64>,
-    prompt_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cached_input_tokens: Option<u64>,
-    cached_tokens: Option<u64>,
-}
-
-/// Parses the usage in an object. A value that is not valid is ignored.
+/// Parses the usage in an object, under the names that agents and providers use. A value that is
+/// not valid is ignored.
 pub(super) fn parse(object: &Object<'_>) -> Option<Usage> {
-    let tokens: Tokens = object.usage.and_then(json::object).unwrap_or_default();
-    let cost = object.total_cost_usd.or(object.cost_usd);
-    let turns = object.num_turns.or(object.turns);
+    let gen_ai = gen_ai::usage(object);
+    let tokens = tokens(&object.object("usage").unwrap_or_default());
     let usage = Usage {
-        model: object.model.and_then(item),
-        input_tokens: tokens.input_tokens.or(tokens.prompt_tokens),
-        output_tokens: tokens.output_tokens.or(tokens.completion_tokens),
-        cached_tokens: tokens
-            .cache_read_input_tokens
-            .or(tokens.cached_input_tokens)
-            .or(tokens.cached_tokens),
-        turns: turns.and_then(|turns| count(Some(turns)).ok()?),
-        cost_micro_usd: cost.and_then(micro_usd),
-        tool: object.tool.or(object.tool_name).and_then(item),
+        name: gen_ai.name,
+        model: object.get("model").and_then(item).or(gen_ai.model),
+        input_tokens: tokens.input_tokens.or(gen_ai.input_tokens),
+        output_tokens: tokens.output_tokens.or(gen_ai.output_tokens),
+        cached_tokens: tokens.cached_tokens.or(gen_ai.cached_tokens),
+        turns: number_of(object, &["num_turns", "turns"]),
+        cost_micro_usd: object
+            .first(&["total_cost_usd", "cost_usd"])
+            .and_then(micro_usd),
+        tool: object
+            .first(&["tool", "tool_name"])
+            .and_then(item)
+            .or(gen_ai.tool),
     };
     Some(usage).filter(|usage| *usage != Usage::default())
+}
+
+/// Parses an object with numbers of tokens.
+pub(super) fn tokens(object: &Object<'_>) -> Usage {
+    const CACHED: [&str; 4] = [
+        "cache_read_input_tokens",
+        "cached_input_tokens",
+        "cached_tokens",
+        "cached",
+    ];
+    Usage {
+        input_tokens: number_of(object, &["input_tokens", "prompt_tokens"]),
+        output_tokens: number_of(object, &["output_tokens", "completion_tokens"]),
+        cached_tokens: number_of(object, &CACHED),
+        ..Usage::default()
+    }
 }
 
 impl Usage {

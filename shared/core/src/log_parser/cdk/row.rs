@@ -12,7 +12,8 @@ use crate::log_parser::observation::{
 };
 use crate::log_parser::text::{clip, clip_some, head, printable};
 
-const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
+/// The type of a stack.
+pub(super) const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
 static WAITING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Currently in progress:"));
 
 /// The most columns that are split: those of a row, and those of two other programs in front. A
@@ -86,10 +87,12 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
         None => None,
     };
     let time = columns.before(status_at, 1).unwrap_or_default();
+    let mut is_repeated = false;
     let stack = if counter.is_some() {
         let index = status_at.checked_sub(3);
         index.and_then(|index| stack_column(columns.cells.get(index)?, index == 0))
     } else if is_time(strip_column_prefixes(time)) {
+        is_repeated = true;
         columns.before(status_at, 2).and_then(last_cfn_name)
     } else {
         // Without time and counter, the row must have a stack.
@@ -103,23 +106,72 @@ pub(super) fn parse(line: &str) -> Result<Option<CdkObservation>, ParseError> {
         .get(status_at + 1)
         .copied()
         .unwrap_or_default();
-    let column = ResourceColumn::of(rest.trim());
-    let (own, own_name) = own(stack, counter.is_some(), status, resource_type, rest.trim());
-    let failure = status.is_failure().then(|| column.failure()).flatten();
-    let resource = Resource {
-        status: status.name.to_owned(),
-        resource_type: head(resource_type, 256).to_owned(),
-        name: printable(head(column.name, 512)),
-        logical_id: (column.id != column.name).then(|| column.id.to_owned()),
-    };
-    Ok(Some(CdkObservation::Row {
-        stack: stack.map(str::to_owned),
+    let row = Row {
+        stack,
         counter,
-        own,
-        own_name: own_name.map(str::to_owned),
-        failure,
-        subject: RowSubject::Resource(resource),
-    }))
+        is_repeated,
+        status,
+    };
+    Ok(Some(row.observation(resource_type, rest.trim())))
+}
+
+/// The row of a tool that prints neither stack nor counter. `rest` is the text after the type.
+pub(super) fn without_counter(status: Status, resource_type: &str, rest: &str) -> CdkObservation {
+    let row = Row {
+        stack: None,
+        counter: None,
+        is_repeated: false,
+        status,
+    };
+    row.observation(resource_type, rest)
+}
+
+/// The columns of a row before the type of its resource.
+struct Row<'a> {
+    stack: Option<&'a str>,
+    counter: Option<Counter>,
+    /// Whether the row has a time but no counter: it only repeats an earlier one.
+    is_repeated: bool,
+    status: Status,
+}
+
+impl Row<'_> {
+    fn observation(&self, resource_type: &str, rest: &str) -> CdkObservation {
+        let status = self.status;
+        let column = ResourceColumn::of(rest);
+        let (own, own_name) = self.own(resource_type, rest);
+        let resource = Resource {
+            status: status.name.to_owned(),
+            resource_type: head(resource_type, 256).to_owned(),
+            name: printable(head(column.name, 512)),
+            logical_id: (column.id != column.name).then(|| column.id.to_owned()),
+        };
+        CdkObservation::Row {
+            stack: self.stack.map(str::to_owned),
+            counter: self.counter,
+            own,
+            own_name: own_name.map(str::to_owned),
+            failure: status.is_failure().then(|| column.failure()).flatten(),
+            subject: RowSubject::Resource(resource),
+        }
+    }
+
+    /// Returns the state of the stack as a whole, and the name of that stack if the row has no stack
+    /// column.
+    fn own<'a>(&self, resource_type: &str, rest: &'a str) -> (Option<StackState>, Option<&'a str>) {
+        if resource_type != STACK_TYPE {
+            return (None, None);
+        }
+        let (name, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        if !is_cfn_name(name) || logical_id(after.trim_start()).is_some() {
+            return (None, None);
+        }
+        match self.stack {
+            Some(stack) if !self.is_repeated && stack == name => (self.status.stack_state, None),
+            Some(_) => (None, None),
+            None => (self.status.stack_state, Some(name)),
+        }
+    }
 }
 
 /// Parses `3/7 Currently in progress: Prod-Api, Jobs1A2B3C4D`.
@@ -159,31 +211,6 @@ fn parse_cut(columns: &Columns<'_>, line: &str) -> Result<Option<CdkObservation>
         failure: None,
         subject: RowSubject::CutOff { line: clip(line) },
     }))
-}
-
-/// Returns the state of the stack as a whole, and the name of that stack if the row has no stack
-/// column.
-///
-/// A row with a stack but without a counter only repeats an earlier row, so it has no state.
-fn own<'a>(
-    stack: Option<&str>,
-    has_counter: bool,
-    status: Status,
-    resource_type: &str,
-    rest: &'a str,
-) -> (Option<StackState>, Option<&'a str>) {
-    if resource_type != STACK_TYPE {
-        return (None, None);
-    }
-    let (name, after) = rest.split_once(' ').unwrap_or((rest, ""));
-    if !is_cfn_name(name) || logical_id(after.trim_start()).is_some() {
-        return (None, None);
-    }
-    match stack {
-        Some(stack) if has_counter && stack == name => (status.stack_state, None),
-        Some(_) => (None, None),
-        None => (status.stack_state, Some(name)),
-    }
 }
 
 /// The last column of a row.
@@ -285,12 +312,32 @@ fn parse_counter(cell: &str) -> Result<Option<Counter>, ParseError> {
     }))
 }
 
-/// Whether a column contains a time of day in some locale: digits, a separator, digits.
+/// Whether a column contains a time of day in some locale: digits, a separator, digits; or numbers
+/// with units: `8 h 07 min 44 s`, `14時15分02秒`.
 fn is_time(cell: &str) -> bool {
     cell.len() <= 64
-        && cell.as_bytes().windows(3).any(|window| {
+        && (cell.as_bytes().windows(3).any(|window| {
             matches!(window, [hour, b':' | b'.', minute] if hour.is_ascii_digit() && minute.is_ascii_digit())
-        })
+        }) || has_units(cell))
+}
+
+/// Whether a column is two or three numbers of at most two digits, each with letters after it.
+fn has_units(cell: &str) -> bool {
+    let cell = cell.trim();
+    let starts_well = cell.starts_with(|first: char| first.is_ascii_digit() || !first.is_ascii());
+    let mut numbers = 0;
+    let mut rest = cell;
+    while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
+        let from = rest.get(start..).unwrap_or_default();
+        let after = from.trim_start_matches(|character: char| character.is_ascii_digit());
+        let has_unit = after.trim_start().starts_with(char::is_alphabetic);
+        if from.len() - after.len() > 2 || !has_unit {
+            return false;
+        }
+        numbers += 1;
+        rest = after;
+    }
+    starts_well && (2..=3).contains(&numbers)
 }
 
 /// Whether a column is a resource type: `AWS::SQS::Queue`, `Custom::Thing`, or the start of one if

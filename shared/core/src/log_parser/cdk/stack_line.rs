@@ -3,7 +3,7 @@
 use super::name::{
     is_cfn_name, is_display_name, is_plainly_stack, is_spaced_path, last_display_name,
 };
-use crate::log_parser::observation::{CdkObservation, InRun, Operation, Outcome};
+use crate::log_parser::observation::{CdkObservation, FailureOf, InRun, Operation, Outcome};
 use crate::log_parser::text::{clip, clip_some};
 
 /// Parses a line without prefixes.
@@ -21,10 +21,11 @@ pub(super) fn parse(line: &str) -> Option<CdkObservation> {
         return cross(rest);
     }
     start(line)
-        .or_else(|| run_failure(line))
         .or_else(|| bootstrap_start(line))
         .or_else(|| empty_stack(line))
-        .or_else(|| hotswap(line))
+        .or_else(|| asset(line))
+        .or_else(|| sentence(line))
+        .or_else(|| manner(line))
         .or_else(|| stack_arn(line))
 }
 
@@ -42,19 +43,6 @@ fn after_unknown_prefix<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
     let rest = line.get(prefix.len()..)?;
     let rest = rest.get(mark.trim_end().len()..)?;
     prefix.ends_with(' ').then_some(rest)
-}
-
-/// Parses a line of a shell or a CI server that reports the failure of the whole command.
-fn run_failure(line: &str) -> Option<CdkObservation> {
-    let is_failure = ["Subprocess exited with error ", "Job failed: exit code "]
-        .iter()
-        .any(|start| line.trim_start_matches("ERROR: ").starts_with(start))
-        || line.starts_with("Phase complete: ") && line.contains(" State: FAILED")
-        || line.starts_with("Process completed with exit code ")
-        || line == "The operation was canceled.";
-    is_failure.then(|| CdkObservation::RunFailed {
-        message: clip(line),
-    })
 }
 
 /// Whether a name after a mark can be a stack name.
@@ -92,23 +80,38 @@ fn tick(rest: &str) -> Option<CdkObservation> {
             return is_stack.then(|| end(stack, outcome, None));
         }
     }
-    if !is_spaced_path(text) && !is_marked_name(rest, text) {
-        return None;
-    }
     // Other programs print ticks before words, too.
-    Some(if is_plainly_stack(text) {
-        end(text, Outcome::Completed, None)
-    } else {
-        unconfirmed_end(text, Outcome::Completed, None)
+    if is_plainly_stack(text) {
+        return Some(end(text, Outcome::Completed, None));
+    }
+    let is_name = is_display_name(text) || is_spaced_path(text);
+    is_name.then(|| CdkObservation::UnconfirmedEnd {
+        stack: text.to_owned(),
+        outcome: Outcome::Completed,
+        message: None,
+        is_squeezed: !is_spaced_path(text) && !is_marked_name(rest, text),
     })
 }
 
 fn cross(rest: &str) -> Option<CdkObservation> {
     let text = rest.trim();
-    if let Some(reason) = text.strip_prefix("Deployment failed") {
+    const WORKS: [&str; 7] = [
+        "Deployment failed",
+        "Building assets failed",
+        "Publishing assets failed",
+        "Import failed",
+        "Refactor failed",
+        "Migrate failed",
+        "Rollback failed",
+    ];
+    if let Some(failure) = WORKS.iter().find_map(|work| text.strip_prefix(work)) {
         return Some(CdkObservation::RunFailed {
-            message: clip(reason.trim_start_matches(':')),
+            message: clip(failure.trim_start_matches([':', ' '])),
+            of: FailureOf::Command,
         });
+    }
+    if let Some((stack, reason)) = failed_to(text) {
+        return Some(failed(stack, reason));
     }
     if let Some(environment) = text.strip_prefix("Environment ") {
         let (environment, reason) = environment.split_once(" failed bootstrapping")?;
@@ -156,6 +159,7 @@ fn unconfirmed_end(stack: &str, outcome: Outcome, message: Option<String>) -> Cd
         stack: stack.to_owned(),
         outcome,
         message,
+        is_squeezed: false,
     }
 }
 
@@ -163,8 +167,22 @@ fn failed(stack: &str, reason: &str) -> CdkObservation {
     end(stack, failure_outcome(reason), reason_of(reason))
 }
 
+/// Splits `X failed to deploy: reason` into stack and reason.
+fn failed_to(text: &str) -> Option<(&str, &str)> {
+    let (stack, rest) = text.split_once(" failed to ")?;
+    let end = rest.find([':', '.', ',']).unwrap_or(rest.len());
+    let (work, reason) = rest.split_at_checked(end)?;
+    let is_work = matches!(
+        work,
+        "deploy" | "destroy" | "delete" | "import" | "be deleted" | "roll back" | "rollback"
+    );
+    let is_stack = is_display_name(stack) || is_spaced_path(stack);
+    (is_work && is_stack).then_some((stack, reason))
+}
+
 fn failure_outcome(reason: &str) -> Outcome {
-    if reason.contains("ROLLBACK_COMPLETE") {
+    // A stack that an earlier run has left in that state can't be updated.
+    if reason.contains("ROLLBACK_COMPLETE") && !reason.contains("can not be updated") {
         Outcome::RolledBack
     } else {
         Outcome::Failed
@@ -203,6 +221,7 @@ fn start(line: &str) -> Option<CdkObservation> {
                 stack: stack.to_owned(),
                 operation,
                 in_run: in_run(after),
+                is_change_set: text.contains(": creating "),
             });
         }
     }
@@ -232,6 +251,7 @@ fn started(stack: &str, operation: Operation) -> CdkObservation {
         stack: stack.to_owned(),
         operation,
         in_run: None,
+        is_change_set: false,
     }
 }
 
@@ -260,23 +280,90 @@ fn empty_stack(line: &str) -> Option<CdkObservation> {
     is_skipped.then(|| end(stack, Outcome::Unchanged, None))
 }
 
-fn hotswap(line: &str) -> Option<CdkObservation> {
+/// Parses `X: success: Published …`, `X: fail: …`.
+fn asset(line: &str) -> Option<CdkObservation> {
+    let (stack, after) = line.split_once(": ")?;
+    let after = after.trim_start();
+    let is_published = after.starts_with("success: Published ");
+    let reason = after.strip_prefix("fail: ");
+    if !is_published && reason.is_none() || !is_display_name(stack) {
+        return None;
+    }
+    Some(match reason {
+        Some(reason) => end(stack, Outcome::Failed, clip_some(reason)),
+        None => CdkObservation::AssetPublished {
+            stack: stack.to_owned(),
+        },
+    })
+}
+
+/// Parses sentences about the state of a stack.
+fn sentence(line: &str) -> Option<CdkObservation> {
+    if let Some(rest) = line.strip_prefix("The stack named ") {
+        let in_state = rest.split_once(" is in a failed state");
+        let in_state = in_state.or_else(|| rest.split_once(" failed creation"));
+        let (stack, _) = in_state.or_else(|| failed_to(rest))?;
+        return is_display_name(stack).then(|| end(stack, failure_outcome(rest), clip_some(line)));
+    }
+    if let Some((stack, _)) = line
+        .strip_prefix("Stack ")
+        .and_then(|rest| rest.split_once(" does not need a rollback"))
+    {
+        return is_display_name(stack).then(|| end(stack, Outcome::Unchanged, None));
+    }
+    let (before, state) = line.split_once(" is in ")?;
+    let is_refused = state.contains(" state and can not be updated");
+    let name = before
+        .trim_start_matches("Stack:")
+        .trim_start_matches("Stack ");
+    let name = stack_in_arn(name).unwrap_or(name);
+    let outcome = match state.split([' ', ',', '.']).next().unwrap_or_default() {
+        state if is_refused && state.ends_with("_COMPLETE") => Outcome::Failed,
+        "ROLLBACK_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => {
+            Outcome::RolledBack
+        }
+        state if state.ends_with("_FAILED") => Outcome::Failed,
+        _ => return None,
+    };
+    is_display_name(name).then(|| CdkObservation::StackIsIn {
+        stack: name.to_owned(),
+        outcome,
+        message: clip(line),
+    })
+}
+
+/// Parses a note about how a stack is deployed.
+fn manner(line: &str) -> Option<CdkObservation> {
+    if line.starts_with("Changeset arn:") && line.contains(" waiting in review for manual ") {
+        return Some(CdkObservation::Prepared);
+    }
+    let note = line.trim_start_matches(['⚠', '\u{fe0f}', ' ']);
+    if note.starts_with("Stack deployed using Express Mode") {
+        return Some(CdkObservation::Express {
+            message: clip(note),
+        });
+    }
     let text = line.strip_prefix('✨')?.trim();
-    let is_ours = text.starts_with("hotswapping resources")
+    let is_hotswap = text.starts_with("hotswapping resources")
         || text.starts_with("hotswap deployment skipped")
         || text.ends_with("hotswapped!");
-    is_ours.then_some(CdkObservation::Hotswap)
+    is_hotswap.then_some(CdkObservation::Hotswap)
 }
 
 /// Parses `arn:aws:cloudformation:region:account:stack/name/id`, alone or after its heading.
 fn stack_arn(line: &str) -> Option<CdkObservation> {
-    let arn = line.strip_prefix("Stack ARN:").unwrap_or(line).trim();
+    let name = stack_in_arn(line.strip_prefix("Stack ARN:").unwrap_or(line).trim())?;
+    Some(CdkObservation::StackArn {
+        name: name.to_owned(),
+    })
+}
+
+/// The stack of an ARN.
+fn stack_in_arn(arn: &str) -> Option<&str> {
     let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":cloudformation:")?;
     let (region_and_account, name) = rest.split_once(":stack/")?;
     let is_alone =
         !partition.contains(' ') && !region_and_account.contains(' ') && !name.contains(' ');
     let name = name.split('/').next()?;
-    (is_alone && is_cfn_name(name)).then(|| CdkObservation::StackArn {
-        name: name.to_owned(),
-    })
+    (is_alone && is_cfn_name(name)).then_some(name)
 }

@@ -82,10 +82,11 @@ pub(super) fn parse(text: &str, is_last: bool) -> Option<Status> {
         return Some(*whole);
     }
     let may_be_cut = WIDTHS.contains(&text.len()) || is_last && text.len() >= MIN_CUT;
-    if !may_be_cut {
-        return None;
-    }
-    ALL.iter()
-        .find(|status| status.name.starts_with(text))
-        .copied()
+    may_be_cut.then(|| parse_cut(text)).flatten()
+}
+
+/// Parses a status that was cut to a column of unknown width.
+pub(super) fn parse_cut(text: &str) -> Option<Status> {
+    let mut all = ALL.iter().filter(|_| text.len() >= MIN_CUT);
+    all.find(|status| status.name.starts_with(text)).copied()
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::log_parser::observation::{Counter, Resource, RowSubject};
+use crate::log_parser::observation::{Counter, FailureOf, Resource, RowSubject};
 
 /// Lines with one observation each.
 pub(in crate::log_parser) const EXAMPLES: &[&str] = &[
@@ -45,11 +45,13 @@ fn brief(observation: &CdkObservation) -> String {
             stack,
             operation,
             in_run,
+            is_change_set,
         } => {
             let run = in_run.map_or(String::new(), |in_run| {
                 format!(" {} of {}", in_run.index, in_run.stacks)
             });
-            format!("{operation:?} {stack}{run}")
+            let set = if *is_change_set { " by change set" } else { "" };
+            format!("{operation:?} {stack}{run}{set}")
         }
         CdkObservation::Row {
             stack,
@@ -80,9 +82,21 @@ fn brief(observation: &CdkObservation) -> String {
             stack,
             outcome,
             message,
+            is_squeezed,
         } => {
-            format!("unconfirmed {outcome:?} {stack} [{}]", text(message))
+            let space = if *is_squeezed { "squeezed " } else { "" };
+            format!("{space}unconfirmed {outcome:?} {stack} [{}]", text(message))
         }
+        CdkObservation::StackIsIn { stack, outcome, .. } => format!("{stack} is {outcome:?}"),
+        CdkObservation::AssetPublished { stack } => format!("published {stack}"),
+        CdkObservation::Prepared => "prepared".to_owned(),
+        CdkObservation::Express { message } => format!("express [{message}]"),
+        CdkObservation::TimeTaken { operation } => format!("time of {operation:?}"),
+        CdkObservation::Synthesized => "synthesized".to_owned(),
+        CdkObservation::RunCancelled { message } => format!("run cancelled [{message}]"),
+        CdkObservation::RunCompleted => "run completed".to_owned(),
+        CdkObservation::Exception { message } => format!("exception [{message}]"),
+        CdkObservation::Cause { message } => format!("cause [{message}]"),
         CdkObservation::BootstrapStart { environment } => format!("bootstrap {environment}"),
         CdkObservation::BootstrapEnd {
             environment,
@@ -93,7 +107,10 @@ fn brief(observation: &CdkObservation) -> String {
         }
         CdkObservation::StackArn { name } => format!("arn {name}"),
         CdkObservation::Hotswap => "hotswap".to_owned(),
-        CdkObservation::RunFailed { message } => format!("run failed [{message}]"),
+        CdkObservation::RunFailed { message, of } => match of {
+            FailureOf::Surroundings => format!("run failed [{message}]"),
+            of => format!("run failed by {of:?} [{message}]"),
+        },
     }
 }
 
@@ -275,9 +292,10 @@ fn a_repeated_row_gives_no_state() {
         "Prod | 9:15:02 AM | DELETE_FAILED        | AWS::CloudFormation::Stack | Prod it is stuck",
         "Prod - own=-:- failure=Prod: it is stuck [DELETE_FAILED AWS::CloudFormation::Stack Prod]",
     );
+    // The printer of errors alone prints no time, and nothing twice.
     check(
         "Prod | ROLLBACK_FAILED | AWS::CloudFormation::Stack | Prod",
-        "Prod - own=-:- failure=- [ROLLBACK_FAILED AWS::CloudFormation::Stack Prod]",
+        "Prod - own=Failed:- failure=- [ROLLBACK_FAILED AWS::CloudFormation::Stack Prod]",
     );
     check(
         "6:41:29 PM | ROLLBACK_IN_PROGRESS | AWS::CloudFormation::Stack | Prod",
@@ -412,9 +430,12 @@ fn the_start_of_a_stack_is_read() {
         ),
         (
             "Prod-Api: creating CloudFormation changeset...",
-            "Deploy Prod-Api",
+            "Deploy Prod-Api by change set",
         ),
-        ("Prod-Api: creating stack...", "Deploy Prod-Api"),
+        (
+            "Prod-Api: creating stack...",
+            "Deploy Prod-Api by change set",
+        ),
         (
             "My Group/Api Stack: deploying... [1/2]",
             "Deploy My Group/Api Stack 1 of 2",
@@ -532,7 +553,10 @@ fn the_end_of_a_stack_is_read() {
             "❌  Prod-Api: destroy failed Error: no",
             "Failed Prod-Api [Error: no]",
         ),
-        ("❌ Deployment failed: Error: no", "run failed [Error: no]"),
+        (
+            "❌ Deployment failed: Error: no",
+            "run failed by Command [Error: no]",
+        ),
         (
             "✅  Environment aws://123/us-east-1 bootstrapped.",
             "bootstrap aws://123/us-east-1 Completed [-]",
@@ -551,6 +575,181 @@ fn the_end_of_a_stack_is_read() {
 }
 
 #[test]
+fn a_mark_with_one_space_is_told_apart() {
+    check("✅ lint", "squeezed unconfirmed Completed lint [-]");
+    check("✅ Prod-Api", "squeezed unconfirmed Completed Prod-Api [-]");
+    check("✅ All good", "-");
+}
+
+#[test]
+fn failures_without_an_error_in_the_line_of_the_stack_are_read() {
+    for (line, expected) in [
+        ("❌ Prod-Api failed to deploy", "Failed Prod-Api [-]"),
+        (
+            "❌  Prod/Api (Prod-Api) failed to destroy",
+            "Failed Prod/Api (Prod-Api) [-]",
+        ),
+        ("❌ lint failed to run", "-"),
+        (
+            "❌  Api failed: Error: Api: no parameter. Has the environment been bootstrapped? Please run 'cdk bootstrap'",
+            "Failed Api [Error: Api: no parameter. Has the environment been bootstrapped? Please run 'cdk bootstrap']",
+        ),
+        (
+            "The stack named Prod-Api is in a failed state: UPDATE_ROLLBACK_COMPLETE",
+            "RolledBack Prod-Api [The stack named Prod-Api is in a failed state: UPDATE_ROLLBACK_COMPLETE]",
+        ),
+        (
+            "The stack named Prod-Api failed creation: CREATE_FAILED (no)",
+            "Failed Prod-Api [The stack named Prod-Api failed creation: CREATE_FAILED (no)]",
+        ),
+        (
+            "The stack named Prod-Api failed to deploy: UPDATE_FAILED",
+            "Failed Prod-Api [The stack named Prod-Api failed to deploy: UPDATE_FAILED]",
+        ),
+        (
+            "2025-11-15 10:00:00 ERROR Prod-Api is in ROLLBACK_COMPLETE",
+            "Prod-Api is RolledBack",
+        ),
+        (
+            "Stack:arn:aws:cloudformation:us-east-1:1:stack/Prod-Api/1f is in ROLLBACK_COMPLETE state and can not be updated.",
+            "Prod-Api is Failed",
+        ),
+        (
+            "Stack Prod-Api does not need a rollback: UPDATE_COMPLETE",
+            "Unchanged Prod-Api [-]",
+        ),
+        ("Prod-Api: fail: no builder", "Failed Prod-Api [no builder]"),
+        (
+            "Prod-Api:  success: Published Jobs/Code (1-eu-west-1)",
+            "published Prod-Api",
+        ),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
+fn lines_about_a_command_as_a_whole_are_read() {
+    for (line, expected) in [
+        ("✨  Synthesis time: 3.2s", "synthesized"),
+        ("✨  Deployment time: 41.7s", "time of Deploy"),
+        ("✨  Rollback time: 0.9s", "time of Rollback"),
+        (
+            "‣ QuotaError: no third queue",
+            "run failed by Command [QuotaError: no third queue]",
+        ),
+        (
+            "‣ AccessDenied: not this role",
+            "run failed by Command [AccessDenied: not this role]",
+        ),
+        (
+            "npx ts-node app.ts: Subprocess exited with error 1",
+            "run failed by App [npx ts-node app.ts: Subprocess exited with error 1]",
+        ),
+        (
+            "Failed to publish one or more assets. See the error messages above.",
+            "run failed by Assets [Failed to publish one or more assets. See the error messages above.]",
+        ),
+        (
+            "No stacks match the name(s) Prod-Web",
+            "run failed by Command [No stacks match the name(s) Prod-Web]",
+        ),
+        (
+            "❌  Refactor failed: two of them",
+            "run failed by Command [two of them]",
+        ),
+        ("✅  Stack refactor complete", "run completed"),
+        ("✔ Deployment completed in 8.1 seconds", "run completed"),
+        ("Nothing to refactor.", "run completed"),
+        (
+            "Deployment cancelled",
+            "run cancelled [Deployment cancelled]",
+        ),
+        ("Aborted by user", "run cancelled [Aborted by user]"),
+        (
+            "The operation was canceled.",
+            "run cancelled [The operation was canceled.]",
+        ),
+        (
+            "TypeError: no such queue",
+            "exception [TypeError: no such queue]",
+        ),
+        (
+            "botocore.exceptions.NoRegionError: none",
+            "exception [botocore.exceptions.NoRegionError: none]",
+        ),
+        (
+            "      🛑 a queue of this name exists",
+            "cause [a queue of this name exists]",
+        ),
+        (
+            "Changeset arn:aws:cloudformation:us-east-1:1:changeSet/cdk/66 created and waiting in review for manual execution (--no-execute)",
+            "prepared",
+        ),
+        (
+            "⚠️  Stack deployed using Express Mode. Resources still stabilizing: Jobs",
+            "express [Stack deployed using Express Mode. Resources still stabilizing: Jobs]",
+        ),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
+fn a_time_is_no_stack_in_any_language() {
+    for time in [
+        "8 h 07 min 44 s",
+        "13 h 46 min",
+        "14時15分02秒",
+        "오후 2시 15분 2초",
+        "下午2:15:02",
+        "2:15:02 p. m.",
+        "kl. 14.15.02",
+    ] {
+        let line = format!("{time} | CREATE_FAILED | AWS::SQS::Queue | Jobs it exists");
+        let found = parse(&line).unwrap().unwrap();
+        assert!(brief(&found).starts_with("- - own"), "{line}: {found:?}");
+    }
+}
+
+#[test]
+fn rows_of_other_tools_are_read() {
+    for (line, expected) in [
+        (
+            "UPDATE_ROLLBACK_IN_PRO   AWS::CloudFormation::S   orders       The following",
+            "- - own=RollingBack:orders failure=- [UPDATE_ROLLBACK_IN_PROGRESS AWS::CloudFormation::Stack orders]",
+        ),
+        (
+            "CREATE_FAILED            AWS::SQS::Queue          Jobs         it exists",
+            "- - own=-:- failure=Jobs: it exists [CREATE_FAILED AWS::SQS::Queue Jobs]",
+        ),
+        (
+            "CloudFormation - CREATE_COMPLETE - AWS::CloudFormation::Stack - orders-dev",
+            "- - own=Complete:orders-dev failure=- [CREATE_COMPLETE AWS::CloudFormation::Stack orders-dev]",
+        ),
+        ("Stack name                   : orders", "Deploy orders"),
+        (
+            "Successfully created/updated stack - orders in eu-west-1",
+            "Completed orders [-]",
+        ),
+        (
+            "Error: No changes to deploy. Stack orders is up to date",
+            "Unchanged orders [-]",
+        ),
+        (
+            "Error: Failed to create/update the stack: orders, Waiter failed: UPDATE_ROLLBACK_COMPLETE",
+            "RolledBack orders [Waiter failed: UPDATE_ROLLBACK_COMPLETE]",
+        ),
+        (
+            "Error: Failed to create changeset for the stack: orders, no role",
+            "run failed by Command [Failed to create changeset for the stack: orders, no role]",
+        ),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
 fn lines_of_other_programs_are_not_read() {
     for line in [
         "✅ Generated AI script: 245 characters",
@@ -558,7 +757,6 @@ fn lines_of_other_programs_are_not_read() {
         "✅  All tests passed",
         "✅  Done",
         "✅  Done!",
-        "✅ lint",
         "✅  デプロイ完了",
         "❌ Failed: 2 stories",
         "❌  Tests failed: 3",
@@ -568,7 +766,6 @@ fn lines_of_other_programs_are_not_read() {
         "aws_s3_bucket.bucket: Creating...",
         "Rolling back the transaction",
         "Rolling back transaction",
-        "Prod-Api: success: Published x",
         "Prod-Api:  start: Publishing x",
         "Prod-Api: assets built",
         "[33%] success: Published 0e58:current",
@@ -576,17 +773,24 @@ fn lines_of_other_programs_are_not_read() {
         "Prod-Api: stack has no resources, deleting existing stack.",
         "✨  Total time: 80.1s",
         "✨  Deployment time: 3/7s",
+        "✨  Number of stacks with differences: 2",
+        "✅ Stack Prod-Api: no issues found.",
+        "❌ Stack Prod-Api:",
+        "‣ Note: three regions are left",
+        "The lamp is in ROLLBACK",
+        "Prod-Api is in UPDATE_COMPLETE",
+        "Failed to load the extension",
+        "an AWS::SQS::Queue  Jobs",
+        "CREATE_COMPLETE of AWS::SQS::Queue",
         "Stack ARN:",
         "Prod-Api",
         "Including dependency stacks: A, B",
         "Prod-Api.Url = https://example.com/a/b/3/7",
-        "Changeset arn:aws:cloudformation:us-east-1:1:changeSet/cdk/66 created and waiting in review for manual execution (--no-execute)",
         "Embedded stack arn:aws:cloudformation:us-east-1:1:stack/A/5 was not successfully created",
         "│ + │ ${Fn.Arn} │ Allow │ lambda:InvokeFunction │ 3/7 │",
         "| Name | 3/7 | 10:15 | COMPLETE | x |",
         "Prod | 3/7 | 9:15 | CREATE_COMPLETE_X | AWS::SQS::Queue | Jobs",
         "[Container] 2025/11/15 10:00:00.123456 Running command npx cdk deploy",
-        "The stack named Prod-Api failed creation: ROLLBACK_COMPLETE",
         "",
         "|",
         "||||||||||||",

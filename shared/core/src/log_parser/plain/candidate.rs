@@ -13,6 +13,28 @@ pub(super) struct Candidate<'a> {
     pub(super) is_near_start: bool,
 }
 
+impl Candidate<'_> {
+    /// The clause before the number: what names it.
+    pub(super) fn label(&self) -> &str {
+        let clause = self.before.rsplit([';', '|', ',']);
+        let mut clauses = clause.map(|clause| clause.trim_end_matches([' ', '(', '[', ':']));
+        clauses
+            .find(|clause| !clause.is_empty())
+            .unwrap_or_default()
+    }
+}
+
+/// A number pair or a percentage with its place in the line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hit {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// The numbers.
+    pub(super) counter: Counter,
+    /// `None` if the text around it does not say that it is progress.
+    pub(super) kind: Option<CounterKind>,
+}
+
 /// The counters of one line: the last one of each kind.
 #[derive(Debug, Default)]
 pub(super) struct Found(pub(super) Vec<(CounterKind, Counter)>);

@@ -1,84 +1,79 @@
 //! Classifies a number pair by its context.
 
-use super::candidate::{Candidate, Found};
+use super::bar::{ends_with_bar, starts_with_bar};
+use super::candidate::Candidate;
+use super::languages;
 use super::words::{
-    counted, ends_with_bar, has_measure, has_work, is_done, is_unit, is_work, starts_with_bar,
+    counted, has_attempt, has_measure, has_remaining_time, has_work, is_done, is_page,
+    is_preposition, is_unit, is_work,
 };
-use crate::log_parser::observation::{Counter, CounterKind};
+use crate::log_parser::observation::CounterKind;
 
-/// Adds the counter `current` of `total` to `found`, if it is progress.
-pub(super) fn classify(candidate: Candidate<'_>, current: u64, total: u64, found: &mut Found) {
-    if let Some((kind, percentage)) = kind(candidate, total) {
-        let counter = Counter {
-            current: Some(current),
-            total: Some(total),
-            percentage,
-        };
-        found.put(kind, counter);
-    }
+/// Whether a pair is never progress: a size, or a count of attempts.
+pub(super) fn is_excluded(candidate: Candidate<'_>) -> bool {
+    let next = candidate.after.trim_start_matches(' ');
+    let mut next = next.split(|c: char| !c.is_ascii_alphabetic());
+    is_unit(next.next().unwrap_or_default())
+        || is_of_bytes(candidate.after)
+        || has_attempt(candidate.label())
 }
 
-/// Adds the counter of a Spark stage: `(current + running) / total]`.
-pub(super) fn put_stage(current: u64, total: u64, found: &mut Found) {
-    let counter = Counter {
-        current: Some(current),
-        total: Some(total),
-        percentage: None,
-    };
-    found.put(CounterKind::Bar, counter);
-}
+type Kind = Option<CounterKind>;
 
-type Kind = Option<(CounterKind, Option<u8>)>;
-
-fn kind(candidate: Candidate<'_>, total: u64) -> Kind {
+/// The kind of the counter `current` of `total`; `None` if the text around it does not say that it
+/// is progress.
+pub(super) fn kind(candidate: Candidate<'_>, current: u64, total: u64) -> Kind {
     let Candidate { before, after, .. } = candidate;
-    let next = after.trim_start_matches(' ');
-    let next = next
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default();
-    if is_unit(next) || is_of_bytes(after) {
-        return None;
-    }
-    word_before(before)
-        .map(|kind| {
-            if is_instruction(after) {
-                CounterKind::Item
-            } else {
-                kind
-            }
-        })
-        .map(|kind| (kind, None))
-        .or_else(|| rate_after(before, after))
-        .or_else(|| bar_beside(before, after))
-        .or_else(|| dots_before(before, after))
-        .or_else(|| model_of_dbt(candidate))
-        .or_else(|| bracketed(candidate, total))
-        .or_else(|| in_parentheses(candidate))
-        .or_else(|| work_before(before))
-        .or_else(|| done_after(before, after))
-        .or_else(|| at_start(candidate))
-        .or_else(|| at_end(candidate))
+    let kind = word_before(before).filter(|kind| {
+        let is_measure = *kind == CounterKind::Item && has_measure(candidate.label());
+        !is_measure && !is_place(candidate)
+    });
+    kind.map(|kind| match is_instruction(after) {
+        true => CounterKind::Item,
+        false => kind,
+    })
+    .or_else(|| rate_after(after))
+    .or_else(|| bar_beside(before, after))
+    .or_else(|| dots_before(before, after))
+    .or_else(|| model_of_dbt(candidate))
+    .or_else(|| bracketed(candidate, total))
+    .or_else(|| in_parentheses(candidate))
+    .or_else(|| work_before(before))
+    .or_else(|| languages::kind_after(before))
+    .or_else(|| work_at_start(candidate, current, total))
+    .or_else(|| done_after(before, after))
+    .or_else(|| time_beside(candidate))
+    .or_else(|| at_start(candidate))
+    .or_else(|| at_end(candidate))
 }
 
 /// The last word of `text`, if only separators follow it.
 fn last_word(text: &str) -> &str {
-    let text = text.trim_end_matches([' ', '\t', ':', '#', '=', '[', '(', '\u{a0}']);
-    let start = text
-        .trim_end_matches(|c: char| c.is_ascii_alphabetic())
-        .len();
+    let text = text.trim_end_matches(SEPARATORS);
+    let start = text.trim_end_matches(char::is_alphabetic).len();
     text.get(start..).unwrap_or_default()
 }
+
+/// Signs between a word and its counter.
+const SEPARATORS: [char; 7] = [' ', '\t', ':', '#', '=', '[', '('];
 
 /// `Epoch 3/250`, `Step #3 of 10`, `STEP 6/10:`, `batch [1/3]`
 fn word_before(before: &str) -> Option<CounterKind> {
     let word = last_word(before);
     let kind = counted(word)?;
     // A path or an identifier may end with any word.
-    let text = before.trim_end_matches([' ', '\t', ':', '#', '=', '[', '(', '\u{a0}']);
+    let text = before.trim_end_matches(SEPARATORS);
     let head = text.get(..text.len().checked_sub(word.len())?)?;
     let is_whole = !head.ends_with(|c: char| c.is_ascii_digit() || "_/\\.@".contains(c));
     is_whole.then_some(kind)
+}
+
+/// Whether a pair names a place in something: `see step 3/7 of the book`, `page 3/7`. A counter
+/// stands at the start of the text, or beside a verb of work.
+fn is_place(candidate: Candidate<'_>) -> bool {
+    let Candidate { before, after, .. } = candidate;
+    let is_inside = after.starts_with(" of ") && before.split_whitespace().nth(1).is_some();
+    (is_inside || is_page(last_word(before))) && !has_work(before)
 }
 
 /// Whether a Docker instruction follows: ` : COPY …`. It is a step of an image build, not of the
@@ -92,7 +87,7 @@ fn is_instruction(after: &str) -> bool {
 }
 
 /// tqdm: `67%|██████▋   | 39/58 [00:03<00:00, 31.54it/s]`
-fn rate_after(before: &str, after: &str) -> Kind {
+fn rate_after(after: &str) -> Kind {
     let rate = after.trim_start().strip_prefix('[')?;
     let (elapsed, _) = rate.split_once('<')?;
     let is_time = elapsed.len() <= 12
@@ -100,7 +95,7 @@ fn rate_after(before: &str, after: &str) -> Kind {
         && elapsed
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b':');
-    is_time.then(|| (CounterKind::Bar, bar_percentage(before)))
+    is_time.then_some(CounterKind::Bar)
 }
 
 /// Whether a byte rate of tqdm follows: `1234567/2700000 [00:10<00:12, 120kB/s]`.
@@ -110,33 +105,20 @@ fn is_of_bytes(after: &str) -> bool {
         .is_some_and(|(rate, _)| rate.contains('<') && rate.trim_end().ends_with("B/s"))
 }
 
-/// The percentage before a bar at the end of `before`: `67%|██████▋   | `.
-fn bar_percentage(before: &str) -> Option<u8> {
-    let (before, _) = before.trim_end().strip_suffix('|')?.rsplit_once("%|")?;
-    let start = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    let percentage: u8 = before.get(start..)?.parse().ok()?;
-    (percentage <= 100).then_some(percentage)
-}
-
 /// `178/178 [=====]` of Keras, the bar of one epoch; and `[####    ] 45/120`.
 fn bar_beside(before: &str, after: &str) -> Kind {
     if starts_with_bar(after) {
-        return Some((CounterKind::InnerBar, None));
+        return Some(CounterKind::InnerBar);
     }
     let before = before.trim_end().trim_end_matches('(');
-    (ends_with_bar(before) && !has_measure(before))
-        .then(|| (CounterKind::Bar, bar_percentage(before)))
+    (ends_with_bar(before) && !has_measure(before)).then_some(CounterKind::Bar)
 }
 
 /// PHPUnit: `.......... 63 / 189 ( 33%)`
 fn dots_before(before: &str, after: &str) -> Kind {
     let share = after.trim_start().strip_prefix('(')?;
     let (percentage, rest) = share.split_once("%)")?;
-    let percentage = percentage
-        .trim()
-        .parse()
-        .ok()
-        .filter(|&percentage: &u8| percentage <= 100)?;
+    percentage.trim().parse::<u8>().ok()?;
     let marks = before
         .trim_end()
         .bytes()
@@ -144,7 +126,7 @@ fn dots_before(before: &str, after: &str) -> Kind {
         .take_while(|byte| b".FEWRSIDN".contains(byte));
     let is_ours =
         rest.trim().is_empty() && (marks.take(5).count() == 5 || before.trim().is_empty());
-    is_ours.then_some((CounterKind::Item, Some(percentage)))
+    is_ours.then_some(CounterKind::Item)
 }
 
 /// dbt: `3 of 10 START sql table model …` and `3 of 10 OK created …`
@@ -155,7 +137,7 @@ fn model_of_dbt(candidate: Candidate<'_>) -> Kind {
         "START" | "OK" | "ERROR" | "PASS" | "FAIL" | "WARN" | "SKIP"
     );
     let is_first = candidate.is_near_start && candidate.before.trim().is_empty();
-    (is_first && is_state).then_some((CounterKind::Item, None))
+    (is_first && is_state).then_some(CounterKind::Item)
 }
 
 /// `[3/10] …`, `#9 [builder 2/6] …`, `Building module [2/5]`, `[6400/60000 (11%)]`
@@ -169,11 +151,8 @@ fn bracketed(candidate: Candidate<'_>, total: u64) -> Kind {
     if inner.contains(']') {
         return None;
     }
-    if let Some(percentage) = after.strip_prefix(" (").and_then(closing_percentage) {
-        return inner
-            .trim()
-            .is_empty()
-            .then_some((CounterKind::Bar, Some(percentage)));
+    if after.strip_prefix(" (").is_some_and(is_closing_percentage) {
+        return inner.trim().is_empty().then_some(CounterKind::Bar);
     }
     // Unity also prints the seconds: `[ 12/345  3s] …`.
     let elapsed = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
@@ -185,37 +164,34 @@ fn bracketed(candidate: Candidate<'_>, total: u64) -> Kind {
         None => after.trim_start().strip_prefix(']')?,
     };
     if !inner.trim().is_empty() {
-        // BuildKit prints the stage inside the brackets.
+        // BuildKit and others print the stage inside the brackets.
         let is_stage = inner.ends_with(' ')
             && inner
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b" ./_-".contains(&byte));
-        return (is_stage && is_near_start && is_line_start(lead))
-            .then_some((CounterKind::Bracket, None));
+                .chars()
+                .all(|c| c.is_alphanumeric() || " ./_-".contains(c))
+            && !has_measure(inner);
+        return (is_stage && is_near_start && is_line_start(lead)).then_some(CounterKind::Bracket);
     }
     if lead.ends_with(']') {
         // The inner of two counters: `Epoch [1][50/7330]`.
-        return Some((CounterKind::InnerBar, None));
+        return Some(CounterKind::InnerBar);
     }
     if is_near_start && is_line_start(lead) {
         let rest = after.trim_start();
         // Nextflow prints hashes that look like pairs.
         let is_hash = total >= 100_000
             && (rest.starts_with("process >") || rest.starts_with("Submitted process"));
-        return (!is_hash && !is_retry(rest)).then_some((CounterKind::Bracket, None));
+        return (!is_hash && !is_retry(rest)).then_some(CounterKind::Bracket);
     }
-    (is_blank(after) && has_work(lead)).then_some((CounterKind::Bracket, None))
+    (is_blank(after) && has_work(lead)).then_some(CounterKind::Bracket)
 }
 
 /// `11%)]`
-fn closing_percentage(text: &str) -> Option<u8> {
-    let (percentage, _) = text.split_once("%)]")?;
-    let percentage = percentage.split('.').next()?;
-    percentage
-        .trim()
-        .parse()
-        .ok()
-        .filter(|&percentage: &u8| percentage <= 100)
+fn is_closing_percentage(text: &str) -> bool {
+    let percentage = text
+        .split_once("%)]")
+        .map(|(percentage, _)| percentage.trim());
+    percentage.is_some_and(|percentage| percentage.parse::<f32>().is_ok())
 }
 
 /// `(3/10) installing …`, `Rebasing (3/10)`
@@ -225,15 +201,37 @@ fn in_parentheses(candidate: Candidate<'_>) -> Kind {
     let is_first = candidate.is_near_start && is_line_start(lead) && !is_blank(rest);
     // nextest: `PASS [   0.005s] (3/10) …`
     let is_timed = lead.trim_end().ends_with("s]");
-    let is_progress =
-        is_first || is_timed || is_blank(rest) && has_work(lead) && !has_measure(lead);
-    (is_progress && !is_retry(rest) && !is_retry(lead)).then_some((CounterKind::Bracket, None))
+    // A pair after a percentage counts the same work, and is as far as the percentage.
+    let is_counted = has_work(lead) && !has_measure(lead) && !lead.trim_end().ends_with('%');
+    let is_progress = is_first || is_timed || is_blank(rest) && is_counted;
+    (is_progress && !is_retry(rest) && !is_retry(lead)).then_some(CounterKind::Bracket)
 }
 
 /// `Processed 3/10`, `Downloading 3 of 10`, `rollout to finish: 2 of 3 updated replicas`
 fn work_before(before: &str) -> Kind {
     let is_ours = is_work(last_word(before)) || before.ends_with("rollout to finish: ");
-    is_ours.then_some((CounterKind::Item, None))
+    is_ours.then_some(CounterKind::Item)
+}
+
+/// `Loading partition 6/30`, `Processing the last shard 2 of 5`: a verb of work at the start of the
+/// clause, and nouns.
+fn work_at_start(candidate: Candidate<'_>, current: u64, total: u64) -> Kind {
+    const MOST_NOUNS: usize = 3;
+    let clause = candidate.before.rsplit([':', '|', ';', ',', ']']).next()?;
+    let mut words = clause.trim_end_matches(SEPARATORS).split_whitespace();
+    let is_verb = words.next().is_some_and(is_work);
+    let is_month = current <= 12 && (1_900..2_100).contains(&total);
+    let mut nouns = words.by_ref().take(MOST_NOUNS);
+    let are_nouns =
+        nouns.all(|word| word.chars().all(char::is_alphabetic) && !is_preposition(word));
+    let is_ours = is_verb && are_nouns && words.next().is_none() && !has_measure(clause);
+    (is_ours && !is_month && candidate.is_near_start).then_some(CounterKind::Item)
+}
+
+/// `Copy: 81000/310250; ETA: 1m56s`, `0% | ETA: 0s | 0/40`
+fn time_beside(candidate: Candidate<'_>) -> Kind {
+    let is_timed = has_remaining_time(candidate.after) || has_remaining_time(candidate.before);
+    (is_timed && !has_measure(candidate.label())).then_some(CounterKind::Bar)
 }
 
 /// `3 of 10 steps (30%) done`, `45/100 files processed`
@@ -247,19 +245,15 @@ fn done_after(before: &str, after: &str) -> Kind {
     let singular = noun.strip_suffix('s').unwrap_or(noun);
     let kind = counted(singular).or_else(|| counted(noun));
     let next = words.next().unwrap_or_default();
-    let percentage = next
-        .strip_prefix('(')
-        .and_then(|text| text.strip_suffix("%)"))
-        .and_then(|text| text.parse().ok())
-        .filter(|&percentage: &u8| percentage <= 100);
-    let done = if percentage.is_some() {
+    let is_percentage = next.starts_with('(') && next.ends_with("%)");
+    let done = if is_percentage {
         words.next().unwrap_or_default()
     } else {
         next
     };
     let is_ours =
         is_done(noun) || kind.is_some() && is_done(done.trim_end_matches(['.', ',', '!']));
-    is_ours.then_some((kind.unwrap_or(CounterKind::Item), percentage))
+    is_ours.then_some(kind.unwrap_or(CounterKind::Item))
 }
 
 /// `3/10 Test  #3: …`, `3/10 Processing …`, a trainer's `3/100  1.2G …`
@@ -277,7 +271,7 @@ fn at_start(candidate: Candidate<'_>) -> Kind {
         .strip_suffix(['G', 'M'])
         .is_some_and(|number| number.contains('.') && number.parse::<f32>().is_ok());
     if is_memory && words.next().is_some_and(|word| word.parse::<f32>().is_ok()) {
-        return Some((CounterKind::Phase, None));
+        return Some(CounterKind::Phase);
     }
     let is_test = first == "Test" && words.next().is_some_and(|word| word.starts_with('#'));
     let first = first.trim_start_matches(':');
@@ -287,7 +281,7 @@ fn at_start(candidate: Candidate<'_>) -> Kind {
         } else {
             first
         });
-    is_ours.then_some((CounterKind::Item, None))
+    is_ours.then_some(CounterKind::Item)
 }
 
 /// `  Installing : package    3/10`
@@ -309,7 +303,7 @@ fn at_end(candidate: Candidate<'_>) -> Kind {
             | "Running scriptlet"
     ) && rest.ends_with(' ');
     (candidate.is_near_start && is_transaction && is_blank(candidate.after))
-        .then_some((CounterKind::Item, None))
+        .then_some(CounterKind::Item)
 }
 
 /// Whether a bracket after `lead` is at the start of the line. Symbols and BuildKit's prefixes may

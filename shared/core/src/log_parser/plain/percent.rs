@@ -1,82 +1,52 @@
 //! Classifies a percentage by its context.
 
-use super::candidate::{Candidate, Found};
-use super::words::{ends_with_bar, has_measure, has_work, is_bundling, is_done, starts_with_bar};
-use crate::log_parser::observation::{Counter, CounterKind};
+use super::bar::{ends_with_bar, starts_with_bar};
+use super::candidate::Candidate;
+use super::languages;
+use super::words::{
+    has_measure, has_remaining_time, has_work, is_bundling, is_done, is_progress_word,
+};
 
-/// The part of the line that a percentage accounts for.
-#[derive(Debug, Default)]
-pub(super) struct Used {
-    /// The number of bytes after the percent sign that belong to the percentage.
-    pub(super) bytes: usize,
-    /// Whether the rest of the line is to be ignored.
-    pub(super) is_whole_line: bool,
+/// What a percentage is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// The text around it does not say so.
+    Unknown,
+    /// Of the work.
+    OfWork,
+    /// Of the work, and other numbers of the line are not.
+    OfLine,
 }
 
-/// Adds a counter with `percentage` to `found`, if it is progress.
-pub(super) fn classify(candidate: Candidate<'_>, percentage: u64, found: &mut Found) -> Used {
-    let Ok(percentage) = u8::try_from(percentage) else {
-        return Used::default();
-    };
-    let mut put = |current: Option<u64>, total: Option<u64>| {
-        let kind = if total.is_none() {
-            CounterKind::Percent
-        } else {
-            CounterKind::Bar
-        };
-        let counter = Counter {
-            current,
-            total,
-            percentage: Some(percentage),
-        };
-        found.put(kind, counter);
-    };
-    if let Some((current, total, bytes)) = count_after(candidate) {
-        put(Some(current), Some(total));
-        return Used {
-            bytes,
-            is_whole_line: false,
-        };
-    }
+/// Returns what a percentage is of.
+pub(super) fn classify(candidate: Candidate<'_>) -> Share {
     if candidate.after.starts_with('|') {
-        // A count after the bar is more precise, and includes this percentage.
-        put(None, None);
-        return Used::default();
+        return Share::OfWork;
     }
     if is_tool_status(candidate) {
-        put(None, None);
-        return Used {
-            bytes: 0,
-            is_whole_line: true,
-        };
+        return Share::OfLine;
     }
-    if is_bracketed(candidate) || is_progress(candidate) {
-        put(None, None);
+    match has_count(candidate) || is_bracketed(candidate) || is_progress(candidate) {
+        true => Share::OfWork,
+        false => Share::Unknown,
     }
-    Used::default()
 }
 
-/// Parses the count after a percentage, and returns its length in bytes.
+/// Whether a count follows the percentage of a phase of work.
 ///
-/// git: `Receiving objects: 100% (10851/10851)`. Nextflow: `[ 45%] 3 of 7`.
-fn count_after(candidate: Candidate<'_>) -> Option<(u64, u64, usize)> {
+/// git: `Receiving objects: 100% (5208/5208)`. Nextflow: `[ 42%] 3 of 7`.
+fn has_count(candidate: Candidate<'_>) -> bool {
     let Candidate { before, after, .. } = candidate;
-    let (text, separator, close) = if let Some(text) = after.strip_prefix(" (") {
-        let is_phase = match before.trim_end().strip_suffix(':') {
-            Some(label) => has_gerund(label) && !has_measure(label),
-            None => ends_with_bar(before),
-        };
-        (is_phase.then_some(text)?, "/", ")")
-    } else {
-        let text = after.strip_prefix("] ").filter(|_| is_opened(before))?;
-        (text, " of ", "")
-    };
-    let (current, rest) = text.split_once(separator)?;
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let (total, rest) = rest.split_at_checked(digits)?;
-    let (current, total) = (current.parse().ok()?, total.parse().ok()?);
-    (rest.starts_with(close) && current <= total && total > 0)
-        .then(|| (current, total, after.len() - rest.len()))
+    let is_digit = |text: &str| text.starts_with(|character: char| character.is_ascii_digit());
+    if let Some(text) = after.strip_prefix(" (") {
+        return is_digit(text)
+            && match before.trim_end().strip_suffix(':') {
+                Some(label) => has_gerund(label) && !has_measure(label),
+                None => ends_with_bar(before),
+            };
+    }
+    let text = after.strip_prefix("] ").filter(|_| is_opened(before));
+    text.is_some_and(|text| is_digit(text) && text.contains(" of "))
 }
 
 /// Whether one of the first two words of a label is a verb form in `-ing`.
@@ -155,8 +125,15 @@ fn is_progress(candidate: Candidate<'_>) -> bool {
     if has_measure(before) && !has_progress_word(before) {
         return false;
     }
-    let is_leading = is_near_start && before.trim().is_empty();
+    let lead = before.trim();
+    let is_leading = is_near_start && lead.is_empty();
     has_progress_word(before)
+        || languages::kind_after(before).is_some()
+        || has_remaining_time(after) && !has_measure(candidate.label())
+        // restic: `[1:12] 43.10%  812 files`
+        || is_near_start && is_elapsed_time(lead) && after.starts_with("  ")
+        // wget: ` 5350K .......... .......... 92%`
+        || is_near_start && is_row_of_dots(lead)
         || is_done_after(after)
         || ends_with_bar(before)
         || starts_with_bar(after)
@@ -173,16 +150,35 @@ fn is_progress(candidate: Candidate<'_>) -> bool {
 
 /// `Progress: 45%`, `progress=[####  ] 45%`, `Completion: 45%`
 fn has_progress_word(before: &str) -> bool {
-    const WORDS: [&str; 5] = ["progress", "complete", "completed", "completion", "percent"];
-    let label = before.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
+    let label = before.trim_end_matches(|c: char| !c.is_alphabetic());
     let has_long_gap = before.len() - label.len() > 64;
-    let start = label
-        .trim_end_matches(|c: char| c.is_ascii_alphabetic())
-        .len();
+    let start = label.trim_end_matches(char::is_alphabetic).len();
     let word = label.get(start..).unwrap_or_default();
-    !has_long_gap && WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+    !has_long_gap && is_progress_word(word)
         // A digit in the gap means another number; a comma or semicolon, another clause.
         && before.get(label.len()..).is_some_and(|gap| !gap.contains(|c: char| c.is_ascii_digit() || c == ',' || c == ';'))
+}
+
+/// Whether `lead` is a time in brackets: `[1:12]`.
+fn is_elapsed_time(lead: &str) -> bool {
+    let time = lead
+        .strip_prefix('[')
+        .and_then(|lead| lead.strip_suffix(']'));
+    time.is_some_and(|time| {
+        time.contains(':')
+            && time
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b':')
+    })
+}
+
+/// Whether `lead` is a size and groups of dots.
+fn is_row_of_dots(lead: &str) -> bool {
+    let dots = lead.trim_start_matches(|character: char| character.is_ascii_digit());
+    let dots = dots.strip_prefix('K').unwrap_or_default();
+    dots.len() < lead.len()
+        && dots.contains("....")
+        && dots.bytes().all(|byte| b". ".contains(&byte))
 }
 
 /// `45% complete`, `45% done (3 min left)`; not `90% complete in under 58ms`.
@@ -191,7 +187,7 @@ fn is_done_after(after: &str) -> bool {
         return false;
     };
     let end = text
-        .find(|c: char| !c.is_ascii_alphabetic())
+        .find(|c: char| !c.is_alphabetic())
         .unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end).unwrap_or_default();
     let rest = rest.trim_start();

@@ -1,7 +1,10 @@
 //! Finds number pairs and percentages in a line, from left to right.
 
-use super::candidate::{Candidate, Found};
-use super::{pair, percent};
+use super::candidate::{Candidate, Found, Hit};
+use super::number::{digits, narrow, pair, pair_after_total, percent_end, spark_total};
+use super::percent::Share;
+use super::{languages, pair, percent};
+use crate::log_parser::observation::{Counter, CounterKind};
 use crate::log_parser::text::{head, tail};
 
 /// The size of the context that is examined before a number, in bytes. After a number it is twice
@@ -14,9 +17,29 @@ const ENDS: usize = 16 * 1024;
 
 /// Finds all counters of a line.
 pub(super) fn counters(line: &str) -> Found {
-    let bytes = line.as_bytes();
+    let line = narrow(line);
     let mut found = Found::default();
+    let mut hits = hits(&line).into_iter().peekable();
+    while let Some(hit) = hits.next() {
+        let with_next = hits.peek().and_then(|next| join(&line, &hit, next));
+        if with_next.is_some() {
+            hits.next();
+        }
+        if let Some((kind, counter)) = with_next.or(hit.kind.map(|kind| (kind, hit.counter))) {
+            found.put(kind, counter);
+        }
+    }
+    found
+}
+
+/// The number pairs and percentages of `line`, without those that are never progress.
+fn hits(line: &str) -> Vec<Hit> {
+    let bytes = line.as_bytes();
+    let mut hits = Vec::new();
     let mut at = 0;
+    if is_of_valgrind(line) {
+        return hits;
+    }
     while let Some(offset) = bytes
         .get(at..)
         .and_then(|rest| rest.iter().position(u8::is_ascii_digit))
@@ -27,77 +50,136 @@ pub(super) fn counters(line: &str) -> Found {
             at = last_part;
             continue;
         }
-        let Some(number) = number(bytes, start) else {
+        let Some((value, end)) = digits(bytes, start) else {
             // The number is out of range: skip its digits.
             at = skip_digits(bytes, start);
             continue;
         };
-        at = number.end;
-        if !is_free_before(bytes, start) {
+        at = end;
+        if !is_free_before(bytes, start) || is_in_address(before(line, start)) {
             continue;
         }
-        if let Some((total, end)) = pair_end(bytes, number.end) {
-            if is_free_after(bytes, end) && number.value <= total && total > 0 {
-                let candidate = around(line, start, end);
-                pair::classify(candidate, number.value, total, &mut found);
-                at = end;
+        let total_first = || pair_after_total(line, start).map(|pair| (pair, true));
+        let found = pair(bytes, start).map(|pair| (pair, false));
+        if let Some((pair, is_total_first)) = found.or_else(total_first) {
+            if is_free_after(bytes, pair.end) && pair.current <= pair.total && pair.total > 0 {
+                at = pair.end;
+                let candidate = around(line, start, pair.end);
+                if pair::is_excluded(candidate) {
+                    continue;
+                }
+                let kind = if is_total_first {
+                    languages::is_working(candidate.after).then_some(CounterKind::Item)
+                } else {
+                    pair::kind(candidate, pair.current, pair.total)
+                };
+                hits.push(hit(start, pair.end, (pair.current, pair.total), kind));
             }
-        } else if let Some((total, end)) = spark_end(bytes, number.end) {
-            if before(line, start).ends_with('(') && number.value <= total {
-                pair::put_stage(number.value, total, &mut found);
+        } else if let Some((total, end)) = spark_total(bytes, end) {
+            if before(line, start).ends_with('(') && value <= total {
                 at = end;
+                hits.push(hit(start, end, (value, total), Some(CounterKind::Bar)));
             }
-        } else if let Some(end) = percent_end(bytes, number.end)
-            && number.value <= 100
+        } else if let Some(end) = percent_end(bytes, end)
+            && let Some(value) = u8::try_from(value).ok().filter(|value| *value <= 100)
         {
-            let candidate = around(line, start, end);
-            let used = percent::classify(candidate, number.value, &mut found);
-            at = end + used.bytes;
-            if used.is_whole_line {
+            at = end;
+            let share = percent::classify(around(line, start, end));
+            let counter = Counter {
+                current: None,
+                total: None,
+                percentage: Some(value),
+            };
+            let kind = (share != Share::Unknown).then_some(CounterKind::Percent);
+            hits.push(Hit {
+                start,
+                end,
+                counter,
+                kind,
+            });
+            if share == Share::OfLine {
                 break;
             }
         }
     }
-    found
+    hits
+}
+
+fn hit(start: usize, end: usize, pair: (u64, u64), kind: Option<CounterKind>) -> Hit {
+    let (current, total) = (Some(pair.0), Some(pair.1));
+    let counter = Counter {
+        current,
+        total,
+        percentage: None,
+    };
+    Hit {
+        start,
+        end,
+        counter,
+        kind,
+    }
+}
+
+/// Joins a number pair and a percentage that stand beside each other and say the same. If one is
+/// progress, so is the other.
+fn join(line: &str, hit: &Hit, next: &Hit) -> Option<(CounterKind, Counter)> {
+    let (pair, share) = match hit.counter.total {
+        Some(_) => (hit, next),
+        None => (next, hit),
+    };
+    let (current, total) = pair.counter.current.zip(pair.counter.total)?;
+    let percentage = share.counter.percentage?;
+    let kind = pair.kind.or(share.kind)?;
+    let computed = u128::from(current) * 100 / u128::from(total);
+    let is_same = computed.abs_diff(u128::from(percentage)) <= 1;
+    let counter = Counter {
+        percentage: Some(percentage),
+        ..pair.counter
+    };
+    let gap = line.get(hit.end..next.start)?;
+    // Without a count, the bar of an epoch is one that restarts.
+    (is_same && is_near(gap)).then(|| (kind.max(CounterKind::Bar), counter))
+}
+
+/// Whether the text between two numbers has nothing but signs, a bar and one word.
+fn is_near(gap: &str) -> bool {
+    let mut words = gap.split(|character: char| !character.is_alphanumeric());
+    let is_number = |text: &str| text.contains(|character: char| character.is_ascii_digit());
+    gap.len() <= 2 * WINDOW
+        && !is_number(gap)
+        && words
+            .by_ref()
+            .filter(|word| !word.is_empty())
+            .nth(1)
+            .is_none()
+}
+
+/// Whether the line is of valgrind, which numbers what it finds: `==7120== … record 14 of 37`.
+fn is_of_valgrind(line: &str) -> bool {
+    let rest = line.strip_prefix("==").unwrap_or_default();
+    let after = rest.trim_start_matches(|character: char| character.is_ascii_digit());
+    after.len() < rest.len() && after.starts_with("==")
+}
+
+/// Whether the number after `before` is in a path or an address: `GET /items?page=2/9`.
+fn is_in_address(before: &str) -> bool {
+    let token = before
+        .rsplit(char::is_whitespace)
+        .next()
+        .unwrap_or_default();
+    let token = token.trim_start_matches(['"', '\'', '(', '[']);
+    token.starts_with('/') || token.contains("://") || token.contains('?') && token.contains('=')
 }
 
 fn before(line: &str, start: usize) -> &str {
-    line.get(..start).unwrap_or_default()
+    tail(line.get(..start).unwrap_or_default(), WINDOW)
 }
 
 fn around(line: &str, start: usize, end: usize) -> Candidate<'_> {
     Candidate {
-        before: tail(before(line, start), WINDOW),
+        before: before(line, start),
         after: head(line.get(end..).unwrap_or_default(), 2 * WINDOW),
         is_near_start: start <= WINDOW,
-    }
-}
-
-/// A number and the position after it.
-pub(super) struct Number {
-    pub(super) value: u64,
-    pub(super) end: usize,
-}
-
-/// Parses the number at `start`, with or without commas between groups of three digits.
-pub(super) fn number(bytes: &[u8], start: usize) -> Option<Number> {
-    let digit = |at: usize| bytes.get(at).filter(|byte| byte.is_ascii_digit());
-    digit(start)?;
-    let mut value: u64 = 0;
-    let mut end = start;
-    loop {
-        while let Some(byte) = digit(end) {
-            value = value.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
-            end += 1;
-        }
-        let is_group = end - start <= 19
-            && bytes.get(end) == Some(&b',')
-            && (1..=3).all(|offset| digit(end + offset).is_some())
-            && digit(end + 4).is_none();
-        if !is_group {
-            return Some(Number { value, end });
-        }
-        end += 1;
     }
 }
 
@@ -105,65 +187,6 @@ fn skip_digits(bytes: &[u8], start: usize) -> usize {
     let rest = bytes.get(start..).unwrap_or_default();
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit());
     start + digits.unwrap_or(rest.len())
-}
-
-/// Skips at most two spaces.
-fn skip_spaces(bytes: &[u8], mut at: usize) -> usize {
-    for _ in 0..2 {
-        if bytes.get(at) == Some(&b' ') {
-            at += 1;
-        }
-    }
-    at
-}
-
-/// Parses the rest of `3/10`, `3 of 10` or `3 out of 10`: the second number and the position after
-/// it.
-fn pair_end(bytes: &[u8], end: usize) -> Option<(u64, usize)> {
-    let rest = bytes.get(end..)?;
-    let separator = [&b" of "[..], b" out of "]
-        .into_iter()
-        .find(|text| rest.starts_with(text));
-    let start = match separator {
-        Some(text) => end + text.len(),
-        None => {
-            let slash = skip_spaces(bytes, end);
-            if bytes.get(slash) != Some(&b'/') {
-                return None;
-            }
-            skip_spaces(bytes, slash + 1)
-        }
-    };
-    let total = number(bytes, start)?;
-    Some((total.value, total.end))
-}
-
-/// Parses the rest of Spark's `(17 + 11) / 108]`: the last number and the position after it.
-fn spark_end(bytes: &[u8], end: usize) -> Option<(u64, usize)> {
-    let running = number(
-        bytes,
-        end + bytes.get(end..)?.strip_prefix(b" + ").map(|_| 3)?,
-    )?;
-    let rest = bytes.get(running.end..)?;
-    rest.strip_prefix(b") / ")?;
-    let total = number(bytes, running.end + 4)?;
-    (bytes.get(total.end) == Some(&b']')).then_some((total.value, total.end))
-}
-
-/// The position after a percentage with its fraction and its percent sign.
-fn percent_end(bytes: &[u8], end: usize) -> Option<usize> {
-    let mut at = end;
-    if let Some(fraction) = bytes.get(end..)?.strip_prefix(b".") {
-        let digits = fraction
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .take(18);
-        at += 1 + digits.count();
-    }
-    if bytes.get(at) == Some(&b' ') {
-        at += 1;
-    }
-    (bytes.get(at) == Some(&b'%')).then_some(at + 1)
 }
 
 /// Whether a counter may start at `start`: not inside a word, a path, a version, a date or an

@@ -1,14 +1,21 @@
 //! Words around a number that tell whether it is progress.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::languages;
 use crate::log_parser::observation::CounterKind;
 
 /// The longest known word, in bytes.
-const MAX_WORD: usize = 16;
+const MAX_WORD: usize = 20;
 
 /// The kind of a counter after `word`: `Epoch 3/250`, `Step 3/10`, `batch 1/3`.
-pub(super) fn counted(word: &str) -> Option<CounterKind> {
+pub(in crate::log_parser) fn counted(word: &str) -> Option<CounterKind> {
     let mut buffer = [0; MAX_WORD];
     let word = lower(word, &mut buffer)?;
+    let word = word.as_ref();
     Some(match word {
         "epoch" | "task" | "phase" | "stage" | "milestone" | "wave" | "fold" => CounterKind::Phase,
         "step" | "steps" | "stp" | "iteration" | "iter" | "round" | "turn" | "cycle" | "pass"
@@ -32,19 +39,68 @@ pub(super) fn counted(word: &str) -> Option<CounterKind> {
         | "keyword" | "topic" | "category" | "channel" | "domain" | "company" | "pipeline" => {
             CounterKind::Item
         }
-        _ => return None,
+        _ => return languages::counted(word),
     })
 }
 
+/// Whether `word` means progress: `Progress: 45%`.
+pub(super) fn is_progress_word(word: &str) -> bool {
+    const WORDS: [&str; 5] = ["progress", "complete", "completed", "completion", "percent"];
+    lower(word, &mut [0; MAX_WORD])
+        .is_some_and(|word| WORDS.contains(&word.as_ref()) || languages::is_progress(&word))
+}
+
 /// Whether `word` is a verb of work: `Processing`, `Downloaded`.
-pub(super) fn is_work(word: &str) -> bool {
-    const WORK: [&str; 47] = [
-        "process", "download", "upload", "complet", "finish", "runn", "build", "built", "compil",
-        "install", "migrat", "import", "export", "load", "copy", "copi", "index", "analyz",
-        "analys", "fetch", "scann", "render", "train", "evaluat", "generat", "convert", "sync",
-        "execut", "crawl", "scrap", "translat", "pars", "extract", "compress", "transcod", "encod",
-        "verify", "verifi", "check", "rebas", "apply", "link", "clon", "mov", "push", "pull",
+pub(in crate::log_parser) fn is_work(word: &str) -> bool {
+    const WORK: [&str; 48] = [
+        "process",
+        "download",
+        "upload",
+        "complet",
+        "finish",
+        "runn",
+        "build",
+        "built",
+        "compil",
+        "install",
+        "migrat",
+        "import",
+        "export",
+        "load",
+        "copy",
+        "copi",
+        "index",
+        "analyz",
+        "analys",
+        "fetch",
+        "scann",
+        "render",
+        "train",
+        "evaluat",
+        "generat",
+        "convert",
+        "sync",
+        "execut",
+        "crawl",
+        "scrap",
+        "translat",
+        "pars",
+        "extract",
+        "compress",
+        "transcod",
+        "encod",
+        "verify",
+        "verifi",
+        "check",
+        "rebas",
+        "apply",
+        "link",
+        "clon",
+        "mov",
+        "push",
+        "pull",
         "optimiz",
+        "transferr",
     ];
     let mut buffer = [0; MAX_WORD];
     let Some(word) = lower(word, &mut buffer) else {
@@ -54,10 +110,11 @@ pub(super) fn is_work(word: &str) -> bool {
         return true;
     }
     let stem = word.strip_suffix("ing").or_else(|| word.strip_suffix("ed"));
-    stem.is_some_and(|stem| {
-        WORK.iter()
-            .any(|work| stem == *work || stem.strip_suffix('e') == Some(work))
-    })
+    languages::is_work(&word)
+        || stem.is_some_and(|stem| {
+            WORK.iter()
+                .any(|work| stem == *work || stem.strip_suffix('e') == Some(work))
+        })
 }
 
 /// Whether `text` contains a verb of work.
@@ -66,8 +123,8 @@ pub(super) fn has_work(text: &str) -> bool {
 }
 
 /// Whether `text` contains a word that makes a percentage a measurement: `CPU usage: 45%`.
-pub(super) fn has_measure(text: &str) -> bool {
-    const MEASURES: [&str; 32] = [
+pub(in crate::log_parser) fn has_measure(text: &str) -> bool {
+    const MEASURES: [&str; 55] = [
         "cpu",
         "gpu",
         "mem",
@@ -100,6 +157,29 @@ pub(super) fn has_measure(text: &str) -> bool {
         "health",
         "precision",
         "recall",
+        "saving",
+        "savings",
+        "saved",
+        "match",
+        "matches",
+        "discount",
+        "humidity",
+        "hit",
+        "hits",
+        "pool",
+        "queue",
+        "backlog",
+        "workers",
+        "connections",
+        "sessions",
+        "replicas",
+        "slots",
+        "limit",
+        "heap",
+        "watermark",
+        "grade",
+        "readability",
+        "open",
     ];
     // The name of a file or of a test may contain any word.
     let is_name =
@@ -107,12 +187,12 @@ pub(super) fn has_measure(text: &str) -> bool {
     let tokens = text.split_whitespace().filter(|token| !is_name(token));
     tokens.flat_map(words).any(|word| {
         let mut buffer = [0; MAX_WORD];
-        lower(word, &mut buffer).is_some_and(|word| MEASURES.contains(&word))
+        lower(word, &mut buffer).is_some_and(|word| MEASURES.contains(&word.as_ref()))
     })
 }
 
 /// Whether `word` means done: `45% complete`.
-pub(super) fn is_done(word: &str) -> bool {
+pub(in crate::log_parser) fn is_done(word: &str) -> bool {
     const DONE: [&str; 14] = [
         "complete",
         "completed",
@@ -130,6 +210,8 @@ pub(super) fn is_done(word: &str) -> bool {
         "imported",
     ];
     DONE.iter().any(|done| word.eq_ignore_ascii_case(done))
+        || !word.is_ascii() && languages::is_working(word)
+        || lower(word, &mut [0; MAX_WORD]).is_some_and(|word| languages::is_work(&word))
 }
 
 /// Whether `word` makes the pair before it a size or a health status: `12/45 MB`, `3/3 replicas`.
@@ -161,7 +243,7 @@ pub(super) fn is_unit(word: &str) -> bool {
         "running",
     ];
     let mut buffer = [0; MAX_WORD];
-    lower(word, &mut buffer).is_some_and(|word| UNITS.contains(&word))
+    lower(word, &mut buffer).is_some_and(|word| UNITS.contains(&word.as_ref()))
 }
 
 /// Whether `word` follows the percentage of a bundler or loader at the start of a line: `41%
@@ -210,67 +292,72 @@ pub(super) fn is_bundling(word: &str) -> bool {
     BUNDLING.contains(&word)
 }
 
-/// Whether `text` ends with a progress bar: `[#####....`, `|████  |`, `━━━━╸`.
-pub(super) fn ends_with_bar(text: &str) -> bool {
-    let text = text.trim_end();
-    if let Some(inner) = text.strip_suffix([']', '|', '>']) {
-        let opening = if text.ends_with(']') {
-            '['
-        } else if text.ends_with('>') {
-            '<'
-        } else {
-            '|'
-        };
-        let inner_bar = inner.trim_end_matches(|c: char| is_bar(c) || c == ' ');
-        let length = inner.len().saturating_sub(inner_bar.len());
-        let filled = inner.get(inner_bar.len()..).unwrap_or_default();
-        return length >= 4 && inner_bar.ends_with(opening) && filled.contains(|c: char| c != ' ');
-    }
-    text.chars().rev().take(3).filter(|&c| is_block(c)).count() == 3
-}
-
-/// Whether `text` starts with a progress bar.
-pub(super) fn starts_with_bar(text: &str) -> bool {
-    let text = text.trim_start();
-    let (inner, is_enclosed) = match text.strip_prefix(['[', '|']) {
-        Some(inner) => (inner, true),
-        None => (text, false),
-    };
-    let glyphs = inner
-        .chars()
-        .take(4)
-        .filter(|&c| is_block(c) || is_enclosed && (is_bar(c) || c == ' '))
-        .count();
-    let is_blank = inner.chars().take(4).all(|c| c == ' ');
-    if is_enclosed {
-        glyphs == 4 && !is_blank
-    } else {
-        glyphs >= 3
-    }
-}
-
-/// Whether progress bars are drawn with `c`.
-fn is_bar(c: char) -> bool {
-    matches!(c, '=' | '>' | '#' | '-' | '.' | '·' | '*' | '+' | '~' | '_') || is_block(c)
-}
-
-/// Whether only progress bars are drawn with `c`.
-fn is_block(c: char) -> bool {
-    matches!(
-        c,
-        '\u{2580}'..='\u{259f}' | '━' | '╸' | '╺' | '─' | '■' | '□' | '▰' | '▱' | '●' | '○'
-    ) || matches!(c, '\u{2800}'..='\u{28ff}')
-}
-
+/// The words in Latin letters.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_alphabetic())
+    let is_letter = |c: char| c.is_ascii_alphabetic() || matches!(c, '\u{c0}'..='\u{24f}');
+    text.split(move |c| !is_letter(c))
         .filter(|word| !word.is_empty())
 }
 
 /// Converts `word` to lower case; `None` if it is longer than [`MAX_WORD`].
-fn lower<'a>(word: &str, buffer: &'a mut [u8; MAX_WORD]) -> Option<&'a str> {
+fn lower<'a>(word: &str, buffer: &'a mut [u8; MAX_WORD]) -> Option<Cow<'a, str>> {
     let buffer = buffer.get_mut(..word.len())?;
+    if !word.is_ascii() {
+        return Some(Cow::Owned(word.to_lowercase()));
+    }
     buffer.copy_from_slice(word.as_bytes());
     buffer.make_ascii_lowercase();
-    std::str::from_utf8(buffer).ok()
+    std::str::from_utf8(buffer).ok().map(Cow::Borrowed)
+}
+
+/// Whether `text` names attempts, which are not steps.
+pub(super) fn has_attempt(text: &str) -> bool {
+    const ATTEMPTS: [&str; 12] = [
+        "attempt",
+        "attempts",
+        "retry",
+        "retries",
+        "retrying",
+        "try",
+        "tries",
+        "versuch",
+        "tentative",
+        "tentativa",
+        "intento",
+        "reintento",
+    ];
+    const IN_TEXT: [&str; 5] = ["再試行", "リトライ", "試行", "重试", "시도"];
+    words(text).any(|word| {
+        lower(word, &mut [0; MAX_WORD]).is_some_and(|word| ATTEMPTS.contains(&word.as_ref()))
+    }) || IN_TEXT.iter().any(|word| text.contains(word))
+}
+
+/// Whether `word` is what people leaf through.
+pub(super) fn is_page(word: &str) -> bool {
+    const PAGES: [&str; 4] = ["page", "row", "seite", "página"];
+    lower(word, &mut [0; MAX_WORD]).is_some_and(|word| PAGES.contains(&word.as_ref()))
+}
+
+/// Whether `word` shows that the word after it is not what is counted.
+pub(super) fn is_preposition(word: &str) -> bool {
+    const PREPOSITIONS: [&str; 14] = [
+        "on", "at", "for", "by", "from", "in", "with", "to", "into", "via", "using", "as", "than",
+        "since",
+    ];
+    PREPOSITIONS.contains(&word)
+}
+
+/// A remaining time.
+static REMAINING: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"\b(?:ETA|eta|Eta)\b",
+        r"|(?:(?i:remaining|time left|restant|verbleibend)[a-z]*|残り(?:時間)?|剩余(?:时间)?|남은 시간)",
+        r"[ :=]{0,3}(?:[0-9]+:[0-9]{2}|[0-9.]+ ?(?:h|m|s|ms|min|sec|秒|分|초|분))",
+    ))
+    .expect("the pattern is a constant")
+});
+
+/// Whether `text` has a remaining time: `ETA 1m56s`, `remaining: 46.4s`.
+pub(super) fn has_remaining_time(text: &str) -> bool {
+    REMAINING.is_match(text)
 }

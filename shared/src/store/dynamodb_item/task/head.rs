@@ -29,6 +29,8 @@ const STARTED_AT: &str = "started_at";
 const COMPLETED_AT: &str = "completed_at";
 const DURATION_MS: &str = "duration_ms";
 const USUAL_DURATION_MS: &str = "usual_duration_ms";
+/// What the agent tells about itself, as JSON.
+const AGENT: &str = "agent";
 /// Marks the head of a deleted run.
 const DELETED: &str = "deleted";
 /// Marks the head of a run that is part of another one.
@@ -61,6 +63,7 @@ pub(crate) fn item(
     let task = &head.task;
     let metadata = task.metadata.as_ref().filter(|_| !task.has_long_metadata());
     let metadata = metadata.map(serde_json::to_string);
+    let agent = task.agent.as_ref().map(serde_json::to_string);
     let corrections = Some(task.corrections).filter(|corrections| *corrections > 0);
     let mut item = ItemWriter::in_format(RUN_FORMAT)
         .text(TASK_ID, &task.task_id)
@@ -91,6 +94,7 @@ pub(crate) fn item(
         .optional_text(COMPLETED_AT, task.completed_at)
         .optional_number(DURATION_MS, task.duration_ms)
         .optional_number(USUAL_DURATION_MS, task.usual_duration_ms)
+        .optional_text(AGENT, agent.transpose()?)
         .optional_text(METADATA, metadata.transpose()?);
     if !task.is_earlier {
         item = item
@@ -198,6 +202,7 @@ pub(crate) fn read_task(item: &Item) -> Result<Task, ItemError> {
         priority: item.optional_parsed(PRIORITY)?,
         progress: read_progress(item)?,
         parts: Default::default(),
+        agent: item.optional_json(AGENT)?,
         run: item.parsed(RUN)?,
         is_earlier,
         corrections: item.optional_number(CORRECTIONS)?.unwrap_or(0),
