@@ -215,6 +215,9 @@ impl Tasks {
                 stream.encoding = Encoding::of(&buffer);
             }
             let mut lines = Lines::new(&buffer, stream.encoding, time, is_end);
+            if offset == 0 {
+                lines = lines.from_first_timestamp();
+            }
             for line in lines.by_ref() {
                 let start = u64::try_from(line.start).unwrap_or(u64::MAX);
                 if let Some(event) = stream.event(offset + start, &line) {

@@ -56,6 +56,21 @@ impl<'a> Lines<'a> {
         self.time
     }
 
+    /// The time of the lines before the first timestamp: that timestamp, unless it is later than
+    /// `time`. Otherwise they would come after lines that follow them.
+    #[must_use]
+    pub fn from_first_timestamp(mut self) -> Self {
+        let unknown = Timestamp::from_millis(i64::MAX);
+        let mut ahead = Self {
+            time: unknown,
+            ..self
+        };
+        if let Some(first) = ahead.find(|line| line.time != unknown) {
+            self.time = self.time.min(first.time);
+        }
+        self
+    }
+
     /// [`Self::next_lengths`] for UTF-16.
     fn next_wide_lengths(&self, rest: &[u8]) -> Option<(usize, usize)> {
         const LF: u16 = 0x0A;
@@ -136,6 +151,22 @@ mod tests {
         Lines::new(bytes, Encoding::Utf8, Timestamp::default(), takes_rest)
             .map(|line| line.text)
             .collect()
+    }
+
+    #[test]
+    fn lines_before_the_first_timestamp_may_get_its_time() {
+        let bytes = b"one\n2026-03-01T07:00:00Z two\nthree\n";
+        let now = Timestamp::from_millis(1_900_000_000_000);
+        let times = |bytes| -> Vec<Timestamp> {
+            let lines = Lines::new(bytes, Encoding::Utf8, now, true);
+            let lines = lines.from_first_timestamp();
+            lines.map(|line| line.time).collect()
+        };
+        let stamp: Timestamp = "2026-03-01T07:00:00Z".parse().unwrap();
+        assert_eq!(times(&bytes[..]), [stamp; 3]);
+        assert_eq!(times(b"one\ntwo\n"), [now; 2]);
+        let later = b"one\n2099-03-01T07:00:00Z two\n";
+        assert_eq!(times(&later[..])[0], now);
     }
 
     #[test]
