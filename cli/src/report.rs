@@ -1,6 +1,6 @@
 //! `progress report`: reads logs once, parses them as the collector does, and prints their tasks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use progress_core::batch::named_ids::{
     MOST_NAMED_IDS, NamedIds, RefusedIds, ids_by_stream, move_to_stream,
 };
-use progress_core::batch::{Batch, Target};
+use progress_core::batch::{Batch, says_nothing};
 use progress_core::error::error_chain;
-use progress_core::fold::{FactLog, LATEST_FACTS, LastLines, LineKey, MOST_FACTS, Run};
+use progress_core::fold::{FactLog, LATEST_FACTS, MOST_FACTS, Run};
 use progress_core::log_file::{Encoding, FileStream, Lines};
 use progress_core::log_parser::LogFormat;
 use progress_core::model::{Revision, Task, TaskId, Timestamp};
@@ -147,16 +147,6 @@ struct Tasks {
     /// The task ids that the lines of each log name.
     named: BTreeMap<TaskOrigin, NamedIds>,
     refused: RefusedIds,
-    /// The logs with lines about a task.
-    with_tasks: BTreeSet<TaskOrigin>,
-    /// The ends of the logs that were read.
-    ends: BTreeMap<TaskOrigin, LogEnd>,
-}
-
-/// How a log ends.
-struct LogEnd {
-    first: LineKey,
-    last_lines: LastLines,
 }
 
 /// The runs of a task.
@@ -166,8 +156,6 @@ struct TaskRuns {
     facts: FactLog,
     /// The final ones, oldest first.
     earlier: Vec<Task>,
-    /// The last lines of the log whose task this is.
-    last_lines: LastLines,
 }
 
 impl Tasks {
@@ -207,7 +195,6 @@ impl Tasks {
         };
         let mut buffer = Vec::new();
         let mut offset = 0;
-        let (mut first, mut last_lines) = (None, LastLines::default());
         loop {
             let wanted = u64::try_from(READ_BYTES).unwrap_or(u64::MAX);
             let is_end = input.by_ref().take(wanted).read_to_end(&mut buffer)? < READ_BYTES;
@@ -222,9 +209,6 @@ impl Tasks {
                 let start = u64::try_from(line.start).unwrap_or(u64::MAX);
                 if let Some(event) = stream.event(offset + start, &line) {
                     self.batch.add(log.format, log_group, &event);
-                    let key = LineKey::of(&event, 0);
-                    first.get_or_insert(key);
-                    last_lines.insert(key, &event.message);
                     if self.batch.is_full() {
                         self.fold(now);
                     }
@@ -237,15 +221,6 @@ impl Tasks {
             }
             offset += u64::try_from(read).unwrap_or(u64::MAX);
             buffer.drain(..read);
-        }
-        if let Some(first) = first {
-            let origin = TaskOrigin {
-                format: log.format,
-                log_group: log_group.to_owned(),
-                log_stream: log.log_stream.clone(),
-            };
-            let end = LogEnd { first, last_lines };
-            self.ends.insert(origin, end);
         }
         Ok(())
     }
@@ -260,10 +235,12 @@ impl Tasks {
             self.refused.add(&origin, &refused);
         }
         for (target, facts) in gathered {
+            if says_nothing(&facts) && self.named.contains_key(&target.origin) {
+                continue; // the lines are about other tasks
+            }
             let log_of = |id: &TaskId| self.runs.get(id).map(|known| (&known.origin).into());
             let task_id = target.choose(log_of);
             let task = self.runs.entry(task_id.clone());
-            self.with_tasks.insert(target.origin.clone());
             let task = task.or_insert_with(|| TaskRuns::new(target.origin));
             task.facts.add(facts);
             let settled = task.facts.compact(LATEST_FACTS, MOST_FACTS);
@@ -282,10 +259,7 @@ impl Tasks {
     }
 
     /// All runs, the latest change first.
-    fn into_list(mut self) -> Vec<Task> {
-        for (origin, end) in std::mem::take(&mut self.ends) {
-            self.end_log(origin, end);
-        }
+    fn into_list(self) -> Vec<Task> {
         let runs = self.runs.into_iter();
         let mut tasks: Vec<_> = runs
             .flat_map(|(task_id, runs)| runs.at_end_of_log(&task_id))
@@ -293,23 +267,6 @@ impl Tasks {
         let place = |task: &Task| (task.updated_at, task.run, task.task_id.clone());
         tasks.sort_by_cached_key(|task| std::cmp::Reverse(place(task)));
         tasks
-    }
-
-    /// Tells the task of a log how the log ends. A log without a task becomes one.
-    fn end_log(&mut self, origin: TaskOrigin, end: LogEnd) {
-        let named = None;
-        let target = Target { origin, named };
-        let log_of = |id: &TaskId| self.runs.get(id).map(|known| (&known.origin).into());
-        let task_id = target.choose(log_of);
-        if let Some(task) = self.runs.get_mut(&task_id) {
-            task.last_lines = end.last_lines;
-        } else if !self.with_tasks.contains(&target.origin)
-            && let Some(run) = Run::of_plain_log(&end.last_lines, end.first)
-        {
-            let mut task = TaskRuns::new(target.origin);
-            task.keep(&task_id, vec![run.at_end_of_log(&end.last_lines)]);
-            self.runs.insert(task_id, task);
-        }
     }
 }
 
@@ -319,7 +276,6 @@ impl TaskRuns {
             origin,
             facts: FactLog::default(),
             earlier: Vec::new(),
-            last_lines: LastLines::default(),
         }
     }
 
@@ -340,10 +296,8 @@ impl TaskRuns {
 
     /// All runs of a log that has ended.
     fn at_end_of_log(mut self, task_id: &TaskId) -> Vec<Task> {
-        let mut runs = self.facts.runs();
-        let newest = runs.pop();
-        runs.extend(newest.map(|run| run.at_end_of_log(&self.last_lines)));
-        self.keep(task_id, runs);
+        self.facts.end_of_log(false);
+        self.keep(task_id, self.facts.runs());
         if let Some(newest) = self.earlier.last_mut() {
             newest.is_earlier = false;
         }

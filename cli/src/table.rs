@@ -138,6 +138,7 @@ fn write_row(
         TaskStatus::Blocked => ("‖", "33"),
         TaskStatus::Pending => ("·", "2"),
         TaskStatus::Cancelled => ("–", "2"),
+        TaskStatus::Ended => ("?", "2"),
     };
     let paint = |text: &str| match look.has_colour {
         true => format!("\x1b[{colour}m{text}\x1b[0m"),

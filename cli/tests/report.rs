@@ -64,7 +64,7 @@ fn a_deploy_is_a_task_with_one_part_for_each_stack() {
         assert_eq!(tasks.len(), 1);
         let task = &tasks[0];
         assert_eq!(task["log_stream"], "stdin");
-        assert_eq!(task["status"], "running");
+        assert_eq!(task["status"], "ended", "nothing follows");
         let part = &task["parts"]["Api"];
         assert_eq!((&part["current"], &part["total"]), (&1.into(), &3.into()));
         assert_eq!(part["percentage"], 33);
@@ -139,7 +139,8 @@ fn timestamps_in_a_log_are_the_times_of_its_task() {
     let tasks = tasks_of(&["report", "--json", "--cdk", "-"], stamped.as_bytes());
     assert_eq!(tasks[0]["started_at"], "2025-11-15T10:00:10.500Z");
     assert_eq!(tasks[0]["updated_at"], "2025-11-15T10:00:13.500Z");
-    assert_eq!(tasks[0]["stale"], true);
+    assert_eq!(tasks[0]["completed_at"], "2025-11-15T10:00:13.500Z");
+    assert_eq!(tasks[0]["stale"], false);
 }
 
 #[test]
@@ -205,7 +206,7 @@ fn a_log_without_progress_is_a_task_without_numbers() {
     let tasks = tasks_of(&["report", "--json", "--cdk", "-"], b"hello\nworld\n");
     assert_eq!(
         (&tasks[0]["status"], &tasks[0]["message"]),
-        (&json!("running"), &json!("world"))
+        (&json!("ended"), &json!("world"))
     );
     let crash = b"Painting\nTraceback (most recent call last):\nValueError: no ink\n";
     let tasks = tasks_of(&["report", "--json", "--agents", "-"], crash);

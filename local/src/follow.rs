@@ -6,7 +6,7 @@ use std::time::Duration;
 use progress_collector::{Backfill, Collector};
 use shared::error::error_chain;
 use shared::model::Timestamp;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{error, warn};
 
 use crate::file_log_source::{FileLogSource, NewEvents};
@@ -14,13 +14,17 @@ use crate::file_log_source::{FileLogSource, NewEvents};
 /// The time between two polls of the files.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Collects new lines of the files of `source`. Never returns.
+/// The time between two searches for silent runs.
+const SILENCE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Collects new lines of the files of `source`, and ends runs that are silent for long. Never returns.
 ///
 /// The source knows the times of its new lines, also where their time stamps are old. So only that window is read,
 /// and nothing is read while no lines arrive. A window that can't be collected is tried again.
 pub(crate) async fn follow(collector: &Collector, source: FileLogSource) {
     let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut searched = Instant::now();
     let mut pending: BTreeMap<String, NewEvents> = BTreeMap::new();
     loop {
         ticks.tick().await;
@@ -35,6 +39,12 @@ pub(crate) async fn follow(collector: &Collector, source: FileLogSource) {
         for (log_group, window) in std::mem::take(&mut pending) {
             if !collect(collector, &window).await {
                 pending.insert(log_group, window);
+            }
+        }
+        if pending.is_empty() && searched.elapsed() >= SILENCE_INTERVAL {
+            searched = Instant::now();
+            if let Err(failure) = collector.end_silent_runs(Timestamp::now(), None).await {
+                error!(error = error_chain(&failure), "can't end silent runs");
             }
         }
     }

@@ -6,12 +6,13 @@ use shared::batch::Batch;
 use shared::cache::TaskCache;
 use shared::checkpoint::CheckpointStore;
 use shared::event_sink::EventSink;
-use shared::ingest::{Ingest, IngestCounts};
+use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_source::LogSource;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, StoreError, TaskStore};
 use shared::task_reader::WriteThrough;
 use shared::view::Renderer;
+use tokio::time::Instant;
 
 use crate::config::{CollectorConfig, LogGroup};
 use crate::summary::GroupSummary;
@@ -78,15 +79,36 @@ impl Collector {
         self.config.groups.iter().find(|group| group.name == name)
     }
 
+    /// Ends the runs that have been silent for [`CollectorConfig::stale_after`], until the
+    /// `last_moment` at most. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`CollectError`] if tasks could not be read or saved.
+    pub async fn end_silent_runs(
+        &self,
+        now: Timestamp,
+        last_moment: Option<Instant>,
+    ) -> Result<u64, CollectError> {
+        let mut counts = IngestCounts::default();
+        let since = now.before(self.config.stale_after);
+        let ended = self
+            .ingest
+            .end_silent_runs(since, now, last_moment, &mut counts);
+        ended.await?;
+        Ok(counts.tasks_changed)
+    }
+
     /// Saves the tasks of `batch`, empties it, and adds the counts to `summary`.
     pub(crate) async fn save(
         &self,
         batch: &mut Batch,
+        pace: Pace,
         now: Timestamp,
         summary: &mut GroupSummary,
     ) -> Result<(), StoreError> {
         let mut counts = IngestCounts::default();
-        let outcome = self.ingest.save(batch, now, &mut counts).await;
+        let outcome = self.ingest.save(batch, pace, now, &mut counts).await;
         summary.count_saved(counts);
         outcome
     }

@@ -68,7 +68,8 @@ mod tests {
     fn other_triggers_get_a_summary() {
         let response = FunctionResponse::from(Summary::new("sweep", Vec::new()));
         let expected = json!({
-            "trigger": "sweep", "groups": [], "fallback_used": false, "duration_ms": 0,
+            "trigger": "sweep", "groups": [], "runs_silent": 0, "fallback_used": false,
+            "duration_ms": 0,
         });
         assert_eq!(serde_json::to_value(response).unwrap(), expected);
     }

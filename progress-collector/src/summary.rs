@@ -19,6 +19,8 @@ pub struct Summary {
     /// The events published; only set for `stream`, whose response has another form.
     #[serde(skip)]
     pub published: Option<PublishSummary>,
+    /// Runs that ended because their logs were silent for long; only a sweep ends them.
+    pub runs_silent: u64,
     /// Whether a log group could not be read, so the cache was refreshed from the store instead.
     pub fallback_used: bool,
     /// Duration in milliseconds.
@@ -208,6 +210,7 @@ impl Summary {
             cache_errors = totals.cache_errors,
             lag_ms = totals.lag_ms,
             complete = totals.complete,
+            runs_silent = self.runs_silent,
             fallback_used = self.fallback_used,
             duration_ms = self.duration_ms,
             "collected"

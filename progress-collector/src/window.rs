@@ -9,6 +9,7 @@ use shared::batch::Batch;
 use shared::checkpoint::{Checkpoint, Resume};
 use shared::error::error_chain;
 use shared::fault_point::FaultPoint;
+use shared::ingest::Pace;
 use shared::log_source::{LogPage, LogSourceError, PageRequest};
 use shared::model::Timestamp;
 use shared::retry::with_retries;
@@ -202,7 +203,7 @@ impl WindowReader<'_> {
     async fn save(&mut self) -> Result<(), StoreError> {
         let now = self.invocation.now;
         self.collector
-            .save(&mut self.batch, now, self.summary)
+            .save(&mut self.batch, Pace::Always, now, self.summary)
             .await
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::batch::Batch;
-use shared::ingest::{Ingest, IngestCounts};
+use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_event::LogEvent;
 use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
@@ -186,7 +186,10 @@ async fn deploy(count: usize) -> Vec<Cost> {
             batch.add(LogFormat::CDK, "/aws/codebuild/shop", &event);
         }
         let mut counts = IngestCounts::default();
-        ingest.save(&mut batch, now, &mut counts).await.unwrap();
+        ingest
+            .save(&mut batch, Pace::Always, now, &mut counts)
+            .await
+            .unwrap();
         assert_eq!(counts.tasks_changed, 1, "push {push}");
         costs.push(meter.read(&database).await);
     }

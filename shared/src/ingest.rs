@@ -5,9 +5,11 @@
 
 mod id_limit;
 mod project_matcher;
+mod silence;
 
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
@@ -16,10 +18,10 @@ use tracing::error;
 use self::id_limit::IdLimit;
 use self::project_matcher::ProjectMatcher;
 use crate::batch::named_ids::RefusedIds;
-use crate::batch::{Batch, KnownLog, Target};
+use crate::batch::{Batch, KnownLog, Target, says_nothing};
 use crate::error::error_chain;
 use crate::fault_point::FaultPoint;
-use crate::fold::KeyedFact;
+use crate::fold::{Fact, KeyedFact};
 use crate::model::{Task, TaskId, Timestamp};
 use crate::record::{HeadState, Outcome, TaskChange, TaskOrigin, TaskRecord};
 use crate::retry::{ConflictPolicy, retry_on_conflict};
@@ -53,7 +55,21 @@ pub struct Ingest {
     id_limit: IdLimit,
     project_matcher: ProjectMatcher,
     write_through: WriteThrough,
+    silent_runs: silence::Position,
 }
+
+/// How often lines that say nothing are saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Whenever they come.
+    Always,
+    /// Once a minute for each task: they will be read again. Many logs that chat would otherwise cost
+    /// a write every few seconds each.
+    Sparse,
+}
+
+/// Lines that say nothing are saved once in this time, at [`Pace::Sparse`].
+const LINES_EVERY: Duration = Duration::from_secs(60);
 
 /// The stored records that a part of a batch may belong to.
 #[derive(Default)]
@@ -79,6 +95,7 @@ impl Ingest {
             tasks,
             project_matcher: ProjectMatcher::new(projects),
             write_through,
+            silent_runs: silence::Position::default(),
         }
     }
 
@@ -92,6 +109,7 @@ impl Ingest {
     pub async fn save(
         &self,
         batch: &mut Batch,
+        pace: Pace,
         now: Timestamp,
         counts: &mut IngestCounts,
     ) -> Result<(), StoreError> {
@@ -99,7 +117,7 @@ impl Ingest {
         let mut outcome = self.id_limit.apply(&mut gathered, now, counts).await;
         let gathered: Vec<_> = gathered.into_iter().collect();
         for portion in gathered.chunks(TASKS_PER_READ) {
-            outcome = outcome.and(self.save_portion(portion, now, counts).await);
+            outcome = outcome.and(self.save_portion(portion, pace, now, counts).await);
         }
         outcome
     }
@@ -107,6 +125,7 @@ impl Ingest {
     async fn save_portion(
         &self,
         portion: &[(Target, Vec<KeyedFact>)],
+        pace: Pace,
         now: Timestamp,
         counts: &mut IngestCounts,
     ) -> Result<(), StoreError> {
@@ -129,6 +148,17 @@ impl Ingest {
                 let claimed = claimed.map(|(target, _)| KnownLog::from(&target.origin));
                 stored.log_of(id).or(claimed)
             });
+            if says_nothing(facts) {
+                let stored = stored.record(&task_id);
+                let is_early = || stored.is_some_and(|record| is_early(record, facts));
+                let is_known = stored.is_some_and(|record| record.live().is_some());
+                // The lines of a stream that names tasks are about those.
+                if pace == Pace::Sparse && is_early()
+                    || !is_known && self.id_limit.has_ids(&target.origin).await?
+                {
+                    continue;
+                }
+            }
             match by_task.iter_mut().find(|(known, _)| *known == task_id) {
                 Some((_, all)) => all.push((target, facts)),
                 None => by_task.push((task_id, vec![(target, facts)])),
@@ -297,6 +327,22 @@ impl StoredRecords {
         let newest = self.record(task_id)?.newest.as_ref()?;
         Some(KnownLog::of(&newest.task))
     }
+}
+
+/// Whether lines that say nothing come less than [`LINES_EVERY`] after the last ones that were saved,
+/// and don't tell how the run might have ended.
+fn is_early(record: &TaskRecord, facts: &[KeyedFact]) -> bool {
+    let Some(task) = record.live() else {
+        return false;
+    };
+    let next = task.updated_at.after(LINES_EVERY);
+    facts.iter().all(|(_, fact)| match fact {
+        Fact::Lines(lines) => {
+            let newest = lines.newest();
+            newest.is_none_or(|newest| newest.time() < next) && lines.are_neutral()
+        }
+        _ => false,
+    })
 }
 
 fn deduplicated(mut task_ids: Vec<TaskId>) -> Vec<TaskId> {

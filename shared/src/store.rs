@@ -107,7 +107,7 @@ pub struct TaskPage {
 /// The new duration estimate after a run changed from `previous` to `next`; `None` if it does not
 /// complete thereby.
 pub fn duration_estimate_after(previous: Option<&Task>, next: &Task) -> Option<u64> {
-    let completed = |task: &Task| task.status == TaskStatus::Completed;
+    let completed = |task: &Task| task.status == TaskStatus::Completed && !task.is_assumed;
     let was_completed = previous.is_some_and(completed);
     let duration_ms = next.duration_ms.filter(|duration_ms| *duration_ms > 0)?;
     (completed(next) && !was_completed).then(|| match next.usual_duration_ms {

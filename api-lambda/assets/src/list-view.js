@@ -4,7 +4,7 @@ import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText 
 import { PAGE_SIZE, PagedTasks } from "./paged-tasks.js";
 import { idOf, listSearch, taskSearch } from "./search-params.js";
 import { announce, showCounts } from "./shell.js";
-import { ACTIVE, ENDED, count, counter, humanize, oneLine, percent, toneOf, typeName } from "./text.js";
+import { ACTIVE, ENDED, count, counter, humanize, oneLine, percent, stateOf, toneOf, typeName } from "./text.js";
 import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
 
 /** How often projects and finished tasks are loaded. They change seldom. */
@@ -302,7 +302,7 @@ class Card {
         setBar(refs.bar, task.progress, tone, counted);
         const staleText = tone === "stale" ? `no update for ${duration(now() - Date.parse(task.updated_at))}` : "";
         const isRunning = task.status === "running";
-        setText(refs.state, staleText || (isRunning ? "" : task.status));
+        setText(refs.state, staleText || (isRunning ? "" : stateOf(task)));
         setText(refs.phase, humanize(task.current_step || task.phase || (isRunning && !staleText ? "running" : "")));
         const parts = this.list.deploys.get(task.run_id)?.parts ?? {};
         setText(refs.counter, counted || partsDone(parts));
@@ -414,7 +414,7 @@ class Tile {
         setText(refs.name, oneLine(project.project_name));
         setAttribute(refs.name, "title", oneLine(project.description ?? "") || null);
         const metrics = project.metrics;
-        const ended = metrics ? metrics.completed + metrics.failed + metrics.cancelled : 0;
+        const ended = metrics ? metrics.completed + metrics.failed + metrics.cancelled + metrics.ended : 0;
         const total = Math.max(metrics?.total_tasks ?? 0, 1);
         const shares = {
             completed: metrics?.completed ?? 0,

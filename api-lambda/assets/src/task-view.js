@@ -6,7 +6,7 @@ import { EarlierRuns } from "./earlier-runs.js";
 import { History } from "./history.js";
 import { taskSearch } from "./search-params.js";
 import { announce, showTask } from "./shell.js";
-import { clean, count, counter, humanize, number, oneLine, percent, toneOf, typeName } from "./text.js";
+import { clean, count, counter, humanize, number, oneLine, percent, stateOf, toneOf, typeName } from "./text.js";
 import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
 
 /** How long the result of "Copy link" is shown. */
@@ -74,7 +74,7 @@ export class TaskView {
         setAttribute(byId("task-body"), "data-tone", tone);
         setIcon(document.querySelector("#task-hero use"), tone);
         const silence = duration(now() - Date.parse(task.updated_at));
-        setText(byId("task-state"), tone === "stale" ? `Stale: no update for ${silence}` : humanize(task.status));
+        setText(byId("task-state"), tone === "stale" ? `Stale: no update for ${silence}` : humanize(stateOf(task)));
         const step = humanize(task.current_step || task.phase || "");
         setText(byId("task-phase"), step === task.status ? "" : step);
         setText(byId("task-eta"), task.status === "running" && !task.stale ? eta(task) : "");

@@ -38,7 +38,13 @@ export function typeName(type) {
 }
 
 export const ACTIVE = ["running", "blocked", "pending"];
-export const ENDED = ["failed", "completed", "cancelled"];
+export const ENDED = ["failed", "completed", "cancelled", "ended"];
+
+/** The status of a task. An end that is only assumed says so. */
+export function stateOf({ status, assumed }) {
+    if (status === "ended") return assumed ? "fell silent" : "ended without a word";
+    return assumed ? `${status}, then silent` : status;
+}
 
 /**
  * The tone of a task or a part, which selects its icon and colour: its status, or `stale`, or `rolling` (back).

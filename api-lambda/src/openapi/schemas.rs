@@ -43,7 +43,7 @@ text_schema! {
     /// The kind of work.
     TaskType = words(&["cdk_deploy", "agent_execution", "build", "other"]);
     /// The status of a task or a part. The last three are terminal: only a new run changes them.
-    TaskStatus = words(&["pending", "running", "blocked", "completed", "failed", "cancelled"]);
+    TaskStatus = words(&["pending", "running", "blocked", "completed", "failed", "cancelled", "ended"]);
     /// The priority, `P0` highest.
     Priority = words(&["P0", "P1", "P2", "P3"]);
     /// The status of a project.
@@ -186,6 +186,10 @@ pub(crate) struct Task {
     /// How often the end of the run turned out to be another one, or none.
     #[schema(required = false, minimum = 1)]
     corrections: u64,
+    /// `true` if the end is assumed, because the log has been silent for long or a later run began.
+    /// A later line takes it back.
+    #[schema(required = false)]
+    assumed: bool,
     /// The number of writes of the run.
     #[schema(minimum = 1)]
     revision: u64,
@@ -340,6 +344,9 @@ pub(crate) struct Metrics {
     failed: u64,
     #[schema(minimum = 0)]
     cancelled: u64,
+    /// Tasks that stopped talking and never said how they went.
+    #[schema(minimum = 0)]
+    ended: u64,
     /// Completed tasks divided by completed and failed tasks. Null until the first such task ends.
     #[schema(required = true, minimum = 0, maximum = 1)]
     success_rate: Option<f64>,

@@ -38,7 +38,7 @@ async fn fill(harness: &Harness) {
     let project = json!({
         "project_id": "alpha", "project_name": "Alpha", "status": "active", "metrics": {
             "total_tasks": 0, "pending": 0, "running": 0, "blocked": 0, "completed": 0,
-            "failed": 0, "cancelled": 0, "success_rate": null, "avg_duration_ms": null,
+            "failed": 0, "cancelled": 0, "ended": 0, "success_rate": null, "avg_duration_ms": null,
         },
         "created_at": "2026-11-21T09:30:00.000Z", "updated_at": "2026-11-21T09:30:00.000Z",
     });

@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use shared::batch::Batch;
 use shared::cache::TaskCache;
-use shared::ingest::{Ingest, IngestCounts};
+use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_event::LogEvent;
 use shared::log_parser::LogFormat;
 use shared::model::{Task, Timestamp};
@@ -255,7 +255,9 @@ impl Log {
             batch.add(LogFormat::AGENT, "/agents", &event);
         }
         let mut counts = IngestCounts::default();
-        let saved = self.ingest.save(&mut batch, Timestamp::now(), &mut counts);
+        let saved = self
+            .ingest
+            .save(&mut batch, Pace::Always, Timestamp::now(), &mut counts);
         saved.await.unwrap();
     }
 }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use shared::batch::Batch;
 use shared::error::Source;
+use shared::ingest::Pace;
 use shared::log_event::LogEvent;
 use shared::model::Timestamp;
 use tracing::{error, warn};
@@ -147,12 +148,16 @@ impl Push {
             };
             summary.count_event(batch.add(group.format, &group.name, &event));
             if batch.is_full() {
-                collector.save(&mut batch, now, summary).await?;
+                collector
+                    .save(&mut batch, Pace::Sparse, now, summary)
+                    .await?;
             }
             newest = Some(event.timestamp);
         }
         summary.lag_ms = newest.map(|newest| now.millis_since(newest));
-        collector.save(&mut batch, now, summary).await?;
+        collector
+            .save(&mut batch, Pace::Sparse, now, summary)
+            .await?;
         Ok(())
     }
 }

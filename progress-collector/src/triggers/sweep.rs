@@ -22,6 +22,9 @@ use crate::window::{Window, WindowEnd};
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>).
 const MAX_PAGE_TOKEN_AGE: Duration = Duration::from_secs(23 * 3600);
 
+/// How much time must be left to end one more silent run.
+const TIME_TO_END_A_RUN: Duration = Duration::from_secs(3);
+
 /// A request to read every log group from its checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sweep;
@@ -42,8 +45,8 @@ impl Trigger for Sweep {
         Ok((event.is_empty() || is_scheduled).then_some(Self))
     }
 
-    /// Reads all log groups concurrently. What one log group's lines report is saved even if
-    /// another fails.
+    /// Reads all log groups concurrently, and then ends the runs that have been silent for long. What
+    /// one log group's lines report is saved even if another fails.
     async fn handle(
         &self,
         collector: &Collector,
@@ -53,6 +56,13 @@ impl Trigger for Sweep {
         let swept = groups.map(|group| sweep_group(collector, group, invocation));
         let swept = join_all(swept).await;
         let mut summary = Summary::new("sweep", swept.into_iter().collect::<Result<_, _>>()?);
+        // A log that can't be read is not silent.
+        if summary.groups.iter().all(|group| group.complete) {
+            let last_moment = invocation.last_moment(TIME_TO_END_A_RUN);
+            summary.runs_silent = collector
+                .end_silent_runs(invocation.now, last_moment)
+                .await?;
+        }
         for group in &mut summary.groups {
             group.fallback_used = group.error.is_some();
             summary.fallback_used |= group.fallback_used;

@@ -12,5 +12,6 @@ mod limits;
 mod publish;
 mod races;
 mod reading;
+mod silence;
 mod stream;
 mod tasks;

@@ -169,6 +169,7 @@ impl Expected {
             _ if previous == Some(status) => None,
             TaskStatus::Completed => Some(Transition::Completed),
             TaskStatus::Failed => Some(Transition::Failed),
+            TaskStatus::Ended => Some(Transition::Ended),
             TaskStatus::Cancelled => Some(Transition::Cancelled),
             TaskStatus::Blocked => Some(Transition::Blocked),
             TaskStatus::Pending | TaskStatus::Running => {

@@ -4,7 +4,7 @@ pub mod named_ids;
 mod recent_lines;
 
 use std::cell::LazyCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::recent_lines::RecentLines;
 use crate::fold::{Fact, KeyedFact, LineKey};
@@ -131,7 +131,12 @@ impl Batch {
     pub fn add(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) -> LineCounts {
         // Most lines have no observation, so the key is computed only when it is needed.
         let first_line = LazyCell::new(|| LineKey::of(event, 0));
-        self.recent_lines.select(log_group, &event.log_stream);
+        let read = self
+            .recent_lines
+            .select(format, log_group, &event.log_stream);
+        if let Some((origin, fact)) = read {
+            self.put(origin, fact);
+        }
         // The first failure of an event has the context that explains the others.
         let mut is_explained = false;
         let mut gathered: VecDeque<(Target, KeyedFact)> = VecDeque::new();
@@ -149,7 +154,7 @@ impl Batch {
             } else {
                 is_explained = true;
                 Fact::Failure {
-                    context: self.recent_lines.before(&event.message, line),
+                    context: self.recent_lines.before(event, line),
                     line: Box::new(observation),
                 }
             };
@@ -162,7 +167,7 @@ impl Batch {
         for (target, fact) in gathered {
             self.facts.entry(target).or_default().push(fact);
         }
-        self.recent_lines.add(&event.message);
+        self.recent_lines.add(event);
         if counts.parsed > 0 {
             self.text = self.text.saturating_add(event.message.len());
         }
@@ -176,9 +181,35 @@ impl Batch {
 
     /// Takes all facts, by target, and leaves the batch empty.
     pub fn take(&mut self) -> FactsByTarget {
+        for (origin, fact) in self.recent_lines.take_read() {
+            self.put(origin, fact);
+        }
         (self.count, self.text) = (0, 0);
-        std::mem::take(&mut self.facts)
+        let mut facts = std::mem::take(&mut self.facts);
+        // The lines of a stream that names tasks are about those.
+        let named = facts.keys().filter(|target| target.named.is_some());
+        let naming: BTreeSet<_> = named.map(|target| target.origin.clone()).collect();
+        let is_about_others = |target: &Target, facts: &[KeyedFact]| {
+            says_nothing(facts) && naming.contains(&target.origin)
+        };
+        facts.retain(|target, facts| !is_about_others(target, facts));
+        facts
     }
+
+    /// Adds a fact about the task of a stream.
+    fn put(&mut self, origin: TaskOrigin, fact: KeyedFact) {
+        let target = Target {
+            origin,
+            named: None,
+        };
+        self.facts.entry(target).or_default().push(fact);
+    }
+}
+
+/// Whether facts are lines without any content.
+pub fn says_nothing(facts: &[KeyedFact]) -> bool {
+    let mut facts = facts.iter();
+    facts.all(|(_, fact)| matches!(fact, Fact::Lines(_)))
 }
 
 /// The task that a line names; `None` if the name is not a valid id.
@@ -235,7 +266,10 @@ mod tests {
             batch.add(LogFormat::AGENT, "/agents", &event);
         }
         let facts = batch.take().into_values().flatten();
-        facts.map(|(_, fact)| fact).collect()
+        let facts = facts.map(|(_, fact)| fact);
+        facts
+            .filter(|fact| !matches!(fact, Fact::Lines(_)))
+            .collect()
     }
 
     fn context_of(messages: &[(&str, &str)]) -> Vec<String> {
@@ -271,11 +305,12 @@ mod tests {
             };
             batch.add(LogFormat::AGENT, log_group, &event);
         }
-        let facts = batch.take().into_values().next().unwrap();
-        let Fact::Failure { context, .. } = &facts[0].1 else {
-            panic!("{facts:?}");
-        };
-        assert!(context.is_empty(), "{context:?}");
+        let facts = batch.take().into_values().flatten();
+        let mut contexts = facts.filter_map(|(_, fact)| match fact {
+            Fact::Failure { context, .. } => Some(context),
+            _ => None,
+        });
+        assert_eq!(contexts.next(), Some(Vec::new()));
     }
 
     #[test]

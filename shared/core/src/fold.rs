@@ -37,6 +37,8 @@
 //! * **Size.** A run has any number of lines. It has at most 1,000 stacks with 64 KB of names, 100
 //!   of them with messages; lines about further stacks are ignored. A log begins at most 500 runs a
 //!   day. Texts are cut to 512 bytes.
+//! * **Silence.** Any line makes a run. If nothing follows the last lines of a log, or a later run
+//!   begins, they tell how the run has ended ([`verdict`]). A later line takes such an end back.
 //! * **Callers.** An edit holds until the log has a later line. A status that a caller ended holds
 //!   until a later run. A deleted run stays deleted, and its further lines change nothing until an
 //!   operation or an agent starts, or after an hour of silence.
@@ -47,8 +49,6 @@
 //! * Two runs of the same stack at once in one log: their lines are one run.
 //! * Clocks that lie: the order of facts is that of their times. A line that is more than a minute
 //!   ahead of its ingestion counts as of its ingestion.
-//! * A run that stops without a word: it stays running. [`verdict`] tells how a log has ended that
-//!   is known to be complete.
 
 mod caller_edit;
 mod end;
@@ -68,6 +68,7 @@ pub use caller_edit::{CallerEdit, InvalidTransition};
 pub use fact::{Creation, Fact, MOST_CONTEXT};
 pub use fact_log::{Added, FactLog, KeyedFact, LATEST_FACTS, MOST_FACTS};
 pub use last_lines::LastLines;
+pub(crate) use last_lines::MOST_LINES as MOST_LAST_LINES;
 pub(crate) use last_lines::text_of;
 pub use line_key::LineKey;
 pub use progress::{percentage_of, shown_progress};

@@ -30,6 +30,7 @@ mod corpus_tests;
 #[cfg(test)]
 mod property_tests;
 
+pub(crate) use agent::is_of_platform;
 pub(crate) use line::split_lines;
 
 use format::ObjectContent;

@@ -12,7 +12,7 @@ mod tests;
 use std::time::Duration;
 
 use self::draft::Draft;
-use crate::fold::{CallerEdit, Creation, Fact, FactLog, KeyedFact, LineKey};
+use crate::fold::{Added, CallerEdit, Creation, Fact, FactLog, KeyedFact, LineKey};
 use crate::log_parser::LogFormat;
 use crate::model::{
     HistoryEntry, MetricsDelta, Priority, Progress, ProjectId, Revision, Task, TaskId, TaskStatus,
@@ -304,7 +304,7 @@ impl TaskRecord {
         loop {
             let mut log = self.known_facts();
             let added = log.add(facts.iter().cloned());
-            if added.is_empty() && rest.is_empty() {
+            if added.has_no_facts() && rest.is_empty() && !self.is_news(&added, &log) {
                 return Outcome::Unchanged;
             }
             let draft = Draft::of(self, &log, Some(origin), None);
@@ -317,7 +317,11 @@ impl TaskRecord {
                     continue;
                 }
             }
-            let new = log.facts_at(&added.keys);
+            let mut new = log.facts_at(&added.keys);
+            if added.has_last_lines {
+                let lines = |(_, fact): &&KeyedFact| matches!(fact, Fact::Lines(_));
+                new.extend(facts.iter().filter(lines).cloned());
+            }
             return match self.finish(draft, log, new, added.changed_others, now) {
                 Some(change) => Outcome::Changed {
                     change: Box::new(change),
@@ -326,6 +330,27 @@ impl TaskRecord {
                 None => Outcome::Unchanged,
             };
         }
+    }
+
+    /// Whether lines that say nothing are worth a write: they make a run, or belong to an open one.
+    fn is_news(&self, added: &Added, log: &FactLog) -> bool {
+        let newest = || log.runs().pop();
+        added.has_last_lines && newest().is_some_and(|run| run.is_open())
+    }
+
+    /// The change that the silence of the log makes; `None` if the newest run is not open, waits for a
+    /// person, or was heard of after `since`.
+    pub fn end_of_silent_run(&self, since: Timestamp, now: Timestamp) -> Option<TaskChange> {
+        let newest = self.live().filter(|task| task.updated_at < since)?;
+        let is_running = newest.status == TaskStatus::Running;
+        let mut log = self.known_facts();
+        let is_open = log
+            .runs()
+            .pop()
+            .is_some_and(|run| run.is_open() && run.has_lines());
+        let end = log.end_of_log(true).filter(|_| is_running && is_open)?;
+        let draft = Draft::of(self, &log, None, None);
+        self.finish(draft, log, vec![end], false, now)
     }
 
     /// The newest run, unless it has expired. Then the task has expired with all its facts.

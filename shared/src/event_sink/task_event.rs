@@ -101,6 +101,8 @@ impl TaskEvent {
             Transition::Completed => "Task Completed",
             Transition::Failed => "Task Failed",
             Transition::Cancelled => "Task Cancelled",
+            Transition::Ended => "Task Ended",
+            Transition::Silent => "Task Silent",
             Transition::Blocked => "Task Blocked",
             Transition::Unblocked => "Task Unblocked",
         }

@@ -85,6 +85,20 @@ impl IdLimit {
         outcome
     }
 
+    /// Whether lines of a stream have named tasks.
+    pub(super) async fn has_ids(&self, origin: &TaskOrigin) -> Result<bool, StoreError> {
+        let known = self
+            .known()
+            .get(origin)
+            .map(NamedIds::entries)
+            .map(|ids| ids.len());
+        let known = match known {
+            Some(known) => known,
+            None => self.tasks.named_ids(origin).await?.entries().len(),
+        };
+        Ok(known > 0)
+    }
+
     /// Admits `ids`, and returns those beyond the limit.
     async fn refused(
         &self,

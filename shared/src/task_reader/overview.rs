@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::keys::overview_key;
 use super::{ConditionalRead, TaskReader, page_of};
-use crate::model::{Task, TaskStatus, Timestamp};
+use crate::model::{Progress, Task, TaskStatus, Timestamp};
 use crate::store::{StoreError, TaskQuery, TimeRange};
 use crate::validator::Validator;
 
@@ -42,7 +42,8 @@ impl TaskReader {
     }
 
     /// The runs that need attention: blocked ones, then those that have failed lately, then running
-    /// ones that fell silent lately. Of each kind, those that began last come first.
+    /// ones that fell silent lately, then those that ended so in the middle of their work. Of each
+    /// kind, those that began last come first.
     async fn attention(&self, now: Timestamp) -> Result<Vec<Task>, StoreError> {
         let list = async |status, begun, updated| {
             let query = TaskQuery {
@@ -62,12 +63,16 @@ impl TaskReader {
             to: Some(self.renderer.silent_before(now)),
             ..since(ATTENTION)
         };
-        let (blocked, failed, silent) = tokio::try_join!(
+        let (blocked, failed, silent, mut ended) = tokio::try_join!(
             list(TaskStatus::Blocked, any_time, any_time),
             list(TaskStatus::Failed, since(BEGUN_WITHIN), since(ATTENTION)),
             list(TaskStatus::Running, since(BEGUN_WITHIN), silent),
+            list(TaskStatus::Ended, since(BEGUN_WITHIN), since(ATTENTION)),
         )?;
-        let pages = [blocked, failed, silent].into_iter();
+        // A log that never showed progress need not say how it ended.
+        let had_progress = |task: &Task| task.progress != Progress::default();
+        ended.tasks.retain(had_progress);
+        let pages = [blocked, failed, silent, ended].into_iter();
         Ok(pages.flat_map(|page| page.tasks).take(MAX_TASKS).collect())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::batch::Batch;
 use shared::config::StoreConfig;
-use shared::ingest::{Ingest, IngestCounts};
+use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_event::LogEvent;
 use shared::log_parser::LogFormat;
 use shared::model::{RunId, Task, TaskStatus, TaskType};
@@ -161,7 +161,7 @@ async fn a_page_of_streams_with_many_quoted_errors_is_short() {
         }
         let mut counts = IngestCounts::default();
         ingest
-            .save(&mut batch, moment(1000), &mut counts)
+            .save(&mut batch, Pace::Always, moment(1000), &mut counts)
             .await
             .unwrap();
     }

@@ -39,6 +39,7 @@ fn task(id: &str, status: TaskStatus, updated_at: Timestamp) -> Task {
         run: updated_at,
         is_earlier: false,
         corrections: 0,
+        is_assumed: false,
         revision: Revision(1),
         project_id: None,
         message: None,

@@ -1,22 +1,22 @@
-//! The latest lines of each log stream, for the context of a failure.
+//! The latest lines of each log stream: the context of a failure, and what the end of the log tells.
 
 use std::collections::VecDeque;
 
-use crate::fold::{MOST_CONTEXT, text_of};
-use crate::log_parser::split_lines;
-use crate::log_parser::text::head;
+use crate::fold::{Fact, KeyedFact, LastLines, LineKey, MOST_CONTEXT, MOST_LAST_LINES, text_of};
+use crate::log_event::LogEvent;
+use crate::log_parser::{LogFormat, is_of_platform, split_lines};
+use crate::record::TaskOrigin;
 
 /// The most streams whose lines are kept. The one that was kept first goes first.
 const MOST_STREAMS: usize = 32;
-/// How much of a line is kept, in bytes. The text of a context line is shorter.
-const MAX_LINE_BYTES: usize = 512;
 
-/// The latest lines of a log stream. Streams of two log groups may have the same name.
+/// The latest lines of a log stream.
 #[derive(Debug)]
 struct Stream {
-    log_group: String,
-    log_stream: String,
-    lines: VecDeque<String>,
+    origin: TaskOrigin,
+    lines: LastLines,
+    /// The first line that was read since [`Stream::take_read`].
+    first: Option<LineKey>,
 }
 
 /// The latest lines of each log stream, as they were read.
@@ -28,58 +28,104 @@ pub(super) struct RecentLines {
 }
 
 impl RecentLines {
-    /// The texts of the lines of the selected stream before line number `line` of `message`, oldest
+    /// The texts of the lines of the selected stream before line number `line` of `event`, oldest
     /// first.
-    pub(super) fn before(&self, message: &str, line: u32) -> Vec<String> {
-        let earlier = self.streams.get(self.last).into_iter();
-        let earlier = earlier.flat_map(|stream| &stream.lines);
-        let own = split_lines(message).take(usize::try_from(line).unwrap_or(usize::MAX));
+    pub(super) fn before(&self, event: &LogEvent, line: u32) -> Vec<String> {
+        let own = split_lines(&event.message).take(usize::try_from(line).unwrap_or(usize::MAX));
         let own = own.filter(|line| !line.trim_start().is_empty());
-        let mut lines = VecDeque::new();
-        for line in earlier.map(String::as_str).chain(own) {
-            if lines.len() >= MOST_CONTEXT {
-                lines.pop_front();
+        let mut lines: VecDeque<String> = match self.streams.get(self.last) {
+            Some(stream) => stream
+                .lines
+                .before(LineKey::of(event, 0), MOST_CONTEXT)
+                .into(),
+            None => VecDeque::new(),
+        };
+        let mut latest = VecDeque::with_capacity(MOST_CONTEXT);
+        for line in own {
+            if latest.len() >= MOST_CONTEXT {
+                latest.pop_front();
             }
-            lines.push_back(line);
+            latest.push_back(line);
         }
-        lines.into_iter().map(text_of).collect()
+        lines.extend(latest.into_iter().map(text_of));
+        lines.drain(..lines.len().saturating_sub(MOST_CONTEXT));
+        lines.into()
     }
 
-    /// Goes to the lines of `log_stream` in `log_group`.
-    pub(super) fn select(&mut self, log_group: &str, log_stream: &str) {
-        let is_of =
-            |stream: &Stream| stream.log_stream == log_stream && stream.log_group == log_group;
+    /// Goes to the lines of `log_stream` in `log_group`. Returns what was read of the stream whose
+    /// lines are no longer kept.
+    pub(super) fn select(
+        &mut self,
+        format: LogFormat,
+        log_group: &str,
+        log_stream: &str,
+    ) -> Option<(TaskOrigin, KeyedFact)> {
+        let is_of = |Stream { origin, .. }: &Stream| {
+            origin.log_stream == log_stream
+                && origin.log_group == log_group
+                && origin.format == format
+        };
         if self.streams.get(self.last).is_some_and(is_of) {
-            return;
+            return None;
         }
-        self.last = self.streams.iter().position(is_of).unwrap_or_else(|| {
-            if self.streams.len() >= MOST_STREAMS {
-                self.streams.pop_front();
-            }
+        let known = self.streams.iter().position(is_of);
+        let is_full = known.is_none() && self.streams.len() >= MOST_STREAMS;
+        let replaced = is_full.then(|| self.streams.pop_front()).flatten();
+        self.last = known.unwrap_or_else(|| {
             self.streams.push_back(Stream {
-                log_group: log_group.to_owned(),
-                log_stream: log_stream.to_owned(),
-                lines: VecDeque::with_capacity(MOST_CONTEXT),
+                origin: TaskOrigin {
+                    format,
+                    log_group: log_group.to_owned(),
+                    log_stream: log_stream.to_owned(),
+                },
+                lines: LastLines::default(),
+                first: None,
             });
             self.streams.len() - 1
         });
+        replaced?.take_read()
     }
 
-    /// Adds the last lines of `message` to those of the selected stream.
-    pub(super) fn add(&mut self, message: &str) {
-        let Some(Stream { lines, .. }) = self.streams.get_mut(self.last) else {
+    /// Adds the last lines of `event` to those of the selected stream.
+    pub(super) fn add(&mut self, event: &LogEvent) {
+        let Some(stream) = self.streams.get_mut(self.last) else {
             return;
         };
-        let most = MOST_CONTEXT * MAX_LINE_BYTES;
-        let start = message.ceil_char_boundary(message.len().saturating_sub(most));
-        let tail = message.get(start..).unwrap_or_default();
-        for line in split_lines(tail).filter(|line| !line.trim_start().is_empty()) {
-            let oldest = (lines.len() >= MOST_CONTEXT).then(|| lines.pop_front());
-            // The memory of the oldest line is used again.
-            let mut kept = oldest.flatten().unwrap_or_default();
-            kept.clear();
-            kept.push_str(head(line, MAX_LINE_BYTES));
-            lines.push_back(kept);
+        let mut last = VecDeque::with_capacity(MOST_LAST_LINES);
+        for (number, line) in (0..).zip(split_lines(&event.message)) {
+            if line.trim_start().is_empty() {
+                continue;
+            }
+            if last.len() >= MOST_LAST_LINES {
+                last.pop_front();
+            }
+            last.push_back((number, line));
         }
+        let Some((_, line)) = last.front() else {
+            return;
+        };
+        let key = LineKey::of(event, 0);
+        if !is_of_platform(line) {
+            let first = stream.first.map_or(key, |first| first.min(key));
+            stream.first = Some(first);
+        }
+        for (number, line) in last {
+            stream.lines.insert(key.with_line(number), line);
+        }
+    }
+
+    /// What was read of each stream since it was last asked.
+    pub(super) fn take_read(&mut self) -> Vec<(TaskOrigin, KeyedFact)> {
+        let streams = self.streams.iter_mut();
+        streams.filter_map(Stream::take_read).collect()
+    }
+}
+
+impl Stream {
+    /// What was read since it was last asked.
+    fn take_read(&mut self) -> Option<(TaskOrigin, KeyedFact)> {
+        let first = self.first.take()?;
+        let lines = self.lines.clone().since(first);
+        Some((self.origin.clone(), (first, Fact::Lines(lines))))
     }
 }

@@ -52,7 +52,8 @@ impl CallerEdit {
     /// [`InvalidTransition`] if the status of the task must not change to the requested one.
     pub fn of_task(self, task: &Task) -> Result<Self, InvalidTransition> {
         let status = self.status.filter(|to| *to != task.status);
-        if let Some(to) = status.filter(|to| !task.status.may_become(*to)) {
+        let may_become = |to: TaskStatus| task.is_assumed || task.status.may_become(to);
+        if let Some(to) = status.filter(|to| !may_become(*to)) {
             let from = task.status;
             return Err(InvalidTransition { from, to });
         }
@@ -143,6 +144,7 @@ impl Edits {
             && (end.is_some() || !task.status.is_terminal())
         {
             task.status = status;
+            task.is_assumed = false;
             task.completed_at = end.map(|(at, _)| at.time());
         }
         task.progress = shown_progress(task.progress, task.status);

@@ -16,6 +16,8 @@ pub(super) enum Ending {
     Failed,
     RolledBack,
     Cancelled,
+    /// Nothing tells how it went.
+    Ended,
 }
 
 /// The strength of the evidence of an end.
@@ -66,6 +68,7 @@ impl Ending {
             Self::Completed | Self::Unchanged | Self::Destroyed => TaskStatus::Completed,
             Self::Failed | Self::RolledBack => TaskStatus::Failed,
             Self::Cancelled => TaskStatus::Cancelled,
+            Self::Ended => TaskStatus::Ended,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallerEdit, LineKey};
+use super::{CallerEdit, LastLines, LineKey};
 use crate::log_parser::Observation;
 use crate::model::TaskType;
 
@@ -32,6 +32,17 @@ pub enum Fact {
     Deletion,
     /// The command ended with this exit code. 0 is a success. It outranks whatever lines say.
     Exit(i32),
+    /// The log has lines from the key of this fact on, of which these are the last. Any line makes a
+    /// run, whatever it says.
+    Lines(LastLines),
+    /// Nothing follows the last lines of the log.
+    EndOfLog {
+        /// The last lines.
+        last_lines: LastLines,
+        /// Whether that is only assumed, because the log has been silent for long.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_assumed: bool,
+    },
 }
 
 /// The creation of a run by a caller of the API.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LineKey;
 use super::fact::Fact;
+use super::last_lines::LastLines;
 use super::pass::Pass;
 use super::run::{LONGEST_SILENCE_MS, Run};
 use crate::log_parser::{AgentObservation, Counter, CounterKind, Observation};
@@ -46,6 +47,13 @@ pub struct FactLog {
     /// The facts after the watermark.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     facts: Vec<KeyedFact>,
+    /// The lines after the watermark that may begin a run, whatever they say: the first one of the
+    /// log, and the first one after each end of the log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    first_lines: Vec<LineKey>,
+    /// The last lines of the log.
+    #[serde(skip_serializing_if = "LastLines::is_empty")]
+    last_lines: LastLines,
     /// The name of the last run that became final. All others have later names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_final: Option<Timestamp>,
@@ -69,11 +77,18 @@ pub struct Added {
     pub keys: Vec<LineKey>,
     /// Whether something else changed: the state before the watermark, or the time of a fact.
     pub changed_others: bool,
+    /// Whether a line came that is one of the last of the log.
+    pub has_last_lines: bool,
 }
 
 impl Added {
     /// Whether nothing has changed.
     pub fn is_empty(&self) -> bool {
+        self.has_no_facts() && !self.has_last_lines
+    }
+
+    /// Whether nothing but the last lines of the log has changed.
+    pub fn has_no_facts(&self) -> bool {
         self.keys.is_empty() && !self.changed_others
     }
 }
@@ -94,14 +109,29 @@ impl FactLog {
         self.base.as_ref().map(|base| base.watermark)
     }
 
-    /// The key of the newest fact; `None` if there is none.
+    /// The key of the newest fact or line; `None` if there is none.
     pub fn newest(&self) -> Option<LineKey> {
         let last = self.facts.last().map(|(at, _)| *at);
         last.or_else(|| self.watermark())
+            .max(self.last_lines.newest())
+    }
+
+    /// Adds that nothing follows the last lines of the log, which may be only assumed. Returns that
+    /// fact; `None` if there is no fact and no line.
+    pub fn end_of_log(&mut self, is_assumed: bool) -> Option<KeyedFact> {
+        let fact = Fact::EndOfLog {
+            last_lines: self.last_lines.clone(),
+            is_assumed,
+        };
+        let fact = (LineKey::after_lines(self.newest()?.time()), fact);
+        self.add([fact.clone()]);
+        Some(fact)
     }
 
     /// Adds facts. Of two with the same key, the one that came first is kept. This is fast if they
     /// are in order and later than all others.
+    ///
+    /// [`Fact::Lines`] is not kept as a fact: it is added to the last lines.
     ///
     /// A fact at or before the watermark changes nothing, with two exceptions: an exit code ends
     /// the current run, and a line before the first one moves the start of the first run. Of two
@@ -120,6 +150,11 @@ impl FactLog {
         let mut replaced: BTreeSet<LineKey> = BTreeSet::new();
         let watermark = self.watermark();
         for (at, fact) in facts {
+            if let Fact::Lines(lines) = &fact {
+                added.has_last_lines |= self.last_lines.merge(lines);
+                self.first_lines.push(at);
+                continue;
+            }
             if has_bounded {
                 let known = readings.get(&at.line_id()).copied();
                 match known.filter(|known| known.is_bounded() || at.is_bounded()) {
@@ -152,7 +187,42 @@ impl FactLog {
             added.keys.extend(new.iter().map(|(at, _)| *at));
             self.facts.append(&mut new);
         }
+        added.changed_others |= self.keep_first_lines();
         added
+    }
+
+    /// Keeps the lines that may begin a run. Returns whether one of the others changed the state
+    /// before the watermark.
+    fn keep_first_lines(&mut self) -> bool {
+        let mut first_lines = std::mem::take(&mut self.first_lines);
+        first_lines.sort_unstable();
+        let mut has_changed = false;
+        for at in first_lines {
+            let watermark = self.watermark();
+            if let Some(base) = self.base.as_mut().filter(|base| at <= base.watermark) {
+                has_changed |= base.pass.hear_late(at);
+                continue;
+            }
+            let before = self.facts.partition_point(|(known, _)| *known < at);
+            let before = before
+                .checked_sub(1)
+                .and_then(|index| self.facts.get(index));
+            let may_begin = match (before, &self.base) {
+                (Some((_, Fact::Line(line))), _) => matches!(**line, Observation::Lambda(_)),
+                (Some((_, fact)), _) => matches!(fact, Fact::EndOfLog { .. }),
+                (None, Some(base)) => base.pass.is_at_end_of_log(),
+                (None, None) => true,
+            };
+            let before = before.map(|(known, _)| *known).max(watermark);
+            let is_first = self
+                .first_lines
+                .last()
+                .is_none_or(|last| Some(*last) <= before);
+            if may_begin && is_first {
+                self.first_lines.push(at);
+            }
+        }
+        has_changed
     }
 
     /// Whether there is a fact with this key after the watermark.
@@ -214,12 +284,12 @@ impl FactLog {
             Some(base) => (base.pass, base.bounded),
             None => (Pass::default(), Vec::new()),
         };
-        for (at, fact) in self.facts.drain(..count) {
-            pass.step(at, &fact);
-            if at.is_bounded() {
-                bounded.push(at);
-            }
-        }
+        let heard = self.first_lines.partition_point(|at| *at <= watermark);
+        let first_lines: Vec<LineKey> = self.first_lines.drain(..heard).collect();
+        let settled: Vec<KeyedFact> = self.facts.drain(..count).collect();
+        pass.go_over(&first_lines, &settled);
+        let keys = settled.into_iter().map(|(at, _)| at);
+        bounded.extend(keys.filter(|at| at.is_bounded()));
         bounded.drain(..bounded.len().saturating_sub(MOST_BOUNDED));
         let earlier = std::mem::take(&mut pass.earlier);
         self.base = Some(Box::new(Base {
@@ -234,8 +304,9 @@ impl FactLog {
     fn pass(&self) -> Pass {
         let base = self.base.as_ref();
         let mut pass = base.map(|base| base.pass.clone()).unwrap_or_default();
-        for (at, fact) in &self.facts {
-            pass.step(*at, fact);
+        pass.go_over(&self.first_lines, &self.facts);
+        if let Some(run) = &mut pass.run {
+            run.hear(&self.last_lines);
         }
         pass
     }

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::line_key::LineKey;
+use super::verdict::{LineClass, classify};
 use crate::log_parser::json;
 use crate::log_parser::line::{clean, strip_all_prefixes};
 use crate::log_parser::text::{clip, head};
 
 /// The number of lines kept.
-const MOST_LINES: usize = 12;
+pub(crate) const MOST_LINES: usize = 12;
 
 /// The size of the text of a line, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 160;
@@ -50,11 +51,16 @@ impl LastLines {
         }
     }
 
-    /// Adds all lines of `other`.
-    pub fn merge(&mut self, other: &Self) {
+    /// Adds all lines of `other`. Returns whether one of them is new here.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let mut is_new = false;
         for (key, line) in &other.0 {
-            self.put(*key, |_| line.clone());
+            self.put(*key, |_| {
+                is_new = true;
+                line.clone()
+            });
         }
+        is_new
     }
 
     /// Adds the line that `make` makes, unless it is there or is not one of the last. `make` may
@@ -75,6 +81,36 @@ impl LastLines {
             None => (place, String::new()),
         };
         self.0.insert(place, (key, make(buffer)));
+    }
+
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The key of the last line; `None` if there is none.
+    pub fn newest(&self) -> Option<LineKey> {
+        self.0.back().map(|(key, _)| *key)
+    }
+
+    /// The text of the last line that has one; empty if none has.
+    pub fn last_text(&self) -> String {
+        let mut texts = self.iter().rev().map(|(_, text)| text);
+        let last = texts.find(|text| !text.is_empty());
+        last.unwrap_or_default().into_owned()
+    }
+
+    /// Whether none of the lines tells how a run might have ended.
+    pub fn are_neutral(&self) -> bool {
+        let mut texts = self.iter().map(|(_, text)| text);
+        texts.all(|text| classify(&text) == LineClass::Neutral)
+    }
+
+    /// Takes the lines before `first` out.
+    #[must_use]
+    pub fn since(mut self, first: LineKey) -> Self {
+        self.0.retain(|(key, _)| *key >= first);
+        self
     }
 
     /// The lines as text, oldest first.

@@ -46,6 +46,12 @@ impl LineKey {
         }
     }
 
+    /// The key of the end of a log whose last line is at `time`. It sorts after all lines and edits of
+    /// that time.
+    pub fn after_lines(time: Timestamp) -> Self {
+        Self::outside_logs(time).with_line(u32::MAX)
+    }
+
     /// The key of another line of the same event.
     #[must_use]
     pub fn with_line(self, line: u32) -> Self {

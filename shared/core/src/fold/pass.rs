@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::LineKey;
 use super::fact::{Creation, Fact};
-use super::run::Run;
+use super::fact_log::KeyedFact;
+use super::run::{LONGEST_SILENCE_MS, Run};
 use crate::log_parser::{LambdaObservation, Observation};
 
 /// After this many runs in one day, further starts do not begin another run. A log that restarts
@@ -32,8 +33,54 @@ pub(super) struct Pass {
 }
 
 impl Pass {
+    /// Adds the next facts, and the lines that may begin a run.
+    pub(super) fn go_over(&mut self, first_lines: &[LineKey], facts: &[KeyedFact]) {
+        let mut first_lines = first_lines.iter().copied().peekable();
+        for (at, fact) in facts {
+            while let Some(line) = first_lines.next_if(|line| line <= at) {
+                self.hear(line);
+            }
+            self.step(*at, fact);
+        }
+        first_lines.for_each(|line| self.hear(line));
+    }
+
+    /// Whether a line that says nothing may begin a run.
+    pub(super) fn is_at_end_of_log(&self) -> bool {
+        self.run.as_ref().is_none_or(Run::is_at_end_of_log)
+    }
+
+    /// Adds a line that may say nothing: the first one of the log, or after its assumed end.
+    fn hear(&mut self, at: LineKey) {
+        match &mut self.run {
+            None => {
+                self.run = Some(Run::plain_at(at));
+                self.invocation = None;
+            }
+            Some(run) if run.is_silent_until(at) => self.begin(at, Run::plain_at(at)),
+            Some(run) => run.take_end_back(),
+        }
+    }
+
+    /// Adds such a line that came late. Returns whether it changed anything.
+    pub(super) fn hear_late(&mut self, at: LineKey) -> bool {
+        let is_only_run = self.begun.is_none();
+        let run = self
+            .run
+            .as_mut()
+            .filter(|run| is_only_run && at < run.first);
+        let run = run.filter(|run| {
+            run.created.is_none() && run.first.time().millis_since(at.time()) <= LONGEST_SILENCE_MS
+        });
+        let is_changed = run.is_some();
+        if let Some(run) = run {
+            run.first = at;
+        }
+        is_changed
+    }
+
     /// Adds the next fact.
-    pub(super) fn step(&mut self, at: LineKey, fact: &Fact) {
+    fn step(&mut self, at: LineKey, fact: &Fact) {
         match (fact, &mut self.run) {
             (Fact::Line(line), _) => self.see(at, line),
             (Fact::Failure { line, context }, _) => {
@@ -46,7 +93,15 @@ impl Pass {
             (Fact::Edit(edit), Some(run)) => run.edit(at, edit),
             (Fact::Deletion, Some(run)) => run.is_deleted = true,
             (Fact::Exit(code), Some(run)) => run.exit(at, *code),
-            (Fact::Edit(_) | Fact::Deletion | Fact::Exit(_), None) => {}
+            (
+                Fact::EndOfLog {
+                    last_lines,
+                    is_assumed,
+                },
+                Some(run),
+            ) => run.end_of_log(last_lines, *is_assumed),
+            (Fact::Edit(_) | Fact::Deletion | Fact::Exit(_) | Fact::EndOfLog { .. }, None)
+            | (Fact::Lines(_), _) => {}
         }
     }
 
@@ -90,7 +145,8 @@ impl Pass {
         if let Some(earlier) = &self.run {
             later.given = earlier.given.clone();
         }
-        if let Some(earlier) = self.run.replace(later) {
+        if let Some(mut earlier) = self.run.replace(later) {
+            earlier.end_before_later_run();
             let today = at.time().as_millis() / DAY_MS;
             self.begun = Some((today, self.begun_on(today) + 1));
             self.earlier.push(earlier);
@@ -111,9 +167,11 @@ impl Pass {
         let begun = self.begun_on(at.time().as_millis() / DAY_MS);
         // Until a line shows something, the lines of an invocation belong to the run before.
         let invocation = self.invocation;
-        let later = match &self.run {
+        let says_nothing = |run: &Run| run.says_nothing() && run.is_open();
+        let says_nothing = self.run.as_ref().is_some_and(says_nothing);
+        let later = match self.run.as_ref().map(Run::without_assumed_end).as_deref() {
             None => Some(Run::at(at)),
-            Some(_) if begun >= MOST_RUNS_A_DAY => None,
+            Some(_) if says_nothing || begun >= MOST_RUNS_A_DAY => None,
             Some(run) if run.is_shown() && invocation.is_some() => {
                 Run::begins_with(at, line).then(|| Run::at(at))
             }

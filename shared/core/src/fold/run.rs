@@ -12,6 +12,8 @@ pub(in crate::fold) mod text;
 mod todo_list;
 mod whole;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use self::stacks::Stacks;
@@ -19,6 +21,7 @@ use self::text::Said;
 use self::whole::Whole;
 use super::LineKey;
 use super::caller_edit::{CallerEdit, Edits};
+use super::end::Strength;
 use super::last_lines::LastLines;
 use super::progress::capped;
 use super::report::Report;
@@ -39,6 +42,15 @@ pub struct Run {
     pub start: LineKey,
     /// The last line.
     pub(crate) last: LineKey,
+    /// The last line of its log, if that is later and the run is open.
+    #[serde(skip)]
+    heard: Option<LineKey>,
+    /// Whether all that is known are lines that say nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_plain: bool,
+    /// Whether the log only seems to have ended, because it has been silent for long.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_silent: bool,
     /// When a caller of the API created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<LineKey>,
@@ -91,6 +103,9 @@ impl Run {
             first: at,
             start: at,
             last: at,
+            heard: None,
+            is_plain: false,
+            is_silent: false,
             created: None,
             corrections: 0,
             stacks: Stacks::default(),
@@ -103,14 +118,12 @@ impl Run {
         }
     }
 
-    /// The run of a whole log of which no line shows progress: its last line is all there is to show.
-    /// `None` for an empty log.
-    pub fn of_plain_log(last_lines: &LastLines, first: LineKey) -> Option<Self> {
-        let (last, text) = last_lines.iter().next_back()?;
-        let mut run = Self::at(first);
-        run.last = last;
-        run.whole.say(last, &text);
-        Some(run)
+    /// The run of a log whose first line says nothing.
+    pub(super) fn plain_at(at: LineKey) -> Self {
+        Self {
+            is_plain: true,
+            ..Self::at(at)
+        }
     }
 
     /// Whether there is anything to show.
@@ -120,12 +133,22 @@ impl Run {
 
     /// Whether lines have something to show. Lines that may be about a stack show nothing until
     /// other lines name the stack.
-    pub(super) fn has_lines(&self) -> bool {
-        self.has_parts() || self.whole.is_said
+    pub(crate) fn has_lines(&self) -> bool {
+        self.has_parts() || self.whole.is_said || self.is_plain
+    }
+
+    /// Whether only lines that say nothing show that there is a run.
+    pub(super) fn is_of_plain_lines(&self) -> bool {
+        self.is_plain && !self.has_parts()
+    }
+
+    /// Whether no line says anything.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.is_of_plain_lines() && !self.whole.is_said
     }
 
     /// Whether it has something to show and has not ended.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.is_shown() && !self.is_over() && !self.edits.has_end() && !self.is_deleted
     }
 
@@ -214,7 +237,12 @@ impl Run {
 
     /// Adds a line of the run.
     pub(super) fn see(&mut self, at: LineKey, line: &Observation) {
-        if !self.has_lines() {
+        self.take_end_back();
+        // What was said long before belongs to something else.
+        let is_first = self.is_plain && Self::shows(line);
+        let is_late = at.time().millis_since(self.first.time()) > LONGEST_SILENCE_MS;
+        self.is_plain &= !is_first;
+        if !self.has_lines() && (!is_first || is_late) {
             self.first = at;
             if self.created.is_none() {
                 self.start = at;
@@ -297,6 +325,9 @@ impl Run {
 
     /// Adds an edit by a caller.
     pub(super) fn edit(&mut self, at: LineKey, edit: &CallerEdit) {
+        if edit.status.is_some() {
+            self.take_end_back();
+        }
         if let Some(name) = &edit.task_name {
             self.given.task_name = Some(name.clone());
         }
@@ -308,15 +339,91 @@ impl Run {
         self.whole.end.is_some() || self.stacks.are_over()
     }
 
-    /// The run at the end of its log: a stack that is only cleaning up has completed, and the last
-    /// lines tell how a run without stacks has ended.
-    #[must_use]
-    pub fn at_end_of_log(mut self, last_lines: &LastLines) -> Self {
-        self.stacks.finish_cleanup();
-        if !self.has_parts() {
-            self.whole.judge(self.last, last_lines);
+    /// Adds that nothing follows the last lines of the log. A stack that is only cleaning up has
+    /// completed, and the last lines tell how any other run has ended.
+    pub(super) fn end_of_log(&mut self, last_lines: &LastLines, is_assumed: bool) {
+        if !self.has_lines() || self.edits.has_end() || self.is_deleted {
+            return;
         }
-        self
+        self.stacks.finish_cleanup();
+        if self.says_nothing() {
+            self.whole.say(self.last, &last_lines.last_text());
+        }
+        if !self.has_parts() || !self.report_of_stacks().status.is_terminal() {
+            let at = Some(self.last)
+                .max(last_lines.newest())
+                .unwrap_or(self.last);
+            self.whole.judge(at, last_lines, self.has_parts());
+            self.is_silent = is_assumed;
+        }
+    }
+
+    /// Adds that a later run of the log has begun: nothing will say how this one went.
+    pub(super) fn end_before_later_run(&mut self) {
+        if self.is_open() {
+            self.whole.status = None;
+            self.whole
+                .judge(self.last, &LastLines::default(), self.has_parts());
+            self.is_silent = true;
+        }
+    }
+
+    /// Whether the log has ended, as far as is known, and no line says how the run went.
+    pub(super) fn is_at_end_of_log(&self) -> bool {
+        let end = self.whole.end;
+        end.is_some_and(|end| end.strength == Strength::LastLines)
+    }
+
+    /// Whether the end is only assumed.
+    pub(crate) fn has_assumed_end(&self) -> bool {
+        self.is_silent && self.is_at_end_of_log()
+    }
+
+    /// Whether the log has been silent from its end until `at` for so long that a line is of a later
+    /// run.
+    pub(super) fn is_silent_until(&self, at: LineKey) -> bool {
+        let end = self.whole.end.filter(|_| self.is_at_end_of_log());
+        end.is_some_and(|end| at.time().millis_since(end.at.time()) > LONGEST_SILENCE_MS)
+    }
+
+    /// Takes back an end that only the last lines told, because something follows them.
+    pub(super) fn take_end_back(&mut self) {
+        if self.is_at_end_of_log() {
+            self.whole.end = None;
+            self.corrections = self.corrections.saturating_add(1);
+        }
+        self.is_silent = false;
+    }
+
+    /// The run before such an end.
+    pub(super) fn without_assumed_end(&self) -> Cow<'_, Self> {
+        if !self.is_at_end_of_log() {
+            return Cow::Borrowed(self);
+        }
+        let mut open = self.clone();
+        open.take_end_back();
+        Cow::Owned(open)
+    }
+
+    /// Adds the last lines of the log, unless the run was over before.
+    pub(super) fn hear(&mut self, last_lines: &LastLines) {
+        let Some(newest) = last_lines.newest().filter(|newest| *newest > self.last) else {
+            return;
+        };
+        if self.whole.end.is_some_and(|end| newest > end.at) {
+            self.take_end_back();
+        }
+        if self.is_open() {
+            self.heard = Some(newest);
+            if self.says_nothing() {
+                self.whole.say(newest, &last_lines.last_text());
+            }
+        }
+    }
+
+    /// The last line of its log, as far as it belongs to the run.
+    pub(crate) fn last_heard(&self) -> LineKey {
+        self.heard.map_or(self.last, |heard| heard.max(self.last))
     }
 
     /// The state of the run.
@@ -332,6 +439,7 @@ impl Run {
         let status = match whole.end {
             Some(end) => end.ending.status(),
             None if !self.has_lines() => TaskStatus::Pending,
+            None if self.is_plain => TaskStatus::Running,
             None => whole.status.unwrap_or(TaskStatus::Running),
         };
         let text = |said: &Option<Said>| said.as_ref().map(|said| said.text.clone());

@@ -38,6 +38,8 @@ pub enum Verdict {
     Failed {
         /// The line that says so, without prefixes.
         message: String,
+        /// Whether a program died or gave up.
+        is_crash: bool,
     },
     /// Somebody stopped the run.
     Cancelled,
@@ -91,6 +93,7 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
             let text = cause.flatten().unwrap_or(text);
             Verdict::Failed {
                 message: strip_all_prefixes(&text).to_owned(),
+                is_crash: class == LineClass::Crash,
             }
         }
     }
@@ -561,9 +564,9 @@ mod tests {
         verdict(&last, false, is_counter_full)
     }
 
-    fn failed(message: &str) -> Verdict {
+    fn failed(message: &str, is_crash: bool) -> Verdict {
         let message = message.to_owned();
-        Verdict::Failed { message }
+        Verdict::Failed { message, is_crash }
     }
 
     #[test]
@@ -576,7 +579,10 @@ mod tests {
             "    ^^^^^^^^",
             "ValueError: too dry",
         ];
-        assert_eq!(judge(&traceback, false), failed("ValueError: too dry"));
+        assert_eq!(
+            judge(&traceback, false),
+            failed("ValueError: too dry", true)
+        );
         let caught = [&traceback[..], &["Painting 4/7"]].concat();
         assert_eq!(judge(&caught, false), Verdict::Ended);
         let finished = [&caught[..], &["Painting 7/7", "Gallery opened", "All done"]].concat();
@@ -628,15 +634,15 @@ mod tests {
         let after = ["a brush", "a canvas", "a frame", "a nail", "a wall"];
         let lines = [&["done", "ERROR no ink"][..], &after].concat();
         assert_eq!(judge(&lines, false), Verdict::Ended);
-        assert_eq!(judge(&lines[..6], false), failed("no ink"));
+        assert_eq!(judge(&lines[..6], false), failed("no ink", false));
     }
 
     #[test]
     fn the_message_of_a_failure_is_its_cause_rather_than_its_exit_code() {
         let lines = ["Painting 3/7", "error: no ink", "", "exit status 1"];
-        assert_eq!(judge(&lines, false), failed("error: no ink"));
+        assert_eq!(judge(&lines, false), failed("error: no ink", true));
         let alone = ["error: no ink", "Painting 3/7", "exit status 1"];
-        assert_eq!(judge(&alone, false), failed("exit status 1"));
+        assert_eq!(judge(&alone, false), failed("exit status 1", true));
     }
 
     proptest! {

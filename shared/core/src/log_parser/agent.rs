@@ -38,6 +38,7 @@ use super::plain;
 use super::text::{clip_some, head};
 use crate::model::TaskStatus;
 
+pub(crate) use lambda::is_of_platform;
 pub(super) use report::check_broken as check_broken_report;
 
 /// Reads an object. `None` if it is of another format. An empty observation says that it is of this

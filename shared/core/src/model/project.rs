@@ -68,6 +68,8 @@ pub struct Metrics {
     pub failed: u64,
     /// The number of cancelled tasks.
     pub cancelled: u64,
+    /// The number of tasks that stopped talking and never said how they went.
+    pub ended: u64,
     /// completed / (completed + failed), 0 to 1; `null` until a task has completed or failed.
     pub success_rate: Option<f64>,
     /// The mean duration of completed tasks in milliseconds; `null` until one has completed.
@@ -84,12 +86,12 @@ impl Metrics {
         let count = |status| u64::try_from(count(status)).unwrap_or(0);
         let completed = count(TaskStatus::Completed);
         let failed = count(TaskStatus::Failed);
-        let ended = completed.saturating_add(failed);
+        let decided = completed.saturating_add(failed);
         #[expect(
             clippy::cast_precision_loss,
             reason = "a rate needs no more than 53 bits"
         )]
-        let success_rate = (ended > 0).then(|| completed as f64 / ended as f64);
+        let success_rate = (decided > 0).then(|| completed as f64 / decided as f64);
         Self {
             total_tasks: TaskStatus::ALL.iter().map(|&status| count(status)).sum(),
             pending: count(TaskStatus::Pending),
@@ -98,6 +100,7 @@ impl Metrics {
             completed,
             failed,
             cancelled: count(TaskStatus::Cancelled),
+            ended: count(TaskStatus::Ended),
             success_rate,
             avg_duration_ms: u64::try_from(duration_sum_ms)
                 .unwrap_or(0)

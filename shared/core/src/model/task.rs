@@ -102,13 +102,18 @@ named! {
         Failed = "failed",
         /// Stopped on purpose.
         Cancelled = "cancelled",
+        /// Stopped talking, and never said how it went. It counts in no success rate.
+        Ended = "ended",
     }
 }
 
 impl TaskStatus {
     /// Whether the status is final: only a new run changes it.
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::Completed | Self::Failed | Self::Cancelled | Self::Ended
+        )
     }
 
     /// Whether a task with this status may change to `next` within the same run.
@@ -117,13 +122,13 @@ impl TaskStatus {
     /// | --- | --- |
     /// | `pending`, `blocked` | any status |
     /// | `running` | any status except `pending` |
-    /// | `completed`, `failed`, `cancelled` | only itself: terminal states are final |
+    /// | `completed`, `failed`, `cancelled`, `ended` | only itself: terminal states are final |
     pub fn may_become(self, next: Self) -> bool {
         match self {
             _ if self == next => true,
             Self::Pending | Self::Blocked => true,
             Self::Running => next != Self::Pending,
-            Self::Completed | Self::Failed | Self::Cancelled => false,
+            Self::Completed | Self::Failed | Self::Cancelled | Self::Ended => false,
         }
     }
 }
@@ -230,6 +235,14 @@ pub struct Task {
     /// How often the end of the run turned out to be another one, or none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub corrections: u32,
+    /// Whether the end is assumed, because the run has been silent for long or a later one began.
+    /// A later line takes it back.
+    #[serde(
+        rename = "assumed",
+        default,
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub is_assumed: bool,
     /// The number of writes.
     pub revision: Revision,
     /// The project it belongs to.

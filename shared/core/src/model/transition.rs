@@ -14,6 +14,10 @@ pub enum Transition {
     Failed,
     /// The run was cancelled.
     Cancelled,
+    /// The log of the run has ended, and does not say how the run went.
+    Ended,
+    /// The run has been silent for so long that its end is assumed.
+    Silent,
     /// The run waits for a person or for another system.
     Blocked,
     /// The run is no longer blocked and has not ended.
@@ -26,16 +30,18 @@ impl Transition {
     /// A run ends once, unless later evidence shows another end: then it ends again, and
     /// [`Task::corrections`] is above 0. Nothing that another run did matters.
     pub fn of(previous: Option<&Task>, next: &Task) -> Option<Self> {
-        let previous = previous
-            .filter(|previous| previous.run == next.run)
-            .map(|previous| previous.status);
-        if previous == Some(next.status) {
+        let previous = previous.filter(|previous| previous.run == next.run);
+        let end_of = |task: &Task| (task.status, task.is_assumed);
+        if previous.map(end_of) == Some(end_of(next)) {
             return None;
         }
+        let previous = previous.map(|previous| previous.status);
         match next.status {
+            status if status.is_terminal() && next.is_assumed => Some(Self::Silent),
             TaskStatus::Completed => Some(Self::Completed),
             TaskStatus::Failed => Some(Self::Failed),
             TaskStatus::Cancelled => Some(Self::Cancelled),
+            TaskStatus::Ended => Some(Self::Ended),
             TaskStatus::Blocked => Some(Self::Blocked),
             TaskStatus::Pending | TaskStatus::Running => {
                 (previous == Some(TaskStatus::Blocked)).then_some(Self::Unblocked)
@@ -71,6 +77,7 @@ mod tests {
             TaskStatus::Completed => Some(Transition::Completed),
             TaskStatus::Failed => Some(Transition::Failed),
             TaskStatus::Cancelled => Some(Transition::Cancelled),
+            TaskStatus::Ended => Some(Transition::Ended),
         }
     }
 
@@ -94,6 +101,21 @@ mod tests {
         for to in TaskStatus::ALL.iter().copied() {
             assert_eq!(Transition::of(None, &task(to)), at_first(to), "{to}");
         }
+    }
+
+    #[test]
+    fn an_end_is_told_once_as_assumed_and_once_for_certain() {
+        let failed = task(TaskStatus::Failed);
+        let assumed = Task {
+            is_assumed: true,
+            ..failed.clone()
+        };
+        let running = task(TaskStatus::Running);
+        let silent = Some(Transition::Silent);
+        assert_eq!(Transition::of(Some(&running), &assumed), silent);
+        assert_eq!(Transition::of(Some(&assumed), &assumed), None);
+        let failed_for_certain = Transition::of(Some(&assumed), &failed);
+        assert_eq!(failed_for_certain, Some(Transition::Failed));
     }
 
     #[test]

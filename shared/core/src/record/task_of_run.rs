@@ -30,7 +30,8 @@ pub fn task_of_run(
     let project_id = given.project_id.clone();
     let started_at = report.start.map(LineKey::time);
     let completed_at = report.end.map(LineKey::time);
-    let last = completed_at.unwrap_or(report.last.time());
+    let last_heard = report.last.max(run.last_heard()).time();
+    let last = completed_at.unwrap_or(last_heard);
     let mut task = Task {
         task_name: match &given.task_name {
             Some(name) => name.clone(),
@@ -43,6 +44,7 @@ pub fn task_of_run(
         progress: report.progress,
         run: name,
         is_earlier: false,
+        is_assumed: run.has_assumed_end(),
         corrections: run.corrections,
         revision: Revision::default(),
         project_id: project_id.or_else(|| kept?.project_id.clone()),
@@ -55,7 +57,7 @@ pub fn task_of_run(
         log_stream,
         created_at: run.created.unwrap_or(report.first).time(),
         started_at,
-        updated_at: report.last.time(),
+        updated_at: last_heard,
         completed_at,
         duration_ms: started_at.map(|started_at| last.millis_since(started_at)),
         usual_duration_ms: kept

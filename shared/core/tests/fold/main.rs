@@ -5,6 +5,7 @@
 
 mod agents;
 mod cdk;
+mod ends;
 mod limits;
 mod rules;
 mod runs;
@@ -12,9 +13,10 @@ mod runs;
 use std::time::Duration;
 
 use progress_core::fold::properties::check_deliveries;
-use progress_core::fold::{Fact, FactLog, KeyedFact, LineKey, MOST_FACTS, Report};
-use progress_core::model::TaskStatus;
+use progress_core::fold::{Fact, FactLog, KeyedFact, LastLines, LineKey, MOST_FACTS, Report};
+use progress_core::model::{TaskStatus, Timestamp};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use runs::{Line, any_edit, any_log, fact_of, sensible_log};
 
 /// The number of cases of each property, unless `PROPTEST_CASES` is set.
@@ -48,12 +50,22 @@ proptest! {
     /// later ones never lead back.
     #[test]
     fn the_delivery_of_facts_does_not_matter(
-        log in any_log(), other in proptest::collection::vec((any_other_fact(), any::<prop::sample::Index>()), 0..4), seed: u64,
+        log in any_log(),
+        other in proptest::collection::vec((any_other_fact(), any::<Index>()), 0..4),
+        plain in proptest::collection::vec((any_text(), any::<Index>()), 0..4),
+        seed: u64,
     ) {
         let mut facts: Vec<_> = log.iter().map(fact_of).collect();
         for (number, (fact, place)) in (1..).zip(other) {
             let key = place.get(&log).key;
-            facts.push((key.with_line(number), fact));
+            // It is only written after all lines that are read.
+            if plain.is_empty() || !matches!(fact, Fact::EndOfLog { .. }) {
+                facts.push((key.with_line(number), fact));
+            }
+        }
+        for (number, (text, place)) in (9..).zip(plain) {
+            let key = place.get(&log).key.with_line(number);
+            facts.push((key, Fact::Lines(last_lines([(key, text)]))));
         }
         facts.sort_by_key(|(key, _)| *key);
         check_deliveries(&facts, seed);
@@ -108,7 +120,24 @@ fn any_other_fact() -> impl Strategy<Value = Fact> {
         any_edit().prop_map(Fact::Edit),
         Just(Fact::Deletion),
         (0..2).prop_map(Fact::Exit),
+        (any_text(), any::<bool>()).prop_map(|(text, is_assumed)| Fact::EndOfLog {
+            last_lines: last_lines([(LineKey::outside_logs(Timestamp::default()), text)]),
+            is_assumed,
+        }),
     ]
+}
+
+/// A line that says nothing unless it is the last one.
+fn any_text() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&["Mixing", "All done", "ValueError: no ink", "^C"][..])
+}
+
+fn last_lines<'a>(lines: impl IntoIterator<Item = (LineKey, &'a str)>) -> LastLines {
+    let mut last = LastLines::default();
+    for (key, line) in lines {
+        last.insert(key, line);
+    }
+    last
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use progress_core::fold::{Fact, FactLog, LineKey, Report, Run};
 use progress_core::log_parser::LogFormat;
-use progress_core::model::TaskStatus::{self, Cancelled, Completed, Failed, Running};
+use progress_core::model::TaskStatus::{self, Cancelled, Completed, Ended, Failed, Running};
 
 use crate::limits::facts_of;
 
@@ -270,7 +270,7 @@ fn stacks_may_come_in_any_order_of_their_numbers_and_go_on_after_a_failure() {
     let lines = ["A: deploying... [1/3]", "✅  A", "X: deploying... [1/2]"];
     assert_eq!(
         statuses(cdk, &lines),
-        [Running, Running],
+        [Ended, Running],
         "A's run was killed"
     );
 }

@@ -35,6 +35,7 @@ fn counter(status: TaskStatus) -> &'static str {
         TaskStatus::Completed => "tasks_completed",
         TaskStatus::Failed => "tasks_failed",
         TaskStatus::Cancelled => "tasks_cancelled",
+        TaskStatus::Ended => "tasks_ended",
     }
 }
 

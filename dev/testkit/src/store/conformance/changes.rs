@@ -33,6 +33,7 @@ pub fn new_task(id: &str) -> Task {
         run: moment(0),
         is_earlier: false,
         corrections: 0,
+        is_assumed: false,
         revision: Revision(1),
         project_id: None,
         message: None,

@@ -150,6 +150,7 @@ fn phase_of(stacks: &[Stack], status: TaskStatus) -> Option<&'static str> {
     let is_of_interest = |stack: &&Stack| match status {
         TaskStatus::Running => stack.end.is_none(),
         TaskStatus::Failed => stack.has_failed(),
+        TaskStatus::Ended => stack.status() == TaskStatus::Ended,
         _ => true,
     };
     let latest = stacks.iter().filter(is_of_interest);

@@ -299,10 +299,11 @@ impl Stack {
                 },
             },
             (Some(Ending::Failed | Ending::Cancelled), _) => return None,
-            (None, _) if self.work == Some(Work::RollingBack) => "rolling_back",
-            (None, _) if self.work == Some(Work::CleaningUp) => "cleaning_up",
-            (None, None) if self.work == Some(Work::Deleting) => "destroying",
-            (None, operation) => match operation {
+            // It is open, or was when its log ended.
+            (_, _) if self.work == Some(Work::RollingBack) => "rolling_back",
+            (_, _) if self.work == Some(Work::CleaningUp) => "cleaning_up",
+            (_, None) if self.work == Some(Work::Deleting) => "destroying",
+            (_, operation) => match operation {
                 None | Some(Deploy | Hotswap) => "deploying",
                 Some(BuildAssets) if self.awaits_deploy => "waiting",
                 Some(BuildAssets) => "building_assets",

@@ -94,7 +94,6 @@ impl Whole {
 
     /// Adds a line that shows no progress.
     pub(super) fn say(&mut self, at: LineKey, text: &str) {
-        self.is_said = true;
         Said::put(&mut self.message, at, strip_all_prefixes(text));
     }
 
@@ -122,21 +121,28 @@ impl Whole {
     }
 
     /// Adds what the last lines of the log say, if nothing follows them. They count more than the sum
-    /// of a tool, but not more than a line about the run itself.
-    pub(super) fn judge(&mut self, at: LineKey, last_lines: &LastLines) {
+    /// of a tool, but not more than a line about the run itself. Words of success and mere
+    /// errors say nothing about stacks that are open.
+    pub(super) fn judge(&mut self, at: LineKey, last_lines: &LastLines, has_open_stacks: bool) {
         if self.end.is_some_and(|end| end.strength >= Strength::Owner) {
             return;
         }
         let is_blocked = self.status == Some(TaskStatus::Blocked);
         let is_full = !self.counters.is_empty() && !self.counters.is_open();
         let ending = match verdict(last_lines, is_blocked, is_full) {
-            Verdict::Blocked | Verdict::Ended => return,
+            Verdict::Blocked => return,
             // A tool that succeeds at last does not undo the failure of another one, and is only a
             // piece of the work if steps are left.
-            Verdict::Completed if self.end.is_some() || self.counters.has_open_steps() => return,
+            Verdict::Completed | Verdict::Ended if self.end.is_some() => return,
+            Verdict::Completed if has_open_stacks || self.counters.has_open_steps() => {
+                Ending::Ended
+            }
+            Verdict::Ended => Ending::Ended,
             Verdict::Completed => Ending::Completed,
             Verdict::Cancelled => Ending::Cancelled,
-            Verdict::Failed { message } => {
+            // A deploy goes on after errors that others report.
+            Verdict::Failed { is_crash, .. } if has_open_stacks && !is_crash => Ending::Ended,
+            Verdict::Failed { message, .. } => {
                 Said::put(&mut self.failure, at, &message);
                 Ending::Failed
             }
@@ -164,7 +170,9 @@ impl Whole {
             TaskStatus::Cancelled => Some((Ending::Cancelled, Strength::Owner)),
             TaskStatus::Completed if self.is_within_work(line.end_of) => None,
             TaskStatus::Completed => Some((Ending::Completed, strength_of(line.end_of))),
-            TaskStatus::Pending | TaskStatus::Running | TaskStatus::Blocked => None,
+            TaskStatus::Pending | TaskStatus::Running | TaskStatus::Blocked | TaskStatus::Ended => {
+                None
+            }
         }
     }
 

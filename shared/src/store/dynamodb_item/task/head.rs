@@ -21,6 +21,7 @@ pub(crate) const HEAD: &str = "head";
 const TASK_NAME: &str = "task_name";
 const PRIORITY: &str = "priority";
 const CORRECTIONS: &str = "corrections";
+const ASSUMED: &str = "assumed";
 const CURRENT_STEP: &str = "current_step";
 const LOG_GROUP: &str = "log_group";
 const LOG_STREAM: &str = "log_stream";
@@ -101,6 +102,9 @@ pub(crate) fn item(
             .number(BASE_REVISION, items.base_revision)
             .number(SEGMENTS, items.segments)
             .optional_text(OPEN_SINCE, items.open_since);
+    }
+    if task.is_assumed {
+        item = item.set(ASSUMED, AttributeValue::Bool(true));
     }
     if has_ended_here {
         item = item.set(ENDED_HERE, AttributeValue::Bool(true));
@@ -193,6 +197,7 @@ fn read_head(item: &Item, now_seconds: i64) -> Result<Head, ItemError> {
 /// Reads the run of a head, without its detail.
 pub(crate) fn read_task(item: &Item) -> Result<Task, ItemError> {
     let is_earlier = timestamp_of(item) != Some(HEAD_TIMESTAMP);
+    let is_assumed = item.contains_key(ASSUMED);
     let item = ItemReader::in_format(item, RUN_FORMAT)?;
     Ok(Task {
         task_id: item.parsed(TASK_ID)?,
@@ -205,6 +210,7 @@ pub(crate) fn read_task(item: &Item) -> Result<Task, ItemError> {
         agent: item.optional_json(AGENT)?,
         run: item.parsed(RUN)?,
         is_earlier,
+        is_assumed,
         corrections: item.optional_number(CORRECTIONS)?.unwrap_or(0),
         revision: Revision(item.number(REVISION)?),
         project_id: item.optional_parsed(PROJECT_ID)?,

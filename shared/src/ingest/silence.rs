@@ -1,0 +1,94 @@
+//! Ends the runs whose logs have been silent for long.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+use tracing::error;
+
+use super::{Ingest, IngestCounts};
+use crate::error::error_chain;
+use crate::model::{RunId, TaskStatus, Timestamp};
+use crate::store::{StoreError, TaskQuery, TimeRange};
+
+/// The size of a page of silent runs.
+const PAGE: usize = 200;
+/// The most pages that are read at a time. The next time continues there.
+const MOST_PAGES: usize = 10;
+
+/// Where the search for silent runs continues. A new process begins with the newest run again.
+pub(super) type Position = Mutex<Option<RunId>>;
+
+impl Ingest {
+    /// Ends the running runs that were last heard of before `since`, as their last lines tell: some
+    /// 2,000 runs at a time, until the `last_moment` at most.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreError`] that a later attempt may not meet. Everything else was saved.
+    pub async fn end_silent_runs(
+        &self,
+        since: Timestamp,
+        now: Timestamp,
+        last_moment: Option<Instant>,
+        counts: &mut IngestCounts,
+    ) -> Result<(), StoreError> {
+        let is_late = || last_moment.is_some_and(|last_moment| Instant::now() > last_moment);
+        let query = TaskQuery {
+            statuses: vec![TaskStatus::Running],
+            updated: TimeRange {
+                from: None,
+                to: Some(since),
+            },
+            ..TaskQuery::default()
+        };
+        let position = || {
+            self.silent_runs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let mut after = position().clone();
+        for _ in 0..MOST_PAGES {
+            let page = self.tasks.list(&query, after.as_ref(), PAGE).await?;
+            for task in page.tasks.iter().filter(|task| !task.is_earlier) {
+                if is_late() {
+                    return Ok(());
+                }
+                match self.end_silent_run(task.run_id(), since, now, counts).await {
+                    // Another writer has heard of it.
+                    Ok(()) | Err(StoreError::Conflict(_)) => {}
+                    Err(error @ (StoreError::Refused { .. } | StoreError::Corrupt { .. })) => {
+                        counts.tasks_refused += 1;
+                        error!(error = error_chain(&error), "a silent task can't be ended");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            after = page.next;
+            position().clone_from(&after);
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_silent_run(
+        &self,
+        run_id: RunId,
+        since: Timestamp,
+        now: Timestamp,
+        counts: &mut IngestCounts,
+    ) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        let records = self.tasks.fetch_records(&[run_id.task_id]).await?;
+        let change = records.first();
+        let Some(change) = change.and_then(|record| record.end_of_silent_run(since, now)) else {
+            return Ok(());
+        };
+        self.tasks.save(&change).await?;
+        counts.tasks_changed += 1;
+        let cache_errors = self.write_through.saved(&[&change], begun, now).await;
+        counts.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
+        Ok(())
+    }
+}
