@@ -216,7 +216,7 @@ pub fn says_nothing(facts: &[KeyedFact]) -> bool {
 fn named_task(observation: &Observation) -> Option<TaskId> {
     match observation {
         Observation::Agent(observation) => observation.task_id.as_ref()?.parse().ok(),
-        Observation::Cdk(_) | Observation::Lambda(_) => None,
+        Observation::Cdk(_) | Observation::Lambda(_) | Observation::Samples(_) => None,
     }
 }
 

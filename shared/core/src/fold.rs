@@ -62,6 +62,7 @@ mod progress;
 pub mod properties;
 mod report;
 mod run;
+mod templates;
 mod verdict;
 
 pub use caller_edit::{CallerEdit, InvalidTransition};

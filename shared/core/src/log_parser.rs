@@ -22,6 +22,7 @@ mod observation;
 pub(crate) mod plain;
 #[cfg(any(test, feature = "properties"))]
 pub mod properties;
+mod template;
 mod terminal;
 pub(crate) mod text;
 
@@ -37,9 +38,9 @@ use format::ObjectContent;
 pub use format::{FormatEntry, LogFormat};
 pub use observation::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, FailureOf, InRun,
-    LambdaObservation, MAX_ITEM_BYTES, MAX_TODOS, Need, Observation, Operation, Outcome,
-    ParseError, Resource, ResourceState, RowSubject, StackState, SubagentReport, Todo, TodoEdit,
-    TodoState, Usage, Waiting,
+    LambdaObservation, MAX_ITEM_BYTES, MAX_SAMPLES, MAX_TODOS, Need, Observation, Operation,
+    Outcome, ParseError, Resource, ResourceState, RowSubject, Sample, Samples, StackState,
+    SubagentReport, Todo, TodoEdit, TodoState, Usage, Waiting,
 };
 
 use crate::model::TaskType;
@@ -173,7 +174,7 @@ fn parse_fields(format: LogFormat, line: &str) -> Option<Observation> {
             }
             _ => None,
         },
-        ObjectContent::Foreign | ObjectContent::Silent => None,
+        ObjectContent::Foreign | ObjectContent::Silent | ObjectContent::Samples(_) => None,
     }
 }
 
@@ -197,6 +198,20 @@ fn parse_object(
             Ok(())
         }
         (ObjectContent::Foreign, Some(wrapped)) => parse_wrapped(format, &wrapped, depth, sink),
+        (ObjectContent::Samples(samples), wrapped) => {
+            // The text tells more than fields whose names say nothing.
+            let mut is_told = false;
+            let result = wrapped.map_or(Ok(()), |wrapped| {
+                parse_wrapped(format, &wrapped, depth, &mut |observation| {
+                    is_told = true;
+                    sink(observation);
+                })
+            });
+            if !is_told {
+                sink(*samples);
+            }
+            result
+        }
         (ObjectContent::Silent, _) | (ObjectContent::Foreign, None) => Ok(()),
     }
 }

@@ -9,7 +9,8 @@ use super::fact::Fact;
 use super::last_lines::LastLines;
 use super::pass::Pass;
 use super::run::{LONGEST_SILENCE_MS, Run};
-use crate::log_parser::{AgentObservation, Counter, CounterKind, Observation};
+use super::templates::MOST_RISES;
+use crate::log_parser::{AgentObservation, Counter, CounterKind, Observation, Sample};
 use crate::model::Timestamp;
 
 /// Lines may be late by this many facts, and arrive in any order and any number of times.
@@ -314,26 +315,34 @@ impl FactLog {
     /// The runs, in order: those that began after the watermark, and the one that was current
     /// there.
     pub fn runs(&self) -> Vec<Run> {
-        let pass = self.pass();
-        let runs = pass.earlier.into_iter().chain(pass.run);
-        runs.filter(Run::is_shown).collect()
+        self.pass().into_runs()
     }
 
     /// Drops samples that lie between two others of a rising counter, if all three are among the
-    /// first `most` facts: no late fact will come between them.
+    /// first `most` facts: no late fact will come between them. Of a number pair that may be a
+    /// counter, the first ones stay, because they tell whether it is one.
     fn thin(&mut self, most: usize) {
         let mut before: Option<usize> = None;
+        // How often the samples of a template have risen one after another up to `before`.
+        let mut rises: u8 = 0;
+        let is_near = |before: &KeyedFact, after: &KeyedFact| {
+            after.0.time().millis_since(before.0.time()) <= LONGEST_THINNED_MS
+        };
         let is_dropped = (0..self.facts.len()).map(|index| {
-            let between = before
+            let fact = &self.facts[index];
+            let before_it = before.map(|before| &self.facts[before]);
+            let is_rise =
+                before_it.is_some_and(|before| is_near(before, fact) && has_moved(before, fact));
+            let between = before_it
                 .zip(self.facts.get(index + 1))
                 .filter(|_| index + 1 < most);
             let is_dropped = between.is_some_and(|(before, after)| {
-                let before = &self.facts[before];
-                after.0.time().millis_since(before.0.time()) <= LONGEST_THINNED_MS
-                    && is_rising([before, &self.facts[index], after])
+                let is_known = rises >= MOST_RISES && is_rise && has_moved(fact, after);
+                is_near(before, after) && (is_known || is_rising([before, fact, after]))
             });
             if !is_dropped {
                 before = Some(index);
+                rises = if is_rise { rises.saturating_add(1) } else { 0 };
             }
             is_dropped
         });
@@ -347,6 +356,28 @@ impl FromIterator<KeyedFact> for FactLog {
         let mut log = Self::default();
         log.add(facts);
         log
+    }
+}
+
+/// Whether the facts are samples of the same templates, and all have risen.
+fn has_moved((_, before): &KeyedFact, (_, after): &KeyedFact) -> bool {
+    let (Some(before), Some(after)) = (samples(before), samples(after)) else {
+        return false;
+    };
+    let is_next = |(before, after): (&Sample, &Sample)| {
+        before.template == after.template && before.current < after.current
+    };
+    before.len() == after.len() && before.iter().zip(after).all(is_next)
+}
+
+/// The number pairs in a line that may count.
+fn samples(fact: &Fact) -> Option<&[Sample]> {
+    match fact {
+        Fact::Line(line) => match line.as_ref() {
+            Observation::Samples(line) => Some(&line.samples),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -6,7 +6,8 @@ use super::LineKey;
 use super::fact::{Creation, Fact};
 use super::fact_log::KeyedFact;
 use super::run::{LONGEST_SILENCE_MS, Run};
-use crate::log_parser::{LambdaObservation, Observation};
+use super::templates::Templates;
+use crate::log_parser::{LambdaObservation, Observation, Samples};
 
 /// After this many runs in one day, further starts do not begin another run. A log that restarts
 /// more often counts something else.
@@ -27,6 +28,10 @@ pub(super) struct Pass {
     /// How many runs began on which day (days since 1970).
     #[serde(skip_serializing_if = "Option::is_none")]
     begun: Option<(i64, u32)>,
+    /// Number pairs that may be counters. A run that begins between two samples does not make them
+    /// unknown.
+    #[serde(skip_serializing_if = "Templates::is_empty")]
+    templates: Templates,
     /// The start of an invocation of a function that has shown nothing yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     invocation: Option<LineKey>,
@@ -81,6 +86,9 @@ impl Pass {
 
     /// Adds the next fact.
     fn step(&mut self, at: LineKey, fact: &Fact) {
+        if matches!(fact, Fact::EndOfLog { .. }) {
+            self.finish_samples();
+        }
         match (fact, &mut self.run) {
             (Fact::Line(line), _) => self.see(at, line),
             (Fact::Failure { line, context }, _) => {
@@ -145,12 +153,19 @@ impl Pass {
         if let Some(earlier) = &self.run {
             later.given = earlier.given.clone();
         }
+        self.templates.begin_run();
         if let Some(mut earlier) = self.run.replace(later) {
             earlier.end_before_later_run();
             let today = at.time().as_millis() / DAY_MS;
             self.begun = Some((today, self.begun_on(today) + 1));
             self.earlier.push(earlier);
         }
+    }
+
+    /// The runs that have something to show, in order.
+    pub(super) fn into_runs(self) -> Vec<Run> {
+        let runs = self.earlier.into_iter().chain(self.run);
+        runs.filter(Run::is_shown).collect()
     }
 
     /// How many runs began on a day.
@@ -160,9 +175,10 @@ impl Pass {
     }
 
     fn see(&mut self, at: LineKey, line: &Observation) {
-        if let Observation::Lambda(mark) = line {
-            self.see_invocation(at, mark);
-            return;
+        match line {
+            Observation::Lambda(mark) => return self.see_invocation(at, mark),
+            Observation::Samples(samples) => return self.see_samples(at, samples),
+            Observation::Cdk(_) | Observation::Agent(_) => {}
         }
         let begun = self.begun_on(at.time().as_millis() / DAY_MS);
         // Until a line shows something, the lines of an invocation belong to the run before.
@@ -194,6 +210,41 @@ impl Pass {
                 run.corrections = 0; // the end before it was that of another run
                 run.first = invocation.unwrap_or(run.first);
             }
+        }
+    }
+
+    /// Number pairs show nothing until one of them has risen, and begin no run until one counts.
+    fn see_samples(&mut self, at: LineKey, line: &Samples) {
+        let moved = self.templates.see(at, &line.samples);
+        let begun = self.begun_on(at.time().as_millis() / DAY_MS);
+        let run = self.run.get_or_insert_with(|| Run::at(at));
+        let Some(moved) = moved else {
+            return run.set_moved(self.templates.outermost());
+        };
+        let invocation = self.invocation.filter(|_| moved.counts);
+        let may_be_left = run.is_shown() && !(run.says_nothing() && run.is_open());
+        let is_left = may_be_left
+            && (invocation.is_some() || run.without_assumed_end().is_left_by_sample(at, moved));
+        let later = (is_left && begun < MOST_RUNS_A_DAY).then(|| run.next_at(at));
+        let is_later = later.is_some();
+        if is_later || !run.is_shown() {
+            self.invocation = None;
+        }
+        if let Some(later) = later {
+            self.begin(at, later);
+            self.templates.begin_with(at, &line.samples);
+        }
+        if let Some(run) = &mut self.run {
+            run.see_sample(at, line, moved);
+            run.set_moved(self.templates.outermost());
+            run.first = invocation.filter(|_| is_later).unwrap_or(run.first);
+        }
+    }
+
+    /// Lets number pairs count that have moved: nothing follows that could contradict it.
+    fn finish_samples(&mut self) {
+        if let Some((run, outermost)) = self.run.as_mut().zip(self.templates.finish()) {
+            run.finish_samples(outermost);
         }
     }
 

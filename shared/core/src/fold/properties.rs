@@ -247,8 +247,15 @@ fn check_bound(facts: &[KeyedFact], rng: &mut Rng) {
 
 fn rename(observation: &mut Observation, number: u32) {
     let suffix = number.to_string();
-    let Observation::Cdk(observation) = observation else {
-        return;
+    let observation = match observation {
+        Observation::Cdk(observation) => observation,
+        Observation::Samples(line) => {
+            for sample in &mut line.samples {
+                sample.template = sample.template.wrapping_add(u64::from(number));
+            }
+            return;
+        }
+        Observation::Agent(_) | Observation::Lambda(_) => return,
     };
     match observation {
         CdkObservation::Start { stack: name, .. }

@@ -5,6 +5,7 @@ mod command;
 pub(in crate::fold) mod counters;
 mod end_line;
 mod names;
+mod samples;
 mod stack;
 mod stacks;
 mod subagents;
@@ -163,7 +164,7 @@ impl Run {
         match line {
             Observation::Cdk(line) => !Stacks::is_hint(line),
             Observation::Agent(_) => true,
-            Observation::Lambda(_) => false,
+            Observation::Lambda(_) | Observation::Samples(_) => false,
         }
     }
 
@@ -221,7 +222,7 @@ impl Run {
                     || resumes
                     || is_silent && (is_over || !self.whole.is_continued_by(line))
             }
-            Observation::Lambda(_) => false,
+            Observation::Lambda(_) | Observation::Samples(_) => false,
         }
     }
 
@@ -231,28 +232,33 @@ impl Run {
             && match line {
                 Observation::Cdk(line) => self.stacks.are_contradicted_by(line),
                 Observation::Agent(line) => self.whole.is_contradicted_by(line),
-                Observation::Lambda(_) => false,
+                Observation::Lambda(_) | Observation::Samples(_) => false,
             }
     }
 
     /// Adds a line of the run.
     pub(super) fn see(&mut self, at: LineKey, line: &Observation) {
         self.take_end_back();
-        // What was said long before belongs to something else.
-        let is_first = self.is_plain && Self::shows(line);
-        let is_late = at.time().millis_since(self.first.time()) > LONGEST_SILENCE_MS;
-        self.is_plain &= !is_first;
-        if !self.has_lines() && (!is_first || is_late) {
-            self.first = at;
-            if self.created.is_none() {
-                self.start = at;
-            }
-        }
+        self.begin_with(at, at, Self::shows(line));
         self.last = at;
         let was_over = self.is_over();
         let is_replaced = self.add(at, line);
         if is_replaced || was_over && !self.is_over() {
             self.corrections = self.corrections.saturating_add(1);
+        }
+    }
+
+    /// Lets the run begin with a line, if it is the first one or the first that shows something. What
+    /// was said long before belongs to something else.
+    fn begin_with(&mut self, first: LineKey, start: LineKey, shows: bool) {
+        let is_first = self.is_plain && shows;
+        let is_late = first.time().millis_since(self.first.time()) > LONGEST_SILENCE_MS;
+        self.is_plain &= !is_first;
+        if !self.has_lines() && (!is_first || is_late) {
+            self.first = first;
+            if self.created.is_none() {
+                self.start = start;
+            }
         }
     }
 
@@ -267,7 +273,7 @@ impl Run {
                 self.given.project_id = project_id.or(self.given.project_id.take());
                 self.whole.see(at, line)
             }
-            Observation::Lambda(_) => false,
+            Observation::Lambda(_) | Observation::Samples(_) => false,
         }
     }
 

@@ -11,6 +11,7 @@ mod checklist;
 mod claude_code;
 mod codex;
 mod counter;
+mod fields;
 mod gemini;
 mod gen_ai;
 mod lambda;
@@ -63,13 +64,21 @@ pub(super) fn parse_object(object: &Object<'_>) -> Result<ObjectContent, ParseEr
         Some(line) => ObjectContent::Report(Box::new(Observation::Agent(line))),
         None => match report::parse(object)? {
             Some(report) => ObjectContent::Report(Box::new(Observation::Agent(report))),
-            None => ObjectContent::Foreign,
+            None => match fields::samples_of(object) {
+                Some(samples) => ObjectContent::Samples(Box::new(Observation::Samples(samples))),
+                None => ObjectContent::Foreign,
+            },
         },
     })
 }
 
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
-    let hints = [lambda::HINT, checklist::HINT, state_line::HINT];
+    let hints = [
+        lambda::HINT,
+        checklist::HINT,
+        state_line::HINT,
+        fields::HINT,
+    ];
     Regex::new(&hints.join("|")).expect("the patterns are constants")
 });
 
@@ -85,7 +94,7 @@ pub(super) fn parse(line: &str) -> Option<Observation> {
 
 /// Parses one clean line of text inside a report.
 fn parse_text(line: &str) -> Option<AgentObservation> {
-    plain::parse(strip_all_prefixes(line))
+    plain::parse_sure(strip_all_prefixes(line))
 }
 
 /// [`parse`] without the pre-filters.
@@ -94,14 +103,18 @@ pub(super) fn parse_unfiltered(line: &str) -> Option<Observation> {
     observe(strip_all_prefixes(line), plain::parse_unfiltered)
 }
 
-fn observe(line: &str, parse_plain: fn(&str) -> Option<AgentObservation>) -> Option<Observation> {
+fn observe(line: &str, parse_plain: fn(&str) -> Option<Observation>) -> Option<Observation> {
     if let Some(lambda) = lambda::parse(line) {
         return Some(Observation::Lambda(lambda));
     }
-    let agent = checklist::parse(line)
-        .or_else(|| state_line::parse(line))
-        .or_else(|| parse_plain(line));
-    agent.map(Observation::Agent)
+    let agent = checklist::parse(line).or_else(|| state_line::parse(line));
+    match agent.map(Observation::Agent).or_else(|| parse_plain(line)) {
+        Some(Observation::Samples(samples)) => {
+            Some(fields::parse_line(line).unwrap_or(Observation::Samples(samples)))
+        }
+        None => fields::parse_line(line),
+        found => found,
+    }
 }
 
 /// An observation of an agent that works.

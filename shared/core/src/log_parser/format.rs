@@ -52,6 +52,8 @@ pub(super) enum ObjectContent {
     Foreign,
     /// The object is of the format and says nothing about progress. Nor does the text inside.
     Silent,
+    /// Fields whose names do not say that they are progress, for a text that says nothing either.
+    Samples(Box<Observation>),
     /// This.
     Report(Box<Observation>),
 }

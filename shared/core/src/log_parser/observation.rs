@@ -5,6 +5,7 @@
 
 mod agent;
 mod counter;
+mod samples;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub use agent::{
     TodoState, Usage, Waiting,
 };
 pub use counter::{Counter, CounterKind};
+pub use samples::{MAX_SAMPLES, Sample, Samples};
 
 /// What the parser read from one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub enum Observation {
     Agent(AgentObservation),
     /// A line that AWS Lambda writes around the lines of a function.
     Lambda(LambdaObservation),
+    /// A line with number pairs that may be progress. They are, once they move.
+    Samples(Samples),
 }
 
 /// What AWS Lambda says about an invocation of a function.
@@ -58,6 +62,7 @@ impl Observation {
             Self::Cdk(_) => false,
             Self::Agent(line) => line.status == Some(TaskStatus::Failed),
             Self::Lambda(line) => *line != LambdaObservation::Start,
+            Self::Samples(_) => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A number pair or a percentage is progress only in a known context: after a word (`Step 3/10`),
 //! in brackets at the start of the line (`[3/10]`), beside a bar, and so on. Dates, disk usage and
-//! the like are not progress. A pair and a percentage that agree are one counter. A line is an end only if it is about the whole run.
+//! the like are not progress. Any other pair may be a counter, and is one once it moves. A pair and a percentage that agree are one counter. A line is an end only if it is about the whole run.
 
 mod bar;
 mod candidate;
@@ -11,6 +11,7 @@ mod languages;
 mod number;
 mod pair;
 mod percent;
+pub(super) mod sample;
 mod scan;
 pub(super) mod words;
 
@@ -18,9 +19,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::observation::{AgentObservation, Counter, CounterKind, EndOf};
+use super::observation::{AgentObservation, Counter, CounterKind, EndOf, Observation, Samples};
 use super::text::clip_some;
 use crate::model::TaskStatus;
+use candidate::Found;
 
 /// Every line that this module reads matches this pattern.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
@@ -52,28 +54,36 @@ pub(super) fn is_first(counter: &Counter) -> bool {
 }
 
 /// Parses a line without prefixes.
-pub(super) fn parse(line: &str) -> Option<AgentObservation> {
+pub(super) fn parse(line: &str) -> Option<Observation> {
     if !may_match(line) {
         return None;
     }
     observe(line, end::parse(line))
 }
 
+/// [`parse`] without pairs that may be a counter.
+pub(super) fn parse_sure(line: &str) -> Option<AgentObservation> {
+    match parse(line)? {
+        Observation::Agent(found) => Some(found),
+        _ => None,
+    }
+}
+
 /// Parses a line without prefixes and without the pre-filters.
 #[cfg(test)]
-pub(super) fn parse_unfiltered(line: &str) -> Option<AgentObservation> {
+pub(super) fn parse_unfiltered(line: &str) -> Option<Observation> {
     observe(line, end::parse_unfiltered(line))
 }
 
 /// Returns what `line` reports, given the `end` found in it.
-fn observe(line: &str, end: Option<end::End>) -> Option<AgentObservation> {
+fn observe(line: &str, end: Option<end::End>) -> Option<Observation> {
     if is_cdk(line) {
         return None;
     }
-    let counters = scan::counters(line).0;
+    let Found { counters, sample } = scan::counters(line);
     let status = end.map(|end| end.status);
     if counters.is_empty() && status.is_none() {
-        return None;
+        return Some(Observation::Samples(Samples::new(vec![sample?], line)));
     }
     let outer = counters.iter().max_by_key(|(kind, _)| *kind);
     let is_start = status.is_none()
@@ -81,14 +91,14 @@ fn observe(line: &str, end: Option<end::End>) -> Option<AgentObservation> {
             // An inner bar restarts in each step.
             *kind != CounterKind::InnerBar && is_first(counter)
         });
-    Some(AgentObservation {
+    Some(Observation::Agent(AgentObservation {
         counters,
         status,
         is_start,
         end_of: end.map(|end| end.of).unwrap_or_default(),
         message: clip_some(line),
         ..AgentObservation::default()
-    })
+    }))
 }
 
 /// The terminal status that `line` without prefixes reports, and what it is about.
@@ -98,7 +108,7 @@ pub(crate) fn reported_end(line: &str) -> Option<(TaskStatus, EndOf)> {
 
 /// How far the outer counter of `line` without prefixes is, in percent.
 pub(crate) fn outer_percentage(line: &str) -> Option<u64> {
-    let counters = scan::counters(line).0;
+    let counters = scan::counters(line).counters;
     let (_, outer) = counters.iter().max_by_key(|(kind, _)| *kind)?;
     match (outer.current, outer.total) {
         (Some(current), Some(total)) => current.saturating_mul(100).checked_div(total),

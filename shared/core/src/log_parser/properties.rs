@@ -93,6 +93,14 @@ fn texts_of(observation: &Observation) -> (Vec<&String>, Vec<&String>) {
     let observation = match observation {
         Observation::Cdk(observation) => observation,
         Observation::Lambda(_) => return (vec![], vec![]),
+        Observation::Samples(line) => {
+            assert!(
+                line.samples
+                    .iter()
+                    .all(|sample| sample.current <= sample.total)
+            );
+            return (vec![], present([&line.message]));
+        }
         Observation::Agent(agent) => {
             for (_, counter) in &agent.counters {
                 assert!(counter.percentage.is_none_or(|share| share <= 100));

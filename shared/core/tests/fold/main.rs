@@ -4,6 +4,7 @@
 //! `PROPTEST_CASES=100000 cargo test -p progress-core --test fold` runs many more cases.
 
 mod agents;
+mod behaviour;
 mod cdk;
 mod ends;
 mod limits;

@@ -6,8 +6,8 @@ use progress_core::fold::{CallerEdit, Fact, KeyedFact, LineKey};
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, FailureOf, InRun,
-    LambdaObservation, Need, Observation, Operation, Outcome, RowSubject, StackState,
-    SubagentReport, Todo, TodoEdit, TodoState, Waiting,
+    LambdaObservation, Need, Observation, Operation, Outcome, RowSubject, Sample, Samples,
+    StackState, SubagentReport, Todo, TodoEdit, TodoState, Waiting,
 };
 use progress_core::model::{Progress, TaskStatus, Timestamp};
 use proptest::prelude::*;
@@ -37,10 +37,11 @@ pub(crate) fn fact_of(line: &Line) -> KeyedFact {
 pub(crate) fn any_log() -> impl Strategy<Value = Vec<Line>> {
     let nonsense = proptest::collection::vec(any_cdk().prop_map(Observation::Cdk), 1..40);
     let line = prop_oneof![
-        9 => any_agent().prop_map(Observation::Agent),
-        1 => any_invocation().prop_map(Observation::Lambda),
+        9 => any_agent().prop_map(|line| vec![Observation::Agent(line)]),
+        1 => any_invocation().prop_map(|line| vec![Observation::Lambda(line)]),
+        3 => any_samples(),
     ];
-    let agent = proptest::collection::vec(line, 1..40);
+    let agent = proptest::collection::vec(line, 1..40).prop_map(|lines| lines.concat());
     prop_oneof![with_keys(nonsense), with_keys(agent), sensible_log()]
 }
 
@@ -84,11 +85,47 @@ pub(crate) fn sensible_log() -> impl Strategy<Value = Vec<Line>> {
         }
         observations.into_iter().map(Observation::Agent).collect()
     });
+    let moving = (0..3_u64, proptest::collection::vec(0..3_u64, 1..20)).prop_map(|(low, steps)| {
+        let values = steps.into_iter().scan(low, |value, step| {
+            *value += step;
+            Some(*value)
+        });
+        values.map(|value| samples(0, value, 60)).collect()
+    });
     prop_oneof![
         with_keys(one_by_one.prop_map(|runs| runs.concat())),
         with_keys(at_once),
-        with_keys(agent)
+        with_keys(agent),
+        with_keys(moving)
     ]
+}
+
+fn samples(template: u64, current: u64, total: u64) -> Observation {
+    let sample = Sample {
+        template,
+        current: current.min(total),
+        total,
+    };
+    Observation::Samples(Samples {
+        samples: vec![sample],
+        message: Some(current.to_string()),
+    })
+}
+
+/// Lines of one or two counters without words. Most of them rise.
+fn any_samples() -> impl Strategy<Value = Vec<Observation>> {
+    let value = proptest::sample::select(vec![0_i64, 0, 1, 1, 1, 1, 2, 3, -1, -9]);
+    let steps = proptest::collection::vec((value, proptest::bool::weighted(0.9)), 1..14);
+    (0..3_u64, 0..4_u64, 6..9_u64, steps).prop_map(|(template, low, total, steps)| {
+        let mut value = low;
+        let lines = steps.into_iter().map(|(step, is_first)| {
+            let template = if is_first { template } else { template + 1 };
+            value = value.saturating_add_signed(step).min(total);
+            // The total is a part of the template.
+            samples(template * 10 + total, value, total)
+        });
+        lines.collect()
+    })
 }
 
 /// Gives lines a key. Several lines may have the same time.

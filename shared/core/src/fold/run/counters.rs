@@ -60,6 +60,18 @@ impl Counters {
         self.0.insert(kind, (first, count));
     }
 
+    /// Sets the counter that counts because it moved; `None` takes it back. A word that says that
+    /// something is progress tells more.
+    pub(in crate::fold) fn set_moved(&mut self, moved: Option<(LineKey, Counter)>) {
+        match moved {
+            Some((first, last)) => {
+                let count = Count::after(None, last);
+                self.0.insert(CounterKind::Moved, (first, count));
+            }
+            None => drop(self.0.remove(&CounterKind::Moved)),
+        }
+    }
+
     /// The outermost counter: the one with the greatest kind. Exception: an unfinished counter in
     /// brackets is outside of a named counter that started later.
     pub(in crate::fold) fn outermost(&self) -> Option<&Count> {

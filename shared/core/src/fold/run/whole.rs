@@ -11,7 +11,7 @@ use crate::fold::end::{End, Ending, Strength};
 use crate::fold::last_lines::LastLines;
 use crate::fold::verdict::{Verdict, verdict};
 use crate::log_parser::line::strip_all_prefixes;
-use crate::log_parser::{AgentObservation, EndOf, Usage, Waiting};
+use crate::log_parser::{AgentObservation, EndOf, Samples, Usage, Waiting};
 use crate::model::{Agent, TaskStatus};
 
 /// What lines say about the run as a whole.
@@ -90,6 +90,18 @@ impl Whole {
             self.waiting.clone_from(&line.waiting);
         }
         false
+    }
+
+    /// Adds a line with a number pair that has risen.
+    pub(super) fn see_sample(&mut self, at: LineKey, line: &Samples, counts: bool) {
+        self.is_said = true;
+        if counts {
+            self.status = None;
+        }
+        let is_news = counts || self.counters.is_empty();
+        if let Some(message) = line.message.as_ref().filter(|_| is_news) {
+            Said::put(&mut self.message, at, message);
+        }
     }
 
     /// Adds a line that shows no progress.

@@ -3,7 +3,7 @@
 
 use serde_json::value::RawValue;
 
-use super::number::{number, of_numbers, parse_share};
+use super::number::{of_numbers, parse_share};
 use super::status::{self, Status};
 use crate::log_parser::json::{self, Object};
 use crate::log_parser::observation::{Counter, CounterKind};
@@ -11,11 +11,11 @@ use crate::log_parser::plain::words::{counted, has_measure, is_done, is_work};
 use crate::model::TaskStatus;
 
 /// The most numbers of a record that are looked at.
-const MOST_NUMBERS: usize = 32;
+pub(super) const MOST_NUMBERS: usize = 32;
 
 /// Names of fields of pools, queues, pages of answers and repeated attempts. Numbers beside them
 /// are not of a run.
-const GAUGES: [&str; 18] = [
+pub(super) const GAUGES: [&str; 18] = [
     "active",
     "idle",
     "free",
@@ -36,31 +36,33 @@ const GAUGES: [&str; 18] = [
     "max_attempts",
 ];
 
+/// Fields with the fields of a record.
+pub(super) const NESTED: [&str; 7] = [
+    "data",
+    "detail",
+    "details",
+    "payload",
+    "fields",
+    "extra",
+    "progress_info",
+];
+
 /// Words in the name of a total.
-const TOTALS: [&str; 7] = ["total", "max", "num", "n", "count", "all", "expected"];
+pub(super) const TOTALS: [&str; 7] = ["total", "max", "num", "n", "count", "all", "expected"];
 
 /// Words in the names of sizes and durations.
-const SIZES: [&str; 10] = [
+pub(super) const SIZES: [&str; 10] = [
     "bytes", "byte", "kb", "mb", "gb", "size", "ms", "seconds", "secs", "duration",
 ];
 
 /// A number and its name: `rowsDone` has the words `rows` and `done`.
-struct Number {
-    words: Vec<String>,
-    value: f64,
+pub(super) struct Number {
+    pub(super) words: Vec<String>,
+    pub(super) value: f64,
 }
 
 /// The counter in a record, or one level down. Where there are several, the outer one.
 pub(super) fn counter(object: &Object<'_>) -> Option<Counter> {
-    const NESTED: [&str; 7] = [
-        "data",
-        "detail",
-        "details",
-        "payload",
-        "fields",
-        "extra",
-        "progress_info",
-    ];
     let nested = NESTED.iter().filter_map(|name| object.object(name));
     of_fields(object).or_else(|| {
         nested
@@ -73,15 +75,27 @@ fn of_fields(object: &Object<'_>) -> Option<Counter> {
     if GAUGES.iter().any(|name| object.get(name).is_some()) {
         return None;
     }
-    let numbers: Vec<Number> = object
-        .fields()
-        .filter_map(|(name, value)| Some((name, plain_number(value)?)))
-        .take(MOST_NUMBERS)
-        .map(|(name, value)| Number {
-            words: words_of(name),
-            value,
-        })
-        .collect();
+    let pair = pair(&numbers_of(object));
+    let share = share(object);
+    match pair {
+        Some(pair) => Some(Counter {
+            percentage: pair.percentage.or(share.and_then(|share| share.percentage)),
+            ..pair
+        }),
+        None => share.filter(|_| !is_measure(object)),
+    }
+}
+
+/// The plain numbers of a record.
+pub(super) fn numbers_of(object: &Object<'_>) -> Vec<Number> {
+    let fields = object.fields();
+    let numbers =
+        fields.filter_map(|(name, value)| Some(Number::new(name, plain_number(value.get())?)));
+    numbers.take(MOST_NUMBERS).collect()
+}
+
+/// The counter in numbers, by their names.
+pub(super) fn pair(numbers: &[Number]) -> Option<Counter> {
     let pairs = numbers.iter().filter_map(|current| {
         let kind = current.kind()?;
         let is_total = |total: &&Number| total.is_total_of(current);
@@ -90,27 +104,20 @@ fn of_fields(object: &Object<'_>) -> Option<Counter> {
     });
     // Of equals, the first one in the record.
     let pair = pairs.reduce(|one, other| if other.0 > one.0 { other } else { one });
-    let share = share(object);
-    match pair {
-        Some((_, pair)) => Some(Counter {
-            percentage: pair.percentage.or(share.and_then(|share| share.percentage)),
-            ..pair
-        }),
-        None => share.filter(|_| !is_measure(object)),
-    }
+    pair.map(|(_, pair)| pair)
 }
 
 /// A number without a sign or an exponent. A string may contain it.
-fn plain_number(value: &RawValue) -> Option<f64> {
-    let raw = value.get().trim_matches('"');
+pub(super) fn plain_number(value: &str) -> Option<f64> {
+    let raw = value.trim_matches('"');
     let is_plain = raw
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    number(value).ok()?.filter(|_| is_plain)
+    raw.parse().ok().filter(|_| is_plain)
 }
 
 /// The words of a name in lower case: `rowsDone`, `rows_done` and `rows.done` are the same.
-fn words_of(name: &str) -> Vec<String> {
+pub(super) fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;
     for char in name.chars() {
@@ -128,6 +135,11 @@ fn words_of(name: &str) -> Vec<String> {
 }
 
 impl Number {
+    pub(super) fn new(name: &str, value: f64) -> Self {
+        let words = words_of(name);
+        Self { words, value }
+    }
+
     /// The kind of the counter, if the name can be that of its first number.
     fn kind(&self) -> Option<CounterKind> {
         let is_other = |word: &&str| TOTALS.contains(word) || SIZES.contains(word);

@@ -31,6 +31,8 @@ impl Counter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CounterKind {
+    /// A counter of which no word says that it is one, but which has moved as one does.
+    Moved,
     /// A percentage without a count: `45%`.
     Percent,
     /// A bar that restarts in each step, such as the bar of one epoch: `178/178 [=====]`.

@@ -1,6 +1,6 @@
 //! A number that may be progress, and the counters found so far.
 
-use crate::log_parser::observation::{Counter, CounterKind};
+use crate::log_parser::observation::{Counter, CounterKind, Sample};
 
 /// The text around a number pair or a percentage.
 #[derive(Debug, Clone, Copy)]
@@ -35,15 +35,20 @@ pub(super) struct Hit {
     pub(super) kind: Option<CounterKind>,
 }
 
-/// The counters of one line: the last one of each kind.
+/// What the numbers of one line tell.
 #[derive(Debug, Default)]
-pub(super) struct Found(pub(super) Vec<(CounterKind, Counter)>);
+pub(super) struct Found {
+    /// The counters: the last one of each kind.
+    pub(super) counters: Vec<(CounterKind, Counter)>,
+    /// The first pair that may be a counter, if there is none.
+    pub(super) sample: Option<Sample>,
+}
 
 impl Found {
     pub(super) fn put(&mut self, kind: CounterKind, counter: Counter) {
-        match self.0.iter_mut().find(|(known, _)| *known == kind) {
+        match self.counters.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, known)) => *known = counter,
-            None => self.0.push((kind, counter)),
+            None => self.counters.push((kind, counter)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::candidate::{Candidate, Found, Hit};
 use super::number::{digits, narrow, pair, pair_after_total, percent_end, spark_total};
 use super::percent::Share;
+use super::sample::sample;
 use super::{languages, pair, percent};
 use crate::log_parser::observation::{Counter, CounterKind};
 use crate::log_parser::text::{head, tail};
@@ -15,10 +16,11 @@ const WINDOW: usize = 128;
 /// line of a tool, and for the last of many frames of a bar.
 const ENDS: usize = 16 * 1024;
 
-/// Finds all counters of a line.
+/// Finds all counters of a line, and a pair that may be one if there is none.
 pub(super) fn counters(line: &str) -> Found {
     let line = narrow(line);
     let mut found = Found::default();
+    let mut unknown = None;
     let mut hits = hits(&line).into_iter().peekable();
     while let Some(hit) = hits.next() {
         let with_next = hits.peek().and_then(|next| join(&line, &hit, next));
@@ -27,7 +29,20 @@ pub(super) fn counters(line: &str) -> Found {
         }
         if let Some((kind, counter)) = with_next.or(hit.kind.map(|kind| (kind, hit.counter))) {
             found.put(kind, counter);
+        } else if hit.counter.total.is_some() {
+            unknown = unknown.or(Some(hit));
         }
+    }
+    if found.counters.is_empty() {
+        found.sample = unknown.and_then(|hit| {
+            let pair = hit.counter.current.zip(hit.counter.total)?;
+            sample(
+                &line,
+                hit.start..hit.end,
+                pair,
+                around(&line, hit.start, hit.end),
+            )
+        });
     }
     found
 }
