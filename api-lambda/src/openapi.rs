@@ -260,6 +260,14 @@ mod tests {
             revision: model::Revision(1),
             project_id: Some("p".parse().unwrap()),
             message: Some(String::new()),
+            failure: Some(Box::new(model::Failure {
+                cause: String::new(),
+                resource: Some(String::new()),
+                resource_type: Some(String::new()),
+                part: Some(String::new()),
+                context: vec![String::new()],
+                at,
+            })),
             phase: Some(String::new()),
             current_step: Some(String::new()),
             log_group: Some(String::new()),
@@ -301,6 +309,7 @@ mod tests {
             is_assumed: false,
             project_id: None,
             message: None,
+            failure: None,
             phase: None,
             current_step: None,
             log_group: None,
@@ -325,6 +334,8 @@ mod tests {
             ..part.clone()
         };
         check("Part", part, least);
+        let failure = task.failure.as_deref().unwrap();
+        check("Failure", failure, model::Failure::new(String::new(), now));
         check("Progress", task.progress, task.progress);
         check("Agent", full_agent(), model::Agent::default());
         let entry = model::HistoryEntry {

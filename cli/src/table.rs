@@ -86,15 +86,23 @@ pub(crate) fn write_table(
 }
 
 fn row_of_task(task: &Task, is_stale: bool) -> Row {
-    // The message of a failed part is not repeated at the task.
-    let is_shown_below = task.parts.values().any(|part| part.message == task.message);
+    let cause = task.failure.as_ref().map(|failure| failure.cause.as_str());
+    let cause = cause.or_else(|| reason(task.status, task.message.as_deref()));
+    // What a failed part says is not repeated at the task. Messages of parts are shorter.
+    let mut parts = task.parts.values();
+    let is_shown_below = parts.any(|part| {
+        let shown = reason(part.status, part.message.as_deref());
+        shown
+            .zip(cause)
+            .is_some_and(|(shown, cause)| cause.starts_with(shown))
+    });
     Row {
         indent: 0,
         name: plain(&task.task_name),
         progress: task.progress,
         status: task.status,
         state: state(task.status, task.phase.as_deref(), is_stale),
-        note: note(task.status, task.message.as_deref()).filter(|_| !is_shown_below),
+        note: note(cause).filter(|_| !is_shown_below),
     }
 }
 
@@ -105,7 +113,7 @@ fn row_of_part(name: &str, part: &Part) -> Row {
         progress: part.progress,
         status: part.status,
         state: state(part.status, part.phase.as_deref(), false),
-        note: note(part.status, part.message.as_deref()),
+        note: note(reason(part.status, part.message.as_deref())),
     }
 }
 
@@ -119,10 +127,14 @@ fn state(status: TaskStatus, phase: Option<&str>, is_stale: bool) -> String {
     }
 }
 
-/// The reason of a failure.
-fn note(status: TaskStatus, message: Option<&str>) -> Option<String> {
-    let message = plain(message?);
-    (status == TaskStatus::Failed && !message.is_empty()).then_some(message)
+/// The message, if it is the reason of a failure.
+fn reason(status: TaskStatus, message: Option<&str>) -> Option<&str> {
+    message.filter(|message| status == TaskStatus::Failed && !message.is_empty())
+}
+
+/// The line below a row that shows `reason`.
+fn note(reason: Option<&str>) -> Option<String> {
+    Some(plain(reason?)).filter(|reason| !reason.is_empty())
 }
 
 fn write_row(
@@ -202,6 +214,7 @@ fn cut(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use progress_core::model::Failure;
     use serde_json::json;
 
     fn table(tasks: &[Task], width: usize, has_colour: bool) -> String {
@@ -238,6 +251,22 @@ mod tests {
             table(&[failed_deploy("CDK", "Queue: name taken")], 100, false),
             expected
         );
+    }
+
+    #[test]
+    fn the_cause_is_shown_once_also_while_a_task_rolls_back() {
+        let with_cause = |status, cause: &str| {
+            let mut task = failed_deploy("CDK", "Queue: name taken");
+            task.status = status;
+            task.failure = Some(Box::new(Failure::new(cause.to_owned(), task.run)));
+            table(&[task], 100, false)
+        };
+        let lines = |shown: String| shown.lines().count();
+        let longer = "Queue: name taken by somebody else";
+        assert_eq!(lines(with_cause(TaskStatus::Failed, longer)), 4);
+        let shown = with_cause(TaskStatus::Running, "exit code 3");
+        assert_eq!(shown.lines().nth(1), Some("  exit code 3"), "{shown}");
+        assert_eq!(lines(shown), 5);
     }
 
     #[test]

@@ -152,6 +152,28 @@ pub(crate) struct Agent {
     waiting_for: String,
 }
 
+/// Why a run failed, or why it rolls back: the first cause.
+#[derive(ToSchema)]
+pub(crate) struct Failure {
+    /// What went wrong, as the log says it. At most 512 bytes.
+    #[schema(max_length = 512)]
+    cause: String,
+    /// The resource that failed: its logical id, or the name that CDK prints.
+    #[schema(required = false, max_length = 256)]
+    resource: String,
+    /// The type of that resource: `AWS::SQS::Queue`.
+    #[schema(required = false, max_length = 256)]
+    resource_type: String,
+    /// The part that failed.
+    #[schema(required = false, max_length = 256)]
+    part: String,
+    /// The lines before the first line that reports it, oldest first. Lists leave them out.
+    #[schema(required = false, max_items = 5)]
+    context: Vec<String>,
+    /// When the log or a caller says it.
+    at: Timestamp,
+}
+
 /// One run of a deploy or of an agent, and its progress. Optional fields are left out when unknown.
 #[derive(ToSchema)]
 pub(crate) struct Task {
@@ -204,6 +226,9 @@ pub(crate) struct Task {
     /// The latest significant log line. If the task failed, the reason. At most 1,024 bytes.
     #[schema(required = false, max_length = 1024)]
     message: String,
+    /// Why the run failed, or why it rolls back.
+    #[schema(required = false)]
+    failure: Failure,
     /// The phase: `deploying`, `rolling_back`, `rolled_back`, or the text that an agent reports.
     #[schema(required = false)]
     phase: String,

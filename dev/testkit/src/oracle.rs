@@ -12,6 +12,17 @@ use shared::model::{HistoryEntry, RecordId, Revision, Task, TaskId};
 /// Fields that the API computes when it shows a task, or leaves out in lists. They are not compared.
 const NOT_COMPARED: [&str; 3] = ["stale", "eta", "parts"];
 
+/// The fields of a task that are compared.
+fn compared(task: &Value) -> Map<String, Value> {
+    let mut shown = task.as_object().unwrap().clone();
+    shown.retain(|name, _| !NOT_COMPARED.contains(&name.as_str()));
+    // Lists leave out the lines before a failure.
+    if let Some(Value::Object(failure)) = shown.get_mut("failure") {
+        failure.remove("context");
+    }
+    shown
+}
+
 /// Runs and their revisions.
 pub type Revisions = BTreeMap<RecordId, Revision>;
 
@@ -275,20 +286,10 @@ impl Known {
         revision: Revision,
         task: &Value,
     ) -> Result<(), String> {
-        let shown = task.as_object().unwrap();
-        let is_stored = |name: &&String| !NOT_COMPARED.contains(&name.as_str());
-        let key = (id.clone(), revision);
-        let Some(held) = self.states.get(&key) else {
-            let stored = shown.iter().filter(|(name, _)| is_stored(name));
-            let stored = stored.map(|(name, value)| (name.clone(), value.clone()));
-            self.states.insert(key, stored.collect());
-            return Ok(());
-        };
-        let is_same = held.len() == shown.keys().filter(is_stored).count()
-            && held
-                .iter()
-                .all(|(name, value)| shown.get(name) == Some(value));
-        match is_same {
+        let shown = compared(task);
+        let held = self.states.entry((id.clone(), revision));
+        let held = held.or_insert_with(|| shown.clone());
+        match *held == shown {
             true => Ok(()),
             false => Err(format!("one revision, two states: {held:?} {shown:?}")),
         }

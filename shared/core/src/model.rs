@@ -1,6 +1,7 @@
 //! The records of the system: tasks, projects, and their fields. No I/O, no clock.
 
 mod agent;
+mod failure;
 mod ids;
 mod project;
 #[cfg(any(test, feature = "properties"))]
@@ -10,6 +11,7 @@ mod timestamp;
 mod transition;
 
 pub use agent::Agent;
+pub use failure::{Failure, MAX_CAUSE_BYTES, MAX_FAILURE_NAME_BYTES};
 pub use ids::{InvalidId, InvalidRecordId, ProjectId, RecordId, Revision, RunId, TaskId};
 pub use project::{Metrics, MetricsDelta, Project, ProjectStatus};
 pub use task::{

@@ -460,10 +460,7 @@ impl TaskRecord {
         // What a head names must be younger than the head, so a new base comes with the detail again.
         let is_replaced = matches!(facts, FactsChange::Replace(_));
         let before = self.newest.as_ref().map(|newest| &newest.task);
-        let has_same = |next: &Task| {
-            before
-                .is_some_and(|task| (&task.parts, &task.metadata) == (&next.parts, &next.metadata))
-        };
+        let has_same = |next: &Task| before.is_some_and(|before| before.has_same_detail(next));
         items.detail_revision = match draft.heads.first().and_then(|newest| newest.next.live()) {
             Some(next) if !next.has_detail() => None,
             Some(next) if is_replaced || !has_same(next) => Some(revision),

@@ -120,6 +120,7 @@ fn trim_texts(task: &mut Task) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Failure;
     use serde_json::{Value, json};
     use std::time::Duration;
     use testkit::store::conformance::{moment, new_task, next_of};
@@ -165,6 +166,19 @@ mod tests {
         assert_eq!(event.resources, ["task/t", "project/shop"]);
         assert_eq!(event.detail_type(), "Task Failed");
         assert_eq!(event.time, moment(500));
+    }
+
+    #[test]
+    fn the_event_of_a_failure_tells_the_cause_also_when_it_is_trimmed() {
+        for phase in ["", &"x".repeat(400_000)] {
+            let event = failed(|task| {
+                let failure = Failure::new("no third queue".to_owned(), moment(1));
+                task.failure = Some(Box::new(failure));
+                task.phase = Some(phase.to_owned());
+            });
+            let cause = &detail(&event)["task"]["failure"]["cause"];
+            assert_eq!(cause, "no third queue");
+        }
     }
 
     #[test]

@@ -9,7 +9,10 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{StreamExt, stream};
 use shared::fold::{CallerEdit, FactLog};
-use shared::model::{Part, Progress, ProjectId, RecordId, Revision, Task, TaskStatus, Timestamp};
+use shared::model::{
+    Failure, MAX_CAUSE_BYTES, Part, Progress, ProjectId, RecordId, Revision, Task, TaskStatus,
+    Timestamp,
+};
 use shared::record::{CallerFields, HeadState, TaskRecord};
 use shared::store::dynamodb::{DynamoDbTaskStore, ReadBudget};
 use shared::store::{ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
@@ -265,6 +268,47 @@ async fn items_of_another_life_are_ignored() {
         let stored = record_of(&store, &record.task_id).await;
         assert_eq!(stored, record, "{timestamp}");
     }
+}
+
+#[tokio::test]
+async fn the_cause_is_in_the_head_and_the_lines_before_it_are_in_the_detail() {
+    let embedded = EmbeddedDynamoDb::start().await.unwrap();
+    let store = embedded.tasks();
+    let cause = "x".repeat(MAX_CAUSE_BYTES);
+    let failure = Failure {
+        resource: Some("Jobs1A2B3C4D".to_owned()),
+        resource_type: Some("AWS::SQS::Queue".to_owned()),
+        part: Some("Stack".to_owned()),
+        context: vec!["before".repeat(26); 5],
+        ..Failure::new(cause.clone(), moment(1))
+    };
+    let task = Task {
+        status: TaskStatus::Failed,
+        completed_at: Some(moment(1)),
+        message: Some(format!("Stack: {cause}")),
+        failure: Some(Box::new(failure)),
+        ..new_task("t")
+    };
+    save(&store, None, &task).await.unwrap();
+    let id = task.record_id();
+    assert_eq!(store.fetch(&id).await.unwrap(), Some(task.clone()));
+    let mut head = item(&embedded, "tasks", &key("t", 0)).await;
+    let texts = head
+        .iter()
+        .map(|(name, value)| name.len() + value.as_s().or(value.as_n()).map_or(1, String::len));
+    assert!(texts.sum::<usize>() <= 2048, "{head:?}");
+    assert!(!head["failure"].as_s().unwrap().contains("before"));
+
+    // Earlier versions wrote neither.
+    let mut detail = item(&embedded, "tasks", &key("t", -1)).await;
+    assert!(detail.remove("failure_context").is_some());
+    put(&embedded, "tasks", detail).await;
+    let stored = store.fetch(&id).await.unwrap().unwrap();
+    assert_eq!(stored, task.listed());
+    head.remove("failure");
+    put(&embedded, "tasks", head).await;
+    let stored = store.fetch(&id).await.unwrap().unwrap();
+    assert_eq!(stored.failure, None);
 }
 
 #[tokio::test]

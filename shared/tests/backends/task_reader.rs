@@ -43,6 +43,7 @@ fn task(id: &str, status: TaskStatus, updated_at: Timestamp) -> Task {
         revision: Revision(1),
         project_id: None,
         message: None,
+        failure: None,
         phase: None,
         current_step: None,
         log_group: None,

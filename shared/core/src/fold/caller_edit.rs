@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::LineKey;
 use super::progress::shown_progress;
-use crate::model::{Progress, Task, TaskStatus};
+use crate::log_parser::text::head;
+use crate::model::{Failure, MAX_CAUSE_BYTES, Progress, Task, TaskStatus};
 
 /// An edit of a task by a caller of the API. `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +167,7 @@ impl Edits {
                 held.clone_from(edited);
             }
         }
+        self.apply_to_failure(task);
         task.updated_at = task.updated_at.max(last_edit.time());
         if let Some(started) = self.started {
             let started = started.time();
@@ -174,6 +176,22 @@ impl Edits {
         if let Some(started_at) = task.started_at {
             let last = task.completed_at.unwrap_or(task.updated_at);
             task.duration_ms = Some(last.millis_since(started_at));
+        }
+    }
+
+    /// A run that has ended otherwise has no failure. If only the caller says that it has failed, the
+    /// message that came with it says why.
+    fn apply_to_failure(&self, task: &mut Task) {
+        if task.status.is_terminal() && task.status != TaskStatus::Failed {
+            task.failure = None;
+        }
+        if task.failure.is_none()
+            && let Some((ended_at, TaskStatus::Failed)) = self.status
+            && let Some((said_at, Some(message))) = &self.message
+            && *said_at >= ended_at
+        {
+            let cause = head(message, MAX_CAUSE_BYTES).to_owned();
+            task.failure = Some(Box::new(Failure::new(cause, ended_at.time())));
         }
     }
 }

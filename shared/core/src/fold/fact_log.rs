@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
-use super::fact::Fact;
+use super::fact::{Fact, MOST_CONTEXT};
 use super::last_lines::LastLines;
 use super::pass::Pass;
 use super::run::{LONGEST_SILENCE_MS, Run};
@@ -140,7 +140,12 @@ impl FactLog {
     pub fn add(&mut self, facts: impl IntoIterator<Item = KeyedFact>) -> Added {
         let mut added = Added::default();
         let mut new: Vec<KeyedFact> = Vec::new();
-        let facts: Vec<KeyedFact> = facts.into_iter().collect();
+        let mut facts: Vec<KeyedFact> = facts.into_iter().collect();
+        for (at, fact) in &mut facts {
+            if let Fact::Failure { context, .. } = fact {
+                self.complete(*at, context);
+            }
+        }
         let is_bounded = |at: &LineKey| at.is_bounded();
         let has_bounded =
             self.keys().any(is_bounded) || facts.iter().map(|(at, _)| at).any(is_bounded);
@@ -190,6 +195,25 @@ impl FactLog {
         }
         added.changed_others |= self.keep_first_lines();
         added
+    }
+
+    /// Adds the last lines that are known to the lines before a failure, if the reading that found the
+    /// failure had too few.
+    fn complete(&self, at: LineKey, context: &mut Vec<String>) {
+        let missing = MOST_CONTEXT.saturating_sub(context.len());
+        if missing == 0 {
+            return;
+        }
+        let mut known = self.last_lines.before(at, MOST_CONTEXT);
+        if context.ends_with(&known) {
+            return;
+        }
+        // Lines are read again.
+        let ends_known = |len: &usize| context.get(..*len).is_some_and(|own| known.ends_with(own));
+        let overlap = (0..=context.len()).rev().find(ends_known).unwrap_or(0);
+        known.truncate(known.len() - overlap);
+        known.drain(..known.len().saturating_sub(missing));
+        context.splice(0..0, known);
     }
 
     /// Keeps the lines that may begin a run. Returns whether one of the others changed the state

@@ -118,6 +118,12 @@ impl LastLines {
         self.0.iter().map(|(key, line)| (*key, line.text()))
     }
 
+    /// The key of the latest line whose text `matches`.
+    pub(super) fn key_of(&self, matches: impl Fn(&str) -> bool) -> Option<LineKey> {
+        let mut lines = self.iter().rev();
+        lines.find(|(_, text)| matches(text)).map(|(key, _)| key)
+    }
+
     /// The texts of the last lines before `key`, oldest first: at most `most`, without blank ones.
     pub fn before(&self, key: LineKey, most: usize) -> Vec<String> {
         let lines = self.iter().rev().filter(|(known, _)| *known < key);

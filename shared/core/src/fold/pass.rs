@@ -92,8 +92,13 @@ impl Pass {
         match (fact, &mut self.run) {
             (Fact::Line(line), _) => self.see(at, line),
             (Fact::Failure { line, context }, _) => {
+                let failing = self.run.as_ref().filter(|run| run.is_failing());
+                let failing = failing.map(|run| run.start);
                 self.see(at, line);
-                if let Some(run) = &mut self.run {
+                // What follows from a cause does not explain it.
+                if let Some(run) = &mut self.run
+                    && failing != Some(run.start)
+                {
                     run.explain(context);
                 }
             }

@@ -222,6 +222,8 @@ pub fn assert_sound(task: &Task) {
         );
     }
     assert_eq!(task.completed_at.is_some(), task.status.is_terminal());
+    let may_fail = !task.status.is_terminal() || task.status == TaskStatus::Failed;
+    assert!(may_fail || task.failure.is_none(), "{:?}", task.failure);
 }
 
 /// Checks that a log with very many stacks can be stored.

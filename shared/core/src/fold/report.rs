@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::LineKey;
-use crate::model::{Agent, Part, Progress, TaskStatus};
+use crate::model::{Agent, Failure, Part, Progress, TaskStatus};
 
 /// The state of a run, without the edits of callers.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Report {
     pub current_step: Option<String>,
     /// The last relevant line; the reason, if the task failed.
     pub message: Option<String>,
+    /// Why the run failed, or why it rolls back.
+    pub failure: Option<Failure>,
     /// The stacks in the log, or the sub-agents, and their state, by name.
     pub parts: BTreeMap<String, Part>,
     /// What the agent tells about itself.

@@ -4,6 +4,7 @@ mod cdk;
 mod command;
 pub(in crate::fold) mod counters;
 mod end_line;
+mod failure;
 mod names;
 mod samples;
 mod stack;
@@ -277,18 +278,6 @@ impl Run {
         }
     }
 
-    /// Adds the lines before a line that reports a failure. The first failure is the cause.
-    pub(super) fn explain(&mut self, context: &[String]) {
-        if self.failure_context.is_empty() {
-            self.failure_context = context.to_vec();
-        }
-    }
-
-    /// The lines before the first line that reported a failure, oldest first.
-    pub fn failure_context(&self) -> &[String] {
-        &self.failure_context
-    }
-
     /// What the run has used so far, as its agent reports it.
     pub fn usage(&self) -> Option<&Usage> {
         self.whole.usage.as_deref()
@@ -359,7 +348,10 @@ impl Run {
             let at = Some(self.last)
                 .max(last_lines.newest())
                 .unwrap_or(self.last);
-            self.whole.judge(at, last_lines, self.has_parts());
+            let has_cause = self.has_parts() && self.is_failing();
+            if self.whole.judge(at, last_lines, self.has_parts()) && !has_cause {
+                self.explain_by(last_lines);
+            }
             self.is_silent = is_assumed;
         }
     }
@@ -395,7 +387,10 @@ impl Run {
     /// Takes back an end that only the last lines told, because something follows them.
     pub(super) fn take_end_back(&mut self) {
         if self.is_at_end_of_log() {
-            self.whole.end = None;
+            let end = self.whole.end.take();
+            if end.is_some_and(|end| end.ending.is_failure()) {
+                self.whole.failure = None;
+            }
             self.corrections = self.corrections.saturating_add(1);
         }
         self.is_silent = false;
@@ -449,7 +444,10 @@ impl Run {
             None => whole.status.unwrap_or(TaskStatus::Running),
         };
         let text = |said: &Option<Said>| said.as_ref().map(|said| said.text.clone());
-        let failure = text(&whole.failure).filter(|_| status == TaskStatus::Failed);
+        let failure = self.failure_of_whole(status);
+        // An exit code tells less than the last line.
+        let said = failure.as_ref().filter(|_| whole.failure.is_some());
+        let said = said.map(|failure| failure.cause.clone());
         let waits = whole.waiting();
         let waits = waits.map(|waiting| waiting.need.phase().to_owned());
         let counter = whole.counters.outermost();
@@ -466,7 +464,8 @@ impl Run {
             },
             phase: waits.or(text(&whole.phase)),
             current_step: text(&whole.current_step),
-            message: failure.or(text(&whole.message)),
+            message: said.or(text(&whole.message)),
+            failure,
             parts: whole.subagents.parts(),
             agent: whole.agent(),
             title: None,

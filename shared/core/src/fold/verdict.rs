@@ -99,6 +99,20 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
     }
 }
 
+/// The error in the lines `before` a line `text` about an exit code, without prefixes: it tells more.
+/// `None` if `text` is another line, or if there is none.
+pub(super) fn error_before<'a>(text: &str, before: &'a [String]) -> Option<&'a str> {
+    if !EXIT_CODE.is_match(text) {
+        return None;
+    }
+    let classes = before.iter().rev().map(|line| (classify(line), line));
+    let words = classes.filter(|(class, _)| *class != LineClass::Neutral);
+    let mut failures =
+        words.take_while(|(class, _)| matches!(class, LineClass::Crash | LineClass::Error));
+    let (_, error) = failures.find(|(_, line)| !EXIT_CODE.is_match(line))?;
+    Some(strip_all_prefixes(error))
+}
+
 /// How many lines may follow an error that ended its run. A program that prints more goes on.
 const MAX_LINES_AFTER_ERROR: usize = 4;
 

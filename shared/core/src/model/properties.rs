@@ -1,6 +1,9 @@
 //! Invariants of every task, for tests and fuzzing.
 
-use super::{MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS, Task, TaskId, TaskStatus};
+use super::{
+    MAX_CAUSE_BYTES, MAX_FAILURE_NAME_BYTES, MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, MAX_NAME_CHARS,
+    Task, TaskId, TaskStatus,
+};
 
 /// Checks that a task is within its limits and can be stored and shown.
 ///
@@ -34,6 +37,15 @@ pub fn check(task: &Task) {
         assert!(progress.percentage.is_none_or(|share| share <= most));
     }
     assert_eq!(task.completed_at.is_some(), task.status.is_terminal());
+    if let Some(failure) = &task.failure {
+        assert!(!task.status.is_terminal() || task.status == TaskStatus::Failed);
+        assert!(failure.cause.len() <= MAX_CAUSE_BYTES, "{failure:?}");
+        let names = [&failure.resource, &failure.resource_type, &failure.part];
+        for name in names.into_iter().flatten() {
+            assert!(name.len() <= MAX_FAILURE_NAME_BYTES, "{failure:?}");
+        }
+        assert!(failure.context.len() <= 5, "{failure:?}");
+    }
     let metadata = serde_json::to_vec(&task.metadata).expect("a JSON value can be serialized");
     assert!(metadata.len() <= MAX_METADATA_BYTES);
     let json = serde_json::to_vec(task).expect("a task can be serialized");

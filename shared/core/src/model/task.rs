@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agent, ProjectId, RecordId, Revision, RunId, TaskId, Timestamp};
+use super::{Agent, Failure, ProjectId, RecordId, Revision, RunId, TaskId, Timestamp};
 
 /// The longest `task_name`, in characters.
 pub const MAX_NAME_CHARS: usize = 256;
@@ -252,6 +252,9 @@ pub struct Task {
     /// bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Why the run failed, or why it rolls back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<Failure>>,
     /// The current activity: a fixed word such as `deploying` for a deploy, any text for an agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
@@ -304,12 +307,14 @@ impl Task {
         }
     }
 
-    /// The run as lists show it: without what only its own view needs. That is `parts`, and
-    /// `metadata` of more than [`MAX_LISTED_METADATA_BYTES`].
+    /// The run as lists show it: without what only its own view needs. That is `parts`, the lines
+    /// before the failure, and `metadata` of more than [`MAX_LISTED_METADATA_BYTES`].
     #[must_use]
     pub fn listed(&self) -> Self {
+        let failure = self.failure.as_ref();
         Self {
             parts: BTreeMap::new(),
+            failure: failure.map(|failure| Box::new(failure.listed())),
             metadata: self.metadata.clone().filter(|_| !self.has_long_metadata()),
             ..self.clone()
         }
@@ -317,7 +322,20 @@ impl Task {
 
     /// Whether the run has anything that lists do not show.
     pub fn has_detail(&self) -> bool {
-        !self.parts.is_empty() || self.has_long_metadata()
+        !self.parts.is_empty() || !self.failure_context().is_empty() || self.has_long_metadata()
+    }
+
+    /// Whether `other` has the same values in the fields that lists may leave out.
+    pub fn has_same_detail(&self, other: &Self) -> bool {
+        self.parts == other.parts
+            && self.failure_context() == other.failure_context()
+            && self.metadata == other.metadata
+    }
+
+    /// The lines before the failure, oldest first.
+    pub fn failure_context(&self) -> &[String] {
+        let failure = self.failure.as_ref();
+        failure.map_or(&[], |failure| &failure.context)
     }
 
     /// Whether lists leave out the `metadata`.

@@ -49,6 +49,7 @@ pub fn task_of_run(
         revision: Revision::default(),
         project_id: project_id.or_else(|| kept?.project_id.clone()),
         message: report.message.map(|text| cut(text, MAX_MESSAGE_BYTES)),
+        failure: report.failure.map(Box::new),
         phase: report.phase,
         current_step: report.current_step,
         parts: report.parts,

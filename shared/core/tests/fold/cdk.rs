@@ -327,6 +327,63 @@ fn a_roll_back_keeps_the_furthest_progress_and_the_first_cause() {
 }
 
 #[test]
+fn a_failure_has_its_cause_its_resource_and_its_part() {
+    let failure = run_of(&ROLLBACK).failure.unwrap();
+    assert_eq!(failure.cause, "Files1A2B: it exists");
+    let texts = [failure.resource, failure.resource_type, failure.part];
+    let texts = texts.map(Option::unwrap);
+    assert_eq!(texts, ["Files1A2B", "AWS::S3::Bucket", "Api"]);
+    // A resource that failed may be tried again.
+    assert_eq!(run_of(&ROLLBACK[..3]).failure, None);
+    let lines = ["✨  Synthesis time: 1s", "‣ QuotaError: no third queue"];
+    let failure = run_of(&lines).failure.unwrap();
+    assert_eq!(
+        (&*failure.cause, failure.part),
+        ("QuotaError: no third queue", None)
+    );
+    let lines = ["Api: deploying... [1/1]", ROLLBACK[2], "✅  Api"];
+    assert_eq!(run_of(&lines).failure, None);
+}
+
+#[test]
+fn the_cause_of_a_run_is_the_first_one_of_all_stacks() {
+    let row = |stack, state, rest| format!("{stack} | 1/3 | 10:00:00 | {state} | {rest}");
+    let queue = "AWS::SQS::Queue | Jobs (Jobs1A2B) no third queue";
+    let deleted = "AWS::S3::Bucket | Files (Files1A2B) it exists";
+    let lines = [
+        "Api: deploying... [1/2]".to_owned(),
+        "Web: deploying... [2/2]".to_owned(),
+        row("Web", "CREATE_FAILED", queue),
+        row(
+            "Web",
+            "ROLLBACK_IN_PROGRESS",
+            "AWS::CloudFormation::Stack | Web no",
+        ),
+        row("Api", "CREATE_FAILED", deleted),
+        row(
+            "Api",
+            "ROLLBACK_IN_PROGRESS",
+            "AWS::CloudFormation::Stack | Api no",
+        ),
+        row(
+            "Api",
+            "DELETE_FAILED",
+            "AWS::SNS::Topic | News (News1A2B) in use",
+        ),
+    ];
+    let lines = lines.each_ref().map(String::as_str);
+    let run = run_of(&lines);
+    let failure = run.failure.unwrap();
+    assert_eq!(failure.cause, "Jobs1A2B: no third queue");
+    assert_eq!(failure.part.as_deref(), Some("Web"));
+    assert_eq!(
+        run.message.as_deref(),
+        Some("Web: Jobs1A2B: no third queue")
+    );
+    assert_eq!(failure.resource.as_deref(), Some("Jobs1A2B"));
+}
+
+#[test]
 fn a_resource_that_failed_without_a_reason_is_the_cause() {
     // The bar has the reason on a line of its own.
     let lines = [

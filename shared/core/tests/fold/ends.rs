@@ -269,3 +269,48 @@ fn only_a_running_run_that_was_silent_for_long_ends_of_silence() {
     let blocked = record(&[(1_000, r#"{"status":"blocked"}"#)]);
     assert_eq!(blocked.end_of_silent_run(since, now), None);
 }
+
+#[test]
+fn the_last_lines_tell_the_cause_and_the_lines_before_it() {
+    let lines = ["Step 1/3", "mixing the paint", "PaintError: too dry", "bye"];
+    let lines: Vec<_> = (1..).map(|second| 1_000 * second).zip(lines).collect();
+    let mut log = log(&lines);
+    assert_eq!(tasks(&log)[0].failure, None);
+    log.end_of_log(true);
+    let failure = tasks(&log).remove(0).failure.unwrap();
+    assert_eq!(failure.cause, "PaintError: too dry");
+    assert_eq!(failure.context, ["Step 1/3", "mixing the paint"]);
+    assert_eq!(failure.at, Timestamp::from_millis(3_000));
+    // What follows takes the failure back, and tells of its own.
+    log.add(facts(LogFormat::AGENT, &[(5_000, "Step 2/3")]));
+    assert_eq!(tasks(&log)[0].failure, None);
+    log.add(facts(LogFormat::AGENT, &[(6_000, "BUILD FAILED")]));
+    let failure = tasks(&log).remove(0).failure.unwrap();
+    assert_eq!(failure.cause, "BUILD FAILED");
+    assert_eq!(failure.context.last().unwrap(), "Step 2/3");
+}
+
+#[test]
+fn earlier_readings_complete_the_lines_before_a_failure() {
+    let (one, two, three) = ((1, "one"), (2, "two"), (3, "three"));
+    let (four, failed) = ((4, "four"), (5, "BUILD FAILED"));
+    let readings: [&[&[(i64, &str)]]; 5] = [
+        &[&[one, two, three, four, failed]],
+        &[&[one, two, three], &[four, failed]],
+        &[&[one], &[two], &[three], &[four], &[failed]],
+        &[&[one, two, three], &[two, three, four, failed]],
+        &[&[one, two, three, four], &[three, four, failed]],
+    ];
+    for readings in readings {
+        let mut log = FactLog::default();
+        for reading in readings {
+            log.add(facts(LogFormat::AGENT, reading));
+        }
+        let failure = tasks(&log).remove(0).failure.unwrap();
+        assert_eq!(
+            failure.context,
+            ["one", "two", "three", "four"],
+            "{readings:?}"
+        );
+    }
+}

@@ -186,10 +186,75 @@ fn a_failure_keeps_the_lines_before_the_first_cause() {
         let number = u32::try_from(number).unwrap();
         facts.push((key.with_line(number), Fact::Failure { line, context }));
     }
+    let report = FactLog::from_iter(facts).runs()[0].report();
+    assert_eq!(report.failure.unwrap().context, ["the cause"]);
+}
+
+#[test]
+fn each_run_has_the_lines_before_its_own_failure() {
+    let lines = ["Step 1/3", "BUILD FAILED", "Step 1/3", "BUILD FAILED"];
+    let facts = facts_of(LogFormat::AGENT, &lines.map(str::to_owned));
+    let facts = (0..).zip(facts).map(|(number, (key, fact))| match fact {
+        Fact::Line(line) if line.is_failure() => {
+            let context = vec![format!("before {number}")];
+            (key, Fact::Failure { line, context })
+        }
+        _ => (key, fact),
+    });
+    let runs = FactLog::from_iter(facts).runs();
+    let failures = runs.iter().filter_map(|run| run.report().failure);
+    let contexts: Vec<_> = failures.flat_map(|failure| failure.context).collect();
+    assert_eq!(contexts, ["before 1", "before 3"]);
+}
+
+#[test]
+fn an_exit_code_is_the_cause_that_no_line_tells() {
+    let line = "Step 1/3".to_owned();
+    let mut log = FactLog::from_iter(facts_of(LogFormat::AGENT, &[line]));
+    let exit_at = log.newest().unwrap().with_line(9);
+    let of_exit = |log: &mut FactLog, code| {
+        log.add([(exit_at, Fact::Exit(code))]);
+        log.runs()[0].report().failure
+    };
+    assert_eq!(of_exit(&mut log.clone(), 0), None);
+    let failure = of_exit(&mut log, 3).unwrap();
     assert_eq!(
-        FactLog::from_iter(facts).runs()[0].failure_context(),
-        ["the cause"]
+        (&*failure.cause, failure.at),
+        ("exit code 3", exit_at.time())
     );
+    // A success of the command takes the failure back.
+    let lines = ["Step 1/3", "BUILD FAILED"].map(str::to_owned);
+    let mut log = FactLog::from_iter(facts_of(LogFormat::AGENT, &lines));
+    assert!(log.runs()[0].report().failure.is_some());
+    assert_eq!(of_exit(&mut log, 0), None);
+}
+
+#[test]
+fn the_error_before_an_exit_code_tells_more() {
+    let lines = ["Step 1/3", "process exited with code 3"].map(str::to_owned);
+    let mut facts = facts_of(LogFormat::AGENT, &lines);
+    let (key, fact) = facts.pop().unwrap();
+    let Fact::Line(line) = fact else {
+        panic!("{fact:?}")
+    };
+    let failed = |context: &[&str]| {
+        let context = context.iter().map(|line| (*line).to_owned()).collect();
+        let line = line.clone();
+        let fact = (key, Fact::Failure { line, context });
+        let facts = facts.iter().cloned().chain([fact]);
+        let report = FactLog::from_iter(facts).runs()[0].report();
+        let failure = report.failure.unwrap();
+        assert_eq!(report.message.as_deref(), Some(&*failure.cause));
+        failure.cause
+    };
+    let error = "10:00:00 ERROR the brush is lost";
+    assert_eq!(
+        failed(&["Step 1/3", error, "exit status 3"]),
+        "the brush is lost"
+    );
+    let said = "process exited with code 3";
+    assert_eq!(failed(&["Step 1/3", "mixing"]), said);
+    assert_eq!(failed(&[error, "All done"]), said);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use progress_core::fold::{CallerEdit, Fact, KeyedFact, LineKey};
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{LogFormat, parse_message};
-use progress_core::model::{Progress, Revision, TaskStatus, TaskType, Timestamp};
+use progress_core::model::{MAX_CAUSE_BYTES, Progress, Revision, TaskStatus, TaskType, Timestamp};
 use progress_core::record::{CallerFields, HeadState, Outcome, delete_earlier};
 
 use crate::store::Store;
@@ -361,6 +361,35 @@ fn progress_tells_one_story_when_a_caller_edits_it() {
     save(&mut store, lines(6, &["[8/10] eight"]), ms(6_000));
     let shown = store.live()[0].progress;
     assert_eq!((shown.current, shown.percentage), (Some(8), Some(80)));
+}
+
+#[test]
+fn a_caller_who_ends_a_run_tells_why_it_failed() {
+    let ended = |texts: &[&str], status, message: Option<&str>| {
+        let mut store = Store::new();
+        save(&mut store, lines(1, texts), ms(2_000));
+        let record = store.read();
+        let edit = CallerEdit {
+            status: Some(status),
+            message: message.map(|text| Some(text.to_owned())),
+            ..CallerEdit::default()
+        };
+        let edit = edit.of_task(record.live().unwrap()).unwrap();
+        let change = record.edit(edit, &NO_FIELDS, ms(5_000));
+        store.write(&change).unwrap();
+        let failure = store.live()[0].failure.clone();
+        failure.map(|failure| (failure.cause, failure.at))
+    };
+    let said = ended(&["[6/10] six"], TaskStatus::Failed, Some("no thread"));
+    assert_eq!(said, Some(("no thread".to_owned(), ms(5_000))));
+    let long = "x".repeat(1_000);
+    let (cause, _) = ended(&["[6/10] six"], TaskStatus::Failed, Some(&long)).unwrap();
+    assert_eq!(cause.len(), MAX_CAUSE_BYTES);
+    assert_eq!(ended(&["[6/10] six"], TaskStatus::Failed, None), None);
+    assert_eq!(
+        ended(&["[6/10] six"], TaskStatus::Cancelled, Some("no")),
+        None
+    );
 }
 
 #[test]

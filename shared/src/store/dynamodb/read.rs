@@ -367,14 +367,13 @@ fn with_detail(
     let detail = item_at(items, detail_key).map(detail::read).transpose()?;
     let is_named =
         |detail: &StoredDetail| (detail.life, detail.revision) == (stored.items.life, named);
-    Ok(detail.filter(is_named).map(|detail| Head {
-        task: Task {
-            parts: detail.parts,
-            metadata: detail
-                .metadata
-                .or_else(|| stored.head.task.metadata.clone()),
-            ..stored.head.task.clone()
-        },
-        state: stored.head.state,
+    Ok(detail.filter(is_named).map(|detail| {
+        let mut head = stored.head.clone();
+        head.task.parts = detail.parts;
+        head.task.metadata = detail.metadata.or(head.task.metadata);
+        if let Some(failure) = &mut head.task.failure {
+            failure.context = detail.failure_context;
+        }
+        head
     }))
 }

@@ -37,6 +37,7 @@ pub fn new_task(id: &str) -> Task {
         revision: Revision(1),
         project_id: None,
         message: None,
+        failure: None,
         phase: None,
         current_step: None,
         log_group: None,

@@ -1,6 +1,7 @@
 //! The report of a run of CDK: one part for each stack.
 
 use super::Run;
+use super::failure::first_cause;
 use super::stack::Stack;
 use super::stacks::Stacks;
 use crate::fold::end::{End, Ending, Strength};
@@ -36,6 +37,7 @@ impl Run {
             phase: phase_of(list, status).map(str::to_owned),
             current_step: None,
             message: self.message_of(list, status),
+            failure: self.failure_of_stacks(list, status),
             parts: shown_parts(list)
                 .map(|stack| (stack.name().to_owned(), stack.part()))
                 .collect(),
@@ -50,9 +52,7 @@ impl Run {
     /// ended the run, or the latest message.
     fn message_of(&self, stacks: &[Stack], status: TaskStatus) -> Option<String> {
         let is_failing = |stack: &&Stack| stack.has_failed() || stack.end.is_none();
-        let failing = stacks.iter().filter(is_failing);
-        let causes = failing.filter_map(|stack| Some((stack, stack.cause()?)));
-        let cause = causes.min_by_key(|(_, cause)| cause.at);
+        let cause = first_cause(stacks.iter().filter(is_failing));
         let is_ended = matches!(status, TaskStatus::Failed | TaskStatus::Cancelled);
         if cause.is_none()
             && is_ended

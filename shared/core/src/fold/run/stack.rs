@@ -7,8 +7,9 @@ use super::text::Said;
 use crate::fold::LineKey;
 use crate::fold::end::{End, Ending, Strength};
 use crate::fold::progress::capped;
-use crate::log_parser::{Counter, Operation, ResourceState, RowSubject, StackState};
-use crate::model::{Part, Progress, TaskStatus};
+use crate::log_parser::text::head;
+use crate::log_parser::{Counter, Operation, Resource, ResourceState, RowSubject, StackState};
+use crate::model::{MAX_FAILURE_NAME_BYTES, Part, Progress, TaskStatus};
 
 /// The longest message of a part, in bytes: a task with its parts must fit an item of DynamoDB.
 const MAX_PART_MESSAGE_BYTES: usize = 256;
@@ -63,6 +64,9 @@ pub(super) struct Stack {
     /// The first row of a resource that failed, with or without a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failed_row: Option<Said>,
+    /// The resource of the first failure that has a reason, or else of the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) failed_resource: Option<Box<FailedResource>>,
     /// The message of the line that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end_message: Option<Said>,
@@ -75,6 +79,25 @@ pub(super) enum Work {
     Deleting,
     CleaningUp,
     RollingBack,
+}
+
+/// A resource that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FailedResource {
+    /// Its logical id, or the name that CDK prints.
+    pub(super) id: String,
+    #[serde(rename = "type")]
+    pub(super) resource_type: String,
+}
+
+impl FailedResource {
+    fn of(resource: &Resource) -> Self {
+        let id = resource.logical_id.as_ref().unwrap_or(&resource.name);
+        Self {
+            id: head(id, MAX_FAILURE_NAME_BYTES).to_owned(),
+            resource_type: head(&resource.resource_type, MAX_FAILURE_NAME_BYTES).to_owned(),
+        }
+    }
 }
 
 /// How a stack is deployed, if not by a change set that is executed.
@@ -110,6 +133,7 @@ impl Stack {
             message: None,
             failure: None,
             failed_row: None,
+            failed_resource: None,
             end_message: None,
         }
     }
@@ -142,16 +166,20 @@ impl Stack {
         if let Some(counter) = counter {
             self.count = Some(Count::after(self.count, counter));
         }
+        let Some(subject) = subject else { return };
+        if let RowSubject::Resource(resource) = subject
+            && resource.state() == Some(ResourceState::Failed)
+        {
+            let is_first_cause = failure.is_some() && self.failure.is_none();
+            if is_first_cause || self.failed_row.is_none() {
+                self.failed_resource = Some(Box::new(FailedResource::of(resource)));
+            }
+            if self.failed_row.is_none() {
+                Said::put(&mut self.failed_row, at, &subject.message());
+            }
+        }
         if let Some(failure) = failure.filter(|_| self.failure.is_none()) {
             Said::put(&mut self.failure, at, failure);
-        }
-        let Some(subject) = subject else { return };
-        let has_failed = matches!(
-            subject,
-            RowSubject::Resource(resource) if resource.state() == Some(ResourceState::Failed)
-        );
-        if has_failed && self.failed_row.is_none() {
-            Said::put(&mut self.failed_row, at, &subject.message());
         }
         // What is being undone is not why.
         if !self.is_undone() {
@@ -179,7 +207,7 @@ impl Stack {
     }
 
     /// Whether it rolls back, and that is not what the operation is for.
-    fn is_undone(&self) -> bool {
+    pub(super) fn is_undone(&self) -> bool {
         self.work == Some(Work::RollingBack) && self.operation != Some(Operation::Rollback)
     }
 

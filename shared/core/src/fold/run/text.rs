@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fold::LineKey;
-
-/// The longest text that is kept, in bytes.
-const MAX_TEXT_BYTES: usize = 512;
+use crate::log_parser::text::head;
+use crate::model::MAX_CAUSE_BYTES as MAX_TEXT_BYTES;
 
 /// A text and the line that has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +38,4 @@ impl Said {
     pub(in crate::fold) fn head(&self, most: usize) -> &str {
         head(&self.text, most)
     }
-}
-
-fn head(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most))
-        .unwrap_or_default()
 }

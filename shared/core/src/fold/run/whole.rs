@@ -134,18 +134,23 @@ impl Whole {
 
     /// Adds what the last lines of the log say, if nothing follows them. They count more than the sum
     /// of a tool, but not more than a line about the run itself. Words of success and mere
-    /// errors say nothing about stacks that are open.
-    pub(super) fn judge(&mut self, at: LineKey, last_lines: &LastLines, has_open_stacks: bool) {
+    /// errors say nothing about stacks that are open. Returns whether one of them says why it failed.
+    pub(super) fn judge(
+        &mut self,
+        at: LineKey,
+        last_lines: &LastLines,
+        has_open_stacks: bool,
+    ) -> bool {
         if self.end.is_some_and(|end| end.strength >= Strength::Owner) {
-            return;
+            return false;
         }
         let is_blocked = self.status == Some(TaskStatus::Blocked);
         let is_full = !self.counters.is_empty() && !self.counters.is_open();
         let ending = match verdict(last_lines, is_blocked, is_full) {
-            Verdict::Blocked => return,
+            Verdict::Blocked => return false,
             // A tool that succeeds at last does not undo the failure of another one, and is only a
             // piece of the work if steps are left.
-            Verdict::Completed | Verdict::Ended if self.end.is_some() => return,
+            Verdict::Completed | Verdict::Ended if self.end.is_some() => return false,
             Verdict::Completed if has_open_stacks || self.counters.has_open_steps() => {
                 Ending::Ended
             }
@@ -155,7 +160,8 @@ impl Whole {
             // A deploy goes on after errors that others report.
             Verdict::Failed { is_crash, .. } if has_open_stacks && !is_crash => Ending::Ended,
             Verdict::Failed { message, .. } => {
-                Said::put(&mut self.failure, at, &message);
+                let line = last_lines.key_of(|text| strip_all_prefixes(text) == message);
+                Said::put(&mut self.failure, line.unwrap_or(at), &message);
                 Ending::Failed
             }
         };
@@ -164,6 +170,7 @@ impl Whole {
             ending,
             strength: Strength::LastLines,
         });
+        ending == Ending::Failed
     }
 
     /// Whether it has counted nothing, and only the last lines of the log tell of an end. Then there

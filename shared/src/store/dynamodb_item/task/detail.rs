@@ -12,6 +12,7 @@ use crate::model::{Part, Revision, Task};
 use crate::store::dynamodb_item::{Item, ItemError, ItemReader, ItemWriter, RUN_FORMAT, TTL};
 
 const PARTS: &str = "parts";
+const FAILURE_CONTEXT: &str = "failure_context";
 
 /// The item of the detail of `task`.
 pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, serde_json::Error> {
@@ -21,6 +22,8 @@ pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, ser
     };
     let metadata = task.metadata.as_ref().filter(|_| task.has_long_metadata());
     let metadata = metadata.map(serde_json::to_string).transpose()?;
+    let context = Some(task.failure_context()).filter(|context| !context.is_empty());
+    let context = context.map(serde_json::to_string).transpose()?;
     Ok(ItemWriter::in_format(RUN_FORMAT)
         .text(TASK_ID, &task.task_id)
         .number(TIMESTAMP, timestamp)
@@ -29,6 +32,7 @@ pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, ser
         .number(REVISION, task.revision)
         .text(PARTS, serde_json::to_string(&task.parts)?)
         .optional_text(METADATA, metadata)
+        .optional_text(FAILURE_CONTEXT, context)
         .finish())
 }
 
@@ -40,6 +44,8 @@ pub(crate) struct StoredDetail {
     pub(crate) parts: BTreeMap<String, Part>,
     /// `None` if the head has the metadata, or there is none.
     pub(crate) metadata: Option<Map<String, Value>>,
+    /// The lines before the failure.
+    pub(crate) failure_context: Vec<String>,
 }
 
 /// Reads a detail.
@@ -52,5 +58,6 @@ pub(crate) fn read(item: &Item) -> Result<StoredDetail, ItemError> {
             .optional_json(PARTS)?
             .ok_or(ItemError::Missing(PARTS))?,
         metadata: item.optional_json(METADATA)?,
+        failure_context: item.optional_json(FAILURE_CONTEXT)?.unwrap_or_default(),
     })
 }

@@ -8,7 +8,7 @@ use super::{
     STATUS, STATUS_SHARD, TASK_ID, TASK_TYPE, TIMESTAMP, UPDATED_AT, earlier_timestamp, list_key,
     read_progress, shard_of, status_shard, timestamp_of,
 };
-use crate::model::{Revision, Task};
+use crate::model::{Failure, Revision, Task};
 use crate::record::{FactItems, Head, HeadState};
 use crate::store::dynamodb_item::{
     Condition, Item, ItemError, ItemReader, ItemWriter, RUN_FORMAT, TTL, alias, is_expired, number,
@@ -32,6 +32,8 @@ const DURATION_MS: &str = "duration_ms";
 const USUAL_DURATION_MS: &str = "usual_duration_ms";
 /// What the agent tells about itself, as JSON.
 const AGENT: &str = "agent";
+/// Why the run failed, as JSON, without the lines before it: those are in the detail.
+const FAILURE: &str = "failure";
 /// Marks the head of a deleted run.
 const DELETED: &str = "deleted";
 /// Marks the head of a run that is part of another one.
@@ -65,6 +67,8 @@ pub(crate) fn item(
     let metadata = task.metadata.as_ref().filter(|_| !task.has_long_metadata());
     let metadata = metadata.map(serde_json::to_string);
     let agent = task.agent.as_ref().map(serde_json::to_string);
+    let failure = task.failure.as_deref().map(Failure::listed);
+    let failure = failure.as_ref().map(serde_json::to_string);
     let corrections = Some(task.corrections).filter(|corrections| *corrections > 0);
     let mut item = ItemWriter::in_format(RUN_FORMAT)
         .text(TASK_ID, &task.task_id)
@@ -85,6 +89,7 @@ pub(crate) fn item(
         .optional_number(CORRECTIONS, corrections)
         .optional_text(PROJECT_ID, task.project_id.as_ref())
         .optional_text(MESSAGE, task.message.as_ref())
+        .optional_text(FAILURE, failure.transpose()?)
         .optional_text(PHASE, task.phase.as_ref())
         .optional_text(CURRENT_STEP, task.current_step.as_ref())
         .optional_text(LOG_GROUP, task.log_group.as_ref())
@@ -215,6 +220,7 @@ pub(crate) fn read_task(item: &Item) -> Result<Task, ItemError> {
         revision: Revision(item.number(REVISION)?),
         project_id: item.optional_parsed(PROJECT_ID)?,
         message: item.optional_text(MESSAGE)?.map(str::to_owned),
+        failure: item.optional_json(FAILURE)?,
         phase: item.optional_text(PHASE)?.map(str::to_owned),
         current_step: item.optional_text(CURRENT_STEP)?.map(str::to_owned),
         log_group: item.optional_text(LOG_GROUP)?.map(str::to_owned),
