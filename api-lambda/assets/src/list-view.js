@@ -4,7 +4,7 @@ import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText 
 import { PAGE_SIZE, PagedTasks } from "./paged-tasks.js";
 import { idOf, listSearch, taskSearch } from "./search-params.js";
 import { announce, showCounts } from "./shell.js";
-import { ACTIVE, ENDED, count, counter, humanize, oneLine, percent, stateOf, toneOf, typeName } from "./text.js";
+import { ACTIVE, ENDED, count, counter, humanize, oneLine, percent, reason, stateOf, toneOf, typeName } from "./text.js";
 import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
 
 /** How often projects and finished tasks are loaded. They change seldom. */
@@ -267,8 +267,8 @@ export class ListView {
             this.statuses.set(task.run_id, task.status);
             if (isFirst || (before === undefined && task.status !== "running")) continue;
             const name = oneLine(task.task_name);
-            const reason = task.status === "failed" && task.message ? `: ${oneLine(task.message)}` : "";
-            announce(`${name} ${task.status === "running" ? "started" : humanize(task.status)}${reason}.`);
+            const why = task.status === "failed" ? reason(task) : "";
+            announce(`${name} ${task.status === "running" ? "started" : humanize(task.status)}${why && `: ${why}`}.`);
         }
     }
 }
@@ -309,7 +309,7 @@ class Card {
         setText(refs.eta, task.status === "running" && !task.stale ? eta(task) : "");
         setText(refs.ago, staleText ? "" : ago(Date.parse(task.updated_at)));
         setAttribute(refs.ago, "title", `Last update ${fullTime(Date.parse(task.updated_at))}`);
-        const message = oneLine(task.message ?? "");
+        const message = reason(task);
         setText(refs.message, message);
         setAttribute(refs.message, "title", message || null);
         this.showParts(parts);
@@ -376,7 +376,7 @@ class Row {
         setAttribute(refs.name, "data-task", idOf(task));
         setText(refs.earlier, task.earlier ? "earlier run" : "");
         setText(refs.state, humanize(task.phase && task.status !== "completed" ? task.phase : task.status));
-        const message = task.status === "completed" ? "" : oneLine(task.message ?? "");
+        const message = task.status === "completed" ? "" : reason(task);
         setText(refs.message, message);
         setAttribute(refs.message, "title", message || null);
         setText(refs.project, this.list.projectName(task));

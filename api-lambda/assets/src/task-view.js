@@ -6,7 +6,7 @@ import { EarlierRuns } from "./earlier-runs.js";
 import { History } from "./history.js";
 import { taskSearch } from "./search-params.js";
 import { announce, showTask } from "./shell.js";
-import { clean, count, counter, humanize, number, oneLine, percent, stateOf, toneOf, typeName } from "./text.js";
+import { clean, count, counter, dollars, humanize, number, oneLine, percent, reason, stateOf, toneOf, typeName } from "./text.js";
 import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
 
 /** How long the result of "Copy link" is shown. */
@@ -20,6 +20,8 @@ export class TaskView {
         this.historyRows = new KeyedList(byId("history-rows"), () => new HistoryRow());
         this.partRows = new KeyedList(byId("part-rows"), () => new PartRow());
         this.runRows = new KeyedList(byId("run-rows"), () => new RunRow());
+        this.failure = new KeyedList(byId("failure"), () => new Detail());
+        this.agent = new KeyedList(byId("agent"), () => new Detail());
         this.details = new KeyedList(byId("details"), () => new Detail());
         this.metadata = new KeyedList(byId("metadata"), () => new Detail());
         byId("history-more").addEventListener("click", () => {
@@ -83,8 +85,8 @@ export class TaskView {
         setText(byId("task-percentage"), percentage || counted || "–");
         setText(byId("task-counter"), percentage ? counted : "");
         setBar(byId("task-bar"), task.progress, tone, counted);
-        const message = clean(task.message ?? "").trim();
-        setText(byId("task-message"), message);
+        this.showFailure();
+        this.showAgent();
         byId("earlier-note").hidden = !task.earlier;
         setAttribute(byId("newest-link"), "href", taskSearch(task.task_id));
         this.showHistory(tone);
@@ -94,6 +96,52 @@ export class TaskView {
         const raw = byId("raw");
         if (this.rawTask !== task) setText(raw, clean(JSON.stringify(task, null, 2)));
         this.rawTask = task;
+    }
+
+    /** Shows why the task failed, and its message unless it says the same. */
+    showFailure() {
+        const { failure, message } = this.task;
+        byId("failure-section").hidden = !failure;
+        const text = clean(message ?? "").trim();
+        const cause = clean(failure?.cause ?? "").trim();
+        setText(byId("task-message"), failure && text.endsWith(cause) ? "" : text);
+        if (!failure) return;
+        setText(byId("cause"), cause);
+        const at = Date.parse(failure.at);
+        this.failure.show(
+            detailsOf([
+                ["Resource", failure.resource],
+                ["Type of the resource", failure.resource_type],
+                ["Part", failure.part],
+                ["Time", shortTime(at), fullTime(at)],
+            ]),
+            ({ label }) => label,
+        );
+        const context = failure.context ?? [];
+        byId("context-section").hidden = context.length === 0;
+        setText(byId("context"), context.map(clean).join("\n"));
+    }
+
+    /** Shows what the agent tells about itself. */
+    showAgent() {
+        const { agent } = this.task;
+        byId("agent-section").hidden = !agent;
+        if (!agent) return;
+        const counted = (value) => (value == null ? "" : number(value));
+        this.agent.show(
+            detailsOf([
+                ["Waits for", agent.waiting_for],
+                ["Name", agent.name],
+                ["Model", agent.model],
+                ["Tool", agent.tool],
+                ["Turns", counted(agent.turns)],
+                ["Tokens read", counted(agent.input_tokens)],
+                ["Tokens written", counted(agent.output_tokens)],
+                ["Tokens from the cache", counted(agent.cached_tokens)],
+                ["Cost", agent.cost_usd == null ? "" : dollars(agent.cost_usd)],
+            ]),
+            ({ label }) => label,
+        );
     }
 
     /** Shows this task in the title and the icon. */
@@ -169,10 +217,7 @@ export class TaskView {
             ["Log stream", task.log_stream],
             ["Revision", number(task.revision)],
         ];
-        this.details.show(
-            details.filter(([, value]) => value).map(([label, value, hint]) => ({ label, value: oneLine(value), hint })),
-            ({ label }) => label,
-        );
+        this.details.show(detailsOf(details), ({ label }) => label);
         const metadata = Object.entries(task.metadata ?? {});
         byId("metadata-section").hidden = metadata.length === 0;
         const shown = ([label, value]) => ({ label: oneLine(label), value: typeof value === "string" ? clean(value) : JSON.stringify(value), isMetadata: true });
@@ -200,6 +245,12 @@ export class TaskView {
         clearTimeout(this.copyTimer);
         this.copyTimer = setTimeout(() => setText(button, "Copy link"), COPIED_MS);
     }
+}
+
+/** What `Detail` shows of `[label, value, hint]`: those with a value, on one line. */
+function detailsOf(rows) {
+    const known = rows.filter(([, value]) => value);
+    return known.map(([label, value, hint]) => ({ label, value: oneLine(value), hint }));
 }
 
 /** An entry of the history. */
@@ -240,7 +291,7 @@ class RunRow {
         setAttribute(refs.start, "href", taskSearch(run.run_id));
         setText(refs.status, humanize(run.status));
         setText(refs.took, run.duration_ms == null ? "–" : duration(run.duration_ms));
-        setText(refs.message, run.status === "completed" ? "" : oneLine(run.message ?? ""));
+        setText(refs.message, run.status === "completed" ? "" : reason(run));
     }
 }
 

@@ -55,11 +55,24 @@ export function toneOf({ status, stale, phase }) {
     return ACTIVE.includes(status) || ENDED.includes(status) ? status : "pending";
 }
 
+/** Why a task failed or rolls back, and in which part if its name does not say so; or else its message. On one line. */
+export function reason({ failure, message, task_name }) {
+    if (!failure) return oneLine(message ?? "");
+    const part = failure.part && failure.part !== task_name ? `${failure.part}: ` : "";
+    return oneLine(part + failure.cause);
+}
+
 const NUMBER = new Intl.NumberFormat("en");
 
 /** A number with thousands separators. */
 export function number(value) {
     return NUMBER.format(value);
+}
+
+/** A number of US dollars: `$1.20`, `$0.0042`. */
+export function dollars(value) {
+    const maximumFractionDigits = value < 1 ? 4 : 2;
+    return new Intl.NumberFormat("en", { style: "currency", currency: "USD", maximumFractionDigits }).format(value);
 }
 
 /** `54 %`, or nothing if the percentage is unknown. */

@@ -47,8 +47,8 @@ test("terminal sequences and control characters are not shown", { timeout: 60_00
     await shown.waitFor();
     assert.equal(await shown.textContent(), "red link plain cleared txet second line ✅");
     await page.getByRole("link", { name: "Noisy" }).click();
-    await page.locator("#task-message").waitFor();
-    assert.equal(await page.locator("#task-message").textContent(), "red link plain cleared txet\nsecond\tline ✅");
+    await page.locator("#cause").waitFor();
+    assert.equal(await page.locator("#cause").textContent(), "red link plain cleared txet\nsecond\tline ✅");
 });
 
 test("extreme log lines do not break the layout", { timeout: 60_000 }, async (t) => {

@@ -87,12 +87,80 @@ test("an earlier run stays in the list, and has a page of its own", { timeout: 6
     await page.locator("#run-rows a").click();
     await page.getByText("This is an earlier run.").waitFor();
     assert.equal(new URL(page.url()).search, `?task=${run_id}`);
-    assert.equal(await page.locator("#task-message").innerText(), "2 of 90 tests failed");
+    assert.equal(await page.locator("#cause").innerText(), "2 of 90 tests failed");
     assert.equal(await page.locator("#runs-section").isVisible(), false);
     await checkAccessibility(page, "an earlier run");
     await page.getByRole("link", { name: "Show the newest run" }).click();
     await page.locator("#run-rows tr").first().waitFor();
     assert.equal(new URL(page.url()).search, "?task=nightly");
+});
+
+/** Writes `lines` to the file `name` in a new folder, and returns its path. */
+async function logOf(name, lines) {
+    const log = join(await mkdtemp(join(tmpdir(), "miyabi-")), name);
+    await writeFile(log, lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`).join(""));
+    return log;
+}
+
+test("a failed deploy shows its cause in the list, and first of all on its page", { timeout: 60_000 }, async (t) => {
+    const row = (stack, state, rest) => `${stack} | 1/4 | 10:00:00 | ${state} | ${rest}`;
+    const log = await logOf("deploy.log", [
+        "Api: deploying... [1/2]",
+        row("Api", "CREATE_COMPLETE", "AWS::SNS::Topic | News (News1A2B) "),
+        "✅  Api",
+        "Web: deploying... [2/2]",
+        row("Web", "CREATE_IN_PROGRESS", "AWS::SQS::Queue | Jobs (Jobs1A2B) "),
+        row("Web", "CREATE_FAILED", `AWS::SQS::Queue | Jobs (Jobs1A2B) <b>no</b> ${"third ".repeat(30)}queue`),
+        row("Web", "ROLLBACK_IN_PROGRESS", "AWS::CloudFormation::Stack | Web The following resource(s) failed to create: [Jobs1A2B]."),
+        row("Web", "DELETE_COMPLETE", "AWS::SQS::Queue | Jobs (Jobs1A2B) "),
+        row("Web", "ROLLBACK_COMPLETE", "AWS::CloudFormation::Stack | Web "),
+        "❌  Web failed: the stack named Web failed to deploy",
+    ]);
+    const program = await Program.start(t, { logs: ["--cdk", log] });
+    const cause = `Jobs1A2B: <b>no</b> ${"third ".repeat(30)}queue`;
+    for (const [width, colorScheme] of [[1280, "light"], [320, "dark"]]) {
+        const page = await open(t, program.url, { viewport: { width, height: 800 }, colorScheme });
+        const message = page.locator(".row .message");
+        await message.waitFor();
+        assert.equal(await message.innerText(), `Web: ${cause}`);
+        assert.equal(await message.getAttribute("title"), `Web: ${cause}`);
+        assert.ok((await message.boundingBox()).height < 30, "one line");
+        await checkAccessibility(page, `a list with a cause, ${width} px, ${colorScheme}`);
+        await page.locator(".row a").click();
+        const section = page.getByRole("region", { name: "Cause of the failure" });
+        await section.waitFor();
+        assert.equal(await section.locator("#cause").innerText(), cause);
+        assert.deepEqual((await texts(page, "#failure dd")).slice(0, 3), ["Jobs1A2B", "AWS::SQS::Queue", "Web"]);
+        const context = await section.locator("#context").innerText();
+        assert.match(context, /CREATE_IN_PROGRESS \| AWS::SQS::Queue/);
+        assert.equal(context.split("\n").length, 5);
+        assert.equal(await page.locator("#task-message").innerText(), "", "it does not repeat the cause");
+        const [first, second] = await Promise.all(["#cause", "#chart"].map((id) => page.locator(id).boundingBox()));
+        assert.ok(first.y < second.y, "the failure comes first");
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no overflow at ${width}`);
+        assert.equal(await page.locator("main b:not(.figure b)").count(), 0, "text stays text");
+        await checkAccessibility(page, `a failed deploy, ${width} px, ${colorScheme}`);
+    }
+});
+
+test("a task shows its agent, and what the agent waits for", { timeout: 60_000 }, async (t) => {
+    const question = "May I cut <i>the silk</i>?";
+    const log = await logOf("tailor.log", [
+        { model: "needle-2", tool: "sew", num_turns: 1204, total_cost_usd: 0.4251, usage: { input_tokens: 120_345, output_tokens: 678, cached_tokens: 90_000 } },
+        { type: "assistant", message: { content: [{ type: "tool_use", id: "t", name: "AskUserQuestion", input: { questions: [{ question }] } }] } },
+    ]);
+    const program = await Program.start(t, { logs: ["--agents", log] });
+    for (const [width, colorScheme] of [[1280, "light"], [320, "dark"]]) {
+        const page = await open(t, `${program.url}/?task=agent:tailor`, { viewport: { width, height: 800 }, colorScheme });
+        const section = page.getByRole("region", { name: "Agent", exact: true });
+        await section.waitFor();
+        const facts = Object.fromEntries(await section.locator("dl > div").evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent))));
+        const expected = ["Waits for", question, "Model", "needle-2", "Tool", "sew", "Turns", "1,204", "Tokens read", "120,345", "Tokens written", "678", "Tokens from the cache", "90,000", "Cost", "$0.4251"];
+        assert.deepEqual(Object.entries(facts).flat(), expected);
+        assert.equal(await page.locator("#failure-section").isVisible(), false);
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no overflow at ${width}`);
+        await checkAccessibility(page, `a task with an agent, ${width} px, ${colorScheme}`);
+    }
 });
 
 test("a task's page shows every field, and Copy link copies its URL", { timeout: 60_000 }, async (t) => {
@@ -111,7 +179,7 @@ test("a task's page shows every field, and Copy link copies its URL", { timeout:
     assert.equal(await page.evaluate(() => document.activeElement.id), "task-title");
     assert.match(await page.title(), /^failed · Nightly build/);
     assert.equal(await page.locator("#task-state").innerText(), "Failed");
-    assert.equal(await page.locator("#task-message").innerText(), "2 of 90 tests failed");
+    assert.equal(await page.locator("#cause").innerText(), "2 of 90 tests failed");
     const details = await page.locator("#details").innerText();
     for (const value of ["build-7", "Build", "P1"]) assert.ok(details.includes(value), value);
     const metadata = page.locator("#metadata");
