@@ -21,7 +21,7 @@ use crate::batch::named_ids::RefusedIds;
 use crate::batch::{Batch, KnownLog, Target, says_nothing};
 use crate::error::error_chain;
 use crate::fault_point::FaultPoint;
-use crate::fold::{Fact, KeyedFact};
+use crate::fold::{Fact, KeyedFact, are_neutral};
 use crate::model::{Task, TaskId, Timestamp};
 use crate::record::{HeadState, Outcome, TaskChange, TaskOrigin, TaskRecord};
 use crate::retry::{ConflictPolicy, retry_on_conflict};
@@ -339,7 +339,7 @@ fn is_early(record: &TaskRecord, facts: &[KeyedFact]) -> bool {
     facts.iter().all(|(_, fact)| match fact {
         Fact::Lines(lines) => {
             let newest = lines.newest();
-            newest.is_none_or(|newest| newest.time() < next) && lines.are_neutral()
+            newest.is_none_or(|newest| newest.time() < next) && are_neutral(lines)
         }
         _ => false,
     })

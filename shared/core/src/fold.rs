@@ -66,8 +66,8 @@ mod templates;
 mod verdict;
 
 pub use caller_edit::{CallerEdit, InvalidTransition};
-pub use fact::{Creation, Fact, MOST_CONTEXT};
-pub use fact_log::{Added, FactLog, KeyedFact, LATEST_FACTS, MOST_FACTS};
+pub use fact::{Creation, Fact, KeyedFact, MOST_CONTEXT};
+pub use fact_log::{Added, FactLog, LATEST_FACTS, MOST_FACTS};
 pub use last_lines::LastLines;
 pub(crate) use last_lines::MOST_LINES as MOST_LAST_LINES;
 pub(crate) use last_lines::text_of;
@@ -75,4 +75,4 @@ pub use line_key::LineKey;
 pub use progress::{percentage_of, shown_progress};
 pub use report::Report;
 pub use run::Run;
-pub use verdict::{LineClass, Verdict, classify, verdict};
+pub use verdict::{LineClass, Verdict, are_neutral, classify, verdict};

@@ -9,6 +9,9 @@ use crate::model::TaskType;
 /// The most lines of a failure's context.
 pub const MOST_CONTEXT: usize = 5;
 
+/// A fact and the key of its line.
+pub type KeyedFact = (LineKey, Fact);
+
 /// Something that was said about a task at one point in time. Observations are boxed, because facts
 /// are moved often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

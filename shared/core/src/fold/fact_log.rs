@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
-use super::fact::{Fact, MOST_CONTEXT};
+use super::fact::{Fact, KeyedFact, MOST_CONTEXT};
 use super::last_lines::LastLines;
 use super::pass::Pass;
 use super::run::{LONGEST_SILENCE_MS, Run};
@@ -29,9 +29,6 @@ const MOST_BOUNDED: usize = 64;
 /// divide a run.
 const LONGEST_THINNED_MS: u64 = LONGEST_SILENCE_MS / 4;
 
-/// A fact and the key of its line.
-pub type KeyedFact = (LineKey, Fact);
-
 /// Facts in order and without repetitions, and the state that older ones have left.
 ///
 /// * **Property 1.** Facts may be added in any order, any number of times and in any portions. The
@@ -48,8 +45,8 @@ pub struct FactLog {
     /// The facts after the watermark.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     facts: Vec<KeyedFact>,
-    /// The lines after the watermark that may begin a run, whatever they say: the first one of the
-    /// log, and the first one after each end of the log.
+    /// The lines after the watermark that may begin a run, whatever they say: the first one that was
+    /// read between two facts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     first_lines: Vec<LineKey>,
     /// The last lines of the log.
@@ -193,7 +190,7 @@ impl FactLog {
             added.keys.extend(new.iter().map(|(at, _)| *at));
             self.facts.append(&mut new);
         }
-        added.changed_others |= self.keep_first_lines();
+        self.keep_first_lines();
         added
     }
 
@@ -216,38 +213,22 @@ impl FactLog {
         context.splice(0..0, known);
     }
 
-    /// Keeps the lines that may begin a run. Returns whether one of the others changed the state
-    /// before the watermark.
-    fn keep_first_lines(&mut self) -> bool {
+    /// Keeps the lines that may begin a run: of those between two facts, the first.
+    fn keep_first_lines(&mut self) {
         let mut first_lines = std::mem::take(&mut self.first_lines);
         first_lines.sort_unstable();
-        let mut has_changed = false;
-        for at in first_lines {
-            let watermark = self.watermark();
-            if let Some(base) = self.base.as_mut().filter(|base| at <= base.watermark) {
-                has_changed |= base.pass.hear_late(at);
-                continue;
-            }
+        let watermark = self.watermark();
+        for at in first_lines.into_iter().filter(|at| Some(*at) > watermark) {
             let before = self.facts.partition_point(|(known, _)| *known < at);
             let before = before
                 .checked_sub(1)
                 .and_then(|index| self.facts.get(index));
-            let may_begin = match (before, &self.base) {
-                (Some((_, Fact::Line(line))), _) => matches!(**line, Observation::Lambda(_)),
-                (Some((_, fact)), _) => matches!(fact, Fact::EndOfLog { .. }),
-                (None, Some(base)) => base.pass.is_at_end_of_log(),
-                (None, None) => true,
-            };
-            let before = before.map(|(known, _)| *known).max(watermark);
-            let is_first = self
-                .first_lines
-                .last()
-                .is_none_or(|last| Some(*last) <= before);
-            if may_begin && is_first {
+            let before = before.map(|(known, _)| *known);
+            let last = self.first_lines.last().copied();
+            if last.is_none() || last <= before {
                 self.first_lines.push(at);
             }
         }
-        has_changed
     }
 
     /// Whether there is a fact with this key after the watermark.

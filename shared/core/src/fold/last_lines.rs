@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::line_key::LineKey;
-use super::verdict::{LineClass, classify};
 use crate::log_parser::json;
 use crate::log_parser::line::{clean, strip_all_prefixes};
 use crate::log_parser::text::{clip, head};
@@ -98,12 +97,6 @@ impl LastLines {
         let mut texts = self.iter().rev().map(|(_, text)| text);
         let last = texts.find(|text| !text.is_empty());
         last.unwrap_or_default().into_owned()
-    }
-
-    /// Whether none of the lines tells how a run might have ended.
-    pub fn are_neutral(&self) -> bool {
-        let mut texts = self.iter().map(|(_, text)| text);
-        texts.all(|text| classify(&text) == LineClass::Neutral)
     }
 
     /// Takes the lines before `first` out.

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
-use super::fact::{Creation, Fact};
-use super::fact_log::KeyedFact;
-use super::run::{LONGEST_SILENCE_MS, Run};
+use super::fact::{Creation, Fact, KeyedFact};
+use super::run::Run;
 use super::templates::Templates;
 use crate::log_parser::{LambdaObservation, Observation, Samples};
 
@@ -50,38 +49,17 @@ impl Pass {
         first_lines.for_each(|line| self.hear(line));
     }
 
-    /// Whether a line that says nothing may begin a run.
-    pub(super) fn is_at_end_of_log(&self) -> bool {
-        self.run.as_ref().is_none_or(Run::is_at_end_of_log)
-    }
-
-    /// Adds a line that may say nothing: the first one of the log, or after its assumed end.
+    /// Adds a line that may say nothing. It begins a run if there is none, or if the log had ended.
     fn hear(&mut self, at: LineKey) {
         match &mut self.run {
             None => {
                 self.run = Some(Run::plain_at(at));
                 self.invocation = None;
             }
+            Some(run) if !run.is_shown() => run.hear_first(at),
             Some(run) if run.is_silent_until(at) => self.begin(at, Run::plain_at(at)),
             Some(run) => run.take_end_back(),
         }
-    }
-
-    /// Adds such a line that came late. Returns whether it changed anything.
-    pub(super) fn hear_late(&mut self, at: LineKey) -> bool {
-        let is_only_run = self.begun.is_none();
-        let run = self
-            .run
-            .as_mut()
-            .filter(|run| is_only_run && at < run.first);
-        let run = run.filter(|run| {
-            run.created.is_none() && run.first.time().millis_since(at.time()) <= LONGEST_SILENCE_MS
-        });
-        let is_changed = run.is_some();
-        if let Some(run) = run {
-            run.first = at;
-        }
-        is_changed
     }
 
     /// Adds the next fact.

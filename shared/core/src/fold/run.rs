@@ -128,6 +128,12 @@ impl Run {
         }
     }
 
+    /// Adds a line that says nothing to what other lines have hinted at.
+    pub(super) fn hear_first(&mut self, at: LineKey) {
+        (self.first, self.start) = (at, at);
+        self.is_plain = true;
+    }
+
     /// Whether there is anything to show.
     pub(crate) fn is_shown(&self) -> bool {
         self.created.is_some() || self.has_lines()
@@ -141,12 +147,12 @@ impl Run {
 
     /// Whether only lines that say nothing show that there is a run.
     pub(super) fn is_of_plain_lines(&self) -> bool {
-        self.is_plain && !self.has_parts()
+        self.is_plain && self.exit_code.is_none() && !self.has_parts()
     }
 
     /// Whether no line says anything.
     pub(super) fn says_nothing(&self) -> bool {
-        self.is_of_plain_lines() && !self.whole.is_said
+        self.is_plain && !self.has_parts() && !self.whole.is_said
     }
 
     /// Whether it has something to show and has not ended.

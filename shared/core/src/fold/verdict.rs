@@ -113,6 +113,12 @@ pub(super) fn error_before<'a>(text: &str, before: &'a [String]) -> Option<&'a s
     Some(strip_all_prefixes(error))
 }
 
+/// Whether none of the lines tells how a run might have ended.
+pub fn are_neutral(lines: &LastLines) -> bool {
+    let mut texts = lines.iter().map(|(_, text)| text);
+    texts.all(|text| classify(&text) == LineClass::Neutral)
+}
+
 /// How many lines may follow an error that ended its run. A program that prints more goes on.
 const MAX_LINES_AFTER_ERROR: usize = 4;
 
