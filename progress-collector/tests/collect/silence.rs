@@ -19,7 +19,10 @@ fn events_after(seconds: u64, stream: &str, lines: &[&str]) -> Vec<LogEvent> {
     let later = |event: LogEvent| LogEvent {
         timestamp: event.timestamp.after(Duration::from_secs(seconds)),
         ingested_at: event.ingested_at.after(Duration::from_secs(seconds)),
-        event_id: format!("{seconds}{}", &event.event_id[8..]),
+        event_id: format!(
+            "{seconds:08}{:0>48}",
+            event.event_id.trim_start_matches('0')
+        ),
         ..event
     };
     events(stream, lines).into_iter().map(later).collect()

@@ -32,7 +32,7 @@ fn log(lines: &[(i64, &str)]) -> FactLog {
 }
 
 fn task_of(run: &Run) -> Task {
-    let id = "agent:main".parse().unwrap();
+    let id = "agent:main".parse().expect("an id");
     task_of_run(run, run.start.time(), &id, None, None)
 }
 
@@ -48,7 +48,7 @@ fn statuses(log: &FactLog) -> Vec<TaskStatus> {
 fn silent(lines: &[(i64, &str)]) -> Task {
     let mut log = log(lines);
     log.end_of_log(true);
-    tasks(&log).pop().unwrap()
+    tasks(&log).pop().expect("a run")
 }
 
 #[test]
@@ -200,7 +200,11 @@ fn the_lines_of_a_function_that_say_nothing_make_no_run_of_their_own() {
 
 /// The record of a task with these lines.
 fn record(lines: &[(i64, &str)]) -> TaskRecord {
-    add(&TaskRecord::new("agent:main".parse().unwrap()), lines).expect("a change")
+    add(
+        &TaskRecord::new("agent:main".parse().expect("an id")),
+        lines,
+    )
+    .expect("a change")
 }
 
 fn add(record: &TaskRecord, lines: &[(i64, &str)]) -> Option<TaskRecord> {
