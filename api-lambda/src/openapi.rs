@@ -253,6 +253,7 @@ mod tests {
             },
             parts: [("b".to_owned(), part)].into(),
             agent: Some(Box::new(full_agent())),
+            context: Some(Box::new(full_context())),
             run: at,
             is_earlier: true,
             corrections: 1,
@@ -282,6 +283,17 @@ mod tests {
         }
     }
 
+    fn full_context() -> model::Context {
+        model::Context {
+            actor: Some(String::new()),
+            repository: Some(String::new()),
+            commit: Some(String::new()),
+            branch: Some(String::new()),
+            pull_request: Some(String::new()),
+            ci_url: Some(String::new()),
+        }
+    }
+
     fn full_agent() -> model::Agent {
         model::Agent {
             name: Some(String::new()),
@@ -307,6 +319,7 @@ mod tests {
             is_earlier: false,
             corrections: 0,
             is_assumed: false,
+            context: None,
             project_id: None,
             message: None,
             failure: None,

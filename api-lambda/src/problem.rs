@@ -89,6 +89,11 @@ pub(crate) enum ApiError {
     InvalidFields(Vec<FieldError>),
     #[error("the body must be JSON: set the header Content-Type: application/json")]
     UnsupportedMediaType,
+    #[error(
+        "the body must be text/plain, application/x-ndjson, or application/octet-stream for either \
+         of them packed with gzip: set the header Content-Type"
+    )]
+    UnsupportedLines,
     #[error("the body must not be larger than {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: usize },
     #[error("a service that the API needs does not answer")]
@@ -129,7 +134,7 @@ impl ApiError {
             Self::InvalidParameters(_) => Kind::InvalidParameters,
             Self::MalformedBody => Kind::MalformedBody,
             Self::InvalidFields(_) => Kind::InvalidFields,
-            Self::UnsupportedMediaType => Kind::UnsupportedMediaType,
+            Self::UnsupportedMediaType | Self::UnsupportedLines => Kind::UnsupportedMediaType,
             Self::BodyTooLarge { .. } => Kind::BodyTooLarge,
             Self::NotReady(_) => Kind::NotReady,
             Self::Unavailable(_) => Kind::Unavailable,

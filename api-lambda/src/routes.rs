@@ -3,6 +3,7 @@
 pub(crate) mod dashboard;
 pub(crate) mod docs;
 mod health;
+mod logs;
 mod overview;
 mod projects;
 mod tasks;
@@ -19,17 +20,19 @@ pub(crate) fn all() -> Router<ApiState> {
         .merge(docs::routes())
         .merge(overview::routes())
         .merge(tasks::routes())
+        .merge(logs::routes())
         .merge(projects::routes())
 }
 
 /// The OpenAPI descriptions of all routes, one for each resource.
 #[cfg(test)]
-pub(crate) fn descriptions() -> [utoipa::openapi::OpenApi; 5] {
+pub(crate) fn descriptions() -> [utoipa::openapi::OpenApi; 6] {
     use utoipa::OpenApi as _;
 
     [
         overview::Description::openapi(),
         tasks::Description::openapi(),
+        logs::Description::openapi(),
         projects::Description::openapi(),
         health::Description::openapi(),
         docs::Description::openapi(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::cache::TaskCache;
+use shared::ingest::Ingest;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, TaskStore};
 use shared::task_reader::{TaskReader, WriteThrough};
@@ -19,6 +20,7 @@ pub struct ApiState {
     pub(crate) cache: Option<Arc<dyn TaskCache>>,
     pub(crate) reader: TaskReader,
     pub(crate) write_through: WriteThrough,
+    pub(crate) ingest: Arc<Ingest>,
     pub(crate) renderer: Renderer,
     pub(crate) turns: Arc<Turns>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -36,6 +38,11 @@ impl ApiState {
         Self {
             reader: TaskReader::new(tasks.clone(), projects.clone(), cache.clone(), renderer),
             write_through: WriteThrough::new(cache.clone(), renderer),
+            ingest: Arc::new(Ingest::new(
+                tasks.clone(),
+                projects.clone(),
+                WriteThrough::new(cache.clone(), renderer),
+            )),
             tasks,
             projects,
             cache,

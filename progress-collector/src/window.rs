@@ -203,7 +203,7 @@ impl WindowReader<'_> {
     async fn save(&mut self) -> Result<(), StoreError> {
         let now = self.invocation.now;
         self.collector
-            .save(&mut self.batch, Pace::Always, now, self.summary)
+            .save(&mut self.batch, Pace::ALWAYS, now, self.summary)
             .await
     }
 

@@ -187,7 +187,7 @@ async fn deploy(count: usize) -> Vec<Cost> {
         }
         let mut counts = IngestCounts::default();
         ingest
-            .save(&mut batch, Pace::Always, now, &mut counts)
+            .save(&mut batch, Pace::ALWAYS, now, &mut counts)
             .await
             .unwrap();
         assert_eq!(counts.tasks_changed, 1, "push {push}");

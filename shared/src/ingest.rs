@@ -11,7 +11,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -22,7 +22,7 @@ use crate::batch::{Batch, KnownLog, Target, says_nothing};
 use crate::error::error_chain;
 use crate::fault_point::FaultPoint;
 use crate::fold::{Fact, KeyedFact, are_neutral};
-use crate::model::{Task, TaskId, Timestamp};
+use crate::model::{Revision, RunId, Task, TaskId, Timestamp};
 use crate::record::{HeadState, Outcome, TaskChange, TaskOrigin, TaskRecord};
 use crate::retry::{ConflictPolicy, retry_on_conflict};
 use crate::store::{ProjectStore, StoreError, TaskStore};
@@ -47,6 +47,8 @@ pub struct IngestCounts {
     pub ids_refused: RefusedIds,
     /// Failed writes to the cache.
     pub cache_errors: u64,
+    /// The newest runs that were written.
+    pub saved: Vec<(RunId, Revision)>,
 }
 
 /// Saves batches of facts as tasks.
@@ -58,18 +60,19 @@ pub struct Ingest {
     silent_runs: silence::Position,
 }
 
-/// How often lines that say nothing are saved.
+/// How often lines that say nothing are saved: at most once in this time for each task. Many logs
+/// that chat would otherwise cost a write every few seconds each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// Whenever they come.
-    Always,
-    /// Once a minute for each task: they will be read again. Many logs that chat would otherwise cost
-    /// a write every few seconds each.
-    Sparse,
-}
+pub struct Pace(Duration);
 
-/// Lines that say nothing are saved once in this time, at [`Pace::Sparse`].
-const LINES_EVERY: Duration = Duration::from_secs(60);
+impl Pace {
+    /// Whenever they come.
+    pub const ALWAYS: Self = Self(Duration::ZERO);
+    /// Every five seconds, so that people see that a run is alive.
+    pub const LIVE: Self = Self(Duration::from_secs(5));
+    /// Every minute: they will be read again.
+    pub const SPARSE: Self = Self(Duration::from_secs(60));
+}
 
 /// The stored records that a part of a batch may belong to.
 #[derive(Default)]
@@ -150,11 +153,12 @@ impl Ingest {
             });
             if says_nothing(facts) {
                 let stored = stored.record(&task_id);
-                let is_early = || stored.is_some_and(|record| is_early(record, facts));
+                let is_early = || stored.is_some_and(|record| is_early(record, facts, pace));
                 let is_known = stored.is_some_and(|record| record.live().is_some());
                 // The lines of a stream that names tasks are about those.
-                if pace == Pace::Sparse && is_early()
-                    || !is_known && self.id_limit.has_ids(&target.origin).await?
+                let is_own = target.named.is_none();
+                if pace != Pace::ALWAYS && is_early()
+                    || is_own && !is_known && self.id_limit.has_ids(&target.origin).await?
                 {
                     continue;
                 }
@@ -164,10 +168,11 @@ impl Ingest {
                 None => by_task.push((task_id, vec![(target, facts)])),
             }
         }
-        let saves = by_task.into_iter().map(|(task_id, facts)| {
+        let mut saves = Vec::new();
+        for (task_id, facts) in by_task {
             let record = stored.record(&task_id).cloned();
-            self.save_task(task_id, facts, record, now)
-        });
+            saves.push(self.save_task(task_id, facts, record, now).boxed());
+        }
         let saves: Vec<_> = stream::iter(saves)
             .buffer_unordered(CONCURRENT_SAVES)
             .collect()
@@ -188,6 +193,9 @@ impl Ingest {
                 Err(error) => outcome = Err(error),
             }
         }
+        let newest = saved.iter().filter_map(TaskChange::newest);
+        let newest = newest.map(|task| (task.run_id(), task.revision));
+        counts.saved.extend(newest);
         FaultPoint::BeforeCache.reach();
         let saved: Vec<&TaskChange> = saved.iter().collect();
         let cache_errors = self.write_through.saved(&saved, begun, now).await;
@@ -329,13 +337,13 @@ impl StoredRecords {
     }
 }
 
-/// Whether lines that say nothing come less than [`LINES_EVERY`] after the last ones that were saved,
-/// and don't tell how the run might have ended.
-fn is_early(record: &TaskRecord, facts: &[KeyedFact]) -> bool {
+/// Whether lines that say nothing come too early after the last ones that were saved, and don't tell
+/// how the run might have ended.
+fn is_early(record: &TaskRecord, facts: &[KeyedFact], pace: Pace) -> bool {
     let Some(task) = record.live() else {
         return false;
     };
-    let next = task.updated_at.after(LINES_EVERY);
+    let next = task.updated_at.after(pace.0);
     facts.iter().all(|(_, fact)| match fact {
         Fact::Lines(lines) => {
             let newest = lines.newest();

@@ -87,6 +87,40 @@ pub(crate) struct ProjectPath {
     project_id: Id,
 }
 
+/// The log stream of lines, and what is known about it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogStream {
+    /// The name of the log stream. Its lines are those of the task `run:<stream>`, unless they name tasks. Needed unless
+    /// `task_id` is given.
+    #[param(
+        min_length = 1,
+        max_length = 512,
+        required = false,
+        example = "nightly-build"
+    )]
+    stream: String,
+    /// The task of the lines.
+    #[param(required = false)]
+    task_id: Id,
+    /// One command from its start to its exit: a UUID. Each session is a run, and only a record with `exit_code` or `signal`
+    /// ends it. Without a session, the lines are added to what the stream has.
+    #[param(min_length = 36, max_length = 36, required = false)]
+    session: String,
+    /// The number of this request in its session, from 0. Needed with `session`.
+    #[param(minimum = 0, maximum = 4_294_967_295_u32, required = false)]
+    sequence: u32,
+    /// The project of the task; read with the first request of a session.
+    #[param(required = false)]
+    project_id: Id,
+    /// The name of the task; read with the first request of a session.
+    #[param(min_length = 1, max_length = 256, required = false)]
+    name: String,
+    /// The format of the lines. Without it, each line is read as what it looks like.
+    #[param(pattern = "^(cdk|agent)$", required = false)]
+    format: String,
+}
+
 /// A conditional read.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]

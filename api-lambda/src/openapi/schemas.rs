@@ -42,13 +42,25 @@ text_schema! {
     Timestamp = date_time().pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"));
     /// The kind of work.
     TaskType = words(&["cdk_deploy", "agent_execution", "build", "other"]);
-    /// The status of a task or a part. The last three are terminal: only a new run changes them.
+    /// The status of a task or a part. The last four are terminal: only a new run changes them.
     TaskStatus = words(&["pending", "running", "blocked", "completed", "failed", "cancelled", "ended"]);
     /// The priority, `P0` highest.
     Priority = words(&["P0", "P1", "P2", "P3"]);
     /// The status of a project.
     ProjectStatus = words(&["active", "paused", "completed", "archived"]);
 }
+
+/// Lines of a log, or records: one JSON object in each line.
+pub(crate) struct LogLines;
+
+impl PartialSchema for LogLines {
+    fn schema() -> RefOr<Schema> {
+        let lines = ObjectBuilder::new().schema_type(Type::String);
+        lines.into()
+    }
+}
+
+impl ToSchema for LogLines {}
 
 fn date_time() -> ObjectBuilder {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
@@ -118,6 +130,29 @@ pub(crate) struct Part {
     /// When that run ended.
     #[schema(required = false)]
     completed_at: Timestamp,
+}
+
+/// Who started a run, and from what. What is unknown is left out.
+#[derive(ToSchema)]
+pub(crate) struct Context {
+    /// The person or the system that started it.
+    #[schema(required = false, min_length = 1, max_length = 256)]
+    actor: String,
+    /// The repository: `shop/website`.
+    #[schema(required = false, min_length = 1, max_length = 256)]
+    repository: String,
+    /// The commit.
+    #[schema(required = false, min_length = 1, max_length = 256)]
+    commit: String,
+    /// The branch or the tag.
+    #[schema(required = false, min_length = 1, max_length = 256)]
+    branch: String,
+    /// The pull request: its number or its address.
+    #[schema(required = false, min_length = 1, max_length = 256)]
+    pull_request: String,
+    /// The address of the job in the CI system.
+    #[schema(required = false, min_length = 1, max_length = 256)]
+    ci_url: String,
 }
 
 /// The agent of a run, and what it has used since the start of the run. What is unknown is left out.
@@ -198,6 +233,9 @@ pub(crate) struct Task {
     /// What the agent of the run tells about itself.
     #[schema(required = false)]
     agent: Agent,
+    /// Who started the run, and from what.
+    #[schema(required = false)]
+    context: Context,
     /// Identifies the run among those of the task: the time of its first event.
     run: Timestamp,
     /// The id of the run. It stays the same when later runs begin.

@@ -257,7 +257,7 @@ impl Log {
         let mut counts = IngestCounts::default();
         let saved = self
             .ingest
-            .save(&mut batch, Pace::Always, Timestamp::now(), &mut counts);
+            .save(&mut batch, Pace::ALWAYS, Timestamp::now(), &mut counts);
         saved.await.unwrap();
     }
 }

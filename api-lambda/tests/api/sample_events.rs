@@ -14,7 +14,8 @@ use crate::harness::{ApiResponse, Harness, ids, task};
 
 /// The events that each source has: one of each method, a path with escapes, a query with lists, a
 /// body in base64.
-const EACH_SOURCE: [&str; 8] = [
+const EACH_SOURCE: [&str; 9] = [
+    "add-lines",
     "change-task",
     "create-task",
     "delete-task",
@@ -84,6 +85,12 @@ async fn check(name: &str, harness: &Harness, response: &ApiResponse) {
             let task = response.json();
             is_text(&task["task_name"], "Agent · review of the billing module");
         }
+        "add-lines" => {
+            is_text(&response.json()["task_id"], "run:nightly");
+            let task = harness.read("/api/tasks/run:nightly").await;
+            is_text(&task["context"]["actor"], "mia");
+            assert_eq!(task["progress"]["current"], 3);
+        }
         "get-overview" => assert_eq!(response.json()["counts"]["pending"], 2),
         "list-task-runs" => {
             let run = &response.json()["runs"][0];
@@ -119,6 +126,7 @@ async fn every_event_gets_the_response_that_its_name_promises() {
             let name = name(&file);
             let expected = match name.split_once('-') {
                 Some(("create", _)) => StatusCode::CREATED,
+                Some(("add", _)) => StatusCode::ACCEPTED,
                 Some(("delete" | "options", _)) => StatusCode::NO_CONTENT,
                 _ => StatusCode::OK,
             };

@@ -149,14 +149,14 @@ impl Push {
             summary.count_event(batch.add(group.format, &group.name, &event));
             if batch.is_full() {
                 collector
-                    .save(&mut batch, Pace::Sparse, now, summary)
+                    .save(&mut batch, Pace::SPARSE, now, summary)
                     .await?;
             }
             newest = Some(event.timestamp);
         }
         summary.lag_ms = newest.map(|newest| now.millis_since(newest));
         collector
-            .save(&mut batch, Pace::Sparse, now, summary)
+            .save(&mut batch, Pace::SPARSE, now, summary)
             .await?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::recent_lines::RecentLines;
-use crate::fold::{Fact, KeyedFact, LineKey};
+use crate::fold::{Fact, KeyedFact, LastLines, LineKey};
 use crate::log_event::LogEvent;
 use crate::log_parser::{LineCounts, LogFormat, Observation, parse_message};
 use crate::model::{Task, TaskId};
@@ -124,9 +124,19 @@ pub struct Batch {
     /// The total size of the messages in `facts`, in bytes.
     text: usize,
     recent_lines: RecentLines,
+    /// The task of lines that name none; `None`: that of their stream.
+    task_id: Option<TaskId>,
 }
 
 impl Batch {
+    /// An empty batch of lines that belong to the task `task_id` unless they name another one.
+    pub fn of_task(task_id: TaskId) -> Self {
+        Self {
+            task_id: Some(task_id),
+            ..Self::default()
+        }
+    }
+
     /// Parses an event of a log group, adds its facts, and returns how many lines it had.
     pub fn add(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) -> LineCounts {
         // Most lines have no observation, so the key is computed only when it is needed.
@@ -147,7 +157,7 @@ impl Batch {
                     log_group: log_group.to_owned(),
                     log_stream: event.log_stream.clone(),
                 },
-                named: named_task(&observation),
+                named: named_task(&observation).or_else(|| self.task_id.clone()),
             };
             let fact = if is_explained || !observation.is_failure() {
                 Fact::line(observation)
@@ -190,17 +200,22 @@ impl Batch {
         let named = facts.keys().filter(|target| target.named.is_some());
         let naming: BTreeSet<_> = named.map(|target| target.origin.clone()).collect();
         let is_about_others = |target: &Target, facts: &[KeyedFact]| {
-            says_nothing(facts) && naming.contains(&target.origin)
+            target.named.is_none() && says_nothing(facts) && naming.contains(&target.origin)
         };
         facts.retain(|target, facts| !is_about_others(target, facts));
         facts
     }
 
+    /// The last lines of the stream of the last event.
+    pub fn last_lines(&self) -> LastLines {
+        self.recent_lines.last_lines()
+    }
+
     /// Adds a fact about the task of a stream.
-    fn put(&mut self, origin: TaskOrigin, fact: KeyedFact) {
+    pub fn put(&mut self, origin: TaskOrigin, fact: KeyedFact) {
         let target = Target {
             origin,
-            named: None,
+            named: self.task_id.clone(),
         };
         self.facts.entry(target).or_default().push(fact);
     }

@@ -30,6 +30,8 @@
 //! * **Roll backs.** The progress of a run stays where it was, and its message is the first cause.
 //! * **Functions.** Each invocation of a Lambda function is a run, also if the one before was killed.
 //!   An invocation that says nothing about progress is none.
+//! * **Sessions.** If all output of a command is in the log, from its start on, its exit alone ends
+//!   the run: what tools in it say are steps.
 //! * **Inner tools.** A tool or a part that completes does not end a run that counts steps and has
 //!   some left.
 //! * **Names.** A stack may be printed with its display name, its CloudFormation name, or both, in
@@ -66,7 +68,7 @@ mod templates;
 mod verdict;
 
 pub use caller_edit::{CallerEdit, InvalidTransition};
-pub use fact::{Creation, Fact, KeyedFact, MOST_CONTEXT};
+pub use fact::{Creation, Fact, KeyedFact, MOST_CONTEXT, Session};
 pub use fact_log::{Added, FactLog, LATEST_FACTS, MOST_FACTS};
 pub use last_lines::LastLines;
 pub(crate) use last_lines::MOST_LINES as MOST_LAST_LINES;

@@ -51,7 +51,9 @@ impl LogFormat {
     pub const CDK: Self = Self(&CDK);
     /// The output of automation agents.
     pub const AGENT: Self = Self(&AGENT);
-    /// All formats, in the order of the options of the command line.
+    /// The output of any command: CDK's lines are read as CDK's, and all others as an agent's.
+    pub const ANY: Self = Self(&ANY);
+    /// The formats of log groups and of files, in the order of the options of the command line.
     pub const ALL: [Self; 2] = [Self::CDK, Self::AGENT];
 }
 
@@ -87,6 +89,31 @@ static AGENT: FormatEntry = FormatEntry {
     parse: |line| Ok(agent::parse(line)),
     #[cfg(test)]
     parse_unfiltered: |line| Ok(agent::parse_unfiltered(line)),
+    parse_object: agent::parse_object,
+    check_broken_object: agent::check_broken_report,
+    #[cfg(test)]
+    examples: agent::tests::EXAMPLES,
+};
+
+static ANY: FormatEntry = FormatEntry {
+    id: "run",
+    option: "run",
+    option_help: "",
+    environment_variable: "",
+    file_log_group: "/miyabi/runs",
+    task_type: TaskType::Other,
+    title: "any command",
+    names_tasks: true,
+    may_match: |line| cdk::may_match(line) || agent::may_match(line),
+    parse: |line| {
+        let of_cdk = cdk::parse(line)?.map(Observation::Cdk);
+        Ok(of_cdk.or_else(|| agent::parse(line)))
+    },
+    #[cfg(test)]
+    parse_unfiltered: |line| {
+        let of_cdk = cdk::parse(line)?.map(Observation::Cdk);
+        Ok(of_cdk.or_else(|| agent::parse_unfiltered(line)))
+    },
     parse_object: agent::parse_object,
     check_broken_object: agent::check_broken_report,
     #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The records of the system: tasks, projects, and their fields. No I/O, no clock.
 
 mod agent;
+mod context;
 mod failure;
 mod ids;
 mod project;
@@ -11,6 +12,7 @@ mod timestamp;
 mod transition;
 
 pub use agent::Agent;
+pub use context::{Context, MAX_CONTEXT_CHARS};
 pub use failure::{Failure, MAX_CAUSE_BYTES, MAX_FAILURE_NAME_BYTES};
 pub use ids::{InvalidId, InvalidRecordId, ProjectId, RecordId, Revision, RunId, TaskId};
 pub use project::{Metrics, MetricsDelta, Project, ProjectStatus};

@@ -303,6 +303,7 @@ impl TaskRecord {
         let mut rest = Vec::new();
         loop {
             let mut log = self.known_facts();
+            log.explain_exits(&mut facts);
             let added = log.add(facts.iter().cloned());
             if added.has_no_facts() && rest.is_empty() && !self.is_news(&added, &log) {
                 return Outcome::Unchanged;

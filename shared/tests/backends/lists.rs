@@ -161,7 +161,7 @@ async fn a_page_of_streams_with_many_quoted_errors_is_short() {
         }
         let mut counts = IngestCounts::default();
         ingest
-            .save(&mut batch, Pace::Always, moment(1000), &mut counts)
+            .save(&mut batch, Pace::ALWAYS, moment(1000), &mut counts)
             .await
             .unwrap();
     }

@@ -40,6 +40,7 @@ fn task(id: &str, status: TaskStatus, updated_at: Timestamp) -> Task {
         is_earlier: false,
         corrections: 0,
         is_assumed: false,
+        context: None,
         revision: Revision(1),
         project_id: None,
         message: None,

@@ -86,6 +86,14 @@ impl RecentLines {
         replaced?.take_read()
     }
 
+    /// The last lines of the selected stream.
+    pub(super) fn last_lines(&self) -> LastLines {
+        let stream = self.streams.get(self.last);
+        stream
+            .map(|stream| stream.lines.clone())
+            .unwrap_or_default()
+    }
+
     /// Adds the last lines of `event` to those of the selected stream.
     pub(super) fn add(&mut self, event: &LogEvent) {
         let Some(stream) = self.streams.get_mut(self.last) else {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CallerEdit, LastLines, LineKey};
 use crate::log_parser::Observation;
-use crate::model::TaskType;
+use crate::model::{Context, ProjectId, TaskType};
 
 /// The most lines of a failure's context.
 pub const MOST_CONTEXT: usize = 5;
@@ -33,8 +33,17 @@ pub enum Fact {
     Edit(CallerEdit),
     /// A caller of the API deleted the task.
     Deletion,
-    /// The command ended with this exit code. 0 is a success. It outranks whatever lines say.
-    Exit(i32),
+    /// The command ended. That outranks whatever lines say.
+    Exit {
+        /// The exit code: 0 is a success, and 128 more than the number of a signal tells of that
+        /// signal.
+        code: i32,
+        /// The last lines, as far as the reading that found the end had them.
+        #[serde(default, skip_serializing_if = "LastLines::is_empty")]
+        last_lines: LastLines,
+    },
+    /// A command begins, all of whose output is in the log. Nothing but its exit ends its run.
+    Session(Box<Session>),
     /// The log has lines from the key of this fact on, of which these are the last. Any line makes a
     /// run, whatever it says.
     Lines(LastLines),
@@ -59,6 +68,23 @@ pub struct Creation {
     /// The first values of the other fields.
     #[serde(flatten)]
     pub edit: CallerEdit,
+}
+
+/// One command, from its start to its exit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Session {
+    /// Identifies it among those of the log.
+    pub id: String,
+    /// The name of the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_name: Option<String>,
+    /// The project of the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
+    /// Who started it, and from what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
 }
 
 impl Fact {

@@ -126,6 +126,17 @@ impl FactLog {
         Some(fact)
     }
 
+    /// Adds the last lines of the log to exit codes that come after them: they tell why.
+    pub(crate) fn explain_exits(&self, facts: &mut [KeyedFact]) {
+        for (at, fact) in facts {
+            if let Fact::Exit { last_lines, .. } = fact
+                && self.last_lines.newest() < Some(*at)
+            {
+                last_lines.merge(&self.last_lines);
+            }
+        }
+    }
+
     /// Adds facts. Of two with the same key, the one that came first is kept. This is fast if they
     /// are in order and later than all others.
     ///

@@ -65,6 +65,17 @@ impl LastLines {
     /// Adds the line that `make` makes, unless it is there or is not one of the last. `make` may
     /// reuse the text of the line that goes.
     fn put(&mut self, key: LineKey, make: impl FnOnce(String) -> Line) {
+        if key.is_bounded() {
+            // Of two readings of a line whose time is bounded, the earlier one is kept.
+            let is_same = |(known, _): &(LineKey, Line)| known.line_id() == key.line_id();
+            match self.0.iter().position(is_same) {
+                Some(place) if self.0.get(place).is_some_and(|(known, _)| *known > key) => {
+                    self.0.remove(place);
+                }
+                Some(_) => return,
+                None => {}
+            }
+        }
         let place = match self.0.back() {
             Some((last, _)) if *last >= key => self.0.partition_point(|(known, _)| *known < key),
             _ => self.0.len(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::LineKey;
-use super::fact::{Creation, Fact, KeyedFact};
+use super::fact::{Creation, Fact, KeyedFact, Session};
 use super::run::Run;
 use super::templates::Templates;
 use crate::log_parser::{LambdaObservation, Observation, Samples};
@@ -83,7 +83,8 @@ impl Pass {
             (Fact::Creation(creation), _) => self.create(at, creation),
             (Fact::Edit(edit), Some(run)) => run.edit(at, edit),
             (Fact::Deletion, Some(run)) => run.is_deleted = true,
-            (Fact::Exit(code), Some(run)) => run.exit(at, *code),
+            (Fact::Exit { code, last_lines }, Some(run)) => run.exit(at, *code, last_lines),
+            (Fact::Session(session), _) => self.begin_session(at, session),
             (
                 Fact::EndOfLog {
                     last_lines,
@@ -91,7 +92,7 @@ impl Pass {
                 },
                 Some(run),
             ) => run.end_of_log(last_lines, *is_assumed),
-            (Fact::Edit(_) | Fact::Deletion | Fact::Exit(_) | Fact::EndOfLog { .. }, None)
+            (Fact::Edit(_) | Fact::Deletion | Fact::Exit { .. } | Fact::EndOfLog { .. }, None)
             | (Fact::Lines(_), _) => {}
         }
     }
@@ -101,8 +102,10 @@ impl Pass {
     pub(super) fn add_late(&mut self, at: LineKey, fact: &Fact) -> bool {
         let is_only_run = self.begun.is_none();
         match (fact, &mut self.run) {
-            (Fact::Exit(code), Some(run)) if run.start <= at && run.exit_code().is_none() => {
-                run.exit(at, *code);
+            (Fact::Exit { code, last_lines }, Some(run))
+                if run.start <= at && run.exit_code().is_none() =>
+            {
+                run.exit(at, *code, last_lines);
                 true
             }
             (Fact::Line(line) | Fact::Failure { line, .. }, Some(run))
@@ -128,6 +131,22 @@ impl Pass {
             run.given.project_id = None; // the caller gives it
             run.created = Some(at);
             run.edit(at, &creation.edit);
+        }
+    }
+
+    /// A command begins. A run that a caller has created for it may be waiting.
+    fn begin_session(&mut self, at: LineKey, session: &Session) {
+        let begun = self.begun_on(at.time().as_millis() / DAY_MS);
+        let is_known = self.run.as_ref().is_some_and(|run| {
+            let waits = run.is_open() && !run.has_lines();
+            waits || run.is_in_session(&session.id) || begun >= MOST_RUNS_A_DAY
+        });
+        if !is_known {
+            self.begin(at, Run::at(at));
+        }
+        self.invocation = None;
+        if let Some(run) = &mut self.run {
+            run.begin_session(at, session);
         }
     }
 
@@ -170,7 +189,7 @@ impl Pass {
         let says_nothing = self.run.as_ref().is_some_and(says_nothing);
         let later = match self.run.as_ref().map(Run::without_assumed_end).as_deref() {
             None => Some(Run::at(at)),
-            Some(_) if says_nothing || begun >= MOST_RUNS_A_DAY => None,
+            Some(run) if says_nothing || run.has_open_session() || begun >= MOST_RUNS_A_DAY => None,
             Some(run) if run.is_shown() && invocation.is_some() => {
                 Run::begins_with(at, line).then(|| Run::at(at))
             }
@@ -205,7 +224,8 @@ impl Pass {
             return run.set_moved(self.templates.outermost());
         };
         let invocation = self.invocation.filter(|_| moved.counts);
-        let may_be_left = run.is_shown() && !(run.says_nothing() && run.is_open());
+        let stays = run.says_nothing() && run.is_open() || run.has_open_session();
+        let may_be_left = run.is_shown() && !stays;
         let is_left = may_be_left
             && (invocation.is_some() || run.without_assumed_end().is_left_by_sample(at, moved));
         let later = (is_left && begun < MOST_RUNS_A_DAY).then(|| run.next_at(at));

@@ -81,7 +81,7 @@ pub fn check_deliveries(facts: &[KeyedFact], seed: u64) {
     for fact in unordered.iter().take(MOST_LINES) {
         let before = log.runs();
         // A late exit code counts.
-        let is_late = Some(fact.0) <= log.watermark() && !matches!(fact.1, Fact::Exit(_));
+        let is_late = Some(fact.0) <= log.watermark() && !matches!(fact.1, Fact::Exit { .. });
         log.add([fact.clone()]);
         let after = log.runs();
         // Lines that say nothing may turn out to belong to something else.

@@ -23,12 +23,13 @@ use self::text::Said;
 use self::whole::Whole;
 use super::LineKey;
 use super::caller_edit::{CallerEdit, Edits};
-use super::end::Strength;
+use super::end::{End, Strength};
+use super::fact::Session;
 use super::last_lines::LastLines;
 use super::progress::capped;
 use super::report::Report;
 use crate::log_parser::{Observation, Todo, Usage, Waiting};
-use crate::model::{Progress, ProjectId, TaskStatus, TaskType};
+use crate::model::{Context, Progress, ProjectId, TaskStatus, TaskType};
 
 /// After a silence longer than this, a line belongs to a later run, unless it continues the work of
 /// the run: 1 hour, in milliseconds.
@@ -53,6 +54,15 @@ pub struct Run {
     /// Whether the log only seems to have ended, because it has been silent for long.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_silent: bool,
+    /// The session that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// Whether the log has ended, as far as is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_log_over: bool,
+    /// Who started it, and from what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) context: Option<Box<Context>>,
     /// When a caller of the API created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<LineKey>,
@@ -108,6 +118,9 @@ impl Run {
             heard: None,
             is_plain: false,
             is_silent: false,
+            session: None,
+            is_log_over: false,
+            context: None,
             created: None,
             corrections: 0,
             stacks: Stacks::default(),
@@ -147,7 +160,8 @@ impl Run {
 
     /// Whether only lines that say nothing show that there is a run.
     pub(super) fn is_of_plain_lines(&self) -> bool {
-        self.is_plain && self.exit_code.is_none() && !self.has_parts()
+        let is_certain = self.exit_code.is_some() || self.session.is_some();
+        self.is_plain && !is_certain && !self.has_parts()
     }
 
     /// Whether no line says anything.
@@ -284,6 +298,15 @@ impl Run {
         }
     }
 
+    /// The kind of work, if lines tell.
+    pub(crate) fn task_type(&self) -> Option<TaskType> {
+        let is_agent = self.whole.usage.is_some();
+        match self.stacks.list.is_empty() {
+            true => is_agent.then_some(TaskType::AgentExecution),
+            false => Some(TaskType::CdkDeploy),
+        }
+    }
+
     /// What the run has used so far, as its agent reports it.
     pub fn usage(&self) -> Option<&Usage> {
         self.whole.usage.as_deref()
@@ -305,15 +328,47 @@ impl Run {
     }
 
     /// Adds the exit code of the command.
-    pub(super) fn exit(&mut self, at: LineKey, code: i32) {
+    pub(super) fn exit(&mut self, at: LineKey, code: i32, last_lines: &LastLines) {
         self.last = self.last.max(at);
         if self.exit_code.is_some() {
             return;
         }
+        let is_open = self.has_open_session();
         self.exit_code = Some(code);
-        if self.whole.exit(at, code) {
+        let is_explained = self.whole.failure.is_some();
+        let is_replaced = self.whole.exit(at, code, last_lines);
+        if !is_explained {
+            self.explain_by(last_lines);
+        }
+        if is_open {
+            self.whole.end_exactly(at);
+        } else if is_replaced {
             self.corrections = self.corrections.saturating_add(1);
         }
+    }
+
+    /// Adds that the run is a session.
+    pub(super) fn begin_session(&mut self, at: LineKey, session: &Session) {
+        if !self.has_lines() {
+            self.first = at;
+            self.is_plain = true;
+        }
+        self.last = self.last.max(at);
+        self.session = Some(session.id.clone());
+        let given = &mut self.given;
+        given.task_name = session.task_name.clone().or(given.task_name.take());
+        given.project_id = session.project_id.clone().or(given.project_id.take());
+        self.context = session.context.clone().map(Box::new);
+    }
+
+    /// Whether it is the session `id`.
+    pub(super) fn is_in_session(&self, id: &str) -> bool {
+        self.session.as_deref() == Some(id)
+    }
+
+    /// Whether it is a session that has not ended. Nothing that tools say ends it.
+    pub(super) fn has_open_session(&self) -> bool {
+        self.session.is_some() && self.exit_code.is_none() && !self.is_log_over
     }
 
     /// Adds that the invocation of the function has failed. It is not the last line: a late start
@@ -337,7 +392,7 @@ impl Run {
 
     /// Whether the log or an exit code has ended it.
     fn is_over(&self) -> bool {
-        self.whole.end.is_some() || self.stacks.are_over()
+        !self.has_open_session() && (self.whole.end.is_some() || self.stacks.are_over())
     }
 
     /// Adds that nothing follows the last lines of the log. A stack that is only cleaning up has
@@ -360,6 +415,7 @@ impl Run {
             }
             self.is_silent = is_assumed;
         }
+        self.is_log_over = true;
     }
 
     /// Adds that a later run of the log has begun: nothing will say how this one went.
@@ -369,6 +425,7 @@ impl Run {
             self.whole
                 .judge(self.last, &LastLines::default(), self.has_parts());
             self.is_silent = true;
+            self.is_log_over = true;
         }
     }
 
@@ -400,6 +457,7 @@ impl Run {
             self.corrections = self.corrections.saturating_add(1);
         }
         self.is_silent = false;
+        self.is_log_over = false;
     }
 
     /// The run before such an end.
@@ -441,9 +499,15 @@ impl Run {
         }
     }
 
+    /// The end of the run as a whole.
+    fn end(&self) -> Option<End> {
+        self.whole.end.filter(|_| !self.has_open_session())
+    }
+
     fn report_of_whole(&self) -> Report {
         let whole = &self.whole;
-        let status = match whole.end {
+        let run_end = self.end();
+        let status = match run_end {
             Some(end) => end.ending.status(),
             None if !self.has_lines() => TaskStatus::Pending,
             None if self.is_plain => TaskStatus::Running,
@@ -460,9 +524,9 @@ impl Run {
         let progress = counter.map_or(Progress::default(), |counter| counter.furthest());
         Report {
             first: self.first,
-            last: whole.end.map_or(self.last, |end| end.at.max(self.last)),
+            last: run_end.map_or(self.last, |end| end.at.max(self.last)),
             start: self.has_lines().then_some(self.first),
-            end: whole.end.map(|end| end.at),
+            end: run_end.map(|end| end.at),
             status,
             progress: match whole.shows_no_progress() {
                 true => Progress::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agent, Failure, ProjectId, RecordId, Revision, RunId, TaskId, Timestamp};
+use super::{Agent, Context, Failure, ProjectId, RecordId, Revision, RunId, TaskId, Timestamp};
 
 /// The longest `task_name`, in characters.
 pub const MAX_NAME_CHARS: usize = 256;
@@ -222,6 +222,9 @@ pub struct Task {
     /// What the agent of the run tells about itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<Box<Agent>>,
+    /// Who started the run, and from what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Box<Context>>,
     /// The run: the time of its first line when it was first stored. It never changes, and no two
     /// runs of a task have the same.
     pub run: Timestamp,

@@ -25,6 +25,9 @@ pub struct InvalidTimestamp;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The latest time: the end of the year 9999.
+    pub const LATEST: Self = Self(LATEST_MS);
+
     /// The time `ms` milliseconds after the start of 1970, clamped to the years 1970 to 9999.
     pub fn from_millis(ms: i64) -> Self {
         Self(ms.clamp(0, LATEST_MS))

@@ -25,7 +25,8 @@ pub fn task_of_run(
     let log_stream = kept.and_then(|kept| kept.log_stream.clone());
     let log_group = log_group.or_else(|| Some(origin?.log_group.clone()));
     let log_stream = log_stream.or_else(|| Some(origin?.log_stream.clone()));
-    let task_type = given.task_type.or(kept.map(|kept| kept.task_type));
+    let task_type = given.task_type.or(run.task_type());
+    let task_type = task_type.or(kept.map(|kept| kept.task_type));
     let task_type = task_type.or(origin.map(|origin| origin.format.task_type));
     let project_id = given.project_id.clone();
     let started_at = report.start.map(LineKey::time);
@@ -54,6 +55,7 @@ pub fn task_of_run(
         current_step: report.current_step,
         parts: report.parts,
         agent: report.agent.map(Box::new),
+        context: run.context.clone(),
         log_group,
         log_stream,
         created_at: run.created.unwrap_or(report.first).time(),
@@ -73,7 +75,7 @@ pub fn task_of_run(
 /// The name of a run: that of its stacks, or of its log stream, or the id that names the task.
 fn name_of(title: Option<String>, task_id: &TaskId, log_stream: Option<&str>) -> String {
     let id = task_id.as_str();
-    let mut formats = LogFormat::ALL.iter();
+    let mut formats = LogFormat::ALL.iter().chain([&LogFormat::ANY]);
     let is_of_stream = formats.any(|format| id.split(':').next() == Some(format.id));
     let name = title.or_else(|| log_stream.filter(|_| is_of_stream).map(str::to_owned));
     let name = name.unwrap_or_default();

@@ -10,11 +10,14 @@ mod ends;
 mod limits;
 mod rules;
 mod runs;
+mod sessions;
 
 use std::time::Duration;
 
 use progress_core::fold::properties::check_deliveries;
-use progress_core::fold::{Fact, FactLog, KeyedFact, LastLines, LineKey, MOST_FACTS, Report};
+use progress_core::fold::{
+    Fact, FactLog, KeyedFact, LastLines, LineKey, MOST_FACTS, Report, Session,
+};
 use progress_core::model::{TaskStatus, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -120,12 +123,21 @@ fn any_other_fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         any_edit().prop_map(Fact::Edit),
         Just(Fact::Deletion),
-        (0..2).prop_map(Fact::Exit),
+        (0..2).prop_map(exit),
+        "[ab]".prop_map(|id| Fact::Session(Box::new(Session {
+            id,
+            ..Session::default()
+        }))),
         (any_text(), any::<bool>()).prop_map(|(text, is_assumed)| Fact::EndOfLog {
             last_lines: last_lines([(LineKey::outside_logs(Timestamp::default()), text)]),
             is_assumed,
         }),
     ]
+}
+
+fn exit(code: i32) -> Fact {
+    let last_lines = LastLines::default();
+    Fact::Exit { code, last_lines }
 }
 
 /// A line that says nothing unless it is the last one.

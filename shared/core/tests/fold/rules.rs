@@ -94,7 +94,7 @@ fn with_exit(format: LogFormat, lines: &[&str], code: i32) -> Report {
     let facts = facts_of(format, &lines);
     let mut log = FactLog::from_iter(facts.clone());
     log.compact(0, 0);
-    log.add([(facts[0].0.with_line(1), Fact::Exit(code))]);
+    log.add([(facts[0].0.with_line(1), crate::exit(code))]);
     let reports = log.runs().iter().map(Run::report).collect::<Vec<_>>();
     reports.last().expect("a run").clone()
 }
@@ -138,7 +138,7 @@ fn lines_after_the_exit_code_change_nothing_until_work_starts() {
     };
     let lines = facts(&["Step 1/3", "Step 2/3", "BUILD SUCCESSFUL", "Step 1/3"]);
     let mut log = FactLog::from_iter(lines[..3].to_vec());
-    log.add([(lines[0].0.with_line(1), Fact::Exit(1))]);
+    log.add([(lines[0].0.with_line(1), crate::exit(1))]);
     let runs: Vec<_> = log.runs().iter().map(Run::report).collect();
     assert_eq!(
         runs.iter().map(|run| run.status).collect::<Vec<_>>(),
@@ -213,7 +213,7 @@ fn an_exit_code_is_the_cause_that_no_line_tells() {
     let mut log = FactLog::from_iter(facts_of(LogFormat::AGENT, &[line]));
     let exit_at = log.newest().unwrap().with_line(9);
     let of_exit = |log: &mut FactLog, code| {
-        log.add([(exit_at, Fact::Exit(code))]);
+        log.add([(exit_at, crate::exit(code))]);
         log.runs()[0].report().failure
     };
     assert_eq!(of_exit(&mut log.clone(), 0), None);

@@ -30,6 +30,7 @@ pub fn new_task(id: &str) -> Task {
         progress: Progress::default(),
         parts: BTreeMap::new(),
         agent: None,
+        context: None,
         run: moment(0),
         is_earlier: false,
         corrections: 0,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shared::model::{
-    Agent, Failure, Metrics, Part, Priority, Progress, RunId, Task, TaskId, TaskStatus, TaskType,
-    Timestamp,
+    Agent, Context, Failure, Metrics, Part, Priority, Progress, RunId, Task, TaskId, TaskStatus,
+    TaskType, Timestamp,
 };
 use shared::store::{
     IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, StoreError, TaskPage, TaskQuery,
@@ -40,6 +40,11 @@ pub(super) fn full_task(id: &str) -> Task {
         priority: Some(Priority::P0),
         progress,
         parts: BTreeMap::from([("Stack".to_owned(), part.clone()), (String::new(), part)]),
+        context: Some(Box::new(Context {
+            actor: Some("mia".to_owned()),
+            ci_url: Some("https://ci.example.com/7".to_owned()),
+            ..Context::default()
+        })),
         agent: Some(Box::new(Agent {
             model: Some("m-1".to_owned()),
             input_tokens: Some(u64::MAX),

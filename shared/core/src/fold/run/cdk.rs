@@ -19,12 +19,16 @@ impl Run {
     pub(super) fn report_of_stacks(&self) -> Report {
         let mut stacks = self.stacks.clone();
         stacks.confirm_ticks();
-        let run_end = self.whole.end;
+        let run_end = self.end();
         if let Some(end) = run_end {
             stacks.end_open(end);
         }
         let list = &stacks.list;
-        let status = run_end.map_or_else(|| status_of(&stacks), |end| end.ending.status());
+        let status = match run_end {
+            Some(end) => end.ending.status(),
+            None if self.has_open_session() => TaskStatus::Running,
+            None => status_of(&stacks),
+        };
         let last_end = list.iter().filter_map(|stack| Some(stack.end?.at)).max();
         let end = run_end.map(|end| end.at).max(last_end);
         Report {

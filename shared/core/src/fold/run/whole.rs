@@ -14,6 +14,11 @@ use crate::log_parser::line::strip_all_prefixes;
 use crate::log_parser::{AgentObservation, EndOf, Samples, Usage, Waiting};
 use crate::model::{Agent, TaskStatus};
 
+/// The exit codes of commands that a person or the system has stopped: 128 more than the signal.
+const SIGHUP: i32 = 129;
+const SIGINT: i32 = 130;
+const SIGTERM: i32 = 143;
+
 /// What lines say about the run as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -222,15 +227,28 @@ impl Whole {
     }
 
     /// Adds the exit code of the command. Lines may tell more about how it failed.
-    pub(super) fn exit(&mut self, at: LineKey, code: i32) -> bool {
+    pub(super) fn exit(&mut self, at: LineKey, code: i32, last_lines: &LastLines) -> bool {
         self.is_said = true;
         let known = self.end.map(|end| end.ending);
         let ending = match (code, known) {
             (0, _) => Ending::Completed,
-            (_, Some(Ending::Cancelled)) => Ending::Cancelled,
+            (SIGHUP | SIGINT | SIGTERM, _) | (_, Some(Ending::Cancelled)) => Ending::Cancelled,
             _ => Ending::Failed,
         };
+        if ending == Ending::Failed
+            && self.failure.is_none()
+            && let Verdict::Failed { message, .. } = verdict(last_lines, false, false)
+        {
+            Said::put(&mut self.failure, at, &message);
+        }
         self.end_at(at, ending, Strength::Exit)
+    }
+
+    /// Adds that the run ended at this time, and not when a line first told how.
+    pub(super) fn end_exactly(&mut self, at: LineKey) {
+        if let Some(end) = &mut self.end {
+            end.at = at;
+        }
     }
 
     pub(super) fn end_at(&mut self, at: LineKey, ending: Ending, strength: Strength) -> bool {

@@ -34,6 +34,7 @@ const USUAL_DURATION_MS: &str = "usual_duration_ms";
 const AGENT: &str = "agent";
 /// Why the run failed, as JSON, without the lines before it: those are in the detail.
 const FAILURE: &str = "failure";
+const CONTEXT: &str = "context";
 /// Marks the head of a deleted run.
 const DELETED: &str = "deleted";
 /// Marks the head of a run that is part of another one.
@@ -69,6 +70,7 @@ pub(crate) fn item(
     let agent = task.agent.as_ref().map(serde_json::to_string);
     let failure = task.failure.as_deref().map(Failure::listed);
     let failure = failure.as_ref().map(serde_json::to_string);
+    let context = task.context.as_ref().map(serde_json::to_string);
     let corrections = Some(task.corrections).filter(|corrections| *corrections > 0);
     let mut item = ItemWriter::in_format(RUN_FORMAT)
         .text(TASK_ID, &task.task_id)
@@ -101,6 +103,7 @@ pub(crate) fn item(
         .optional_number(DURATION_MS, task.duration_ms)
         .optional_number(USUAL_DURATION_MS, task.usual_duration_ms)
         .optional_text(AGENT, agent.transpose()?)
+        .optional_text(CONTEXT, context.transpose()?)
         .optional_text(METADATA, metadata.transpose()?);
     if !task.is_earlier {
         item = item
@@ -213,6 +216,7 @@ pub(crate) fn read_task(item: &Item) -> Result<Task, ItemError> {
         progress: read_progress(item)?,
         parts: Default::default(),
         agent: item.optional_json(AGENT)?,
+        context: item.optional_json(CONTEXT)?,
         run: item.parsed(RUN)?,
         is_earlier,
         is_assumed,

@@ -1,0 +1,235 @@
+//! `POST /api/logs`: the output of a command or of an agent, while it is written.
+
+mod records;
+mod session;
+
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router, body::Bytes};
+use serde::Serialize;
+use shared::batch::{Batch, Target};
+use shared::fold::{Fact, LineKey, Session};
+use shared::ingest::{IngestCounts, Pace};
+use shared::log_event::LogEvent;
+use shared::log_parser::{LineCounts, LogFormat};
+use shared::model::{MAX_NAME_CHARS, ProjectId, Revision, RunId, TaskId, Timestamp};
+use shared::record::TaskOrigin;
+use shared::server_timing::for_store;
+
+use self::records::{MAX_PACKED_BYTES, Record, Said};
+use self::session::Lines;
+#[cfg(test)]
+use crate::openapi::{parameters::LogStream, schemas};
+use crate::problem::ApiError;
+use crate::query::QueryParameters;
+use crate::state::ApiState;
+
+/// The log group of streams that come over HTTP.
+const LOG_GROUP: &str = "/miyabi/runs";
+/// The most characters of the name of a stream, as CloudWatch Logs has it
+/// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogStream.html>).
+const MAX_STREAM_CHARS: usize = 512;
+
+/// The OpenAPI description of this route.
+#[cfg(test)]
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(add))]
+pub(super) struct Description;
+
+pub(super) fn routes() -> Router<ApiState> {
+    let limit = DefaultBodyLimit::max(MAX_PACKED_BYTES);
+    Router::new().route("/api/logs", post(add).layer(limit))
+}
+
+/// What became of the lines.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SavedLines))]
+pub(crate) struct Saved {
+    /// The task of the lines.
+    #[cfg_attr(test, schema(value_type = crate::openapi::schemas::Id))]
+    task_id: TaskId,
+    /// Its newest run; absent if the lines are about other tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = crate::openapi::schemas::Timestamp, required = false, nullable = false))]
+    run: Option<Timestamp>,
+    /// The number of writes of that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = u64, required = false, nullable = false, minimum = 1))]
+    revision: Option<Revision>,
+    /// The lines in the request.
+    #[cfg_attr(test, schema(minimum = 0))]
+    lines: u64,
+    /// The lines that say something about progress.
+    #[cfg_attr(test, schema(minimum = 0))]
+    facts: u64,
+}
+
+/// Adds lines to a log stream
+///
+/// Each line is known by `session`, `sequence` and its place in the body, so a request that is sent again changes nothing.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/logs", operation_id = "addLines", tag = "tasks",
+    params(LogStream),
+    request_body(content(
+        (schemas::LogLines = "application/x-ndjson"), (schemas::LogLines = "text/plain"), (schemas::LogLines = "application/octet-stream"),
+    ), description = "Lines, or records, one in each line: `{\"timestamp\": 1795255200000, \"message\": \"[3/9] copying\"}`. `application/octet-stream` is either, packed with gzip. At most 1 MB, and 8 MB unpacked."),
+    responses((status = 202, description = "The lines are saved", body = Saved)),
+    security(("token" = ["progress:write"])),
+    extensions(("x-problems" = json!(["invalid-parameters", "malformed-body", "body-too-large", "unsupported-media-type", "invalid-fields", "unavailable"])))
+))]
+async fn add(
+    State(state): State<ApiState>,
+    mut parameters: QueryParameters,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let stream = parameters.text_of("stream", MAX_STREAM_CHARS);
+    let task_id: Option<TaskId> = parameters.one("task_id");
+    let session: Option<uuid::Uuid> = parameters.one("session");
+    let sequence: Option<u32> = parameters.one("sequence");
+    let format = match parameters.text_of("format", MAX_NAME_CHARS).as_deref() {
+        None => LogFormat::ANY,
+        Some("cdk") => LogFormat::CDK,
+        Some("agent") => LogFormat::AGENT,
+        Some(_) => {
+            parameters.reject(
+                "format",
+                "must be cdk or agent, or absent: then it is detected",
+            );
+            LogFormat::ANY
+        }
+    };
+    let hints = Session {
+        id: session.map(|id| id.to_string()).unwrap_or_default(),
+        task_name: parameters.text_of("name", MAX_NAME_CHARS),
+        project_id: parameters.one::<ProjectId>("project_id"),
+        context: None,
+    };
+    if session.is_some() != sequence.is_some() {
+        let absent = if session.is_some() {
+            "sequence"
+        } else {
+            "session"
+        };
+        parameters.reject(absent, "session and sequence must be given together");
+    }
+    let stream = stream.or_else(|| Some(task_id.as_ref()?.to_string()));
+    let stream = stream.unwrap_or_else(|| {
+        parameters.reject("stream", "must be given, unless task_id is");
+        String::new()
+    });
+    parameters.finish()?;
+    let body = body.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            let limit_bytes = MAX_PACKED_BYTES;
+            ApiError::BodyTooLarge { limit_bytes }
+        }
+        _ => ApiError::MalformedBody,
+    })?;
+    let records = records::read(&headers, &body)?;
+    let origin = TaskOrigin {
+        format,
+        log_group: LOG_GROUP.to_owned(),
+        log_stream: stream,
+    };
+    let lines = Lines::new(session, sequence, &body);
+    let saved = save(&state, origin, task_id, hints, &lines, records).await?;
+    Ok((StatusCode::ACCEPTED, Json(saved)).into_response())
+}
+
+/// Saves records as lines of the task `task_id`, or of the stream.
+async fn save(
+    state: &ApiState,
+    origin: TaskOrigin,
+    task_id: Option<TaskId>,
+    hints: Session,
+    lines: &Lines,
+    records: Vec<Record>,
+) -> Result<Saved, ApiError> {
+    let now = state.now();
+    let mut batch = match &task_id {
+        Some(task_id) => Batch::of_task(task_id.clone()),
+        None => Batch::default(),
+    };
+    let mut read = LineCounts::default();
+    let mut context = None;
+    let mut first = None;
+    for (record, number) in records.into_iter().zip(1..) {
+        let event = |message: String| LogEvent {
+            log_stream: origin.log_stream.clone(),
+            timestamp: record.timestamp.unwrap_or(Timestamp::LATEST),
+            ingested_at: now,
+            event_id: lines.event_id(number),
+            message,
+        };
+        match record.said {
+            Said::Line(line) => {
+                let event = event(line);
+                let counts = batch.add(origin.format, &origin.log_group, &event);
+                first.get_or_insert(event.timestamp);
+                read.lines += counts.lines;
+                read.parsed += counts.parsed;
+            }
+            Said::Context(given) => context = Some(given.bounded()),
+            Said::Exit(code) => {
+                let last_lines = batch.last_lines();
+                let at = LineKey::of(&event(String::new()), 0);
+                batch.put(origin.clone(), (at, Fact::Exit { code, last_lines }));
+            }
+        }
+    }
+    if lines.begin_session() {
+        let event = LogEvent {
+            log_stream: origin.log_stream.clone(),
+            timestamp: first.unwrap_or(Timestamp::LATEST),
+            ingested_at: now,
+            event_id: lines.event_id(0),
+            message: String::new(),
+        };
+        let session = Session { context, ..hints };
+        let fact = Fact::Session(Box::new(session));
+        batch.put(origin.clone(), (LineKey::of(&event, 0), fact));
+    }
+    let mut counts = IngestCounts::default();
+    for_store(state.ingest.save(&mut batch, Pace::LIVE, now, &mut counts)).await?;
+    let target = Target {
+        origin,
+        named: task_id,
+    };
+    let (task_id, newest) = newest_run(state, &target, counts.saved).await?;
+    Ok(Saved {
+        task_id,
+        run: newest.as_ref().map(|(run_id, _)| run_id.run),
+        revision: newest.map(|(_, revision)| revision),
+        lines: read.lines,
+        facts: read.parsed,
+    })
+}
+
+/// The task of a target and its newest run. `saved` are the runs that were just written.
+async fn newest_run(
+    state: &ApiState,
+    target: &Target,
+    saved: Vec<(RunId, Revision)>,
+) -> Result<(TaskId, Option<(RunId, Revision)>), ApiError> {
+    let candidates = target.candidates();
+    let mut saved = saved.into_iter().rev();
+    let own = saved.find(|(run_id, _)| candidates.contains(&run_id.task_id));
+    if let Some((run_id, revision)) = own {
+        return Ok((run_id.task_id.clone(), Some((run_id, revision))));
+    }
+    let records = for_store(state.tasks.fetch_records(&candidates)).await?;
+    let tasks = records.iter().filter_map(|record| record.live());
+    let log_of = |id: &TaskId| {
+        let mut tasks = tasks.clone();
+        let task = tasks.find(|task| task.task_id == *id)?;
+        Some(shared::batch::KnownLog::of(task))
+    };
+    let task_id = target.choose(log_of);
+    let newest = tasks.clone().find(|task| task.task_id == task_id);
+    let newest = newest.map(|task| (task.run_id(), task.revision));
+    Ok((task_id, newest))
+}

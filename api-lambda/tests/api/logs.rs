@@ -1,0 +1,245 @@
+//! `POST /api/logs`: lines become tasks, once each, in any order and however often they are sent.
+
+use std::io::Write;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::harness::{ApiResponse, Harness};
+
+const SESSION: &str = "session=0b6a3e53-6a51-4c8e-9d0e-6a4f2d0c9a11";
+/// A time some seconds before that of the server.
+const START_MS: i64 = 1_795_255_200_000;
+
+async fn send(harness: &Harness, query: &str, kind: &str, body: impl Into<Body>) -> ApiResponse {
+    let request = Request::post(format!("/api/logs?{query}")).header("content-type", kind);
+    harness.send(request.body(body.into()).unwrap()).await
+}
+
+async fn send_records(harness: &Harness, query: &str, records: &[Value]) -> ApiResponse {
+    let body: String = records.iter().map(|record| format!("{record}\n")).collect();
+    send(harness, query, "application/x-ndjson", body).await
+}
+
+fn line(second: i64, message: &str) -> Value {
+    json!({"timestamp": START_MS + second * 1000, "message": message})
+}
+
+/// A request of a session.
+async fn add(harness: &Harness, sequence: u32, records: &[Value]) -> Value {
+    let query = format!("stream=deploy&{SESSION}&sequence={sequence}&name=Shop");
+    let response = send_records(harness, &query, records).await;
+    assert_eq!(response.status, StatusCode::ACCEPTED, "{response:?}");
+    response.json()
+}
+
+#[tokio::test]
+async fn lines_of_text_are_the_task_of_their_stream() {
+    let harness = Harness::new();
+    let body = "Mixing\n[3/9] painting\n";
+    let first = send(&harness, "stream=nightly", "text/plain", body).await;
+    assert_eq!(first.status, StatusCode::ACCEPTED, "{first:?}");
+    let first = first.json();
+    assert_eq!(first["task_id"], "run:nightly");
+    assert_eq!((&first["lines"], &first["facts"]), (&json!(2), &json!(1)));
+    let task = harness.read("/api/tasks/run:nightly").await;
+    assert_eq!(
+        (&task["status"], &task["progress"]["current"]),
+        (&json!("running"), &json!(3))
+    );
+    assert_eq!(
+        (&task["run"], &task["revision"]),
+        (&first["run"], &first["revision"])
+    );
+    let again = send(&harness, "stream=nightly", "text/plain", body)
+        .await
+        .json();
+    assert_eq!(again, first, "the same body is the same lines");
+}
+
+#[tokio::test]
+async fn a_session_is_a_run_from_its_start_to_its_exit() {
+    let harness = Harness::new();
+    let context = json!({"context": {"actor": "mia", "branch": "main"}});
+    add(
+        &harness,
+        0,
+        &[
+            context,
+            line(1, "12 passed in 3.20s"),
+            line(2, "[1/9] painting"),
+        ],
+    )
+    .await;
+    add(
+        &harness,
+        1,
+        &[line(3, "[2/9] painting"), line(4, "error: no ink")],
+    )
+    .await;
+    let task = harness.read("/api/tasks/run:deploy").await;
+    assert_eq!(
+        (&task["status"], &task["task_name"]),
+        (&json!("running"), &json!("Shop"))
+    );
+    assert_eq!(task["context"], json!({"actor": "mia", "branch": "main"}));
+    let exit = json!({"timestamp": START_MS + 5000, "exit_code": 3});
+    let end = add(&harness, 2, &[exit]).await;
+    let task = harness.read("/api/tasks/run:deploy").await;
+    assert_eq!(
+        (&task["status"], &task["revision"]),
+        (&json!("failed"), &end["revision"])
+    );
+    assert_eq!(task["failure"]["cause"], "error: no ink");
+    assert_eq!(task["completed_at"], "2026-11-21T10:00:05.000Z");
+    assert_eq!(
+        harness.read("/api/tasks/run:deploy/runs").await["runs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn requests_may_come_again_and_in_any_order() {
+    let requests = [
+        vec![line(1, "[1/9] painting"), line(1, "[2/9] painting")],
+        vec![line(1, "[3/9] painting")],
+        vec![
+            line(2, "[9/9] painting"),
+            json!({"timestamp": START_MS + 2000, "exit_code": 0}),
+        ],
+    ];
+    let mut expected = None;
+    for order in [&[0, 1, 2][..], &[2, 1, 0], &[0, 0, 2, 1, 2, 0]] {
+        let harness = Harness::new();
+        for &sequence in order {
+            add(&harness, sequence.try_into().unwrap(), &requests[sequence]).await;
+        }
+        let mut task = harness.read("/api/tasks/run:deploy").await;
+        for field in ["revision", "run", "run_id", "corrections"] {
+            task.as_object_mut().unwrap().remove(field);
+        }
+        assert_eq!(task["status"], "completed");
+        let expected = expected.get_or_insert_with(|| task.clone());
+        assert_eq!(&task, expected, "{order:?}");
+        assert_eq!(harness.stored().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_later_session_keeps_the_run_before() {
+    let harness = Harness::new();
+    add(
+        &harness,
+        0,
+        &[
+            line(1, "[1/9] painting"),
+            json!({"timestamp": START_MS + 2000, "exit_code": 3}),
+        ],
+    )
+    .await;
+    let other = "stream=deploy&session=6d4ac1de-3c65-43b3-8b35-5d5f0f9a52c1&sequence=0";
+    send_records(&harness, other, &[line(100, "[2/9] painting")]).await;
+    let runs = harness.read("/api/tasks/run:deploy/runs").await;
+    let statuses: Vec<_> = runs["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| &run["status"])
+        .collect();
+    assert_eq!(statuses, [&json!("running"), &json!("failed")]);
+}
+
+#[tokio::test]
+async fn lines_go_to_the_task_that_the_caller_or_a_line_names() {
+    let harness = Harness::new();
+    harness
+        .make(
+            "/api/tasks",
+            json!({"task_id": "nightly", "task_name": "Nightly", "task_type": "build"}),
+        )
+        .await;
+    let query = format!("task_id=nightly&{SESSION}&sequence=0");
+    let saved = send_records(&harness, &query, &[line(1, "[1/9] painting")])
+        .await
+        .json();
+    assert_eq!(saved["task_id"], "nightly");
+    let task = harness.read("/api/tasks/nightly").await;
+    assert_eq!(
+        (&task["status"], &task["task_type"]),
+        (&json!("running"), &json!("build"))
+    );
+    let named = r#"{"task_id":"other","progress":40}"#;
+    let saved = send(&harness, "stream=worker", "text/plain", named)
+        .await
+        .json();
+    assert_eq!(
+        (&saved["task_id"], saved.get("run")),
+        (&json!("run:worker"), None)
+    );
+    assert_eq!(
+        harness.read("/api/tasks/other").await["progress"]["percentage"],
+        40
+    );
+}
+
+#[tokio::test]
+async fn a_packed_body_is_read() {
+    let harness = Harness::new();
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer
+        .write_all(b"{\"message\":\"[3/9] painting\"}\n")
+        .unwrap();
+    let body = packer.finish().unwrap();
+    let saved = send(&harness, "stream=a", "application/octet-stream", body).await;
+    assert_eq!(saved.status, StatusCode::ACCEPTED, "{saved:?}");
+    assert_eq!(
+        harness.read("/api/tasks/run:a").await["progress"]["total"],
+        9
+    );
+}
+
+#[tokio::test]
+async fn bad_requests_name_what_is_wrong_and_change_nothing() {
+    let harness = Harness::new();
+    let text = "text/plain";
+    for (query, field) in [
+        ("", "stream"),
+        ("stream=a&session=1&sequence=0", "session"),
+        (&format!("stream=a&{SESSION}"), "sequence"),
+        ("stream=a&sequence=1", "session"),
+        (&format!("stream=a&{SESSION}&sequence=-1"), "sequence"),
+        ("stream=a&format=yaml", "format"),
+        ("stream=a&task_id=a/b", "task_id"),
+        ("stream=a&project_id=", "project_id"),
+        ("stream=a&colour=red", "colour"),
+    ] {
+        let response = send(&harness, query, text, "[1/9] painting").await;
+        assert_eq!(
+            response.status,
+            StatusCode::BAD_REQUEST,
+            "{query}: {response:?}"
+        );
+        let problem = response.json();
+        assert_eq!(problem["errors"][0]["field"], field, "{query}: {problem}");
+    }
+    let wrong = send(
+        &harness,
+        "stream=a",
+        "application/x-ndjson",
+        r#"{"exit_code":"0"}"#,
+    )
+    .await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(wrong.json()["errors"][0]["field"], "line 1.exit_code");
+    let image = send(&harness, "stream=a", "image/png", "a").await;
+    assert_eq!(image.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let large = send(&harness, "stream=a", text, vec![b'a'; 1024 * 1024 + 1]).await;
+    assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(harness.stored().await, []);
+}
