@@ -1,7 +1,9 @@
-//! The command line `progress`. It works without a service, the AWS SDK or Redis.
+//! The command line `progress`. It needs neither the AWS SDK nor Redis.
 
 pub mod args;
+pub mod client;
 pub mod log_files;
 pub mod plain_text;
 pub mod report;
+pub mod settings;
 mod table;

@@ -1,0 +1,99 @@
+//! Requests to the service.
+
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use ureq::http::Response;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+/// How long a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The greatest size of an answer that is read, in bytes.
+const MOST_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What needs no escape in the link to a task: as the dashboard writes it.
+const IN_LINK: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'@');
+
+/// A client for the service at this address. It trusts the machine's certificate authorities or, if
+/// it has none, the public ones.
+///
+/// It follows no redirects: the token is for one service.
+pub fn agent(service_url: &str) -> Agent {
+    let mut certificates = Vec::new();
+    // Reading all of them takes milliseconds.
+    if service_url.starts_with("https:") {
+        let found = rustls_native_certs::load_native_certs().certs;
+        let found = found.iter();
+        certificates.extend(found.map(|found| Certificate::from_der(found).to_owned()));
+    }
+    let roots = if certificates.is_empty() {
+        RootCerts::WebPki
+    } else {
+        RootCerts::from(certificates)
+    };
+    Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(REQUEST_TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .user_agent(concat!("progress/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent()
+}
+
+/// The body of an answer. It is empty if it can't be read.
+pub fn body_of(response: &mut Response<Body>) -> Vec<u8> {
+    let body = response.body_mut().with_config();
+    body.limit(MOST_ANSWER_BYTES)
+        .read_to_vec()
+        .unwrap_or_default()
+}
+
+/// The text of a problem document (RFC 9457), or else the status.
+pub fn problem_of(response: &mut Response<Body>) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        title: String,
+        detail: Option<String>,
+    }
+    let status = response.status();
+    match serde_json::from_slice(&body_of(response)) {
+        Ok(Problem { title, detail }) => {
+            let detail = detail.map(|detail| format!(": {detail}"));
+            format!("{title}{}", detail.unwrap_or_default())
+        }
+        Err(_) => format!("status {status}"),
+    }
+}
+
+/// The page of a task, or of one run.
+pub fn page_of(service_url: &str, id: &str) -> String {
+    format!("{service_url}/?task={}", in_path(id))
+}
+
+/// The id as a part of a path.
+pub fn in_path(id: &str) -> String {
+    utf8_percent_encode(id, IN_LINK).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_a_task_is_the_dashboards() {
+        let page = page_of("https://a.example/prod", "cdk:shop/a b&c@1");
+        assert_eq!(page, "https://a.example/prod/?task=cdk:shop%2Fa%20b%26c@1");
+    }
+}

@@ -1,0 +1,189 @@
+//! Which service the command line talks to.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// What to do if no service is known.
+pub const HOW_TO_SET: &str = "set PROGRESS_URL to the address of the service, and PROGRESS_TOKEN \
+                              to a token, or write both to ~/.config/miyabi-progress/config";
+
+/// The greatest size of a configuration file that is read, in bytes.
+const MOST_FILE_BYTES: u64 = 64 * 1024;
+
+/// Why the settings can't be used. The messages are for the user of the command.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The configuration file can't be read.
+    #[error("can't read {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The address is not one of HTTP.
+    #[error("PROGRESS_URL must begin with https:// or http://")]
+    NoHttp,
+}
+
+/// The service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its address, without a slash at the end.
+    pub url: String,
+    /// The bearer token, if there is one.
+    pub token: Option<String>,
+}
+
+/// What the environment and the configuration file say.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The service; none if nothing names it.
+    pub service: Option<Service>,
+    /// The configuration file, if it holds a token and others may read it.
+    pub exposed_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the environment and, if it does not name the service, the configuration file.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`].
+    pub fn find() -> Result<Self, SettingsError> {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let directory = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+        let directory =
+            directory.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")));
+        let file = directory.map(|directory| directory.join("miyabi-progress/config"));
+        Self::of(variable, file.as_deref())
+    }
+
+    fn of(
+        variable: impl Fn(&str) -> Option<String>,
+        file: Option<&Path>,
+    ) -> Result<Self, SettingsError> {
+        let token = variable("PROGRESS_TOKEN");
+        let (url, token, exposed_file) = if let Some(url) = variable("PROGRESS_URL") {
+            // The file's token belongs to the file's service.
+            (Some(url), token, None)
+        } else {
+            let found = file.map(read).transpose()?.flatten();
+            let (text, is_exposed) = found.unwrap_or_default();
+            let file_token = value_of(&text, "PROGRESS_TOKEN");
+            let is_exposed = is_exposed && file_token.is_some();
+            let exposed_file = file.filter(|_| is_exposed).map(Path::to_owned);
+            let url = value_of(&text, "PROGRESS_URL");
+            (url, token.or(file_token), exposed_file)
+        };
+        let service = url.map(|url| {
+            let url = url.trim().trim_end_matches('/').to_owned();
+            let is_http = url.starts_with("https://") || url.starts_with("http://");
+            let service = Service { url, token };
+            is_http.then_some(service).ok_or(SettingsError::NoHttp)
+        });
+        Ok(Self {
+            service: service.transpose()?,
+            exposed_file,
+        })
+    }
+}
+
+/// The text of the file, and whether others may read it. None if there is no such file.
+fn read(path: &Path) -> Result<Option<(String, bool)>, SettingsError> {
+    let read = || {
+        let file = File::open(path)?;
+        let mut text = String::new();
+        let is_exposed = is_readable_by_others(&file.metadata()?);
+        file.take(MOST_FILE_BYTES).read_to_string(&mut text)?;
+        io::Result::Ok((text, is_exposed))
+    };
+    match read() {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SettingsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+        Ok(found) => Ok(Some(found)),
+    }
+}
+
+#[cfg(unix)]
+fn is_readable_by_others(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o044 != 0
+}
+
+#[cfg(not(unix))]
+fn is_readable_by_others(_: &fs::Metadata) -> bool {
+    false
+}
+
+/// The value in a line `NAME=value`. Quotes around it and `export` are left out.
+fn value_of(text: &str, name: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let line = line.trim();
+        let (key, value) = line
+            .strip_prefix("export ")
+            .unwrap_or(line)
+            .split_once('=')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        (key.trim() == name && !value.is_empty()).then(|| value.to_owned())
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn settings(
+        variables: &[(&str, &str)],
+        file: Option<&Path>,
+    ) -> Result<Settings, SettingsError> {
+        let value = |name: &str| {
+            let found = variables.iter().find(|(key, _)| *key == name)?;
+            Some(found.1.to_owned())
+        };
+        Settings::of(value, file)
+    }
+
+    fn service(url: &str, token: Option<&str>) -> Option<Service> {
+        let token = token.map(str::to_owned);
+        let url = url.to_owned();
+        Some(Service { url, token })
+    }
+
+    #[test]
+    fn the_environment_names_the_service() {
+        let found = settings(&[("PROGRESS_URL", "https://a.example/prod/")], None).unwrap();
+        assert_eq!(found.service, service("https://a.example/prod", None));
+        assert_eq!(settings(&[], None).unwrap().service, None);
+        assert!(settings(&[("PROGRESS_URL", "a.example")], None).is_err());
+    }
+
+    #[test]
+    fn the_file_is_read_if_the_environment_names_no_service() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        assert_eq!(settings(&[], Some(&file)).unwrap().service, None);
+        let text = "# ours\nexport PROGRESS_URL=\"http://b.example\"\nPROGRESS_TOKEN = t0ken\n";
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let found = settings(&[], Some(&file)).unwrap();
+        assert_eq!(found.service, service("http://b.example", Some("t0ken")));
+        assert_eq!(found.exposed_file.as_deref(), Some(file.as_path()));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let variables = [("PROGRESS_TOKEN", "mine")];
+        let found = settings(&variables, Some(&file)).unwrap();
+        assert_eq!(found.service, service("http://b.example", Some("mine")));
+        assert_eq!(found.exposed_file, None);
+        // The token of one service is not sent to another one.
+        let variables = [("PROGRESS_URL", "http://c.example")];
+        let found = settings(&variables, Some(&file)).unwrap();
+        assert_eq!(found.service, service("http://c.example", None));
+    }
+}
