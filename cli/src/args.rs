@@ -1,5 +1,6 @@
 //! Command-line arguments.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
@@ -7,8 +8,34 @@ use progress_core::log_parser::LogFormat;
 
 const EXAMPLES: &str = "\
 Examples:
+  progress run -- npx cdk deploy --progress events
   progress report --cdk deploy.log
   progress report --agents run.log --json";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  progress run -- npx cdk deploy --progress events
+  progress run --task nightly --project shop -- ./import.sh | tee import.log
+
+The command runs as if it were started alone: with its terminal, input, output and exit code (128
+and the number of the signal that ended it). What it prints is sent to the service. A service that is
+down, slow or full neither delays nor fails the command, except that its last lines get up to 5
+seconds at its end; Ctrl-C skips these.
+
+Signals are passed on to the command; a second SIGINT kills it. If the terminal is the command's for
+input and output, what it leaves running in the background gets SIGHUP at its end, and Ctrl-Z has no
+effect.
+
+Environment:
+  PROGRESS_URL    The address of the service
+  PROGRESS_TOKEN  A token with the scope progress:write
+Without PROGRESS_URL, both are lines NAME=value in ~/.config/miyabi-progress/config. If neither names
+a service, the command runs all the same, and one line says so.
+
+The values of environment variables with TOKEN, SECRET, PASSWORD or KEY in their names are replaced
+by [redacted] in what is sent, if they have 8 characters or more. Who runs the command, and the
+repository, commit, branch, pull request and CI job are sent too. They are read from the variables of
+GitHub Actions, GitLab, CodeBuild, Buildkite and CircleCI, or from git.";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:
@@ -30,6 +57,9 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a command and show its progress
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
     /// Read logs once and print their tasks
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
@@ -78,6 +108,30 @@ impl FromArgMatches for LogArgs {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// The arguments of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The id of the task; without it, the lines or the log stream name the task
+    #[arg(long, value_name = "ID")]
+    pub task: Option<String>,
+    /// The id of the task's project
+    #[arg(long, value_name = "ID")]
+    pub project: Option<String>,
+    /// The name of the task and of its log stream [default: the repository or directory, and the
+    /// program: shop/npx]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What the command prints [default: the service finds out]
+    #[arg(long, value_parser = ["cdk", "agent"])]
+    pub format: Option<String>,
+    /// Print neither a link to the run nor warnings
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// The command with its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
 }
 
 /// The arguments of `report`.

@@ -5,5 +5,7 @@ pub mod client;
 pub mod log_files;
 pub mod plain_text;
 pub mod report;
+#[cfg(unix)]
+pub mod run;
 pub mod settings;
 mod table;

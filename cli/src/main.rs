@@ -6,9 +6,17 @@ use clap::Parser;
 use cli::args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let Command::Report(args) = Cli::parse().command;
-    match cli::report::report(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.print(),
+    match Cli::parse().command {
+        Command::Report(args) => match cli::report::report(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => error.print(),
+        },
+        #[cfg(unix)]
+        Command::Run(args) => cli::run::run(&args),
+        #[cfg(not(unix))]
+        Command::Run(_) => {
+            eprintln!("error: progress run works on Linux and macOS, not on Windows");
+            ExitCode::from(2)
+        }
     }
 }

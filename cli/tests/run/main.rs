@@ -1,0 +1,368 @@
+//! Compares programs under `progress run` with the same programs alone, byte for byte.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::tests_outside_test_module,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "a test is no library")]
+
+mod programs;
+mod service;
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use programs::{Place, Program, run};
+use rustix::process::Signal;
+use serde_json::json;
+use service::{Behavior, Service};
+
+fn program(name: &'static str, script: &str) -> Program {
+    Program {
+        name,
+        script: script.to_owned(),
+        input: "",
+        after: "",
+        signal: None,
+    }
+}
+
+fn signalled(name: &'static str, script: &str, signal: Signal) -> Program {
+    Program {
+        after: "ready",
+        signal: Some(signal),
+        ..program(name, script)
+    }
+}
+
+fn programs() -> Vec<Program> {
+    let binary = format!("head -c 300000 {}", env!("CARGO_BIN_EXE_progress"));
+    let trap = "trap 'echo caught; exit 7' INT TERM HUP; echo ready; for i in $(seq 1 300); do sleep 0.02; done";
+    let wait = "echo ready; exec sleep 20";
+    vec![
+        program("exit code 0", "echo one; echo two >&2; echo three"),
+        program("exit code 3", "printf '\\033[31mred\\033[0m\\n'; exit 3"),
+        program("killed by a signal", "echo now; kill -KILL $$"),
+        program("huge output", "seq 1 300000"),
+        program("binary output", &binary),
+        program("no last newline", "printf 'a\\nb'; printf 'c' >&2"),
+        program("nothing", "exit 0"),
+        program(
+            "progress bar",
+            "for i in 1 2 3 4; do printf '\\r%s/4' $i; sleep 0.1; done; echo",
+        ),
+        program(
+            "size of the window",
+            "stty size 2>/dev/null <&1 || echo none",
+        ),
+        program(
+            "kinds of files",
+            "for i in 0 1 2; do test -t $i && echo $i; done; echo end",
+        ),
+        program("in the background", "(sleep 0.6; echo late) & echo now"),
+        Program {
+            input: "first\nsecond\n",
+            after: "name? ",
+            ..program(
+                "reads its input",
+                "printf 'name? '; read a; read b; echo \"$b, $a\"",
+            )
+        },
+        Program {
+            input: "secret\n",
+            after: "word: ",
+            ..program(
+                "asks for a password",
+                "stty -echo 2>/dev/null; printf 'word: '; read a; echo \"[$a]\"",
+            )
+        },
+        signalled("SIGINT, caught", trap, Signal::INT),
+        signalled("SIGTERM, caught", trap, Signal::TERM),
+        signalled("SIGHUP, caught", trap, Signal::HUP),
+        signalled("SIGINT", wait, Signal::INT),
+        signalled("SIGTERM", wait, Signal::TERM),
+        signalled("SIGHUP", wait, Signal::HUP),
+    ]
+}
+
+const PLACES: [Place; 4] = [
+    Place::Terminal,
+    Place::OutputTerminal,
+    Place::Pipes,
+    Place::OnePipe,
+];
+
+/// Runs all programs in all places, alone and with such a service.
+fn compare(behavior: Behavior) {
+    let programs = programs();
+    let programs = programs
+        .iter()
+        .flat_map(|program| PLACES.map(|place| (program, place)));
+    let cases: Vec<_> = programs
+        .filter(|(program, place)| {
+            let is_terminal = matches!(place, Place::Terminal | Place::OutputTerminal);
+            match program.name {
+                // The end of a terminal's session ends what runs in the background.
+                "in the background" => !is_terminal,
+                _ => *place != Place::OnePipe || program.input.is_empty(),
+            }
+        })
+        .collect();
+    // Not so many at once that they wait for the processor.
+    let failures = cases.chunks(20).flat_map(|cases| {
+        thread::scope(|scope| {
+            let threads: Vec<_> = cases
+                .iter()
+                .map(|&(program, place)| {
+                    scope.spawn(move || {
+                        let service = Service::start(behavior);
+                        let alone = run(program, place, None);
+                        let watched = run(program, place, Some((&service.url, &[])));
+                        let name = format!("{} in {place:?}: ", program.name);
+                        let mut problems = Vec::new();
+                        let mut expected = alone.seen;
+                        if !watched.notices.is_empty() {
+                            expected.end_line(place);
+                        }
+                        if expected != watched.seen {
+                            let short = |text: &str| text.chars().take(300).collect::<String>();
+                            problems.push(format!(
+                                "{name}{} {} {} {:?} {:?}\n  {} {} {} {:?} {:?}",
+                                expected.exit_code,
+                                expected.stdout.len(),
+                                expected.stderr.len(),
+                                short(&expected.stdout),
+                                short(&expected.stderr),
+                                watched.seen.exit_code,
+                                watched.seen.stdout.len(),
+                                watched.seen.stderr.len(),
+                                short(&watched.seen.stdout),
+                                short(&watched.seen.stderr),
+                            ));
+                        }
+                        if watched.notices.len() > 3 {
+                            problems.push(format!("{name}{:?}", watched.notices));
+                        }
+                        if watched.time > alone.time + Duration::from_secs(9) {
+                            problems.push(format!(
+                                "{name}{:?} instead of {:?}",
+                                watched.time, alone.time
+                            ));
+                        }
+                        problems
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect::<Vec<_>>()
+        })
+    });
+    let failures: Vec<_> = failures.collect();
+    assert!(
+        failures.is_empty(),
+        "{behavior:?}:\n{}",
+        failures.join("\n")
+    );
+}
+
+#[test]
+fn programs_are_as_alone_if_the_service_accepts() {
+    compare(Behavior::Accepts);
+}
+
+#[test]
+fn programs_are_as_alone_if_the_service_is_down() {
+    compare(Behavior::IsDown);
+}
+
+#[test]
+fn programs_are_as_alone_if_the_service_dies() {
+    compare(Behavior::DiesMidRun);
+}
+
+#[test]
+fn programs_are_as_alone_if_the_service_answers_500() {
+    compare(Behavior::Answers500);
+}
+
+#[test]
+fn programs_are_as_alone_if_the_service_answers_429() {
+    compare(Behavior::AnswersTooManyRequests);
+}
+
+#[test]
+fn programs_are_as_alone_if_the_service_answers_401() {
+    compare(Behavior::Answers401);
+}
+
+#[test]
+fn programs_are_as_alone_if_the_service_is_slow() {
+    compare(Behavior::IsSlow);
+}
+
+#[test]
+fn programs_are_as_alone_if_the_service_never_answers() {
+    compare(Behavior::NeverAnswers);
+}
+
+#[test]
+fn each_line_is_delivered_once_with_the_end_of_the_run() {
+    for behavior in [Behavior::Accepts, Behavior::IsSlow, Behavior::Stumbles] {
+        let service = Service::start(behavior);
+        let script =
+            "echo one; echo the-token-of-the-test; seq 1 20000; sleep 0.4; printf end; exit 3";
+        let options = ["--task", "nightly", "--project", "shop", "--name", "a b"];
+        let watched = run(
+            &program("", script),
+            Place::Pipes,
+            Some((&service.url, &options)),
+        );
+        assert_eq!(watched.seen.exit_code, 3);
+        let mut expected = vec!["one".to_owned(), "[redacted]".to_owned()];
+        expected.extend((1..=20_000).map(|number: u32| number.to_string()));
+        expected.push("end".to_owned());
+        assert_eq!(service.lines(), expected, "{behavior:?}");
+        let records = service.records();
+        assert!(records[0]["context"].is_object(), "{}", records[0]);
+        assert_eq!(records.last(), Some(&json!({"exit_code": 3})));
+        let requests = service.requests.lock().unwrap();
+        let request = &requests[0];
+        assert_eq!(
+            request.token.as_deref(),
+            Some("Bearer the-token-of-the-test")
+        );
+        for part in [
+            "/api/logs?",
+            "stream=a%20b&",
+            "session=",
+            "task_id=nightly&",
+            "project_id=shop&",
+            "sequence=0",
+        ] {
+            assert!(request.url.contains(part), "{part}: {}", request.url);
+        }
+        let link = format!("progress: {}/?task=agent:a%20b", service.url);
+        let is_link = |notice: &&String| **notice == link;
+        assert_eq!(
+            watched.notices.iter().filter(is_link).count(),
+            1,
+            "{:?}",
+            watched.notices
+        );
+    }
+}
+
+#[test]
+fn what_is_not_delivered_is_counted() {
+    let lines = program("", "seq 1 50; exit 4");
+    for (behavior, expected) in [
+        (
+            Behavior::IsDown,
+            vec![
+                "can't send the output yet",
+                "50 of 50 lines were not delivered",
+            ],
+        ),
+        (
+            Behavior::Answers401,
+            vec![
+                "refuses the output: Unauthorized: no token",
+                "50 of 50 lines were not delivered",
+            ],
+        ),
+        (
+            Behavior::Answers500,
+            vec![
+                "can't send the output yet, still trying: status 500",
+                "50 of 50",
+            ],
+        ),
+    ] {
+        let service = Service::start(behavior);
+        let watched = run(&lines, Place::Pipes, Some((&service.url, &[])));
+        assert_eq!(
+            watched.notices.len(),
+            expected.len(),
+            "{:?}",
+            watched.notices
+        );
+        for (notice, expected) in watched.notices.iter().zip(expected) {
+            assert!(notice.contains(expected), "{notice}");
+        }
+        let quiet = run(&lines, Place::Pipes, Some((&service.url, &["--quiet"])));
+        assert_eq!((quiet.notices.len(), quiet.seen.exit_code), (0, 4));
+    }
+}
+
+#[test]
+fn a_signal_is_delivered_by_its_name() {
+    let service = Service::start(Behavior::Accepts);
+    let killed = program("", "echo one; kill -KILL $$");
+    let watched = run(&killed, Place::Terminal, Some((&service.url, &[])));
+    assert_eq!(watched.seen.exit_code, 137);
+    assert_eq!(
+        service.records().last(),
+        Some(&json!({"signal": "SIGKILL"}))
+    );
+}
+
+#[test]
+fn programs_that_can_not_be_started_have_the_exit_codes_of_a_shell() {
+    use std::process::Command;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let service = Service::start(Behavior::Accepts);
+    for url in [service.url.as_str(), ""] {
+        for (path, expected) in [("/no/such/program", 127), (file.to_str().unwrap(), 126)] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_progress"));
+            command.args(["run", path]).env("PROGRESS_URL", url);
+            let output = command
+                .env("XDG_CONFIG_HOME", directory.path())
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(expected), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_service_the_command_runs_all_the_same() {
+    let alone = program("", "echo one; exit 5");
+    let watched = run(&alone, Place::Pipes, Some(("ftp://a.example", &[])));
+    assert_eq!(
+        (watched.seen.stdout.as_str(), watched.seen.exit_code),
+        ("one\n", 5)
+    );
+    assert!(
+        watched.notices[0].contains("PROGRESS_URL must begin"),
+        "{:?}",
+        watched.notices
+    );
+}
+
+#[test]
+fn a_closed_output_ends_the_command_as_alone() {
+    use std::process::Command;
+    let service = Service::start(Behavior::Accepts);
+    let script = "$0 run -q -- yes | head -n 1; echo done";
+    let mut command = Command::new("bash");
+    command.args([
+        "-c",
+        &format!("{script}; echo ${{PIPESTATUS[0]}}"),
+        env!("CARGO_BIN_EXE_progress"),
+    ]);
+    let output = command.env("PROGRESS_URL", &service.url).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).lines().next(),
+        Some("y")
+    );
+    assert_eq!(
+        service.records().last(),
+        Some(&json!({"signal": "SIGPIPE"}))
+    );
+}
