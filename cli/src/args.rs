@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use progress_core::log_parser::LogFormat;
+use progress_core::model::TaskStatus;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +38,21 @@ by [redacted] in what is sent, if they have 8 characters or more. Who runs the c
 repository, commit, branch, pull request and CI job are sent too. They are read from the variables of
 GitHub Actions, GitLab, CodeBuild, Buildkite and CircleCI, or from git.";
 
+const WATCH_HELP: &str = "\
+Examples:
+  progress watch cdk:shop-deploy && ./notify.sh
+  progress watch nightly --json | jq -r .status
+
+Exit codes: 0 if the run is completed, 1 if it has failed or was cancelled, 2 if it ended without a
+word, or if there is no such task or no answer for a minute. PROGRESS_URL and PROGRESS_TOKEN name the
+service, as for `progress run`. The token needs the scope progress:read.";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  progress list
+  progress list --status running --status blocked --project shop
+  progress list --json | jq -r '.tasks[].task_id'";
+
 const REPORT_EXAMPLES: &str = "\
 Examples:
   progress report --cdk deploy.log
@@ -60,6 +76,12 @@ pub enum Command {
     /// Run a command and show its progress
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Follow one run until it ends
+    #[command(after_help = WATCH_HELP)]
+    Watch(WatchArgs),
+    /// List the newest tasks of the service
+    #[command(after_help = LIST_EXAMPLES)]
+    List(ListArgs),
     /// Read logs once and print their tasks
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
@@ -132,6 +154,36 @@ pub struct RunArgs {
     /// The command with its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<OsString>,
+}
+
+/// The arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// The id of the task, or of one of its runs [default: the newest task]
+    pub task: Option<String>,
+    /// Print the task as JSON, one line for each change
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only tasks with this status; may be repeated
+    #[arg(long)]
+    pub status: Vec<TaskStatus>,
+    /// Only tasks of this project
+    #[arg(long, value_name = "ID")]
+    pub project: Option<String>,
+    /// Only tasks with this text in their name or id
+    #[arg(long)]
+    pub text: Option<String>,
+    /// The largest number of tasks
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub limit: u8,
+    /// Print the answer of GET /api/tasks
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `report`.

@@ -9,3 +9,4 @@ pub mod report;
 pub mod run;
 pub mod settings;
 mod table;
+pub mod watch;

@@ -11,6 +11,8 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => error.print(),
         },
+        Command::Watch(args) => cli::watch::watch(&args),
+        Command::List(args) => cli::watch::list(&args),
         #[cfg(unix)]
         Command::Run(args) => cli::run::run(&args),
         #[cfg(not(unix))]

@@ -199,7 +199,7 @@ fn fitted(text: &str, width: usize) -> String {
 }
 
 /// Cuts `text` to at most `width` columns. A cut text ends with `…`.
-fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
