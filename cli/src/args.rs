@@ -196,6 +196,9 @@ pub struct ReportArgs {
     /// Print JSON, as in the response of GET /api/tasks, instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Exit with 1 if a task has failed or was cancelled
+    #[arg(long)]
+    pub fail_on_error: bool,
     /// Show a running task as stale after this many seconds without a change
     #[arg(long, env = "STALE_AFTER_SECONDS", default_value_t = 900, hide = true,
           value_parser = clap::value_parser!(u64).range(1..=604_800))]

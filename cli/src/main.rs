@@ -8,7 +8,8 @@ use cli::args::{Cli, Command};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Report(args) => match cli::report::report(&args) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(has_failed) if has_failed && args.fail_on_error => ExitCode::FAILURE,
+            Ok(_) => ExitCode::SUCCESS,
             Err(error) => error.print(),
         },
         Command::Watch(args) => cli::watch::watch(&args),

@@ -15,7 +15,7 @@ use progress_core::error::error_chain;
 use progress_core::fold::{FactLog, LATEST_FACTS, MOST_FACTS, Run};
 use progress_core::log_file::{Encoding, FileStream, Lines};
 use progress_core::log_parser::LogFormat;
-use progress_core::model::{Revision, Task, TaskId, Timestamp};
+use progress_core::model::{Revision, Task, TaskId, TaskStatus, Timestamp};
 use progress_core::record::{TaskOrigin, task_of_run};
 use progress_core::view::Renderer;
 
@@ -66,13 +66,14 @@ struct Log {
     is_optional: bool,
 }
 
-/// Reads the logs in `args` and prints their tasks.
+/// Reads the logs in `args` and prints their tasks. Returns whether the newest run of a task has
+/// failed or was cancelled.
 ///
 /// # Errors
 ///
 /// [`ReportError`]. If a log on the command line can't be read, nothing is printed. If a log in a
 /// directory can't be read, a warning is printed.
-pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
+pub fn report(args: &ReportArgs) -> Result<bool, ReportError> {
     let now = Timestamp::now();
     let renderer = Renderer::new(Duration::from_secs(args.stale_after_seconds));
     let mut tasks = Tasks::default();
@@ -87,6 +88,8 @@ pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
     tasks.fold(now);
     tasks.warn_of_refused_ids();
     let tasks = tasks.into_list();
+    let is_bad = |task: &Task| matches!(task.status, TaskStatus::Failed | TaskStatus::Cancelled);
+    let has_failed = tasks.iter().any(|task| !task.is_earlier && is_bad(task));
     let mut output = io::stdout().lock();
     let written = if args.json {
         let mut page = renderer.all(&tasks, now);
@@ -99,7 +102,8 @@ pub fn report(args: &ReportArgs) -> Result<(), ReportError> {
     };
     written
         .and_then(|()| output.flush())
-        .map_err(ReportError::Print)
+        .map_err(ReportError::Print)?;
+    Ok(has_failed)
 }
 
 /// The logs on the command line, by format and then by log stream.

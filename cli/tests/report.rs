@@ -338,3 +338,20 @@ fn lines_of_more_than_a_thousand_ids_count_for_the_task_of_the_log() {
     );
     assert!(warning.contains("3 ids"), "{warning}");
 }
+
+#[test]
+fn the_exit_code_tells_the_outcome_on_request() {
+    let failed = b"step 3/4\nERROR: the disk is full\n";
+    let log = |text: &[u8], arguments: &[&str]| {
+        let arguments = [&["report", "--agents", "-"], arguments].concat();
+        run(&arguments, text).status.code()
+    };
+    let failed = [
+        failed.as_slice(),
+        b"{\"status\":\"failed\",\"task_id\":\"a\"}\n",
+    ]
+    .concat();
+    assert_eq!(log(&failed, &[]), Some(0));
+    assert_eq!(log(&failed, &["--fail-on-error"]), Some(1));
+    assert_eq!(log(b"step 3/4\n", &["--fail-on-error"]), Some(0));
+}

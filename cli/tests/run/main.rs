@@ -12,7 +12,7 @@ mod service;
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use programs::{Place, Program, run};
 use rustix::process::Signal;
@@ -111,7 +111,7 @@ fn compare(behavior: Behavior) {
         })
         .collect();
     // Not so many at once that they wait for the processor.
-    let failures = cases.chunks(20).flat_map(|cases| {
+    let failures = cases.chunks(40).flat_map(|cases| {
         thread::scope(|scope| {
             let threads: Vec<_> = cases
                 .iter()
@@ -145,7 +145,7 @@ fn compare(behavior: Behavior) {
                         if watched.notices.len() > 3 {
                             problems.push(format!("{name}{:?}", watched.notices));
                         }
-                        if watched.time > alone.time + Duration::from_secs(9) {
+                        if watched.time > alone.time + Duration::from_secs(15) {
                             problems.push(format!(
                                 "{name}{:?} instead of {:?}",
                                 watched.time, alone.time
@@ -365,4 +365,50 @@ fn a_closed_output_ends_the_command_as_alone() {
         service.records().last(),
         Some(&json!({"signal": "SIGPIPE"}))
     );
+}
+
+#[test]
+fn a_second_interrupt_kills_the_command_and_a_third_one_ends_the_delivery() {
+    use rustix::process::{Pid, kill_process};
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let service = Service::start(Behavior::NeverAnswers);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_progress"));
+    let script = "trap 'echo caught' INT; echo ready; while :; do sleep 0.01; done";
+    command
+        .args(["run", "sh", "-c", script])
+        .env("PROGRESS_URL", &service.url);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let interrupt = || kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    interrupt();
+    assert_eq!(lines.next().unwrap().unwrap(), "caught");
+    interrupt();
+    thread::sleep(Duration::from_millis(500));
+    let end = Instant::now();
+    interrupt();
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+    assert!(
+        end.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        end.elapsed()
+    );
+}
+
+#[test]
+fn keys_of_the_terminal_reach_the_command() {
+    let service = Service::start(Behavior::Accepts);
+    let interrupted = Program {
+        input: "\u{3}",
+        after: "ready",
+        ..program(
+            "",
+            "trap 'echo caught; exit 7' INT; echo ready; for i in $(seq 1 300); do sleep 0.02; done",
+        )
+    };
+    let alone = run(&interrupted, Place::Terminal, None);
+    let watched = run(&interrupted, Place::Terminal, Some((&service.url, &[])));
+    assert_eq!(alone.seen, watched.seen);
+    assert_eq!(watched.seen.exit_code, 7);
 }
