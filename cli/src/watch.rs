@@ -51,10 +51,15 @@ pub enum WatchError {
 }
 
 /// A task as the service shows it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Shown {
-    #[serde(flatten)]
     task: Task,
+    extras: Extras,
+}
+
+/// What the service shows of a task besides its state.
+#[derive(Debug, Deserialize)]
+struct Extras {
     run_id: String,
     stale: bool,
     eta: Option<Timestamp>,
@@ -116,7 +121,11 @@ fn try_watch(args: &WatchArgs) -> Result<TaskStatus, WatchError> {
         Some(id) => id.clone(),
         None => {
             let body = client.get("/api/tasks", &[("limit", "1")], None)?.body;
-            shown_in(&body)?.pop().ok_or(WatchError::NoTask)?.run_id
+            shown_in(&body)?
+                .pop()
+                .ok_or(WatchError::NoTask)?
+                .extras
+                .run_id
         }
     };
     let mut path = format!("/api/tasks/{}", in_path(&id));
@@ -135,7 +144,7 @@ fn try_watch(args: &WatchArgs) -> Result<TaskStatus, WatchError> {
                 if !answer.body.is_empty() {
                     let shown = read(&answer.body)?;
                     // Later runs of the task are other runs.
-                    path = format!("/api/tasks/{}", in_path(&shown.run_id));
+                    path = format!("/api/tasks/{}", in_path(&shown.extras.run_id));
                     newest = Some(shown);
                     if args.json {
                         output.write_all(&answer.body)?;
@@ -170,7 +179,7 @@ fn draw(shown: &Shown, lines_before: usize, output: &mut impl Write) -> io::Resu
     let look = Look::of_terminal(true);
     let mut text = Vec::new();
     let task = std::slice::from_ref(&shown.task);
-    write_table(task, |_| shown.stale, look, &mut text)?;
+    write_table(task, |_| shown.extras.stale, look, &mut text)?;
     let message = shown.task.message.as_deref().map(plain).unwrap_or_default();
     if shown.task.status != TaskStatus::Failed && !message.is_empty() {
         writeln!(text, "  {}", cut(&message, look.width.saturating_sub(2)))?;
@@ -206,7 +215,7 @@ fn summary(shown: &Shown) -> String {
 
 /// How long the run will still take.
 fn time_left(shown: &Shown) -> Option<String> {
-    let seconds = shown.eta?.millis_since(Timestamp::now()) / 1000;
+    let seconds = shown.extras.eta?.millis_since(Timestamp::now()) / 1000;
     (!shown.task.status.is_terminal()).then(|| match seconds {
         0 => "about to end".to_owned(),
         1..60 => format!("about {seconds} s left"),
@@ -218,7 +227,11 @@ fn write_tasks(tasks: &[Shown], look: Look, output: &mut dyn Write) -> io::Resul
     if tasks.is_empty() {
         return writeln!(output, "No tasks.");
     }
-    let is_stale = |task: &Task| tasks.iter().any(|shown| shown.task == *task && shown.stale);
+    let is_stale = |task: &Task| {
+        tasks
+            .iter()
+            .any(|shown| shown.task == *task && shown.extras.stale)
+    };
     let tasks: Vec<_> = tasks.iter().map(|shown| shown.task.clone()).collect();
     write_table(&tasks, is_stale, look, output)
 }
@@ -230,7 +243,15 @@ fn shown_in(page: &[u8]) -> Result<Vec<Shown>, WatchError> {
 }
 
 fn read(task: &[u8]) -> Result<Shown, WatchError> {
-    serde_json::from_slice(task).map_err(WatchError::Unreadable)
+    let read = || {
+        let task_alone = serde_json::from_slice(task)?;
+        let extras = serde_json::from_slice(task)?;
+        Ok(Shown {
+            task: task_alone,
+            extras,
+        })
+    };
+    read().map_err(WatchError::Unreadable)
 }
 
 struct Client {
