@@ -15,7 +15,7 @@ use shared::fold::{Fact, LineKey, Session};
 use shared::ingest::{IngestCounts, Pace};
 use shared::log_event::LogEvent;
 use shared::log_parser::{LineCounts, LogFormat};
-use shared::model::{MAX_NAME_CHARS, ProjectId, Revision, RunId, TaskId, Timestamp};
+use shared::model::{Context, MAX_NAME_CHARS, ProjectId, Revision, RunId, TaskId, Timestamp};
 use shared::record::TaskOrigin;
 use shared::server_timing::for_store;
 
@@ -173,7 +173,9 @@ async fn save(
                 read.lines += counts.lines;
                 read.parsed += counts.parsed;
             }
-            Said::Context(given) => context = Some(given.bounded()),
+            Said::Context(given) => {
+                context = Some(given.bounded()).filter(|given| *given != Context::default());
+            }
             Said::Exit(code) => {
                 let last_lines = batch.last_lines();
                 let at = LineKey::of(&event(String::new()), 0);

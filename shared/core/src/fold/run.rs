@@ -159,6 +159,7 @@ impl Run {
     }
 
     /// Whether only lines that say nothing show that there is a run.
+    #[cfg(any(test, feature = "properties"))]
     pub(super) fn is_of_plain_lines(&self) -> bool {
         let is_certain = self.exit_code.is_some() || self.session.is_some();
         self.is_plain && !is_certain && !self.has_parts()

@@ -113,6 +113,16 @@ pub(super) fn error_before<'a>(text: &str, before: &'a [String]) -> Option<&'a s
     Some(strip_all_prefixes(error))
 }
 
+/// The last error among the last lines of a command that has failed, whatever follows it.
+pub(super) fn last_error(lines: &LastLines) -> Option<String> {
+    let texts = lines.iter().rev().map(|(_, text)| text);
+    let mut errors = texts.filter(|text| {
+        let class = classify(text);
+        matches!(class, LineClass::Crash | LineClass::Error) && !EXIT_CODE.is_match(text)
+    });
+    Some(strip_all_prefixes(&errors.next()?).to_owned())
+}
+
 /// Whether none of the lines tells how a run might have ended.
 pub fn are_neutral(lines: &LastLines) -> bool {
     let mut texts = lines.iter().map(|(_, text)| text);

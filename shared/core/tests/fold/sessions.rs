@@ -99,6 +99,7 @@ fn the_exit_code_tells_how_and_the_lines_tell_why() {
         let mut facts = vec![exit(5, code)];
         if let (_, Fact::Exit { last_lines, .. }) = &mut facts[0] {
             last_lines.insert(LineKey::of(&event(3, ""), 0), "error: no ink");
+            last_lines.insert(LineKey::of(&event(4, ""), 0), "12 passed in 3.20s");
         }
         log.add(facts);
         let task = tasks(&log).remove(0);

@@ -9,7 +9,7 @@ use super::todo_list::TodoList;
 use crate::fold::LineKey;
 use crate::fold::end::{End, Ending, Strength};
 use crate::fold::last_lines::LastLines;
-use crate::fold::verdict::{Verdict, verdict};
+use crate::fold::verdict::{Verdict, last_error, verdict};
 use crate::log_parser::line::strip_all_prefixes;
 use crate::log_parser::{AgentObservation, EndOf, Samples, Usage, Waiting};
 use crate::model::{Agent, TaskStatus};
@@ -237,7 +237,7 @@ impl Whole {
         };
         if ending == Ending::Failed
             && self.failure.is_none()
-            && let Verdict::Failed { message, .. } = verdict(last_lines, false, false)
+            && let Some(message) = last_error(last_lines)
         {
             Said::put(&mut self.failure, at, &message);
         }
