@@ -217,6 +217,23 @@ fn a_log_without_progress_is_a_task_without_numbers() {
 }
 
 #[test]
+fn a_log_whose_lines_only_explain_others_is_a_task() {
+    let log = b"Traceback (most recent call last):\n  File \"app.py\", line 3, in <module>\n    \
+        KitchenStack(app)\nNameError: name 'KitchenStack' is not defined\n";
+    let tasks = tasks_of(&["report", "--json", "--cdk", "-"], log);
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0]["status"], "failed");
+    assert_eq!(
+        tasks[0]["message"],
+        "NameError: name 'KitchenStack' is not defined"
+    );
+    let lambda = b"START RequestId: 8d7f0f4e-6c1b-4a52-9d0e-3f2b1c0a9e8d Version: $LATEST\n";
+    let tasks = tasks_of(&["report", "--json", "--agents", "-"], lambda);
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0]["status"], "running");
+}
+
+#[test]
 fn an_empty_log_has_no_tasks() {
     for input in [&b""[..], b"\n\n", b" \r\n"] {
         let tasks = tasks_of(&["report", "--json", "--cdk", "-"], input);

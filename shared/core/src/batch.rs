@@ -344,7 +344,10 @@ mod tests {
         assert!(context_of(&[("one", "BUILD FAILED")]).is_empty());
         let long = "x".repeat(100_000);
         let context = context_of(&[("one", &long), ("one", "BUILD FAILED")]);
-        assert_eq!(context, ["x".repeat(160)]);
+        assert_eq!(
+            context,
+            [format!("{} … {}", "x".repeat(107), "x".repeat(48))]
+        );
     }
 
     #[test]

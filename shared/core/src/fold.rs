@@ -32,8 +32,8 @@
 //!   An invocation that says nothing about progress is none.
 //! * **Sessions.** If all output of a command is in the log, from its start on, its exit alone ends
 //!   the run: what tools in it say are steps.
-//! * **Inner tools.** A tool or a part that completes does not end a run that counts steps and has
-//!   some left.
+//! * **Inner tools.** A tool or a part that completes does not end a run that counts steps or items
+//!   and has some left, unless the counter may be the tool's own.
 //! * **Names.** A stack may be printed with its display name, its CloudFormation name, or both, in
 //!   any order; twins in two regions may share one. Nested stacks count for their root stack.
 //! * **Size.** A run has any number of lines. It has at most 1,000 stacks with 64 KB of names, 100
@@ -71,7 +71,6 @@ pub use caller_edit::{CallerEdit, InvalidTransition};
 pub use fact::{Creation, Fact, KeyedFact, MOST_CONTEXT, Session};
 pub use fact_log::{Added, FactLog, LATEST_FACTS, MOST_FACTS};
 pub use last_lines::LastLines;
-pub(crate) use last_lines::MOST_LINES as MOST_LAST_LINES;
 pub(crate) use last_lines::text_of;
 pub use line_key::LineKey;
 pub use progress::{percentage_of, shown_progress};

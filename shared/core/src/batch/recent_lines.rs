@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::fold::{Fact, KeyedFact, LastLines, LineKey, MOST_CONTEXT, MOST_LAST_LINES, text_of};
+use crate::fold::{Fact, KeyedFact, LastLines, LineKey, MOST_CONTEXT, text_of};
 use crate::log_event::LogEvent;
 use crate::log_parser::{LogFormat, is_of_platform, split_lines};
 use crate::record::TaskOrigin;
@@ -99,25 +99,12 @@ impl RecentLines {
         let Some(stream) = self.streams.get_mut(self.last) else {
             return;
         };
-        let mut last = VecDeque::with_capacity(MOST_LAST_LINES);
-        for (number, line) in (0..).zip(split_lines(&event.message)) {
-            if line.trim_start().is_empty() {
-                continue;
-            }
-            if last.len() >= MOST_LAST_LINES {
-                last.pop_front();
-            }
-            last.push_back((number, line));
-        }
-        let Some((_, line)) = last.front() else {
-            return;
-        };
         let key = LineKey::of(event, 0);
-        if !is_of_platform(line) {
-            let first = stream.first.map_or(key, |first| first.min(key));
-            stream.first = Some(first);
-        }
-        for (number, line) in last {
+        let lines = (0..).zip(split_lines(&event.message));
+        for (number, line) in lines.filter(|(_, line)| !line.trim_start().is_empty()) {
+            if stream.first.is_none_or(|first| key < first) && !is_of_platform(line) {
+                stream.first = Some(key);
+            }
             stream.lines.insert(key.with_line(number), line);
         }
     }

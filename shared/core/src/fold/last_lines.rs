@@ -8,18 +8,28 @@ use serde::{Deserialize, Serialize};
 use super::line_key::LineKey;
 use crate::log_parser::json;
 use crate::log_parser::line::{clean, strip_all_prefixes};
-use crate::log_parser::text::{clip, head};
+use crate::log_parser::text::{clip, head, tail};
 
 /// The number of lines kept.
-pub(crate) const MOST_LINES: usize = 12;
+const MOST_LINES: usize = 12;
+
+/// How many of them are the last ones that are no details.
+const LAST_WITHOUT_DETAILS: usize = 6;
 
 /// The size of the text of a line, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 160;
 
+/// The size of the end of a longer line, in bytes. Platforms print their status there.
+const TAIL_BYTES: usize = 48;
+
+/// Stands for what is left out.
+const GAP: &str = " … ";
+
 /// How much of a line is kept until its text is needed, in bytes.
 const MAX_RAW_BYTES: usize = 4096;
 
-/// The 12 lines of a log with the highest keys, without blank lines.
+/// The 12 lines of a log with the highest keys, without blank lines. But the 6 last lines that are
+/// no details stay: a long stack trace does not push out the error that it belongs to.
 ///
 /// It is a function of the set of lines: the order, repetition and grouping of inserts and merges
 /// do not matter. The queue is ordered by key. An insert only copies the line; the copy becomes
@@ -27,10 +37,17 @@ const MAX_RAW_BYTES: usize = 4096;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastLines(VecDeque<(LineKey, Line)>);
 
-/// A line of a log.
+/// A line of a log. A space before the stored text marks a detail.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-enum Line {
+struct Line {
+    /// Whether it is about a line before it, like a stack frame.
+    is_detail: bool,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
     /// The start of a line as it was read.
     Raw(String),
     /// A text as [`text_of`] returns it.
@@ -42,10 +59,14 @@ impl LastLines {
     /// colours, prefixes and JSON around its text.
     pub fn insert(&mut self, key: LineKey, raw_line: &str) {
         if !raw_line.trim_start().is_empty() {
-            self.put(key, |mut buffer| {
+            self.put(key, is_detail(raw_line), |mut buffer| {
                 buffer.clear();
                 buffer.push_str(head(raw_line, MAX_RAW_BYTES));
-                Line::Raw(buffer)
+                if raw_line.len() > MAX_RAW_BYTES {
+                    buffer.push_str(GAP);
+                    buffer.push_str(tail(raw_line, TAIL_BYTES));
+                }
+                Content::Raw(buffer)
             });
         }
     }
@@ -54,9 +75,9 @@ impl LastLines {
     pub fn merge(&mut self, other: &Self) -> bool {
         let mut is_new = false;
         for (key, line) in &other.0 {
-            self.put(*key, |_| {
+            self.put(*key, line.is_detail, |_| {
                 is_new = true;
-                line.clone()
+                line.content.clone()
             });
         }
         is_new
@@ -64,7 +85,7 @@ impl LastLines {
 
     /// Adds the line that `make` makes, unless it is there or is not one of the last. `make` may
     /// reuse the text of the line that goes.
-    fn put(&mut self, key: LineKey, make: impl FnOnce(String) -> Line) {
+    fn put(&mut self, key: LineKey, is_detail: bool, make: impl FnOnce(String) -> Content) {
         if key.is_bounded() {
             // Of two readings of a line whose time is bounded, the earlier one is kept.
             let is_same = |(known, _): &(LineKey, Line)| known.line_id() == key.line_id();
@@ -76,21 +97,38 @@ impl LastLines {
                 None => {}
             }
         }
-        let place = match self.0.back() {
+        let mut place = match self.0.back() {
             Some((last, _)) if *last >= key => self.0.partition_point(|(known, _)| *known < key),
             _ => self.0.len(),
         };
-        let is_known = self.0.get(place).is_some_and(|(known, _)| *known == key);
-        let is_full = self.0.len() >= MOST_LINES;
-        if is_known || is_full && place == 0 {
+        if self.0.get(place).is_some_and(|(known, _)| *known == key) {
             return;
         }
-        let oldest = if is_full { self.0.pop_front() } else { None };
-        let (place, buffer) = match oldest {
-            Some((_, Line::Raw(buffer) | Line::Text(buffer))) => (place - 1, buffer),
-            None => (place, String::new()),
-        };
-        self.0.insert(place, (key, make(buffer)));
+        let mut buffer = String::new();
+        if self.0.len() >= MOST_LINES {
+            let details = self.0.iter().filter(|(_, line)| line.is_detail).count();
+            let others = self.0.len() - details + usize::from(!is_detail);
+            let mut lines = self.0.iter();
+            // Of the lines and the new one, the oldest that need not stay goes.
+            let (goes, is_new) = match others > LAST_WITHOUT_DETAILS {
+                true => (0, place == 0),
+                false => {
+                    let first = lines.position(|(_, line)| line.is_detail);
+                    let first = first.unwrap_or(place);
+                    (first, is_detail && place <= first)
+                }
+            };
+            if is_new {
+                return;
+            }
+            if let Some((_, line)) = self.0.remove(goes) {
+                let (Content::Raw(content) | Content::Text(content)) = line.content;
+                buffer = content;
+                place -= usize::from(goes < place);
+            }
+        }
+        let content = make(buffer);
+        self.0.insert(place, (key, Line { is_detail, content }));
     }
 
     /// Whether there is no line.
@@ -128,6 +166,13 @@ impl LastLines {
         lines.find(|(_, text)| matches(text)).map(|(key, _)| key)
     }
 
+    /// The texts that are not empty, the latest first, each with whether it is a detail.
+    pub(super) fn backward(&self) -> impl Iterator<Item = (bool, Cow<'_, str>)> {
+        let lines = self.0.iter().rev();
+        let lines = lines.map(|(_, line)| (line.is_detail, line.text()));
+        lines.filter(|(_, text)| !text.is_empty())
+    }
+
     /// The texts of the last lines before `key`, oldest first: at most `most`, without blank ones.
     pub fn before(&self, key: LineKey, most: usize) -> Vec<String> {
         let lines = self.iter().rev().filter(|(known, _)| *known < key);
@@ -143,40 +188,58 @@ impl LastLines {
 
 impl Line {
     fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Raw(raw) => Cow::Owned(text_of(raw)),
-            Self::Text(text) => Cow::Borrowed(text),
+        match &self.content {
+            Content::Raw(raw) => Cow::Owned(text_of(raw)),
+            Content::Text(text) => Cow::Borrowed(text),
         }
     }
 }
 
 impl PartialEq for Line {
     fn eq(&self, other: &Self) -> bool {
-        self.text() == other.text()
+        self.is_detail == other.is_detail && self.text() == other.text()
     }
 }
 
 impl Eq for Line {}
 
 impl From<String> for Line {
-    fn from(text: String) -> Self {
-        Self::Text(text)
+    fn from(mut text: String) -> Self {
+        let is_detail = text.starts_with(' ');
+        if is_detail {
+            text.remove(0);
+        }
+        let content = Content::Text(text);
+        Self { is_detail, content }
     }
 }
 
 impl From<Line> for String {
     fn from(line: Line) -> Self {
-        line.text().into_owned()
+        let mark = if line.is_detail { " " } else { "" };
+        format!("{mark}{}", line.text())
     }
 }
 
-/// The text of a line without colours and control characters, cut to [`MAX_TEXT_BYTES`]. Prefixes
-/// stay, because the level is one of them. A JSON object becomes its level and message.
+/// Whether a line is about a line before it: it is indented, or a stack frame after a prefix. Runs
+/// for every line, so it only looks at bytes.
+fn is_detail(raw_line: &str) -> bool {
+    raw_line.starts_with([' ', '\t']) || raw_line.contains("   at ") || raw_line.contains("\tat ")
+}
+
+/// The text of a line without colours and control characters, at most [`MAX_TEXT_BYTES`] of it: the
+/// start and the end of a longer one. Prefixes stay, because the level is one of them. A JSON object
+/// becomes its level and message.
 pub(crate) fn text_of(raw: &str) -> String {
     let line = clean(raw);
     let object = strip_all_prefixes(&line);
-    let text = clip(json::level_and_message(object).as_deref().unwrap_or(&line));
-    head(&text, MAX_TEXT_BYTES).trim_end().to_owned()
+    let told = json::level_and_message(object);
+    let text = told.as_deref().unwrap_or(&line).trim();
+    if text.len() <= MAX_TEXT_BYTES {
+        return clip(text);
+    }
+    let start = head(text, MAX_TEXT_BYTES - TAIL_BYTES - GAP.len());
+    format!("{}{GAP}{}", clip(start), clip(tail(text, TAIL_BYTES)))
 }
 
 #[cfg(test)]
@@ -220,6 +283,32 @@ mod tests {
     }
 
     #[test]
+    fn details_do_not_push_out_the_line_that_they_are_about() {
+        let frames: Vec<String> = (0..30)
+            .map(|frame| format!("    at mix{frame} (mix.js)"))
+            .collect();
+        let prefixed = frames.iter().map(|frame| format!("web-1  | {frame}"));
+        let tabbed = frames.iter().map(|frame| frame.replace("    ", "\t"));
+        for frames in [frames.clone(), prefixed.collect(), tabbed.collect()] {
+            let mut lines = vec!["one", "two", "three", "Error: too dry"];
+            lines.extend(frames.iter().map(String::as_str));
+            let lines: Vec<(i64, &str)> = (0..).zip(lines).collect();
+            let found = texts(&of(&lines));
+            assert_eq!(found[..4], ["one", "two", "three", "Error: too dry"]);
+            assert_eq!(found.len(), MOST_LINES);
+            assert!(found[11].contains("mix29"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_long_line_stay() {
+        let long = format!("REPORT {} Status: timeout", "x".repeat(9000));
+        let found = texts(&of(&[(1, &long)])).concat();
+        assert!(found.starts_with("REPORT xxx"), "{found}");
+        assert!(found.ends_with("xxx Status: timeout"), "{found}");
+    }
+
+    #[test]
     fn a_text_has_no_colours_and_is_cut_between_characters() {
         let long = format!("x{}", "é".repeat(200));
         let last = of(&[
@@ -228,7 +317,7 @@ mod tests {
             (3, " \t"),
             (4, "\u{1b}[0m"),
         ]);
-        let cut = format!("x{}", "é".repeat(79));
+        let cut = format!("x{} … {}", "é".repeat(53), "é".repeat(24));
         assert_eq!(texts(&last), ["ERROR no ink", cut.as_str(), ""]);
     }
 
@@ -269,13 +358,14 @@ mod tests {
             (1, "\u{1b}[1mone\u{1b}[0m"),
             (2, r#"{"level":50,"msg":"{\"message\":\"two\"}"}"#),
             (3, r#"{"message":{"message":[1]}}"#),
+            (4, "\t  a detail"),
         ]);
         let json = serde_json::to_string(&last).unwrap();
         assert!(json.starts_with(r#"[[[1,7,0],"one"],"#), "{json}");
         let mut stored: LastLines = serde_json::from_str(&json).unwrap();
         assert_eq!(stored, last);
-        last.insert(key(4), "four");
-        stored.insert(key(4), "four");
+        last.insert(key(5), "five");
+        stored.insert(key(5), "five");
         assert_eq!(stored, last);
         assert_eq!(
             serde_json::to_string(&stored).unwrap(),
@@ -286,9 +376,14 @@ mod tests {
     proptest! {
         #[test]
         fn order_repetition_and_grouping_do_not_matter(
-            inserts in prop::collection::vec((0_i64..30, 0_usize..4, any::<bool>()), 0..80),
+            inserts in prop::collection::vec((0_i64..60, 0_usize..4, any::<bool>()), 0..90),
+            details in 0_i64..8,
         ) {
-            let line = |time_ms: i64| format!("\u{1b}[32mline {time_ms}\u{1b}[0m");
+            let is_detail = |time_ms: i64| time_ms % 7 < details;
+            let line = |time_ms: i64| {
+                let indent = if is_detail(time_ms) { "  " } else { "" };
+                format!("{indent}\u{1b}[32mline {time_ms}\u{1b}[0m")
+            };
             let mut groups = vec![LastLines::default(); 4];
             let mut times: Vec<i64> = inserts.iter().map(|(time_ms, ..)| *time_ms).collect();
             for (time_ms, group, is_stored) in inserts {
@@ -300,10 +395,17 @@ mod tests {
             }
             times.sort_unstable();
             times.dedup();
-            let expected: Vec<String> = times[times.len().saturating_sub(MOST_LINES)..]
-                .iter()
-                .map(|time_ms| format!("line {time_ms}"))
-                .collect();
+            let (rest, others): (Vec<i64>, Vec<i64>) =
+                times.into_iter().partition(|time_ms| is_detail(*time_ms));
+            let (rest_of_others, last) =
+                others.split_at(others.len().saturating_sub(LAST_WITHOUT_DETAILS));
+            let mut rest = [rest.as_slice(), rest_of_others].concat();
+            rest.sort_unstable();
+            let rest = &rest[rest.len().saturating_sub(MOST_LINES - last.len())..];
+            let mut expected = [rest, last].concat();
+            expected.sort_unstable();
+            let expected: Vec<_> =
+                expected.into_iter().map(|time_ms| format!("line {time_ms}")).collect();
             let [a, b, c, d] = &groups[..] else { unreachable!() };
             let mut left = a.clone();
             for group in [b, c, d, a] {

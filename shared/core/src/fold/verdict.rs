@@ -38,8 +38,6 @@ pub enum Verdict {
     Failed {
         /// The line that says so, without prefixes.
         message: String,
-        /// Whether a program died or gave up.
-        is_crash: bool,
     },
     /// Somebody stopped the run.
     Cancelled,
@@ -60,15 +58,25 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
     } else {
         Verdict::Ended
     };
-    let texts = lines.iter().rev().map(|(_, text)| text);
-    let texts = texts.filter(|text| !text.is_empty());
-    let classes = texts.map(|text| (classify(&text), text)).enumerate();
-    let mut words = classes.filter(|(_, (class, _))| *class != LineClass::Neutral);
-    let Some((lines_after, (class, text))) = words.next() else {
+    let (mut lines_after, mut details_after) = (0, 0);
+    let mut texts = lines.backward();
+    let last_word = texts.find_map(|(is_detail, text)| {
+        let class = classify(&text);
+        if class == LineClass::Neutral {
+            lines_after += usize::from(!is_detail);
+            details_after += usize::from(is_detail);
+            return None;
+        }
+        // What is indented after a line may be about that line, unless both are.
+        lines_after += if is_detail { details_after } else { 0 };
+        Some((class, text))
+    });
+    let Some(last_word) = last_word else {
         return of_counter;
     };
-    let mut words = words.map(|(_, word)| word);
-    match (class, text) {
+    let words = texts.map(|(_, text)| (classify(&text), text));
+    let words = words.filter(|(class, _)| *class != LineClass::Neutral);
+    match last_word {
         (LineClass::Neutral | LineClass::Sample, _) => of_counter,
         (LineClass::Error, _) if lines_after > MAX_LINES_AFTER_ERROR => of_counter,
         (LineClass::Cancel, _) => Verdict::Cancelled,
@@ -77,7 +85,19 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
             let is_open = |text: &str| {
                 !is_counter_full && percentage_of(text).is_some_and(|done| done < NEARLY_FULL)
             };
-            match words.find(|(class, _)| matches!(class, LineClass::Cancel | LineClass::Sample)) {
+            let words: Vec<_> = words.collect();
+            let sibling = words.iter().find(|(class, other)| {
+                matches!(class, LineClass::Crash | LineClass::Error) && are_siblings(&text, other)
+            });
+            if let Some((_, failed)) = sibling {
+                return Verdict::Failed {
+                    message: strip_all_prefixes(failed).to_owned(),
+                };
+            }
+            match words
+                .into_iter()
+                .find(|(class, _)| matches!(class, LineClass::Cancel | LineClass::Sample))
+            {
                 Some((LineClass::Cancel, _)) => Verdict::Cancelled,
                 Some((_, sample)) if is_open(&sample) && !is_about_run(&text) => Verdict::Ended,
                 _ => Verdict::Completed,
@@ -93,7 +113,6 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
             let text = cause.flatten().unwrap_or(text);
             Verdict::Failed {
                 message: strip_all_prefixes(&text).to_owned(),
-                is_crash: class == LineClass::Crash,
             }
         }
     }
@@ -138,6 +157,25 @@ const NEARLY_FULL: u64 = 80;
 
 fn percentage_of(text: &str) -> Option<u64> {
     outer_percentage(strip_all_prefixes(text))
+}
+
+/// Whether two lines tell the state of two parts of the same work: `web test: Failed`,
+/// `api test: Done`. Parts that run at once end in any order.
+fn are_siblings(text: &str, other: &str) -> bool {
+    const MOST_WORDS: usize = 3;
+    let subject = |text| {
+        let (subject, state) = strip_all_prefixes(text).rsplit_once(": ")?;
+        let words: Vec<&str> = subject.split(' ').collect();
+        let is_short = words.len() <= MOST_WORDS && !state.trim().contains(' ');
+        is_short.then_some(words)
+    };
+    match (subject(text), subject(other)) {
+        (Some(one), Some(other)) => {
+            let is_same_work = one.len() == 1 || one.last() == other.last();
+            one != other && one.len() == other.len() && is_same_work
+        }
+        _ => false,
+    }
 }
 
 /// Whether `text` reports the end of a whole run, not of a tool in it.
@@ -344,7 +382,7 @@ patterns! {
         r"(?i)\b[a-z]+ #?[0-9]+(?: is| was)? $";
 
     NO_SUCCESS_AFTER =
-        r"(?i)^\W*(?:false|no|none|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on)\b";
+        r"(?i)^\W*(?:false|no|none|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on|.*\bin progress)\b";
 
     NEGATION =
         r"(?i)^(?:no|not|never|without|zero|non|until|unless|if|when|once|before|almost|nearly|partially|partly|be|being|\w+n't)$";
@@ -567,6 +605,7 @@ mod tests {
             "picture partially completed",
             "DELETE_COMPLETE",
             "completed: 7",
+            "Image download completed. Painting in progress.",
         ] {
             assert_ne!(classify(line), LineClass::Success, "{line:?}");
         }
@@ -594,9 +633,9 @@ mod tests {
         verdict(&last, false, is_counter_full)
     }
 
-    fn failed(message: &str, is_crash: bool) -> Verdict {
+    fn failed(message: &str) -> Verdict {
         let message = message.to_owned();
-        Verdict::Failed { message, is_crash }
+        Verdict::Failed { message }
     }
 
     #[test]
@@ -609,10 +648,7 @@ mod tests {
             "    ^^^^^^^^",
             "ValueError: too dry",
         ];
-        assert_eq!(
-            judge(&traceback, false),
-            failed("ValueError: too dry", true)
-        );
+        assert_eq!(judge(&traceback, false), failed("ValueError: too dry"));
         let caught = [&traceback[..], &["Painting 4/7"]].concat();
         assert_eq!(judge(&caught, false), Verdict::Ended);
         let finished = [&caught[..], &["Painting 7/7", "Gallery opened", "All done"]].concat();
@@ -621,6 +657,15 @@ mod tests {
             judge(&["done", "KeyboardInterrupt"], false),
             Verdict::Cancelled
         );
+    }
+
+    #[test]
+    fn a_status_at_the_end_of_a_long_line_counts() {
+        let report = "REPORT RequestId: 00000000-0000-0000-0000-000000000000\tDuration: 3000.00 ms\t\
+            Billed Duration: 3000 ms\tMemory Size: 128 MB\tMax Memory Used: 30 MB";
+        let timeout = format!("{report}\tStatus: timeout");
+        assert!(matches!(judge(&[&timeout], false), Verdict::Failed { .. }));
+        assert_eq!(judge(&[report], false), Verdict::Ended);
     }
 
     #[test]
@@ -637,6 +682,18 @@ mod tests {
         let mut last = LastLines::default();
         last.insert(LineKey::outside_logs(Timestamp::default()), "Killed");
         assert_eq!(verdict(&last, true, true), Verdict::Blocked);
+    }
+
+    #[test]
+    fn a_part_that_completes_later_does_not_undo_the_failure_of_another() {
+        let parts = ["sky paint: Failed", "exit status 1", "sea paint: Done"];
+        assert_eq!(judge(&parts, false), failed("sky paint: Failed"));
+        let again = ["sky paint: Failed", "sky paint: Done"];
+        assert_eq!(judge(&again, false), Verdict::Completed);
+        let other = ["old studio clean: Failed", "sea paint: Done"];
+        assert_eq!(judge(&other, false), Verdict::Completed);
+        let handled = ["sky paint: Failed", "All done"];
+        assert_eq!(judge(&handled, false), Verdict::Completed);
     }
 
     #[test]
@@ -664,15 +721,26 @@ mod tests {
         let after = ["a brush", "a canvas", "a frame", "a nail", "a wall"];
         let lines = [&["done", "ERROR no ink"][..], &after].concat();
         assert_eq!(judge(&lines, false), Verdict::Ended);
-        assert_eq!(judge(&lines[..6], false), failed("no ink", false));
+        assert_eq!(judge(&lines[..6], false), failed("no ink"));
+        let details = [
+            "  a brush",
+            "  a canvas",
+            "  a frame",
+            "  a nail",
+            "  a wall",
+        ];
+        let lines = [&["done", "ERROR no ink"][..], &details].concat();
+        assert_eq!(judge(&lines, false), failed("no ink"));
+        let lines = [&["done", "  ERROR no ink"][..], &details].concat();
+        assert_eq!(judge(&lines, false), Verdict::Ended);
     }
 
     #[test]
     fn the_message_of_a_failure_is_its_cause_rather_than_its_exit_code() {
         let lines = ["Painting 3/7", "error: no ink", "", "exit status 1"];
-        assert_eq!(judge(&lines, false), failed("error: no ink", true));
+        assert_eq!(judge(&lines, false), failed("error: no ink"));
         let alone = ["error: no ink", "Painting 3/7", "exit status 1"];
-        assert_eq!(judge(&alone, false), failed("exit status 1", true));
+        assert_eq!(judge(&alone, false), failed("exit status 1"));
     }
 
     proptest! {

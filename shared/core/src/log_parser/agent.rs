@@ -21,6 +21,7 @@ mod number;
 mod report;
 mod state_line;
 mod status;
+mod step_functions;
 mod todos;
 mod usage;
 
@@ -47,13 +48,14 @@ pub(super) use report::check_broken as check_broken_report;
 type StreamParser = fn(&Object<'_>) -> Option<AgentObservation>;
 
 /// The table of agents' own streams. The first that knows an object reads it.
-static STREAMS: [StreamParser; 6] = [
+static STREAMS: [StreamParser; 7] = [
     claude_code::parse,
     codex::parse,
     gemini::parse,
     mcp::parse,
     a2a::parse,
     ag_ui::parse,
+    step_functions::parse,
 ];
 
 /// Parses an object.
@@ -78,6 +80,7 @@ static HINT: LazyLock<Regex> = LazyLock::new(|| {
         checklist::HINT,
         state_line::HINT,
         fields::HINT,
+        plain::languages::WAIT_HINT,
     ];
     Regex::new(&hints.join("|")).expect("the patterns are constants")
 });

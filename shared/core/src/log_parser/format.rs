@@ -66,7 +66,7 @@ impl LogFormat {
     }
 
     /// Parses a line without colours.
-    pub(super) fn parse(self, line: &str) -> Result<Option<Observation>, ParseError> {
+    pub(crate) fn parse(self, line: &str) -> Result<Option<Observation>, ParseError> {
         (self.0.parse)(line)
     }
 

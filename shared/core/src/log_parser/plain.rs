@@ -7,7 +7,7 @@
 mod bar;
 mod candidate;
 mod end;
-mod languages;
+pub(super) mod languages;
 mod number;
 mod pair;
 mod percent;
@@ -31,9 +31,10 @@ static HINT: LazyLock<Regex> = LazyLock::new(|| {
             r"[0-9０-９]\s?(?:%|％|percent|per cent|Prozent|pour cent|por cient|por cento|パーセント)",
             r"|[0-9０-９]\)?\s{{0,2}}[/／⁄∕]\s{{0,2}}[0-9０-９]",
             r"|[0-9０-９]\s+(?:of|out of|von|van|de|sur|di|из)\s+[0-9０-９]",
-            r"|[0-9０-９][^0-9]{{0,5}}[中중]|{}",
+            r"|[0-9０-９][^0-9]{{0,5}}[中중]|{}|{}",
         ),
-        end::HINT
+        end::HINT,
+        languages::END_HINT
     ))
     .expect("the pattern is a constant")
 });

@@ -168,7 +168,13 @@ fn any_report() -> impl Strategy<Value = AgentObservation> {
         prop::sample::select(&[TodoState::Pending, TodoState::InProgress, TodoState::Done][..]);
     let todo = (any::<String>(), state).prop_map(|(text, state)| Todo { text, state });
     let todos = prop::collection::vec(todo, 0..4);
-    let end_of = prop::sample::select(&[EndOf::Run, EndOf::Tool, EndOf::Part][..]);
+    let ends = [
+        EndOf::Run,
+        EndOf::Tool,
+        EndOf::ToolWithoutCounter,
+        EndOf::Part,
+    ];
+    let end_of = prop::sample::select(ends.to_vec());
     let status = prop::option::of(prop::sample::select(TaskStatus::ALL));
     (texts, numbers, todos, end_of, status, any::<bool>()).prop_map(
         |(texts, numbers, todos, end_of, status, is_start)| {

@@ -47,7 +47,7 @@ pub(super) fn clip_some(text: &str) -> Option<String> {
 }
 
 /// The last `bytes` bytes of `text`, or up to 3 less, so that no character is split.
-pub(super) fn tail(text: &str, bytes: usize) -> &str {
+pub(crate) fn tail(text: &str, bytes: usize) -> &str {
     text.get(text.ceil_char_boundary(text.len().saturating_sub(bytes))..)
         .unwrap_or_default()
 }

@@ -1,8 +1,9 @@
 //! Rules about runs of CDK, each shown by lines.
 
-use progress_core::fold::{FactLog, Report, Run};
+use progress_core::fold::{Fact, FactLog, LastLines, LineKey, Report, Run};
 use progress_core::log_parser::LogFormat;
-use progress_core::model::TaskStatus::{self, Cancelled, Completed, Failed, Running};
+use progress_core::model::TaskStatus::{self, Cancelled, Completed, Ended, Failed, Running};
+use progress_core::model::Timestamp;
 
 use crate::limits::facts_of;
 
@@ -105,6 +106,57 @@ fn the_failure_of_something_around_a_completed_command_is_none_of_the_run() {
 }
 
 #[test]
+fn the_last_word_of_a_tool_is_of_the_run_that_its_rows_have_ended() {
+    let row = "Api | CREATE_COMPLETE | AWS::CloudFormation::Stack | Api";
+    for end in [
+        "✔ Deployment completed in 31.2 seconds",
+        "The operation was canceled.",
+    ] {
+        check_parts(&[row, end], &[("Api", Completed, "deployed")]);
+    }
+}
+
+#[test]
+fn the_last_lines_of_a_log_end_a_run_with_open_stacks() {
+    let at_end = |lines: &[&str]| {
+        let log = facts_of(
+            LogFormat::CDK,
+            &lines
+                .iter()
+                .map(|line| (*line).to_owned())
+                .collect::<Vec<_>>(),
+        );
+        let mut last_lines = LastLines::default();
+        let key = LineKey::outside_logs(Timestamp::default());
+        for (number, line) in (0..).zip(lines) {
+            last_lines.insert(key.with_line(number), line);
+        }
+        let mut log = FactLog::from_iter(log);
+        log.add([(key, Fact::Lines(last_lines))]);
+        log.end_of_log(false);
+        let report = log.runs().pop().unwrap().report();
+        (report.status, report.parts["Api"].status)
+    };
+    let start = "Api: deploying... [1/1]";
+    let row =
+        "Api | 3/5 | 10:00:02 | CREATE_FAILED | AWS::S3::Bucket | Files (Files1A2B) it exists";
+    for (end, status) in [
+        ("^C", Cancelled),
+        ("Error [ValidationError]: no such stack", Failed),
+        ("Killed", Failed),
+        ("Done", Ended),
+        (row, Ended),
+        ("Api: creating CloudFormation changeset...", Ended),
+    ] {
+        assert_eq!(at_end(&[start, end]), (status, status), "{end}");
+    }
+    assert_eq!(
+        at_end(&[start, "✅  Api", "Killed"]),
+        (Completed, Completed)
+    );
+}
+
+#[test]
 fn a_command_begins_a_run_before_its_stacks() {
     assert_eq!(
         run_of(&["✨  Synthesis time: 3.2s"]).phase.as_deref(),
@@ -133,7 +185,7 @@ fn a_command_that_nobody_approves_is_cancelled() {
         check_parts(&[start, end], &[("Api", Cancelled, "")]);
         assert_eq!(run_of(&[start, end]).message.as_deref(), Some(end));
     }
-    // Who can't be asked after a failure has not cancelled.
+    // If CDK can't ask a person after a failure, nobody has cancelled.
     let end = "‣ TtyNotAttached: no, terminal (TTY) is not attached so we are unable to ask";
     check_parts(
         &[start, "❌ Api failed to deploy", end],
@@ -217,6 +269,15 @@ fn the_manner_of_a_deploy_is_its_phase() {
 fn a_tick_with_the_time_of_a_deploy_is_a_stack() {
     assert!(runs_of(&["✅ lint"]).is_empty());
     let lines = ["✅ lint", "✅ Api", "✨ Deployment time: 7.3s"];
+    check_parts(&lines, &[("Api", Completed, "deployed")]);
+    // The time is that of the tick before it.
+    let start = "Api: deploying... [1/1]";
+    let lines = ["✅ lint", start, "✅  Api", "✨ Deployment time: 7.3s"];
+    check_parts(&lines, &[("Api", Completed, "deployed")]);
+    // Many ticks of another program hide none of CDK.
+    let mut lines = vec!["✅ lint"; 60];
+    let arn = "arn:aws:cloudformation:eu-west-1:1:stack/Api/1";
+    lines.extend(["✅  Api", "Stack ARN:", arn]);
     check_parts(&lines, &[("Api", Completed, "deployed")]);
     // A script may tick a name before the deploy begins.
     let lines = ["✅ Api", "Api: deploying... [1/1]"];

@@ -114,7 +114,10 @@ fn stacks_are_not_over_because_a_silent_log_is() {
         (task.status, task.parts["Api"].status)
     };
     assert_eq!(statuses("Everything is Ok"), (Ended, Ended));
-    assert_eq!(statuses("ERROR a hook can't write its log"), (Ended, Ended));
+    assert_eq!(
+        statuses("ERROR a hook can't write its log"),
+        (Failed, Failed)
+    );
     assert_eq!(statuses("Killed"), (Failed, Failed));
     assert_eq!(statuses("KeyboardInterrupt"), (Cancelled, Cancelled));
 }

@@ -75,6 +75,76 @@ fn a_tool_that_completes_does_not_end_a_run_with_steps_left() {
     assert_eq!(statuses(LogFormat::AGENT, &lines), [Running]);
     let lines = ["Step 3/3", "5 passed in 1.20s"];
     assert_eq!(statuses(LogFormat::AGENT, &lines), [Completed]);
+    for counter in ["(2/9) @paint/sky", "=== suite 1/6: sky", "[2/9] sky"] {
+        let lines = [counter, "BUILD SUCCESSFUL in 4s"];
+        assert_eq!(statuses(LogFormat::AGENT, &lines), [Running], "{counter}");
+    }
+    // The counter may be the tool's own.
+    let lines = ["[1/4] Resolving packages...", "Done in 0.10s."];
+    assert_eq!(statuses(LogFormat::AGENT, &lines), [Completed]);
+}
+
+#[test]
+fn the_last_line_of_a_server_or_a_platform_ends_the_run() {
+    let id = "00000000-0000-0000-0000-000000000000";
+    for (end, status) in [
+        ("##[error]Process completed with exit code 1.", Failed),
+        ("Error: Process completed with exit code 1.", Failed),
+        ("##[error]The operation was canceled.", Cancelled),
+        ("##[error]Bash exited with code '1'.", Failed),
+        (
+            "##[error]The process '/bin/paint' failed with exit code 2",
+            Failed,
+        ),
+        ("ERROR: Job failed: exit code 1", Failed),
+        ("ERROR: Job failed (system failure): no runner", Failed),
+        ("Job succeeded", Completed),
+        ("🚨 Error: The command exited with status 1", Failed),
+        ("user command error: exit status 1", Failed),
+        ("Finished: SUCCESS", Completed),
+        ("Finished: FAILURE", Failed),
+        ("Finished: UNSTABLE", Failed),
+        ("Finished: ABORTED", Cancelled),
+        ("Finished: NOT_BUILT", Cancelled),
+        ("Exited with code exit status 1", Failed),
+        ("CircleCI received exit code 1", Failed),
+        ("CircleCI received exit code 0", Completed),
+        ("Process exited with code 1", Failed),
+        ("Done. Your build exited with 0.", Completed),
+        ("Done. Your build exited with 1.", Failed),
+        ("Build success", Completed),
+        ("Completed - Training job completed", Completed),
+        ("Failed - Training job failed", Failed),
+        ("Stopped - Training job stopped", Cancelled),
+        ("Task timed out after 3.01 seconds", Failed),
+        (
+            &format!("2026-03-01T07:00:00.000Z {id} Task timed out after 3.01 seconds"),
+            Failed,
+        ),
+        (
+            &format!("RequestId: {id} Error: Runtime exited with error: exit status 1"),
+            Failed,
+        ),
+        (
+            &format!("RequestId: {id} Process exited before completing request"),
+            Failed,
+        ),
+    ] {
+        let found = statuses(LogFormat::AGENT, &["Step 3/10: paint", end]);
+        assert_eq!(found, [status], "{end}");
+    }
+    for line in [
+        "##[section]Finishing: paint",
+        "ERROR: Job failed to find its cache, going on",
+        "if the operation was canceled. That is rare",
+        "the painter exited with code 0",
+        "CircleCI received exit code 0 of the hook",
+        "Completed - Training job completed 3 of 9 rounds",
+        "Build finished",
+    ] {
+        let found = statuses(LogFormat::AGENT, &["Step 3/10: paint", line]);
+        assert_eq!(found, [Running], "{line}");
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Run {
                 return Some(is_open && self.whole.end_at(at, Ending::Completed, Strength::Owner));
             }
             CdkObservation::RunCancelled { message } => {
-                // Whoever can't be asked how to go on after a failure cancels nothing.
+                // If CDK can't ask a person how to go on after a failure, nobody has cancelled.
                 let ending = match self.stacks.have_failed() {
                     true => Ending::Failed,
                     false => Ending::Cancelled,
@@ -73,15 +73,16 @@ impl Run {
         }
     }
 
-    /// Whether a line is of a later command than the one that completed: a command does not fail
-    /// after that.
+    /// Whether a line is of a later command than the one that ended: a command does not fail after it
+    /// has completed, and the other way round. Whoever cancels after that cancels something else.
     pub(super) fn is_left_by_command(&self, line: &CdkObservation) -> bool {
         match line {
             CdkObservation::RunFailed { of, .. } => {
                 matches!(of, FailureOf::Command | FailureOf::App) && self.has_completed()
             }
-            CdkObservation::RunCancelled { .. } => self.has_completed(),
-            CdkObservation::RunCompleted => self.is_over(),
+            CdkObservation::RunCompleted => {
+                self.whole.end.is_some() || self.is_over() && !self.has_completed()
+            }
             _ => false,
         }
     }
@@ -95,20 +96,21 @@ impl Run {
 }
 
 impl Stacks {
-    /// Adds the time that an operation took. A deploy prints it after the tick, which is therefore
-    /// one of a stack. A rollback prints no tick.
-    pub(super) fn take_time(&mut self, at: LineKey, operation: Operation) -> Option<bool> {
-        if operation == Operation::Rollback {
-            let last = self.started_last?;
-            let stack = &self.list[last];
-            let is_its = stack.end.is_none() && stack.operation == Some(operation);
-            let end = EndLine {
-                name: "",
-                ending: Ending::Completed,
-                message: None,
-            };
-            return self.end(last, at, Some(end).filter(|_| is_its)?);
-        }
+    /// Ends the stack that is rolled back at last: CDK prints the time of a roll back without a tick.
+    pub(super) fn complete_rollback(&mut self, at: LineKey) -> Option<bool> {
+        let last = self.started_last?;
+        let stack = self.list.get(last)?;
+        let is_its = stack.end.is_none() && stack.operation == Some(Operation::Rollback);
+        let end = EndLine {
+            name: "",
+            ending: Ending::Completed,
+            message: None,
+        };
+        self.end(last, at, Some(end).filter(|_| is_its)?)
+    }
+
+    /// Makes a stack of the last tick: CDK prints the time of a deploy after it.
+    pub(super) fn confirm_last_tick(&mut self) -> Option<bool> {
         let (of, line) = self.possible_ends.pop()?;
         let tick = EndLine::of(&line).filter(|end| !end.ending.is_failure())?;
         let index = self.named_in_line(tick.name, of)?;

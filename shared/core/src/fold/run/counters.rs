@@ -91,6 +91,12 @@ impl Counters {
         steps.is_some_and(|(_, (_, steps))| steps.is_open())
     }
 
+    /// Whether the outermost counter is one of steps or items, and some are left.
+    pub(in crate::fold) fn has_open_items(&self) -> bool {
+        let greatest = self.0.last_key_value().map(|(kind, _)| *kind);
+        greatest >= Some(CounterKind::Item) && self.is_open()
+    }
+
     /// Whether the outermost counter has work left.
     pub(in crate::fold) fn is_open(&self) -> bool {
         self.outermost().is_some_and(Count::is_open)

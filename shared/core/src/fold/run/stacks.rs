@@ -34,6 +34,9 @@ pub(super) struct Stacks {
     /// Ticks and crosses that count as ends only if other lines name their stack.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) possible_ends: Vec<(LineKey, CdkObservation)>,
+    /// Whether the last line about stacks was the latest of these ticks and crosses.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ends_with_mark: bool,
     /// CloudFormation names in ARNs that are of no known stack.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) arn_names: BTreeSet<String>,
@@ -184,6 +187,7 @@ impl Stacks {
 
     /// See [`Self::see`]; `None` if the line is not about an end.
     fn add(&mut self, at: LineKey, line: &CdkObservation) -> Option<bool> {
+        let follows_mark = std::mem::take(&mut self.ends_with_mark);
         match line {
             CdkObservation::Start {
                 stack,
@@ -273,15 +277,21 @@ impl Stacks {
                     Said::put(&mut self.list[started_last].message, at, message);
                 }
             }
-            CdkObservation::TimeTaken { operation } => return self.take_time(at, *operation),
+            CdkObservation::TimeTaken { operation } => match operation {
+                Operation::Rollback => return self.complete_rollback(at),
+                _ if follows_mark => return self.confirm_last_tick(),
+                _ => {}
+            },
             CdkObservation::UnconfirmedEnd { stack, .. } => {
                 if let Some(index) = self.find(stack) {
                     return self.end(index, at, EndLine::of(line)?);
                 }
-                if self.possible_ends.len() < MOST_NAMES {
-                    self.possible_ends.push((at, line.clone()));
-                    self.confirm_ticks_of_arns(at);
+                if self.possible_ends.len() >= MOST_NAMES {
+                    self.possible_ends.remove(0); // CDK names a stack soon after its tick
                 }
+                self.possible_ends.push((at, line.clone()));
+                self.ends_with_mark = true;
+                self.confirm_ticks_of_arns(at);
             }
             CdkObservation::StackArn { name } => {
                 if !self.learn(name) && self.arn_names.len() < MOST_NAMES {

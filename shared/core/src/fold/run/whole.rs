@@ -11,7 +11,7 @@ use crate::fold::end::{End, Ending, Strength};
 use crate::fold::last_lines::LastLines;
 use crate::fold::verdict::{Verdict, last_error, verdict};
 use crate::log_parser::line::strip_all_prefixes;
-use crate::log_parser::{AgentObservation, EndOf, Samples, Usage, Waiting};
+use crate::log_parser::{AgentObservation, EndOf, LogFormat, Samples, Usage, Waiting};
 use crate::model::{Agent, TaskStatus};
 
 /// The exit codes of commands that a person or the system has stopped: 128 more than the signal.
@@ -138,8 +138,8 @@ impl Whole {
     }
 
     /// Adds what the last lines of the log say, if nothing follows them. They count more than the sum
-    /// of a tool, but not more than a line about the run itself. Words of success and mere
-    /// errors say nothing about stacks that are open. Returns whether one of them says why it failed.
+    /// of a tool, but not more than a line about the run itself. Words of success, and
+    /// lines about resources, don't end stacks that are open. Returns whether one of them says why it failed.
     pub(super) fn judge(
         &mut self,
         at: LineKey,
@@ -162,9 +162,11 @@ impl Whole {
             Verdict::Ended => Ending::Ended,
             Verdict::Completed => Ending::Completed,
             Verdict::Cancelled => Ending::Cancelled,
-            // A deploy goes on after errors that others report.
-            Verdict::Failed { is_crash, .. } if has_open_stacks && !is_crash => Ending::Ended,
-            Verdict::Failed { message, .. } => {
+            // A deploy goes on after a resource has failed.
+            Verdict::Failed { message } if has_open_stacks && is_about_stacks(&message) => {
+                Ending::Ended
+            }
+            Verdict::Failed { message } => {
                 let line = last_lines.key_of(|text| strip_all_prefixes(text) == message);
                 Said::put(&mut self.failure, line.unwrap_or(at), &message);
                 Ending::Failed
@@ -266,6 +268,7 @@ impl Whole {
         match end_of {
             EndOf::Run => false,
             EndOf::Tool => self.counters.has_open_steps(),
+            EndOf::ToolWithoutCounter => self.counters.has_open_items(),
             EndOf::Part => self.counters.is_open(),
         }
     }
@@ -291,10 +294,15 @@ impl Whole {
     }
 }
 
+/// Whether `text` is a line of CDK about a stack or a resource.
+fn is_about_stacks(text: &str) -> bool {
+    LogFormat::CDK.parse(text).is_ok_and(|line| line.is_some())
+}
+
 fn strength_of(end_of: EndOf) -> Strength {
     match end_of {
         EndOf::Run => Strength::Owner,
-        EndOf::Tool => Strength::Tool,
+        EndOf::Tool | EndOf::ToolWithoutCounter => Strength::Tool,
         EndOf::Part => Strength::Part,
     }
 }

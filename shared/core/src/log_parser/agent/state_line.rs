@@ -8,6 +8,7 @@ use regex::{Captures, Regex};
 use super::status::{self, Status};
 use super::waiting;
 use crate::log_parser::observation::{AgentObservation, EndOf, Need};
+use crate::log_parser::plain::languages;
 use crate::log_parser::text::clip_some;
 use crate::model::TaskStatus;
 
@@ -93,7 +94,7 @@ pub(super) fn parse(line: &str) -> Option<AgentObservation> {
         };
         return Some(waiting(need, clip_some(line)));
     }
-    if lines.asks.is_match(line) {
+    if lines.asks.is_match(line) || languages::waits_for_approval(line) {
         return Some(waiting(Need::Approval, clip_some(line)));
     }
     let status = match () {

@@ -15,6 +15,9 @@ pub enum EndOf {
     /// A tool that the agent ran. It also ends the run, unless the agent counts steps and some are
     /// left.
     Tool,
+    /// A tool that prints no counters like `3/10`. As [`Self::Tool`], but any open counter of steps or
+    /// items is around it.
+    ToolWithoutCounter,
     /// A part of a tool's work, such as one of several hosts. As [`Self::Tool`], but it never
     /// overrides another end.
     Part,

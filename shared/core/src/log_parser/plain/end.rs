@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
+use super::languages;
 use crate::log_parser::observation::EndOf;
 use crate::model::TaskStatus;
 
@@ -14,18 +15,20 @@ use crate::model::TaskStatus;
 pub(super) const HINT: &str = concat!(
     r"(?i-u:pass(?:ed|ing)|fail(?:ed|ing|ure|[\s\x1b]|$)|succe|complete| done|done in|finished|exited",
     r"|terminated with|returned a non-zero|rolled out|Error [0-9]|[0-9] error|not exit|timed out after",
-    r"|panicked at|could not compile|\*\*\* |build stopped: )",
+    r"|panicked at|could not compile|\*\*\* |build stopped: |command error: |job stopped",
+    r"|received exit code|operation was canceled|NOT_BUILT|ABORTED|UNSTABLE)",
 );
 
 struct Ends {
     completed: RegexSet,
     completed_by_tools: RegexSet,
+    completed_by_counting_tools: RegexSet,
     partly_completed: RegexSet,
     failed: RegexSet,
     cancelled: RegexSet,
 }
 
-const COMPLETED: [&str; 5] = [
+const COMPLETED: [&str; 7] = [
     // Scripts and trainers
     r"^\W*(?i:all done)\W*$",
     concat!(
@@ -37,11 +40,14 @@ const COMPLETED: [&str; 5] = [
     r"^Training completed\. Do not forget",
     r"^[0-9]+ epochs completed in [0-9.]+",
     // CI servers
-    r"^(?:Finished: SUCCESS|Job succeeded)$",
+    r"^(?:Finished: SUCCESS|Job succeeded|Build success|CircleCI received exit code 0)$",
+    r"^Done\. Your build exited with 0\.?$",
+    // SageMaker
+    r"^Completed - Training job completed$",
 ];
 
-/// Lines of tools that agents run.
-const COMPLETED_BY_TOOLS: [&str; 16] = [
+/// Lines of tools that agents run, and that print no counters.
+const COMPLETED_BY_TOOLS: [&str; 12] = [
     // pytest, with or without its rulers
     r"^=* ?[0-9]+ passed(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     // ant, gradle, maven, xcodebuild, dotnet
@@ -55,18 +61,24 @@ const COMPLETED_BY_TOOLS: [&str; 16] = [
     // kubectl, terraform
     r#"^\S+ "[^"]+" successfully rolled out$"#,
     r"^(?:Apply|Destroy) complete! Resources: ",
+    // jest, vitest
+    r"^Tests: +(?:[0-9]+ (?:skipped|todo), )*[0-9]+ passed, [0-9]+ total$",
+    r"^Tests +[0-9]+ passed(?: \| [0-9]+ (?:skipped|todo))* \([0-9]+\)$",
+    // cargo
+    r"^Finished `[a-z-]+` profile \[",
+    r"^test result: ok\. [0-9]+ passed; 0 failed;",
+];
+
+/// Lines of tools that count their own steps, and need not count to the end.
+const COMPLETED_BY_COUNTING_TOOLS: [&str; 4] = [
     // yarn
     r"^(?:✨ +)?Done in [0-9.]+m?s\.?$",
     // dbt
     r"^Completed successfully$",
-    // ctest, jest, vitest
+    // ctest
     r"^100% tests passed, 0 tests failed out of [0-9]+",
-    r"^Tests: +(?:[0-9]+ (?:skipped|todo), )*[0-9]+ passed, [0-9]+ total$",
-    r"^Tests +[0-9]+ passed(?: \| [0-9]+ (?:skipped|todo))* \([0-9]+\)$",
-    // cargo, bazel
-    r"^Finished `[a-z-]+` profile \[",
+    // bazel
     r"^Build completed successfully, [0-9,]+ total actions?",
-    r"^test result: ok\. [0-9]+ passed; 0 failed;",
 ];
 
 /// Lines of tools about a part of their work. Other lines may report that the rest failed.
@@ -78,7 +90,7 @@ const PARTLY_COMPLETED: [&str; 3] = [
     r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +unreachable=0 +failed=0(?: |$)",
 ];
 
-const FAILED: [&str; 27] = [
+const FAILED: [&str; 32] = [
     r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
     r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
@@ -96,7 +108,7 @@ const FAILED: [&str; 27] = [
     r"^Command did not exit successfully ",
     r"^Phase complete: [A-Z_]+ State: FAILED",
     // exit codes of processes; responses of servers have a status code without `exit`
-    r"(?i:\b(?:exited|completed|terminated|finished) with (?:error |exit |non-zero exit )?code:? (?:exit status )?-?[1-9][0-9]{0,9})\b",
+    r"(?i:\b(?:exited|completed|terminated|finished) with (?:error |exit |non-zero exit )?code:? (?:exit status )?['\x22]?-?[1-9][0-9]{0,9})\b",
     r"(?i:\b(?:exited|completed|terminated|finished|failed) with (?:non-zero )?exit (?:code|status):? -?[1-9][0-9]{0,9})\b",
     // ctest, jest, cargo
     r"^[0-9]{1,2}% tests passed, [1-9][0-9]* tests? failed out of [0-9]+",
@@ -114,17 +126,30 @@ const FAILED: [&str; 27] = [
     // Lambda, and programs that crash
     r"^Task timed out after [0-9.]+ seconds$",
     r"^thread '[^']*' (?:\([0-9]+\) )?panicked at ",
+    r"^(?:RequestId: [0-9a-f-]{36} )?(?:Error: )?Runtime exited (?:with error: |without providing a reason)",
+    r"^(?:RequestId: [0-9a-f-]{36} )?Process exited before completing request$",
     // CI servers
-    r"^(?:Finished: FAILURE$|Job failed: |ERROR: Job failed)",
+    r"^(?:Finished: (?:FAILURE|UNSTABLE)$|(?:ERROR: )?Job failed(?:$|(?: \([a-z ]+\))?: ))",
+    r"^(?:CircleCI received exit code|Exited with code exit status|Done\. Your build exited with) [1-9][0-9]*\.?$",
+    r"^(?:(?:🚨 )?Error: The command exited with status -?[1-9]|user command error: )",
+    // SageMaker
+    r"^Failed - Training job failed",
 ];
 
-const CANCELLED: [&str; 1] = [r"^Finished: ABORTED$"];
+const CANCELLED: [&str; 3] = [
+    r"^Finished: (?:ABORTED|NOT_BUILT)$",
+    // GitHub Actions
+    r"^(?:##\[error\]|Error: )?The operation was canceled\.$",
+    // SageMaker
+    r"^Stopped - Training job stopped$",
+];
 
 static ENDS: LazyLock<Ends> = LazyLock::new(|| {
     let set = |patterns: &[&str]| RegexSet::new(patterns).expect("the patterns are constants");
     Ends {
         completed: set(&COMPLETED),
         completed_by_tools: set(&COMPLETED_BY_TOOLS),
+        completed_by_counting_tools: set(&COMPLETED_BY_COUNTING_TOOLS),
         partly_completed: set(&PARTLY_COMPLETED),
         failed: set(&FAILED),
         cancelled: set(&CANCELLED),
@@ -132,8 +157,9 @@ static ENDS: LazyLock<Ends> = LazyLock::new(|| {
 });
 
 /// The pre-filter of ends.
-static MAY_END: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(HINT).expect("the pattern is a constant"));
+static MAY_END: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(&format!("{HINT}|{}", languages::END_HINT)).expect("the pattern is a constant")
+});
 
 /// The longest line that can be an end, in bytes. Longer lines with such words are prose or data.
 const LONGEST: usize = 2048;
@@ -168,11 +194,20 @@ fn parse_short(line: &str) -> Option<End> {
     } else if ENDS.completed.is_match(line) {
         (TaskStatus::Completed, EndOf::Run)
     } else if ENDS.completed_by_tools.is_match(line) {
+        (TaskStatus::Completed, EndOf::ToolWithoutCounter)
+    } else if ENDS.completed_by_counting_tools.is_match(line) {
         (TaskStatus::Completed, EndOf::Tool)
     } else if ENDS.partly_completed.is_match(line) {
         (TaskStatus::Completed, EndOf::Part)
     } else if ENDS.cancelled.is_match(line) {
         (TaskStatus::Cancelled, EndOf::Run)
+    } else if let Some(status) = languages::end(line) {
+        let of = match status {
+            // Such a word may be about a step.
+            TaskStatus::Completed => EndOf::ToolWithoutCounter,
+            _ => EndOf::Run,
+        };
+        (status, of)
     } else {
         return None;
     };
@@ -191,6 +226,7 @@ mod tests {
         let rules = [
             &COMPLETED[..],
             &COMPLETED_BY_TOOLS,
+            &COMPLETED_BY_COUNTING_TOOLS,
             &PARTLY_COMPLETED,
             &FAILED,
             &CANCELLED,
