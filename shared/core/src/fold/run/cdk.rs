@@ -31,10 +31,13 @@ impl Run {
         };
         let last_end = list.iter().filter_map(|stack| Some(stack.end?.at)).max();
         let end = run_end.map(|end| end.at).max(last_end);
+        // A tick may have come before the line that shows that it is one of CDK.
+        let first = list.iter().map(|stack| stack.first).min();
+        let first = first.map_or(self.first, |first| first.min(self.first));
         Report {
-            first: self.first,
+            first,
             last: self.last.max(end.unwrap_or(self.last)),
-            start: Some(self.first),
+            start: Some(first),
             end: end.filter(|_| status.is_terminal()),
             status,
             progress: shown_progress(progress_of(&stacks), status),
