@@ -10,7 +10,7 @@ use progress_core::model::TaskStatus;
 const EXAMPLES: &str = "\
 Examples:
   progress run -- npx cdk deploy --progress events
-  progress report --cdk deploy.log
+  progress report deploy.log
   progress report --agents run.log --json";
 
 const RUN_EXAMPLES: &str = "\
@@ -55,9 +55,9 @@ Examples:
 
 const REPORT_EXAMPLES: &str = "\
 Examples:
-  progress report --cdk deploy.log
+  progress report deploy.log
   progress report --cdk deploy.log --agents logs/ --json | jq '.tasks[].status'
-  git show main:deploy.log | progress report --cdk -
+  git show main:deploy.log | progress report -
 
 Each file is a log stream. Its name is the name of the file without the extension.";
 
@@ -96,7 +96,7 @@ pub struct LogArgs {
 
 impl Args for LogArgs {
     fn augment_args(command: clap::Command) -> clap::Command {
-        let options = LogFormat::ALL.map(|format| {
+        let options = LogFormat::OF_FILES.map(|format| {
             Arg::new(format.option)
                 .long(format.option)
                 .value_name("FILE")
@@ -104,7 +104,7 @@ impl Args for LogArgs {
                 .action(ArgAction::Append)
                 .help(format.option_help)
         });
-        let names = LogFormat::ALL.map(|format| format.option);
+        let names = LogFormat::OF_FILES.map(|format| format.option);
         let group = ArgGroup::new("logs").args(names).multiple(true);
         command.args(options).group(group)
     }
@@ -116,7 +116,7 @@ impl Args for LogArgs {
 
 impl FromArgMatches for LogArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let logs = LogFormat::ALL.into_iter().flat_map(|format| {
+        let logs = LogFormat::OF_FILES.into_iter().flat_map(|format| {
             let paths = matches.get_many::<PathBuf>(format.option);
             let paths = paths.into_iter().flatten().cloned();
             paths.map(move |path| (format, path))
@@ -190,9 +190,11 @@ pub struct ListArgs {
 #[derive(Debug, Args)]
 #[command(mut_group("logs", |group| group.required(true)))]
 pub struct ReportArgs {
-    /// The logs to read.
+    /// Logs of any command, as with --log
+    #[arg(value_name = "FILE", group = "logs")]
+    files: Vec<PathBuf>,
     #[command(flatten)]
-    pub logs: LogArgs,
+    logs: LogArgs,
     /// Print JSON, as in the response of GET /api/tasks, instead of a table
     #[arg(long)]
     pub json: bool,
@@ -203,6 +205,18 @@ pub struct ReportArgs {
     #[arg(long, env = "STALE_AFTER_SECONDS", default_value_t = 900, hide = true,
           value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub stale_after_seconds: u64,
+}
+
+impl ReportArgs {
+    /// The logs to read.
+    pub fn logs(&self) -> LogArgs {
+        let files = self.files.iter().cloned();
+        let files = files.map(|path| (LogFormat::ANY, path));
+        let logs = self.logs.logs.iter().cloned();
+        LogArgs {
+            logs: files.chain(logs).collect(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub fn report(args: &ReportArgs) -> Result<bool, ReportError> {
     let now = Timestamp::now();
     let renderer = Renderer::new(Duration::from_secs(args.stale_after_seconds));
     let mut tasks = Tasks::default();
-    for log in logs(&args.logs)? {
+    for log in logs(&args.logs())? {
         match tasks.read(&log, now) {
             Err(error) if log.is_optional => {
                 eprintln!("warning: {}; skipped", plain(&error_chain(&error)));

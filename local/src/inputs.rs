@@ -17,7 +17,7 @@ use crate::file_log_source::{FileLogError, FileLogSource};
 
 /// The log groups of the files: one for each log format.
 pub(crate) fn log_groups() -> Vec<LogGroup> {
-    let groups = LogFormat::ALL.map(|format| LogGroup {
+    let groups = LogFormat::OF_FILES.map(|format| LogGroup {
         name: format.file_log_group.to_owned(),
         format,
     });

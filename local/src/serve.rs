@@ -119,7 +119,7 @@ fn print_banner(
     let mut add =
         |name: &str, value: &str| text.push_str(&format!("  {name:<6}{}\n", plain(value)));
     if has_logs(args) {
-        for format in LogFormat::ALL {
+        for format in LogFormat::OF_FILES {
             let streams = source.log_streams(format.file_log_group).join(", ");
             if !streams.is_empty() {
                 add("Logs", &format!("{}: {streams}", format.option));
@@ -136,8 +136,8 @@ fn print_banner(
             }
         }
     } else {
-        let options = LogFormat::ALL.map(|format| format!("--{} FILE", format.option));
-        let options = options.join(" and ");
+        let options = LogFormat::OF_FILES.map(|format| format!("--{} FILE", format.option));
+        let options = options.join(", ");
         add(
             "Logs",
             &format!("bundled samples, replayed again and again; {options} follow your own"),

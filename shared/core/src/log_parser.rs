@@ -53,8 +53,10 @@ impl LogFormat {
     pub const AGENT: Self = Self(&AGENT);
     /// The output of any command: CDK's lines are read as CDK's, and all others as an agent's.
     pub const ANY: Self = Self(&ANY);
-    /// The formats of log groups and of files, in the order of the options of the command line.
+    /// The formats of log groups, in the order of the options of the command line.
     pub const ALL: [Self; 2] = [Self::CDK, Self::AGENT];
+    /// The formats of files, in the order of the options of the command line.
+    pub const OF_FILES: [Self; 3] = [Self::ANY, Self::CDK, Self::AGENT];
 }
 
 static CDK: FormatEntry = FormatEntry {
@@ -97,8 +99,8 @@ static AGENT: FormatEntry = FormatEntry {
 
 static ANY: FormatEntry = FormatEntry {
     id: "run",
-    option: "run",
-    option_help: "",
+    option: "log",
+    option_help: "Log of any command; what it looks like tells its format: a file, a directory, or `-` for standard input; repeatable",
     environment_variable: "",
     file_log_group: "/miyabi/runs",
     task_type: TaskType::Other,
