@@ -63,7 +63,10 @@ pub(crate) fn write_table(
     output: &mut dyn Write,
 ) -> io::Result<()> {
     if tasks.is_empty() {
-        return writeln!(output, "No tasks: the logs are empty, or have only lines that AWS Lambda writes.");
+        return writeln!(
+            output,
+            "No tasks: the logs are empty, or have only lines that AWS Lambda writes."
+        );
     }
     let rows: Vec<_> = tasks
         .iter()
