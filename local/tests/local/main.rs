@@ -3,6 +3,8 @@
 
 mod program;
 #[cfg(unix)]
+mod run;
+#[cfg(unix)]
 mod security;
 #[cfg(unix)]
 mod serve;
