@@ -29,7 +29,7 @@ const DESCRIPTION: &str = "Tasks with live progress, from the output of `cdk dep
     method is 405, with `Allow`. The API requires a bearer token (JWT), unless it runs with `AUTH_MODE=none`.";
 
 const TOKEN: &str = "A JWT that is signed with a configured key. The claim `scope` or `scp` has the scopes: \
-    `progress:read` for GET and HEAD, `progress:write` for all other methods.";
+    `progress:read` for GET and HEAD, `progress:logs` for the lines of a log, `progress:write` for all other methods.";
 
 #[derive(OpenApi)]
 #[openapi(

@@ -23,6 +23,8 @@ pub struct ApiState {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) renderer: Renderer,
     pub(crate) turns: Arc<Turns>,
+    /// Whether the last lines that are sent are kept.
+    pub(crate) keeps_log_tail: bool,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -48,7 +50,17 @@ impl ApiState {
             cache,
             renderer,
             turns: Arc::default(),
+            keeps_log_tail: true,
             clock: Arc::new(Timestamp::now),
+        }
+    }
+
+    /// Sets whether the last lines that are sent are kept. They are unless it is called.
+    #[must_use]
+    pub fn with_log_tail(self, keeps_log_tail: bool) -> Self {
+        Self {
+            keeps_log_tail,
+            ..self
         }
     }
 

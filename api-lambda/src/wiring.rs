@@ -8,7 +8,9 @@ use std::sync::Arc;
 use shared::aws;
 use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
-use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, stale_after};
+use shared::config::{
+    CacheConfig, ConfigError, Settings, StoreConfig, keeps_log_tail, stale_after,
+};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
 use crate::state::ApiState;
@@ -37,7 +39,9 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
     let client = aws::dynamodb(&aws::load_config(settings).await);
     let tasks = Arc::new(DynamoDbTaskStore::new(client.clone(), &config));
     let projects = Arc::new(DynamoDbProjectStore::new(client, &config));
-    Ok(ApiState::new(tasks, projects, cache, stale_after))
+    let keeps_log_tail = keeps_log_tail(settings)?;
+    let state = ApiState::new(tasks, projects, cache, stale_after);
+    Ok(state.with_log_tail(keeps_log_tail))
 }
 
 #[cfg(test)]

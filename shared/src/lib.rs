@@ -21,4 +21,6 @@ pub mod task_reader;
 pub mod telemetry;
 pub mod validator;
 
-pub use progress_core::{batch, error, fold, log_event, log_file, log_parser, model, record, view};
+pub use progress_core::{
+    batch, error, fold, log_event, log_file, log_parser, log_tail, model, record, view,
+};

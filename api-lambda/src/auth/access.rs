@@ -12,6 +12,8 @@ pub enum Scope {
     Read,
     /// `progress:write`: all other methods.
     Write,
+    /// `progress:logs`: GET and HEAD of the lines of a log. They may hold what progress does not.
+    Logs,
 }
 
 impl Scope {
@@ -20,6 +22,7 @@ impl Scope {
         match self {
             Self::Read => "progress:read",
             Self::Write => "progress:write",
+            Self::Logs => "progress:logs",
         }
     }
 }
@@ -42,6 +45,8 @@ impl Access {
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         if is_read && is_open(path) || is_preflight(method, headers) {
             Self::Open
+        } else if is_read && is_log(path) {
+            Self::Needs(Scope::Logs)
         } else if is_read || method == Method::OPTIONS {
             Self::Needs(Scope::Read)
         } else {
@@ -53,6 +58,14 @@ impl Access {
 /// Whether a path is open to everyone. Open paths show no task and no project.
 ///
 /// `/ready` is not open, because it shows the state of internal services and sends a request to
+/// Whether a path is the log of a task: `/api/tasks/{id}/log`.
+fn is_log(path: &str) -> bool {
+    let id = path
+        .strip_prefix("/api/tasks/")
+        .and_then(|rest| rest.strip_suffix("/log"));
+    id.is_some_and(|id| !id.contains('/'))
+}
+
 /// each. Monitors without a token can use `/health`.
 fn is_open(path: &str) -> bool {
     matches!(

@@ -14,6 +14,7 @@ pub struct Principal {
     subject: Option<String>,
     may_read: bool,
     may_write: bool,
+    may_read_logs: bool,
 }
 
 impl Principal {
@@ -24,6 +25,7 @@ impl Principal {
             subject: None,
             may_read: true,
             may_write: true,
+            may_read_logs: true,
         }
     }
 
@@ -38,10 +40,12 @@ impl Principal {
             subject,
             may_read: false,
             may_write: false,
+            may_read_logs: false,
         };
         for scope in scopes {
             principal.may_read |= scope == Scope::Read.name();
             principal.may_write |= scope == Scope::Write.name();
+            principal.may_read_logs |= scope == Scope::Logs.name();
         }
         principal
     }
@@ -61,6 +65,7 @@ impl Principal {
         match scope {
             Scope::Read => self.may_read,
             Scope::Write => self.may_write,
+            Scope::Logs => self.may_read_logs,
         }
     }
 

@@ -50,6 +50,16 @@ text_schema! {
     ProjectStatus = words(&["active", "paused", "completed", "archived"]);
 }
 
+/// A line of a log.
+#[derive(ToSchema)]
+pub(crate) struct LogLine {
+    /// Its time.
+    timestamp: Timestamp,
+    /// Its text as it was sent, at most 500 bytes. It may have control characters.
+    #[schema(max_length = 500)]
+    text: String,
+}
+
 /// Lines of a log, or records: one JSON object in each line.
 pub(crate) struct LogLines;
 

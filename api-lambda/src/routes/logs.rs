@@ -3,6 +3,8 @@
 mod records;
 mod session;
 
+use std::time::Duration;
+
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -11,13 +13,16 @@ use axum::routing::post;
 use axum::{Json, Router, body::Bytes};
 use serde::Serialize;
 use shared::batch::{Batch, Target};
+use shared::error::error_chain;
 use shared::fold::{Fact, LineKey, Session};
 use shared::ingest::{IngestCounts, Pace};
 use shared::log_event::LogEvent;
 use shared::log_parser::{LineCounts, LogFormat};
+use shared::log_tail::TailPart;
 use shared::model::{Context, MAX_NAME_CHARS, ProjectId, Revision, RunId, TaskId, Timestamp};
 use shared::record::TaskOrigin;
 use shared::server_timing::for_store;
+use tracing::warn;
 
 use self::records::{MAX_PACKED_BYTES, Record, Said};
 use self::session::Lines;
@@ -26,6 +31,11 @@ use crate::openapi::{parameters::LogStream, schemas};
 use crate::problem::ApiError;
 use crate::query::QueryParameters;
 use crate::state::ApiState;
+
+/// How long the last lines are kept.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long they are kept if the command has failed.
+const KEPT_AFTER_FAILURE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The log group of streams that come over HTTP.
 const LOG_GROUP: &str = "/miyabi/runs";
@@ -157,6 +167,8 @@ async fn save(
     let mut read = LineCounts::default();
     let mut context = None;
     let mut first = None;
+    let mut tail = TailPart::new(lines.sequence());
+    let mut has_failed = false;
     for (record, number) in records.into_iter().zip(1..) {
         let event = |message: String| LogEvent {
             log_stream: origin.log_stream.clone(),
@@ -168,6 +180,7 @@ async fn save(
         match record.said {
             Said::Line(line) => {
                 let event = event(line);
+                tail.push(event.timestamp.min(now), &event.message);
                 let counts = batch.add(origin.format, &origin.log_group, &event);
                 first.get_or_insert(event.timestamp);
                 read.lines += counts.lines;
@@ -177,6 +190,7 @@ async fn save(
                 context = Some(given.bounded()).filter(|given| *given != Context::default());
             }
             Said::Exit(code) => {
+                has_failed = code != 0;
                 let last_lines = batch.last_lines();
                 let at = LineKey::of(&event(String::new()), 0);
                 batch.put(origin.clone(), (at, Fact::Exit { code, last_lines }));
@@ -202,6 +216,9 @@ async fn save(
         named: task_id,
     };
     let (task_id, newest) = newest_run(state, &target, counts.saved).await?;
+    if state.keeps_log_tail {
+        keep_tail(state, &task_id, tail.finish(), has_failed).await;
+    }
     Ok(Saved {
         task_id,
         run: newest.as_ref().map(|(run_id, _)| run_id.run),
@@ -209,6 +226,29 @@ async fn save(
         lines: read.lines,
         facts: read.parsed,
     })
+}
+
+/// Keeps the last lines. The task is saved, so a failure is only logged.
+async fn keep_tail(state: &ApiState, task_id: &TaskId, tail: TailPart, has_failed: bool) {
+    let kept = async {
+        if !has_failed {
+            return match tail.lines.is_empty() {
+                true => Ok(()),
+                false => state.tasks.save_tail(task_id, &tail, KEPT_FOR).await,
+            };
+        }
+        let whole = tail.whole(state.tasks.tail(task_id).await?);
+        state
+            .tasks
+            .save_tail(task_id, &whole, KEPT_AFTER_FAILURE)
+            .await
+    };
+    if let Err(error) = for_store(kept).await {
+        warn!(
+            error = error_chain(&error),
+            "can't keep the last lines of a log"
+        );
+    }
 }
 
 /// The task of a target and its newest run. `saved` are the runs that were just written.

@@ -1,6 +1,7 @@
 //! `/api/tasks`: tasks, their runs and their history.
 
 mod history;
+mod log;
 mod new_task;
 mod runs;
 mod task_patch;
@@ -47,7 +48,16 @@ use crate::write_response::WriteResponse;
 /// The OpenAPI description of these routes.
 #[cfg(test)]
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(list, create, show, change, delete, history::list, runs::list))]
+#[openapi(paths(
+    list,
+    create,
+    show,
+    change,
+    delete,
+    history::list,
+    log::show,
+    runs::list
+))]
 pub(super) struct Description;
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -58,6 +68,7 @@ pub(super) fn routes() -> Router<ApiState> {
             get(show).patch(change).delete(delete),
         )
         .route("/api/tasks/{task_id}/history", get(history::list))
+        .route("/api/tasks/{task_id}/log", get(log::show))
         .route("/api/tasks/{task_id}/runs", get(runs::list))
 }
 

@@ -243,3 +243,39 @@ async fn bad_requests_name_what_is_wrong_and_change_nothing() {
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(harness.stored().await, []);
 }
+
+/// The texts of the last lines of a run.
+async fn tail(harness: &Harness, id: &str) -> Vec<String> {
+    let log = harness.read(&format!("/api/tasks/{id}/log")).await;
+    let lines = log["lines"].as_array().unwrap().iter();
+    let text = |line: &Value| line["text"].as_str().unwrap().to_owned();
+    lines.map(text).collect()
+}
+
+#[tokio::test]
+async fn the_last_lines_of_a_run_are_kept() {
+    let harness = Harness::new();
+    add(&harness, 0, &[line(1, "Mixing"), line(2, "[1/9] painting")]).await;
+    add(&harness, 1, &[line(3, "\u{1b}[31merror: no ink")]).await;
+    add(&harness, 0, &[line(1, "Mixing"), line(2, "[1/9] painting")]).await;
+    let expected = ["Mixing", "[1/9] painting", "\u{1b}[31merror: no ink"];
+    assert_eq!(tail(&harness, "run:deploy").await, expected);
+    let exit = json!({"timestamp": START_MS + 4000, "exit_code": 1});
+    add(&harness, 2, &[exit]).await;
+    assert_eq!(
+        tail(&harness, "run:deploy").await,
+        expected,
+        "of the failed run"
+    );
+    let runs = harness.read("/api/tasks/run:deploy/runs").await;
+    let failed = runs["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    let other = "stream=deploy&session=6d4ac1de-3c65-43b3-8b35-5d5f0f9a52c1&sequence=0";
+    send_records(&harness, other, &[line(100, "Mixing again")]).await;
+    assert_eq!(tail(&harness, "run:deploy").await, ["Mixing again"]);
+    assert_eq!(tail(&harness, &failed).await, expected);
+    let many: Vec<_> = (200..600).map(|second| line(second, "x")).collect();
+    add(&harness, 5, &many).await;
+    assert_eq!(tail(&harness, "run:deploy").await.len(), 200);
+    let missing = harness.get("/api/tasks/run:other/log").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+}

@@ -13,6 +13,7 @@ pub mod fold;
 pub mod log_event;
 pub mod log_file;
 pub mod log_parser;
+pub mod log_tail;
 pub mod model;
 pub mod record;
 pub mod view;

@@ -9,6 +9,7 @@ mod error;
 mod expire;
 mod history;
 mod list;
+mod log_tail;
 mod named_ids;
 mod projects;
 mod read;
@@ -17,6 +18,7 @@ mod save;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
@@ -34,6 +36,7 @@ use super::dynamodb_item::{
 use super::{IdempotencyRecord, StoreError, TaskPage, TaskQuery, TaskStore};
 use crate::batch::named_ids::NamedIds;
 use crate::config::StoreConfig;
+use crate::log_tail::TailPart;
 use crate::model::{HistoryEntry, MetricsDelta, RecordId, RunId, Task, TaskId, Timestamp};
 use crate::record::{FactItems, Head, HeadState, TaskChange, TaskOrigin, TaskRecord};
 
@@ -170,6 +173,19 @@ impl TaskStore for DynamoDbTaskStore {
 
     async fn save_named_ids(&self, origin: &TaskOrigin, ids: &NamedIds) -> Result<(), StoreError> {
         self.write_named_ids(origin, ids).await
+    }
+
+    async fn save_tail(
+        &self,
+        task_id: &TaskId,
+        part: &TailPart,
+        kept_for: Duration,
+    ) -> Result<(), StoreError> {
+        self.write_tail(task_id, part, kept_for).await
+    }
+
+    async fn tail(&self, task_id: &TaskId) -> Result<Vec<TailPart>, StoreError> {
+        self.read_tail(task_id).await
     }
 
     async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError> {

@@ -2,13 +2,14 @@
 //!
 //! Every item has a `format`, which is raised when older code would misread the item. Each kind of
 //! item has one file that writes and reads it: [`task`] (heads, details, facts, history),
-//! [`idempotency_record`], [`duration_estimate`], [`named_ids`], [`expiry_receipt`], [`counters`], [`project`], [`checkpoint`].
+//! [`idempotency_record`], [`duration_estimate`], [`named_ids`], [`expiry_receipt`], [`log_tail`], [`counters`], [`project`], [`checkpoint`].
 
 pub(crate) mod checkpoint;
 pub(crate) mod counters;
 pub(crate) mod duration_estimate;
 pub(crate) mod expiry_receipt;
 pub(crate) mod idempotency_record;
+pub(crate) mod log_tail;
 pub(crate) mod named_ids;
 pub(crate) mod project;
 pub(crate) mod task;

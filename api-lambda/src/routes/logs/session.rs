@@ -24,9 +24,11 @@ impl Lines {
         let digest = Sha256::digest(name);
         let number = digest.iter().take(8);
         let number = number.fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        // Other bodies without a session are other requests.
+        let of_body = u32::try_from(number >> 32).unwrap_or(0);
         Self {
             session: number % SESSION,
-            sequence: sequence.unwrap_or(0),
+            sequence: sequence.unwrap_or(of_body),
             is_session: session.is_some(),
         }
     }
@@ -35,6 +37,11 @@ impl Lines {
     /// time keep their order. 0 is for the session.
     pub(super) fn event_id(&self, number: u32) -> String {
         format!("{:018}{:010}{number:010}", self.session, self.sequence)
+    }
+
+    /// The number of the request among those of its session.
+    pub(super) fn sequence(&self) -> u32 {
+        self.sequence
     }
 
     /// Whether the session begins with these lines.

@@ -10,6 +10,7 @@ use shared::cache::{Answer, CacheError, CacheKey, Lookup, TaskCache};
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::event_sink::{EventSink, EventSinkError, TaskEvent};
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
+use shared::log_tail::TailPart;
 use shared::model::{
     HistoryEntry, Metrics, Project, ProjectId, RecordId, RunId, Task, TaskId, Timestamp,
 };
@@ -85,6 +86,8 @@ decorate!(TaskStore, StoreError {
         [change.task_id.as_str()];
     named_ids(origin: &TaskOrigin) -> NamedIds, [origin.log_stream.as_str()];
     save_named_ids(origin: &TaskOrigin, ids: &NamedIds) -> (), [origin.log_stream.as_str()];
+    save_tail(task_id: &TaskId, part: &TailPart, kept_for: Duration) -> (), [task_id.as_str()];
+    tail(task_id: &TaskId) -> Vec<TailPart>, [task_id.as_str()];
     subtract_expired(expired: &Task) -> (), [expired.task_id.as_str()];
     runs(task_id: &TaskId, before: Option<Timestamp>, limit: usize) -> Vec<Task>,
         [task_id.as_str()];

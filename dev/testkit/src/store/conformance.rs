@@ -15,6 +15,7 @@ mod deletion;
 mod facts;
 mod history;
 mod lists;
+mod log_tail;
 mod metrics;
 mod named_ids;
 mod projects;
@@ -28,6 +29,7 @@ pub use deletion::*;
 pub use facts::*;
 pub use history::*;
 pub use lists::*;
+pub use log_tail::*;
 pub use metrics::*;
 pub use named_ids::*;
 pub use projects::*;
@@ -54,6 +56,7 @@ macro_rules! store_conformance {
             stores_answer_a_ping,
             facts_are_those_that_were_written,
             the_ids_that_a_log_names_are_stored_for_each_stream,
+            a_tail_has_the_latest_parts,
             concurrent_writers_lose_no_line,
             parts_are_of_one_run_alone,
             a_deletion_leaves_a_head_that_is_nowhere,

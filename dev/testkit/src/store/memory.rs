@@ -12,6 +12,7 @@ use async_trait::async_trait;
 
 use shared::batch::named_ids::NamedIds;
 use shared::fold::FactLog;
+use shared::log_tail::{TAIL_PARTS, TailPart};
 use shared::model::{
     HistoryEntry, Metrics, MetricsDelta, Project, ProjectId, RecordId, Revision, RunId, Task,
     TaskId, TaskStatus, Timestamp,
@@ -44,6 +45,7 @@ struct State {
     receipts: HashSet<(RecordId, Timestamp, Revision)>,
     idempotency_records: HashMap<String, IdempotencyRecord>,
     named_ids: HashMap<TaskOrigin, NamedIds>,
+    tails: HashMap<(TaskId, u32), TailPart>,
     /// By key, in milliseconds.
     usual_durations: HashMap<String, u64>,
     /// Without it, lists show the stored heads.
@@ -323,6 +325,23 @@ impl TaskStore for InMemoryStore {
         }
         state.named_ids.insert(origin.clone(), ids.clone());
         Ok(())
+    }
+
+    async fn save_tail(
+        &self,
+        task_id: &TaskId,
+        part: &TailPart,
+        _kept_for: Duration,
+    ) -> Result<(), StoreError> {
+        let slot = (task_id.clone(), part.sequence % TAIL_PARTS);
+        self.lock().tails.insert(slot, part.clone());
+        Ok(())
+    }
+
+    async fn tail(&self, task_id: &TaskId) -> Result<Vec<TailPart>, StoreError> {
+        let state = self.lock();
+        let parts = state.tails.iter().filter(|((of, _), _)| of == task_id);
+        Ok(parts.map(|(_, part)| part.clone()).collect())
     }
 
     async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError> {

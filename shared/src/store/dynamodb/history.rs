@@ -53,7 +53,7 @@ impl DynamoDbTaskStore {
             let page_size = missing.max(LEAST_PAGE_SIZE);
             let names = [TASK_ID, TIMESTAMP, RUN, TTL].map(alias);
             let request = self
-                .query_between(task_id, first, last)
+                .query_between(task_id.as_str(), first, last)
                 .filter_expression(format!("#{RUN} = :run AND #{TTL} > :now"))
                 .set_expression_attribute_names(Some(HashMap::from(names)))
                 .expression_attribute_values(":run", text(run.to_string()))
@@ -96,7 +96,7 @@ impl DynamoDbTaskStore {
         loop {
             let names = [TASK_ID, TIMESTAMP, RUN].map(alias);
             let request = self
-                .query_between(&run.task_id, first, last)
+                .query_between(run.task_id.as_str(), first, last)
                 .filter_expression(format!("#{RUN} = :run"))
                 .projection_expression(format!("#{TASK_ID}, #{TIMESTAMP}"))
                 .set_expression_attribute_names(Some(HashMap::from(names)))

@@ -159,7 +159,9 @@ impl DynamoDbTaskStore {
         detail_key: i64,
         head_key: i64,
     ) -> Result<Reading<Option<Task>>, StoreError> {
-        let items = self.items_between(task_id, detail_key, head_key).await?;
+        let items = self
+            .items_between(task_id.as_str(), detail_key, head_key)
+            .await?;
         let stored = self.head_of(task_id, &items, head_key)?;
         let Some(stored) = stored.filter(|stored| stored.head.live().is_some()) else {
             return Ok(Reading::Whole(None));
@@ -208,7 +210,7 @@ impl DynamoDbTaskStore {
         task_id: &TaskId,
     ) -> Result<Reading<Option<TaskRecord>>, StoreError> {
         let items = self
-            .items_between(task_id, LOWEST_NAMED_TIMESTAMP, HEAD_TIMESTAMP)
+            .items_between(task_id.as_str(), LOWEST_NAMED_TIMESTAMP, HEAD_TIMESTAMP)
             .await?;
         let Some(stored) = self.head_of(task_id, &items, HEAD_TIMESTAMP)? else {
             return Ok(Reading::Whole(None));
@@ -246,7 +248,7 @@ impl DynamoDbTaskStore {
             // Runs that were merged into the newest one may have a later name.
             let first = earlier_timestamp(Timestamp::from_millis(i64::MAX));
             let last = earlier_timestamp(open_since);
-            let stored = self.items_between(task_id, first, last).await?;
+            let stored = self.items_between(task_id.as_str(), first, last).await?;
             for item in stored.iter().filter(|item| is_head(item)) {
                 let corrupt = |error| corrupt(format!("task {task_id}"), error);
                 let stored_head = head::read(item, self.now_seconds()).map_err(corrupt)?;
@@ -297,7 +299,7 @@ impl DynamoDbTaskStore {
     /// A query of the items of a task with a sort key from `first` to `last`, in the order of keys.
     pub(super) fn query_between(
         &self,
-        task_id: &TaskId,
+        partition: &str,
         first: i64,
         last: i64,
     ) -> QueryFluentBuilder {
@@ -310,22 +312,22 @@ impl DynamoDbTaskStore {
                 "#{TASK_ID} = :task AND #{TIMESTAMP} BETWEEN :first AND :last"
             ))
             .set_expression_attribute_names(Some(names))
-            .expression_attribute_values(":task", text(task_id.as_str()))
+            .expression_attribute_values(":task", text(partition))
             .expression_attribute_values(":first", number(first))
             .expression_attribute_values(":last", number(last))
     }
 
-    /// All items of a task with a sort key from `first` to `last`.
-    async fn items_between(
+    /// All items of a partition with a sort key from `first` to `last`.
+    pub(super) async fn items_between(
         &self,
-        task_id: &TaskId,
+        partition: &str,
         first: i64,
         last: i64,
     ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
         let mut start = None;
         loop {
-            let query = self.query_between(task_id, first, last);
+            let query = self.query_between(partition, first, last);
             let page = query.set_exclusive_start_key(start).send().await;
             let page = page.map_err(|error| store_error(OPERATION, error))?;
             items.extend(page.items.unwrap_or_default());

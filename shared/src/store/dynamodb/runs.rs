@@ -42,7 +42,7 @@ impl DynamoDbTaskStore {
             let names = [TASK_ID, TIMESTAMP, KIND, LIST_KEY, TTL].map(alias);
             let page_size = missing.saturating_mul(2).saturating_add(2); // details are read too
             let page = self
-                .query_between(task_id, first, last)
+                .query_between(task_id.as_str(), first, last)
                 .filter_expression(format!(
                     "#{KIND} = :head AND attribute_exists(#{LIST_KEY}) AND #{TTL} > :now"
                 ))

@@ -134,7 +134,8 @@ fn read_json<T: DeserializeOwned>(item: ItemReader<'_>) -> Result<(T, usize), It
     Ok((facts, json.len()))
 }
 
-fn compress(bytes: &[u8]) -> Vec<u8> {
+/// The bytes, compressed by deflate.
+pub(crate) fn compress(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(bytes, Compression::default());
     let mut compressed = Vec::new();
     let read = encoder.read_to_end(&mut compressed);
@@ -143,7 +144,7 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The bytes that [`compress`] got; `None` if they are not valid or more than `most`.
-fn decompress(compressed: &[u8], most: u64) -> Option<Vec<u8>> {
+pub(crate) fn decompress(compressed: &[u8], most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut decoder = DeflateDecoder::new(compressed).take(most + 1);
     decoder.read_to_end(&mut bytes).ok()?;
