@@ -105,7 +105,10 @@ pub(crate) struct LogStream {
     task_id: Id,
     /// One command from its start to its exit: a UUID. Each session is a run, and only a record with `exit_code` or `signal`
     /// ends it. Without a session, the lines are added to what the stream has.
-    #[param(min_length = 36, max_length = 36, required = false)]
+    #[param(
+        pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        required = false
+    )]
     session: String,
     /// The number of this request in its session, from 0. Needed with `session`.
     #[param(minimum = 0, maximum = 4_294_967_295_u32, required = false)]
