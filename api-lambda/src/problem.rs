@@ -85,6 +85,8 @@ pub(crate) enum ApiError {
     InvalidParameters(Vec<FieldError>),
     #[error("the body is not valid JSON in UTF-8")]
     MalformedBody,
+    #[error("the body is not valid gzip")]
+    MalformedGzip,
     #[error("the body has invalid fields")]
     InvalidFields(Vec<FieldError>),
     #[error("the body must be JSON: set the header Content-Type: application/json")]
@@ -132,7 +134,7 @@ impl ApiError {
             Self::InvalidTransition(_) => Kind::InvalidTransition,
             Self::IdempotencyKeyReused => Kind::IdempotencyKeyReused,
             Self::InvalidParameters(_) => Kind::InvalidParameters,
-            Self::MalformedBody => Kind::MalformedBody,
+            Self::MalformedBody | Self::MalformedGzip => Kind::MalformedBody,
             Self::InvalidFields(_) => Kind::InvalidFields,
             Self::UnsupportedMediaType | Self::UnsupportedLines => Kind::UnsupportedMediaType,
             Self::BodyTooLarge { .. } => Kind::BodyTooLarge,

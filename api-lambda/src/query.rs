@@ -69,6 +69,18 @@ impl QueryParameters {
         value.map_err(|error| self.reject(name, error)).ok()
     }
 
+    /// Whether a parameter is given and not taken yet.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.given.contains_key(name)
+    }
+
+    /// Takes a parameter that can occur once. `expected` says what it must be.
+    pub(crate) fn parsed<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let value = text.parse();
+        value.map_err(|_| self.reject(name, expected)).ok()
+    }
+
     /// Takes a parameter that can be repeated, and can have several values separated by commas.
     pub(crate) fn many<T>(&mut self, name: &str) -> Vec<T>
     where

@@ -66,10 +66,22 @@ pub fn problem_of(response: &mut Response<Body>) -> String {
     struct Problem {
         title: String,
         detail: Option<String>,
+        #[serde(default)]
+        errors: Vec<FieldError>,
+    }
+    #[derive(Deserialize)]
+    struct FieldError {
+        field: String,
+        detail: String,
     }
     let status = response.status();
     match serde_json::from_slice(&body_of(response)) {
-        Ok(Problem { title, detail }) => {
+        Ok(Problem { errors, .. }) if !errors.is_empty() => {
+            let errors = errors.iter();
+            let errors = errors.map(|error| format!("{} {}", error.field, error.detail));
+            errors.collect::<Vec<_>>().join("; ")
+        }
+        Ok(Problem { title, detail, .. }) => {
             let detail = detail.map(|detail| format!(": {detail}"));
             format!("{title}{}", detail.unwrap_or_default())
         }

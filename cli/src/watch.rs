@@ -136,6 +136,7 @@ fn try_watch(args: &WatchArgs) -> Result<TaskStatus, WatchError> {
     let mut drawn_lines = 0;
     let mut last_line = String::new();
     let mut last_answer = Instant::now();
+    let mut has_warned = false;
     loop {
         match client.get(&path, &[], tag.as_deref()) {
             Ok(answer) => {
@@ -152,7 +153,11 @@ fn try_watch(args: &WatchArgs) -> Result<TaskStatus, WatchError> {
                     }
                 }
             }
-            Err(WatchError::Unavailable(_)) if last_answer.elapsed() < PATIENCE => {}
+            Err(error @ WatchError::Unavailable(_)) if last_answer.elapsed() < PATIENCE => {
+                if !std::mem::replace(&mut has_warned, true) {
+                    eprintln!("still trying: {}", plain(&error_chain(&error)));
+                }
+            }
             Err(error) => return Err(error),
         }
         if let Some(shown) = &newest {
@@ -167,7 +172,11 @@ fn try_watch(args: &WatchArgs) -> Result<TaskStatus, WatchError> {
             }
             output.flush()?;
             if shown.task.status.is_terminal() {
-                return Ok(shown.task.status);
+                // Nobody knows how a run went that fell silent.
+                return Ok(match shown.task.is_assumed {
+                    true => TaskStatus::Ended,
+                    false => shown.task.status,
+                });
             }
         }
         thread::sleep(INTERVAL);

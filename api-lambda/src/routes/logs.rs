@@ -23,6 +23,7 @@ use shared::model::{Context, MAX_NAME_CHARS, ProjectId, Revision, RunId, TaskId,
 use shared::record::TaskOrigin;
 use shared::server_timing::for_store;
 use tracing::warn;
+use uuid::Uuid;
 
 use self::records::{MAX_PACKED_BYTES, Record, Said};
 use self::session::Lines;
@@ -96,10 +97,13 @@ async fn add(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
+    let [has_session, has_sequence] = ["session", "sequence"].map(|name| parameters.has(name));
+    let has_stream = parameters.has("stream") || parameters.has("task_id");
     let stream = parameters.text_of("stream", MAX_STREAM_CHARS);
     let task_id: Option<TaskId> = parameters.one("task_id");
-    let session: Option<uuid::Uuid> = parameters.one("session");
-    let sequence: Option<u32> = parameters.one("sequence");
+    let session: Option<Uuid> = parameters.parsed("session", "must be a UUID");
+    let sequence = "must be a whole number from 0 to 4294967295";
+    let sequence: Option<u32> = parameters.parsed("sequence", sequence);
     let format = match parameters.text_of("format", MAX_NAME_CHARS).as_deref() {
         None => LogFormat::ANY,
         Some("cdk") => LogFormat::CDK,
@@ -118,19 +122,15 @@ async fn add(
         project_id: parameters.one::<ProjectId>("project_id"),
         context: None,
     };
-    if session.is_some() != sequence.is_some() {
-        let absent = if session.is_some() {
-            "sequence"
-        } else {
-            "session"
-        };
+    if has_session != has_sequence {
+        let absent = if has_session { "sequence" } else { "session" };
         parameters.reject(absent, "session and sequence must be given together");
     }
     let stream = stream.or_else(|| Some(task_id.as_ref()?.to_string()));
-    let stream = stream.unwrap_or_else(|| {
+    if !has_stream {
         parameters.reject("stream", "must be given, unless task_id is");
-        String::new()
-    });
+    }
+    let stream = stream.unwrap_or_default();
     parameters.finish()?;
     let body = body.map_err(|rejection| match rejection {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
@@ -166,7 +166,8 @@ async fn save(
     };
     let mut read = LineCounts::default();
     let mut context = None;
-    let mut first = None;
+    // The earliest time: clocks step back.
+    let mut first: Option<Timestamp> = None;
     let mut tail = TailPart::new(lines.sequence());
     let mut has_failed = false;
     for (record, number) in records.into_iter().zip(1..) {
@@ -182,7 +183,7 @@ async fn save(
                 let event = event(line);
                 tail.push(event.timestamp.min(now), &event.message);
                 let counts = batch.add(origin.format, &origin.log_group, &event);
-                first.get_or_insert(event.timestamp);
+                first = Some(first.map_or(event.timestamp, |first| first.min(event.timestamp)));
                 read.lines += counts.lines;
                 read.parsed += counts.parsed;
             }
@@ -192,12 +193,15 @@ async fn save(
             Said::Exit(code) => {
                 has_failed = code != 0;
                 let last_lines = batch.last_lines();
-                let at = LineKey::of(&event(String::new()), 0);
+                let event = event(String::new());
+                first = Some(first.map_or(event.timestamp, |first| first.min(event.timestamp)));
+                let at = LineKey::of(&event, 0);
                 batch.put(origin.clone(), (at, Fact::Exit { code, last_lines }));
             }
         }
     }
-    if lines.begin_session() {
+    // Any request of a session may come first.
+    if lines.is_session() {
         let event = LogEvent {
             log_stream: origin.log_stream.clone(),
             timestamp: first.unwrap_or(Timestamp::LATEST),
@@ -205,7 +209,13 @@ async fn save(
             event_id: lines.event_id(0),
             message: String::new(),
         };
-        let session = Session { context, ..hints };
+        let session = match lines.sequence() {
+            0 => Session { context, ..hints },
+            _ => Session {
+                id: hints.id,
+                ..Session::default()
+            },
+        };
         let fact = Fact::Session(Box::new(session));
         batch.put(origin.clone(), (LineKey::of(&event, 0), fact));
     }

@@ -279,3 +279,22 @@ async fn the_last_lines_of_a_run_are_kept() {
     let missing = harness.get("/api/tasks/run:other/log").await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn lines_without_times_and_an_exit_may_come_in_any_order() {
+    for order in [[2, 1, 0], [1, 2, 0], [1, 0, 2]] {
+        let harness = Harness::new();
+        let requests = [
+            json!({"message": "[1/4] painting"}),
+            json!({"message": "[2/4] painting"}),
+            json!({"exit_code": 3}),
+        ];
+        for sequence in order {
+            let number = sequence.try_into().unwrap();
+            add(&harness, number, &[requests[sequence].clone()]).await;
+        }
+        let stored = harness.stored().await;
+        let statuses: Vec<_> = stored.iter().map(|task| task.status.as_str()).collect();
+        assert_eq!(statuses, ["failed"], "{order:?}");
+    }
+}

@@ -17,6 +17,8 @@ const FULL_BATCH_BYTES: usize = 64 * 1024;
 const MOST_BATCH_BYTES: usize = 4 * FULL_BATCH_BYTES;
 /// The shortest time between the beginnings of two batches.
 const BATCH_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a backlog is sent after the end of the command. Then all but its last output is dropped.
+const MOST_BACKLOG_TIME: Duration = Duration::from_secs(2);
 /// How long the first output after a silence waits for more.
 const GATHERING: Duration = Duration::from_millis(10);
 
@@ -77,6 +79,7 @@ struct State {
     in_flight: u64,
     last_batch: Option<Instant>,
     end: Option<End>,
+    ended_at: Option<Instant>,
     /// Nothing is sent any more.
     is_closed: bool,
     /// The sender has nothing left to do.
@@ -125,9 +128,7 @@ impl Queue {
         while state.bytes > MOST_BYTES
             && let Some(oldest) = state.pop()
         {
-            state.lost += lines_in(&oldest.bytes);
-            state.gaps.push(oldest.output);
-            state.gaps.dedup();
+            state.lose(&oldest);
         }
         drop(state);
         self.changed.notify_all();
@@ -135,7 +136,10 @@ impl Queue {
 
     /// The command has ended, and all its output was added.
     pub(crate) fn finish(&self, end: End) {
-        self.lock().end = Some(end);
+        let mut state = self.lock();
+        state.end = Some(end);
+        state.ended_at = Some(Instant::now());
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -164,6 +168,15 @@ impl Queue {
             state = self.wait(state, timeout);
         }
         state.last_batch = Some(Instant::now());
+        // The end matters more than a backlog.
+        let is_late = |ended: Instant| ended.elapsed() >= MOST_BACKLOG_TIME;
+        if state.ended_at.is_some_and(is_late) {
+            while state.bytes > FULL_BATCH_BYTES
+                && let Some(oldest) = state.pop()
+            {
+                state.lose(&oldest);
+            }
+        }
         Some(state.take_batch())
     }
 
@@ -249,6 +262,13 @@ impl Queue {
 }
 
 impl State {
+    /// Counts the lines of a piece that will not be sent.
+    fn lose(&mut self, piece: &Piece) {
+        self.lost += lines_in(&piece.bytes);
+        self.gaps.push(piece.output);
+        self.gaps.dedup();
+    }
+
     fn pop(&mut self) -> Option<Piece> {
         let piece = self.pieces.pop_front()?;
         self.bytes -= piece.bytes.len() + PIECE_BYTES;

@@ -20,6 +20,15 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 const MAX_ERRORS: usize = 20;
 /// The fields of a record. An object with other fields is a line of the log.
 const FIELDS: [&str; 5] = ["timestamp", "message", "context", "exit_code", "signal"];
+/// The fields of a context.
+const CONTEXT: [&str; 6] = [
+    "actor",
+    "repository",
+    "commit",
+    "branch",
+    "pull_request",
+    "ci_url",
+];
 /// The signals that end commands, with their numbers, which Linux and macOS share.
 const SIGNALS: [(&str, i32); 10] = [
     ("SIGHUP", 1),
@@ -116,7 +125,7 @@ fn unpack(body: &[u8]) -> Result<Vec<u8>, ApiError> {
             limit_bytes: MAX_BYTES,
         }),
         Ok(_) => Ok(unpacked),
-        Err(_) => Err(ApiError::MalformedBody),
+        Err(_) => Err(ApiError::MalformedGzip),
     }
 }
 
@@ -138,6 +147,17 @@ fn record(text: &str) -> Result<Record, (&'static str, String)> {
     };
     if !is_record(&fields) {
         return Ok(line(text));
+    }
+    if let Some(Value::Object(context)) = fields.get("context")
+        && let Some(unknown) = context
+            .keys()
+            .find(|name| !CONTEXT.contains(&name.as_str()))
+    {
+        let known = CONTEXT.join(", ");
+        return Err((
+            "context",
+            format!("has {unknown}, which is none of {known}"),
+        ));
     }
     let timestamp: Option<Time> = take(
         &mut fields,
@@ -161,7 +181,7 @@ fn record(text: &str) -> Result<Record, (&'static str, String)> {
         (None, Some(context), None) => Said::Context(context),
         (None, None, Some(code)) => Said::Exit(code),
         _ => {
-            let expected = "one of message, context, exit_code and signal must be given";
+            let expected = "a record has only one of message, context, exit_code and signal";
             return Err(("message", expected.to_owned()));
         }
     };
@@ -318,7 +338,7 @@ mod tests {
         );
         let half = &packed(body)[..12];
         let read = read_as("application/octet-stream", half);
-        assert!(matches!(read, Err(ApiError::MalformedBody)), "{read:?}");
+        assert!(matches!(read, Err(ApiError::MalformedGzip)), "{read:?}");
         let read = read_as("image/png", body);
         assert!(matches!(read, Err(ApiError::UnsupportedLines)), "{read:?}");
     }

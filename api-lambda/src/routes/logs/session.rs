@@ -44,8 +44,8 @@ impl Lines {
         self.sequence
     }
 
-    /// Whether the session begins with these lines.
-    pub(super) fn begin_session(&self) -> bool {
-        self.is_session && self.sequence == 0
+    /// Whether they are of a session.
+    pub(super) fn is_session(&self) -> bool {
+        self.is_session
     }
 }

@@ -8,20 +8,21 @@ use crate::auth::signer::Signer;
 use crate::auth::{CHALLENGE, bearer, claims, harness_for, send};
 use crate::harness::{ApiResponse, Harness};
 
-/// Sends a request without a token, with an unrelated scope, with `progress:read`, and with
-/// `progress:write`. Checks which of them pass authentication.
+/// Sends a request without a token, with an unrelated scope, with `progress:read`, with
+/// `progress:write`, and with `progress:logs`. Checks which of them pass authentication.
 async fn check(
     harness: &Harness,
     signer: &Signer,
     method: &Method,
     path: &str,
-    expected: [bool; 4],
+    expected: [bool; 5],
 ) {
     let scopes = [
         None,
         Some("openid"),
         Some("progress:read"),
         Some("progress:write"),
+        Some("progress:logs"),
     ];
     for (scope, expected) in scopes.into_iter().zip(expected) {
         let token = scope.map(|scope| bearer(&signer.token(&claims(json!({"scope": scope})))));
@@ -48,9 +49,10 @@ async fn check(
     }
 }
 
-const OPEN: [bool; 4] = [true; 4];
-const READ: [bool; 4] = [false, false, true, false];
-const WRITE: [bool; 4] = [false, false, false, true];
+const OPEN: [bool; 5] = [true; 5];
+const READ: [bool; 5] = [false, false, true, false, false];
+const WRITE: [bool; 5] = [false, false, false, true, false];
+const LOGS: [bool; 5] = [false, false, false, false, true];
 
 #[tokio::test]
 async fn every_operation_needs_the_scope_that_the_document_names() {
@@ -70,6 +72,7 @@ async fn every_operation_needs_the_scope_that_the_document_names() {
                 None => OPEN,
                 Some("progress:read") => READ,
                 Some("progress:write") => WRITE,
+                Some("progress:logs") => LOGS,
                 Some(scope) => panic!("{method} {path}: {scope}"),
             };
             let method = method.to_uppercase().parse().unwrap();

@@ -189,7 +189,7 @@ impl Pass {
         let says_nothing = self.run.as_ref().is_some_and(says_nothing);
         let later = match self.run.as_ref().map(Run::without_assumed_end).as_deref() {
             None => Some(Run::at(at)),
-            Some(run) if says_nothing || run.has_open_session() || begun >= MOST_RUNS_A_DAY => None,
+            Some(run) if says_nothing || run.has_all_lines() || begun >= MOST_RUNS_A_DAY => None,
             Some(run) if run.is_shown() && invocation.is_some() => {
                 Run::begins_with(at, line).then(|| Run::at(at))
             }
@@ -224,7 +224,7 @@ impl Pass {
             return run.set_moved(self.templates.outermost());
         };
         let invocation = self.invocation.filter(|_| moved.counts);
-        let stays = run.says_nothing() && run.is_open() || run.has_open_session();
+        let stays = run.says_nothing() && run.is_open() || run.has_all_lines();
         let may_be_left = run.is_shown() && !stays;
         let is_left = may_be_left
             && (invocation.is_some() || run.without_assumed_end().is_left_by_sample(at, moved));

@@ -24,7 +24,7 @@ use self::whole::Whole;
 use super::LineKey;
 use super::caller_edit::{CallerEdit, Edits};
 use super::end::{End, Strength};
-use super::fact::Session;
+use super::fact::{MOST_CONTEXT, Session};
 use super::last_lines::LastLines;
 use super::progress::capped;
 use super::report::Report;
@@ -57,6 +57,9 @@ pub struct Run {
     /// The session that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<String>,
+    /// Whether lines of the session come after its exit, because their order is unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_late_lines: bool,
     /// Whether the log has ended, as far as is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_log_over: bool,
@@ -119,6 +122,7 @@ impl Run {
             is_plain: false,
             is_silent: false,
             session: None,
+            has_late_lines: false,
             is_log_over: false,
             context: None,
             created: None,
@@ -335,15 +339,23 @@ impl Run {
             return;
         }
         let is_open = self.has_open_session();
+        let last_lines = &last_lines.clone().since(self.start);
+        if self.says_nothing() {
+            self.whole.say(self.last, &last_lines.last_text());
+        }
         self.exit_code = Some(code);
         let is_explained = self.whole.failure.is_some();
         let is_replaced = self.whole.exit(at, code, last_lines);
         if !is_explained {
             self.explain_by(last_lines);
         }
-        if is_open {
+        if self.failure_context.is_empty() {
+            self.failure_context = last_lines.before(at, MOST_CONTEXT);
+        }
+        if self.session.is_some() {
             self.whole.end_exactly(at);
-        } else if is_replaced {
+        }
+        if is_replaced && !is_open {
             self.corrections = self.corrections.saturating_add(1);
         }
     }
@@ -355,16 +367,23 @@ impl Run {
             self.is_plain = true;
         }
         self.last = self.last.max(at);
+        self.has_late_lines = self.exit_code.is_some();
         self.session = Some(session.id.clone());
         let given = &mut self.given;
         given.task_name = session.task_name.clone().or(given.task_name.take());
         given.project_id = session.project_id.clone().or(given.project_id.take());
-        self.context = session.context.clone().map(Box::new);
+        let context = session.context.clone().map(Box::new);
+        self.context = context.or(self.context.take());
     }
 
     /// Whether it is the session `id`.
     pub(super) fn is_in_session(&self, id: &str) -> bool {
         self.session.as_deref() == Some(id)
+    }
+
+    /// Whether the lines that follow are of this session, whatever they say.
+    pub(super) fn has_all_lines(&self) -> bool {
+        self.has_open_session() || self.has_late_lines
     }
 
     /// Whether it is a session that has not ended. Nothing that tools say ends it.
@@ -410,6 +429,8 @@ impl Run {
             let at = Some(self.last)
                 .max(last_lines.newest())
                 .unwrap_or(self.last);
+            // Of a session, what tools say only tells how it may have ended.
+            self.whole.assume_end(at, self.has_open_session());
             let has_cause = self.has_parts() && self.is_failing();
             if self.whole.judge(at, last_lines, self.has_parts()) && !has_cause {
                 self.explain_by(last_lines);
@@ -476,7 +497,8 @@ impl Run {
         let Some(newest) = last_lines.newest().filter(|newest| *newest > self.last) else {
             return;
         };
-        if self.whole.end.is_some_and(|end| newest > end.at) {
+        let is_later = self.whole.end.is_some_and(|end| newest > end.at);
+        if is_later && self.is_at_end_of_log() {
             self.take_end_back();
         }
         if self.is_open() {

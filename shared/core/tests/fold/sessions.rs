@@ -140,3 +140,68 @@ fn a_session_that_falls_silent_ends_as_its_last_lines_tell() {
     log.end_of_log(true);
     assert_eq!(tasks(&log).remove(0).status, Completed);
 }
+
+#[test]
+fn what_tools_say_in_a_silent_session_is_only_assumed() {
+    for (line, status) in [
+        ("Tests:       14 passed, 14 total", Completed),
+        ("BUILD FAILED", Failed),
+        ("thread 'main' panicked at a.rs:1:1:", Failed),
+    ] {
+        let mut log: FactLog = [session(1, "a")].into_iter().collect();
+        log.add(lines(1, &[line, "one more line"]));
+        log.end_of_log(true);
+        let task = tasks(&log).remove(0);
+        assert_eq!((task.status, task.is_assumed), (status, true), "{line}");
+        log.add([exit(900, 3)]);
+        let task = tasks(&log).remove(0);
+        assert_eq!((task.status, task.is_assumed), (Failed, false), "{line}");
+        assert_eq!(
+            task.completed_at,
+            Some(Timestamp::from_millis(900_000)),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn each_request_of_a_session_may_come_first() {
+    let exit_first: FactLog = [session(5, "a"), exit(6, 3)].into_iter().collect();
+    let statuses = |log: &FactLog| {
+        tasks(log)
+            .iter()
+            .map(|task| task.status)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&exit_first), [Failed]);
+    let mut log = exit_first;
+    log.add([session(1, "a")]);
+    log.add(lines(1, &["[1/4] painting"]));
+    let task = tasks(&log).remove(0);
+    assert_eq!((task.status, task.progress.current), (Failed, Some(1)));
+    assert_eq!(task.started_at, Some(Timestamp::from_millis(1000)));
+    assert_eq!(tasks(&log).len(), 1);
+}
+
+#[test]
+fn a_plain_command_shows_its_last_lines() {
+    let end = |code| {
+        let mut log: FactLog = [session(1, "a")].into_iter().collect();
+        log.add(lines(1, &["deployed version 3", "usage: paint [-x]"]));
+        let mut end = exit(5, code);
+        if let (_, Fact::Exit { last_lines, .. }) = &mut end {
+            last_lines.insert(LineKey::of(&event(2, ""), 0), "deployed version 3");
+            last_lines.insert(LineKey::of(&event(3, ""), 0), "usage: paint [-x]");
+        }
+        log.add([end]);
+        tasks(&log).remove(0)
+    };
+    assert_eq!(end(0).message.as_deref(), Some("usage: paint [-x]"));
+    let failed = end(2).failure.expect("a failure");
+    assert_eq!(failed.cause, "exit code 2");
+    assert_eq!(failed.context, ["deployed version 3", "usage: paint [-x]"]);
+    assert_eq!(
+        end(137).failure.expect("a failure").cause,
+        "killed by SIGKILL"
+    );
+}

@@ -65,7 +65,11 @@ impl Run {
         }
         let end = self.whole.end?;
         let code = self.exit_code.filter(|code| *code != 0)?;
-        Some(self.failure_with(format!("exit code {code}"), end.at))
+        let cause = match signal_of(code) {
+            Some(signal) => format!("killed by {signal}"),
+            None => format!("exit code {code}"),
+        };
+        Some(self.failure_with(cause, end.at))
     }
 
     fn failure_with(&self, cause: String, at: LineKey) -> Failure {
@@ -74,6 +78,23 @@ impl Run {
             ..Failure::new(cause, at.time())
         }
     }
+}
+
+/// The signal behind an exit code above 128, if it is one that kills programs.
+fn signal_of(code: i32) -> Option<&'static str> {
+    let signal = match code - 128 {
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        _ => return None,
+    };
+    Some(signal)
 }
 
 /// The earliest of the causes of some stacks.

@@ -246,6 +246,14 @@ impl Whole {
         self.end_at(at, ending, Strength::Exit)
     }
 
+    /// Makes an end that a line told, if `is_assumed`, one that only the end of the log tells.
+    pub(super) fn assume_end(&mut self, at: LineKey, is_assumed: bool) {
+        if let Some(end) = self.end.as_mut().filter(|_| is_assumed) {
+            end.at = at;
+            end.strength = Strength::LastLines;
+        }
+    }
+
     /// Adds that the run ended at this time, and not when a line first told how.
     pub(super) fn end_exactly(&mut self, at: LineKey) {
         if let Some(end) = &mut self.end {
