@@ -20,7 +20,7 @@ def before_call(context, case, kwargs):
     if "If-Match" in headers:
         headers["If-Match"] = "*"
     # A cursor is bound to its list and filters. This API's cursors are JSON in base64.
-    query = case.query or {}
+    query = case.query = case.query or {}
     if "cursor" in query and not str(query["cursor"]).startswith("eyJ2Ij"):
         del query["cursor"]
     # The period of a history must not end before it begins.
