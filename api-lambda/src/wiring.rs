@@ -8,9 +8,7 @@ use std::sync::Arc;
 use shared::aws;
 use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
-use shared::config::{
-    CacheConfig, ConfigError, Settings, StoreConfig, keeps_log_tail, stale_after,
-};
+use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, stale_after};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
 use crate::state::ApiState;
@@ -42,6 +40,20 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
     let keeps_log_tail = keeps_log_tail(settings)?;
     let state = ApiState::new(tasks, projects, cache, stale_after);
     Ok(state.with_log_tail(keeps_log_tail))
+}
+
+/// Reads `KEEP_LOG_TAIL` (`on` or `off`, default `on`): whether the last lines that are sent to the API
+/// are kept.
+fn keeps_log_tail(settings: &Settings<'_>) -> Result<bool, ConfigError> {
+    const NAME: &str = "KEEP_LOG_TAIL";
+    match settings.optional(NAME).as_deref() {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(_) => Err(ConfigError::Invalid {
+            name: NAME,
+            expected: "on or off",
+        }),
+    }
 }
 
 #[cfg(test)]

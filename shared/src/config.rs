@@ -137,20 +137,6 @@ pub fn stale_after(settings: &Settings<'_>) -> Result<Duration, ConfigError> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// Reads `KEEP_LOG_TAIL` (`on` or `off`, default `on`): whether the last lines that are sent to the API
-/// are kept.
-pub fn keeps_log_tail(settings: &Settings<'_>) -> Result<bool, ConfigError> {
-    const NAME: &str = "KEEP_LOG_TAIL";
-    match settings.optional(NAME).as_deref() {
-        None | Some("on") => Ok(true),
-        Some("off") => Ok(false),
-        Some(_) => Err(ConfigError::Invalid {
-            name: NAME,
-            expected: "on or off",
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,7 @@ use crate::batch::named_ids::RefusedIds;
 use crate::batch::{Batch, KnownLog, Target, says_nothing};
 use crate::error::error_chain;
 use crate::fault_point::FaultPoint;
-use crate::fold::{Fact, KeyedFact, are_neutral};
+use crate::fold::{Fact, KeyedFact, SessionKey, are_neutral};
 use crate::model::{Revision, RunId, Task, TaskId, Timestamp};
 use crate::record::{HeadState, Outcome, TaskChange, TaskOrigin, TaskRecord};
 use crate::retry::{ConflictPolicy, retry_on_conflict};
@@ -47,8 +47,33 @@ pub struct IngestCounts {
     pub ids_refused: RefusedIds,
     /// Failed writes to the cache.
     pub cache_errors: u64,
-    /// The newest runs that were written.
-    pub saved: Vec<(RunId, Revision)>,
+    /// The runs that were written, the newest of each task last.
+    pub saved: Vec<SavedRun>,
+}
+
+/// A run that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRun {
+    /// Its id.
+    pub run_id: RunId,
+    /// The number of its writes.
+    pub revision: Revision,
+    /// The session that it is.
+    pub session: Option<SessionKey>,
+}
+
+impl SavedRun {
+    fn of(change: &TaskChange) -> impl Iterator<Item = Self> {
+        let heads = change.heads.iter().rev();
+        heads.filter_map(|head| {
+            let task = head.next.live()?;
+            Some(Self {
+                run_id: task.run_id(),
+                revision: task.revision,
+                session: head.session,
+            })
+        })
+    }
 }
 
 /// Saves batches of facts as tasks.
@@ -193,9 +218,7 @@ impl Ingest {
                 Err(error) => outcome = Err(error),
             }
         }
-        let newest = saved.iter().filter_map(TaskChange::newest);
-        let newest = newest.map(|task| (task.run_id(), task.revision));
-        counts.saved.extend(newest);
+        counts.saved.extend(saved.iter().flat_map(SavedRun::of));
         FaultPoint::BeforeCache.reach();
         let saved: Vec<&TaskChange> = saved.iter().collect();
         let cache_errors = self.write_through.saved(&saved, begun, now).await;

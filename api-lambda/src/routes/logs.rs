@@ -14,8 +14,8 @@ use axum::{Json, Router, body::Bytes};
 use serde::Serialize;
 use shared::batch::{Batch, Target};
 use shared::error::error_chain;
-use shared::fold::{Fact, LineKey, Session};
-use shared::ingest::{IngestCounts, Pace};
+use shared::fold::{Fact, LineKey, Session, SessionKey};
+use shared::ingest::{IngestCounts, Pace, SavedRun};
 use shared::log_event::LogEvent;
 use shared::log_parser::{LineCounts, LogFormat};
 use shared::log_tail::TailPart;
@@ -62,7 +62,7 @@ pub(crate) struct Saved {
     /// The task of the lines.
     #[cfg_attr(test, schema(value_type = crate::openapi::schemas::Id))]
     task_id: TaskId,
-    /// Its newest run; absent if the lines are about other tasks.
+    /// The run of the session, or else its newest run; absent if the lines are about other tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = crate::openapi::schemas::Timestamp, required = false, nullable = false))]
     run: Option<Timestamp>,
@@ -117,7 +117,6 @@ async fn add(
         }
     };
     let hints = Session {
-        id: session.map(|id| id.to_string()).unwrap_or_default(),
         task_name: parameters.text_of("name", MAX_NAME_CHARS),
         project_id: parameters.one::<ProjectId>("project_id"),
         context: None,
@@ -201,7 +200,7 @@ async fn save(
         }
     }
     // Any request of a session may come first.
-    if lines.is_session() {
+    if lines.session().is_some() {
         let event = LogEvent {
             log_stream: origin.log_stream.clone(),
             timestamp: first.unwrap_or(Timestamp::LATEST),
@@ -211,10 +210,7 @@ async fn save(
         };
         let session = match lines.sequence() {
             0 => Session { context, ..hints },
-            _ => Session {
-                id: hints.id,
-                ..Session::default()
-            },
+            _ => Session::default(),
         };
         let fact = Fact::Session(Box::new(session));
         batch.put(origin.clone(), (LineKey::of(&event, 0), fact));
@@ -225,14 +221,14 @@ async fn save(
         origin,
         named: task_id,
     };
-    let (task_id, newest) = newest_run(state, &target, counts.saved).await?;
+    let (task_id, run) = run_of_lines(state, &target, lines.session(), counts.saved).await?;
     if state.keeps_log_tail {
         keep_tail(state, &task_id, tail.finish(), has_failed).await;
     }
     Ok(Saved {
         task_id,
-        run: newest.as_ref().map(|(run_id, _)| run_id.run),
-        revision: newest.map(|(_, revision)| revision),
+        run: run.as_ref().map(|(run_id, _)| run_id.run),
+        revision: run.map(|(_, revision)| revision),
         lines: read.lines,
         facts: read.parsed,
     })
@@ -261,17 +257,22 @@ async fn keep_tail(state: &ApiState, task_id: &TaskId, tail: TailPart, has_faile
     }
 }
 
-/// The task of a target and its newest run. `saved` are the runs that were just written.
-async fn newest_run(
+/// The task of a target, and the run of the session or else the newest one. `saved` are the runs that
+/// were just written.
+async fn run_of_lines(
     state: &ApiState,
     target: &Target,
-    saved: Vec<(RunId, Revision)>,
+    session: Option<SessionKey>,
+    saved: Vec<SavedRun>,
 ) -> Result<(TaskId, Option<(RunId, Revision)>), ApiError> {
     let candidates = target.candidates();
     let mut saved = saved.into_iter().rev();
-    let own = saved.find(|(run_id, _)| candidates.contains(&run_id.task_id));
-    if let Some((run_id, revision)) = own {
-        return Ok((run_id.task_id.clone(), Some((run_id, revision))));
+    let own = saved.find(|saved| {
+        let is_of_session = session.is_none() || saved.session == session;
+        is_of_session && candidates.contains(&saved.run_id.task_id)
+    });
+    if let Some(own) = own {
+        return Ok((own.run_id.task_id.clone(), Some((own.run_id, own.revision))));
     }
     let records = for_store(state.tasks.fetch_records(&candidates)).await?;
     let tasks = records.iter().filter_map(|record| record.live());
@@ -281,7 +282,9 @@ async fn newest_run(
         Some(shared::batch::KnownLog::of(task))
     };
     let task_id = target.choose(log_of);
-    let newest = tasks.clone().find(|task| task.task_id == task_id);
-    let newest = newest.map(|task| (task.run_id(), task.revision));
-    Ok((task_id, newest))
+    let record = records.iter().find(|record| record.task_id == task_id);
+    let of_session = record.and_then(|record| record.run_of_session(session?));
+    let run = of_session.or_else(|| record?.live());
+    let run = run.map(|task| (task.run_id(), task.revision));
+    Ok((task_id, run))
 }

@@ -278,6 +278,7 @@ pub(crate) fn change(previous: Option<&Task>, next: &Task) -> TaskChange {
     TaskChange {
         task_id: next.task_id.clone(),
         heads: vec![HeadChange {
+            session: None,
             previous: previous.map(head),
             next: head(next),
             before: previous.cloned(),

@@ -156,6 +156,35 @@ async fn a_later_session_keeps_the_run_before() {
 }
 
 #[tokio::test]
+async fn two_sessions_at_once_are_two_runs() {
+    let harness = Harness::new();
+    let first = add(&harness, 0, &[line(1, "[1/9] painting")]).await;
+    let other = "stream=deploy&session=6d4ac1de-3c65-43b3-8b35-5d5f0f9a52c1&sequence=";
+    let send_other = async |sequence: u32, record: Value| {
+        let query = format!("{other}{sequence}");
+        send_records(&harness, &query, &[record]).await.json()
+    };
+    let second = send_other(0, line(2, "[5/9] painting")).await;
+    assert_ne!(first["run"], second["run"]);
+    let later = add(&harness, 1, &[line(3, "[2/9] painting")]).await;
+    assert_eq!(later["run"], first["run"], "each is told of its own run");
+    send_other(1, json!({"timestamp": START_MS + 4000, "exit_code": 0})).await;
+    let exit = json!({"timestamp": START_MS + 5000, "exit_code": 3});
+    let end = add(&harness, 2, &[exit]).await;
+    assert_eq!(end["run"], first["run"]);
+    let again = add(&harness, 1, &[line(3, "[2/9] painting")]).await;
+    assert_eq!(
+        (&again["run"], &again["revision"]),
+        (&end["run"], &end["revision"])
+    );
+    let runs = harness.read("/api/tasks/run:deploy/runs").await;
+    let runs = runs["runs"].as_array().unwrap();
+    let seen = |run: &Value| (run["status"].clone(), run["progress"]["current"].clone());
+    let expected = [(json!("completed"), json!(5)), (json!("failed"), json!(2))];
+    assert_eq!(runs.iter().map(seen).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
 async fn lines_go_to_the_task_that_the_caller_or_a_line_names() {
     let harness = Harness::new();
     harness

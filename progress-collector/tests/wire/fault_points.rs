@@ -290,6 +290,7 @@ impl Harness {
             let unchanged = TaskChange {
                 task_id: record.task_id,
                 heads: vec![HeadChange {
+                    session: None,
                     before: Some(head.task.clone()),
                     previous: Some(head),
                     next,

@@ -31,7 +31,8 @@
 //! * **Functions.** Each invocation of a Lambda function is a run, also if the one before was killed.
 //!   An invocation that says nothing about progress is none.
 //! * **Sessions.** If all output of a command is in the log, from its start on, its exit alone ends
-//!   the run: what tools in it say are steps.
+//!   the run: what tools in it say are steps. Its lines carry its key, so several sessions at once
+//!   in one log are several runs.
 //! * **Inner tools.** A tool or a part that completes does not end a run that counts steps or items
 //!   and has some left, unless the counter may be the tool's own.
 //! * **Names.** A stack may be printed with its display name, its CloudFormation name, or both, in
@@ -72,7 +73,7 @@ pub use fact::{Creation, Fact, KeyedFact, MOST_CONTEXT, Session};
 pub use fact_log::{Added, FactLog, LATEST_FACTS, MOST_FACTS};
 pub use last_lines::LastLines;
 pub(crate) use last_lines::text_of;
-pub use line_key::LineKey;
+pub use line_key::{LineKey, SessionKey};
 pub use progress::{percentage_of, shown_progress};
 pub use report::Report;
 pub use run::Run;

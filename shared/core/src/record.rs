@@ -12,7 +12,9 @@ mod tests;
 use std::time::Duration;
 
 use self::draft::Draft;
-use crate::fold::{Added, CallerEdit, Creation, Fact, FactLog, KeyedFact, LineKey};
+use crate::fold::{
+    Added, CallerEdit, Creation, Fact, FactLog, KeyedFact, LineKey, Run, SessionKey,
+};
 use crate::log_parser::LogFormat;
 use crate::model::{
     HistoryEntry, MetricsDelta, Priority, Progress, ProjectId, Revision, Task, TaskId, TaskStatus,
@@ -116,6 +118,8 @@ pub struct HeadChange {
     pub next: Head,
     /// The stored state of the same run, which may have been stored under another id.
     pub before: Option<Task>,
+    /// The session that the run is; `None` if it is none, or does not change itself.
+    pub session: Option<SessionKey>,
 }
 
 impl HeadChange {
@@ -335,23 +339,50 @@ impl TaskRecord {
 
     /// Whether lines that say nothing are worth a write: they make a run, or belong to an open one.
     fn is_news(&self, added: &Added, log: &FactLog) -> bool {
-        let newest = || log.runs().pop();
-        added.has_last_lines && newest().is_some_and(|run| run.is_open())
+        added.has_last_lines && log.runs().iter().any(Run::is_open)
     }
 
-    /// The change that the silence of the log makes; `None` if the newest run is not open, waits for a
-    /// person, or was heard of after `since`.
-    pub fn end_of_silent_run(&self, since: Timestamp, now: Timestamp) -> Option<TaskChange> {
-        let newest = self.live().filter(|task| task.updated_at < since)?;
-        let is_running = newest.status == TaskStatus::Running;
+    /// The change that the silence of a run makes; `None` if it is not open, waits for a person, or was
+    /// heard of after `since`.
+    pub fn end_of_silent_run(
+        &self,
+        run: Timestamp,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Option<TaskChange> {
+        let mut tasks = self.known_heads().filter_map(Head::live);
+        let task = tasks.find(|task| task.run == run)?;
+        if task.status != TaskStatus::Running || task.updated_at >= since {
+            return None;
+        }
         let mut log = self.known_facts();
-        let is_open = log
-            .runs()
-            .pop()
-            .is_some_and(|run| run.is_open() && run.has_lines());
-        let end = log.end_of_log(true).filter(|_| is_running && is_open)?;
+        let runs = log.runs();
+        let (_, silent) = self.names_of(&log, &runs).find(|(name, _)| *name == run)?;
+        if !silent.is_open() || !silent.has_lines() {
+            return None;
+        }
+        let end = log.end_of_run(silent, true)?;
         let draft = Draft::of(self, &log, None, None);
         self.finish(draft, log, vec![end], false, now)
+    }
+
+    /// The stored run of a session; `None` if it is not stored, or can't change any more.
+    pub fn run_of_session(&self, session: SessionKey) -> Option<&Task> {
+        let log = self.known_facts();
+        let runs = log.runs();
+        let mut names = self.names_of(&log, &runs);
+        let (name, _) = names.find(|(_, run)| run.is_in(session))?;
+        let mut tasks = self.known_heads().filter_map(Head::live);
+        tasks.find(|task| task.run == name)
+    }
+
+    /// The runs of `log`, each with the name under which it is stored.
+    fn names_of<'a>(
+        &self,
+        log: &FactLog,
+        runs: &'a [Run],
+    ) -> impl Iterator<Item = (Timestamp, &'a Run)> {
+        draft::names_of(self, log, runs).into_iter().zip(runs)
     }
 
     /// The newest run, unless it has expired. Then the task has expired with all its facts.

@@ -49,7 +49,7 @@ impl Ingest {
         let mut after = position().clone();
         for _ in 0..MOST_PAGES {
             let page = self.tasks.list(&query, after.as_ref(), PAGE).await?;
-            for task in page.tasks.iter().filter(|task| !task.is_earlier) {
+            for task in &page.tasks {
                 if is_late() {
                     return Ok(());
                 }
@@ -81,8 +81,9 @@ impl Ingest {
     ) -> Result<(), StoreError> {
         let begun = Instant::now();
         let records = self.tasks.fetch_records(&[run_id.task_id]).await?;
-        let change = records.first();
-        let Some(change) = change.and_then(|record| record.end_of_silent_run(since, now)) else {
+        let record = records.first();
+        let change = record.and_then(|record| record.end_of_silent_run(run_id.run, since, now));
+        let Some(change) = change else {
             return Ok(());
         };
         self.tasks.save(&change).await?;

@@ -1,17 +1,15 @@
 //! What identifies the lines of a request.
 
 use sha2::{Digest, Sha256};
+use shared::fold::SessionKey;
 use uuid::Uuid;
-
-/// The number of digits of the session in the id of a line.
-const SESSION: u64 = 10_u64.pow(18);
 
 /// The lines of a request. A line is known by its session, the sequence number of the request, and
 /// its place in the body, so it is the same line however often it is sent.
 pub(super) struct Lines {
-    session: u64,
+    session: Option<SessionKey>,
+    hash: u64,
     sequence: u32,
-    is_session: bool,
 }
 
 impl Lines {
@@ -27,16 +25,19 @@ impl Lines {
         // Other bodies without a session are other requests.
         let of_body = u32::try_from(number >> 32).unwrap_or(0);
         Self {
-            session: number % SESSION,
+            session: session.map(|_| SessionKey::of_hash(number)),
+            hash: number,
             sequence: sequence.unwrap_or(of_body),
-            is_session: session.is_some(),
         }
     }
 
     /// The event id of the record `number`, from 1. It is a number, so that records with the same
     /// time keep their order. 0 is for the session.
     pub(super) fn event_id(&self, number: u32) -> String {
-        format!("{:018}{:010}{number:010}", self.session, self.sequence)
+        match self.session {
+            Some(session) => session.event_id(self.sequence, number),
+            None => format!("{:020}{number:010}", self.hash),
+        }
     }
 
     /// The number of the request among those of its session.
@@ -44,8 +45,8 @@ impl Lines {
         self.sequence
     }
 
-    /// Whether they are of a session.
-    pub(super) fn is_session(&self) -> bool {
-        self.is_session
+    /// The session that they belong to.
+    pub(super) fn session(&self) -> Option<SessionKey> {
+        self.session
     }
 }

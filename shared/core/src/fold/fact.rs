@@ -70,12 +70,10 @@ pub struct Creation {
     pub edit: CallerEdit,
 }
 
-/// One command, from its start to its exit.
+/// One command, from its start to its exit. The key of its lines tells which one it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Session {
-    /// Identifies it among those of the log.
-    pub id: String,
     /// The name of the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_name: Option<String>,

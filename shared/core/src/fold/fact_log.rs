@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::LineKey;
 use super::fact::{Fact, KeyedFact, MOST_CONTEXT};
 use super::last_lines::LastLines;
+use super::line_key::{LineKey, SessionKey};
 use super::pass::Pass;
 use super::run::{LONGEST_SILENCE_MS, Run};
 use super::templates::MOST_RISES;
@@ -117,22 +117,40 @@ impl FactLog {
     /// Adds that nothing follows the last lines of the log, which may be only assumed. Returns that
     /// fact; `None` if there is no fact and no line.
     pub fn end_of_log(&mut self, is_assumed: bool) -> Option<KeyedFact> {
+        let newest = self.newest()?;
+        match self.runs().last() {
+            Some(run) => self.end_of_run(run, is_assumed),
+            None => Some(self.end_at(LineKey::after_lines(newest.time()), None, is_assumed)),
+        }
+    }
+
+    /// Adds that nothing follows the last lines of a run, which is the newest one or a session, or that
+    /// this is assumed. Returns that fact; `None` if it is too late for it.
+    pub(crate) fn end_of_run(&mut self, run: &Run, is_assumed: bool) -> Option<KeyedFact> {
+        let at = match run.session {
+            Some(session) => LineKey::after_lines_of(session, run.last_heard().time()),
+            None => LineKey::after_lines(self.newest()?.time()),
+        };
+        (Some(at) > self.watermark()).then(|| self.end_at(at, run.session, is_assumed))
+    }
+
+    fn end_at(&mut self, at: LineKey, session: Option<SessionKey>, is_assumed: bool) -> KeyedFact {
         let fact = Fact::EndOfLog {
-            last_lines: self.last_lines.clone(),
+            last_lines: self.last_lines.of_session(session).into_owned(),
             is_assumed,
         };
-        let fact = (LineKey::after_lines(self.newest()?.time()), fact);
-        self.add([fact.clone()]);
-        Some(fact)
+        self.add([(at, fact.clone())]);
+        (at, fact)
     }
 
     /// Adds the last lines of the log to exit codes that come after them: they tell why.
     pub(crate) fn explain_exits(&self, facts: &mut [KeyedFact]) {
         for (at, fact) in facts {
-            if let Fact::Exit { last_lines, .. } = fact
-                && self.last_lines.newest() < Some(*at)
-            {
-                last_lines.merge(&self.last_lines);
+            if let Fact::Exit { last_lines, .. } = fact {
+                let known = self.last_lines.of_session(at.session());
+                if known.newest() < Some(*at) {
+                    last_lines.merge(&known);
+                }
             }
         }
     }
@@ -212,7 +230,8 @@ impl FactLog {
         if missing == 0 {
             return;
         }
-        let mut known = self.last_lines.before(at, MOST_CONTEXT);
+        let known = self.last_lines.of_session(at.session());
+        let mut known = known.before(at, MOST_CONTEXT);
         if context.ends_with(&known) {
             return;
         }
@@ -282,6 +301,12 @@ impl FactLog {
             }
             settled.append(&mut self.compact(most, most));
         }
+        while let Some(base) = self.base.as_mut().filter(|base| base.pass.has_waiting())
+            && serde_json::to_vec(base).is_ok_and(|json| json.len() > MAX_BYTES)
+        {
+            base.pass.give_up_first();
+            settled.extend(base.pass.take_earlier());
+        }
         settled
     }
 
@@ -308,13 +333,13 @@ impl FactLog {
         let keys = settled.into_iter().map(|(at, _)| at);
         bounded.extend(keys.filter(|at| at.is_bounded()));
         bounded.drain(..bounded.len().saturating_sub(MOST_BOUNDED));
-        let earlier = std::mem::take(&mut pass.earlier);
+        let earlier = pass.take_earlier();
         self.base = Some(Box::new(Base {
             watermark,
             pass,
             bounded,
         }));
-        earlier.into_iter().filter(Run::is_shown).collect()
+        earlier
     }
 
     /// The state after all facts.
@@ -322,13 +347,11 @@ impl FactLog {
         let base = self.base.as_ref();
         let mut pass = base.map(|base| base.pass.clone()).unwrap_or_default();
         pass.go_over(&self.first_lines, &self.facts);
-        if let Some(run) = &mut pass.run {
-            run.hear(&self.last_lines);
-        }
+        pass.hear_last(&self.last_lines);
         pass
     }
 
-    /// The runs, in order: those that began after the watermark, and the one that was current
+    /// The runs, in order: those that began after the watermark, and those that could still change
     /// there.
     pub fn runs(&self) -> Vec<Run> {
         self.pass().into_runs()
@@ -342,7 +365,8 @@ impl FactLog {
         // How often the samples of a template have risen one after another up to `before`.
         let mut rises: u8 = 0;
         let is_near = |before: &KeyedFact, after: &KeyedFact| {
-            after.0.time().millis_since(before.0.time()) <= LONGEST_THINNED_MS
+            let is_same = before.0.session() == after.0.session();
+            is_same && after.0.time().millis_since(before.0.time()) <= LONGEST_THINNED_MS
         };
         let is_dropped = (0..self.facts.len()).map(|index| {
             let fact = &self.facts[index];

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::line_key::LineKey;
+use super::line_key::{LineKey, SessionKey};
 use crate::log_parser::json;
 use crate::log_parser::line::{clean, strip_all_prefixes};
 use crate::log_parser::text::{clip, head, tail};
@@ -153,6 +153,17 @@ impl LastLines {
     pub fn since(mut self, first: LineKey) -> Self {
         self.0.retain(|(key, _)| *key >= first);
         self
+    }
+
+    /// The lines that may be of a session, or of a run that is none.
+    pub(super) fn of_session(&self, session: Option<SessionKey>) -> Cow<'_, Self> {
+        let is_of = |key: &LineKey| key.session().is_none() || key.session() == session;
+        if self.0.iter().all(|(key, _)| is_of(key)) {
+            return Cow::Borrowed(self);
+        }
+        let mut lines = self.clone();
+        lines.0.retain(|(key, _)| is_of(key));
+        Cow::Owned(lines)
     }
 
     /// The lines as text, oldest first.

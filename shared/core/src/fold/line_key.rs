@@ -5,6 +5,31 @@ use serde::{Deserialize, Serialize};
 use crate::log_event::{LogEvent, MOST_AHEAD_MS};
 use crate::model::Timestamp;
 
+/// Event ids of sessions are above all other ones.
+const FIRST_OF_SESSIONS: u128 = 10_u128.pow(38);
+/// How many events a session may have.
+const ORDERS_OF_SESSION: u128 = 10_u128.pow(20);
+/// The number of different keys of sessions.
+const SESSIONS: u64 = 10_u64.pow(18);
+
+/// Identifies a session among those of its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionKey(u64);
+
+impl SessionKey {
+    /// The key of the session with this hash.
+    pub fn of_hash(hash: u64) -> Self {
+        Self(hash % SESSIONS)
+    }
+
+    /// The id of an event of the session. Events of one time have the order of `request` and then of
+    /// `number`.
+    pub fn event_id(self, request: u32, number: u32) -> String {
+        format!("session:{:018}{request:010}{number:010}", self.0)
+    }
+}
+
 /// The key of a log line. Keys are ordered by time, then by event id, then by line within the event.
 ///
 /// A line has the same key each time it is read, whoever reads it, unless its time is bounded.
@@ -52,6 +77,19 @@ impl LineKey {
         Self::outside_logs(time).with_line(u32::MAX)
     }
 
+    /// The key of the end of `session`, whose last line is at `time`. It sorts after all lines of the
+    /// session at that time.
+    pub(super) fn after_lines_of(session: SessionKey, time: Timestamp) -> Self {
+        Self {
+            time,
+            order: FIRST_OF_SESSIONS
+                + u128::from(session.0) * ORDERS_OF_SESSION
+                + (ORDERS_OF_SESSION - 1),
+            line: u32::MAX,
+            is_bounded: false,
+        }
+    }
+
     /// The key of another line of the same event.
     #[must_use]
     pub fn with_line(self, line: u32) -> Self {
@@ -61,6 +99,13 @@ impl LineKey {
     /// The time.
     pub fn time(self) -> Timestamp {
         self.time
+    }
+
+    /// The session that the line belongs to; `None` if it belongs to none.
+    pub fn session(self) -> Option<SessionKey> {
+        let order = self.order.checked_sub(FIRST_OF_SESSIONS)?;
+        let key = u64::try_from(order / ORDERS_OF_SESSION).ok()?;
+        (key < SESSIONS).then_some(SessionKey(key))
     }
 
     /// Whether the time is that of the ingestion, because the event's own lies in the future.
@@ -78,24 +123,30 @@ impl LineKey {
 /// millisecond.
 ///
 /// Event ids of CloudWatch are decimal numbers with 56 digits that start with the time. Ids of one
-/// millisecond differ only in the last 38 digits. Ids of another form get a stable hash.
+/// millisecond differ only in the last 38 digits. Ids of sessions have 38 digits. Ids of another form
+/// get a stable hash.
 fn order_of(event_id: &str) -> u128 {
     const DIGITS: usize = 38; // the most digits that always fit
-    if !event_id.is_empty() && event_id.bytes().all(|byte| byte.is_ascii_digit()) {
-        let skipped = event_id.len().saturating_sub(DIGITS);
-        let digits = event_id.get(skipped..).unwrap_or_default();
+    let (first, digits) = match event_id.strip_prefix("session:") {
+        Some(digits) => (FIRST_OF_SESSIONS, digits),
+        None => (0, event_id),
+    };
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let skipped = digits.len().saturating_sub(DIGITS);
+        let digits = digits.get(skipped..).unwrap_or_default();
         // Two numbers of 19 digits are parsed faster than one of 38.
         let (high, low) = digits.split_at(digits.len().saturating_sub(DIGITS / 2));
         let number = |digits: &str| digits.parse::<u64>().map_or(0, u128::from);
-        return number(high) * 10_u128.pow(19) + number(low);
+        return first + number(high) * 10_u128.pow(19) + number(low);
     }
     // FNV-1a with 128 bits: stable across versions of Rust, unlike the standard library's hashes.
-    event_id.bytes().fold(
+    let hash = event_id.bytes().fold(
         0x6c62_272e_07bb_0142_62b8_2175_6295_c58d,
         |hash: u128, byte| {
             (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
         },
-    )
+    );
+    hash % FIRST_OF_SESSIONS
 }
 
 /// The number of a line whose time is bounded is stored as a negative number, less one.
@@ -160,6 +211,33 @@ mod tests {
         assert_eq!(late.time().as_millis(), 1_000);
         assert!(late.line_id() == at(500, "e", 7).line_id() && late.is_bounded());
         assert!(late.line_id() != at(500, "e", 8).line_id());
+    }
+
+    #[test]
+    fn a_line_knows_its_session() {
+        for hash in [0, 7, SESSIONS - 1] {
+            let session = SessionKey::of_hash(hash);
+            for id in [session.event_id(0, 0), session.event_id(u32::MAX, u32::MAX)] {
+                assert_eq!(at(5, &id, 3).session(), Some(session), "{id}");
+                assert!(
+                    at(5, &id, 3) < LineKey::after_lines_of(session, Timestamp::from_millis(5))
+                );
+            }
+            let end = LineKey::after_lines_of(session, Timestamp::from_millis(5));
+            assert_eq!(end.session(), Some(session));
+            assert!(at(5, &session.event_id(1, 2), 0) < at(5, &session.event_id(2, 1), 0));
+        }
+        let longest = "9".repeat(56);
+        for id in [
+            "",
+            "event-7",
+            "session:x",
+            "36901882904226173043714826274437829430",
+            &longest,
+        ] {
+            assert_eq!(at(5, id, 0).session(), None, "{id}");
+        }
+        assert_eq!(LineKey::outside_logs(Timestamp::default()).session(), None);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The ordered pass over the facts of a task.
 
+use std::mem;
+
 use serde::{Deserialize, Serialize};
 
-use super::LineKey;
 use super::fact::{Creation, Fact, KeyedFact, Session};
+use super::last_lines::LastLines;
+use super::line_key::LineKey;
 use super::run::Run;
 use super::templates::Templates;
 use crate::log_parser::{LambdaObservation, Observation, Samples};
@@ -12,6 +15,8 @@ use crate::log_parser::{LambdaObservation, Observation, Samples};
 /// more often counts something else.
 const MOST_RUNS_A_DAY: u32 = 500;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// The most runs that wait for the end of an earlier session. A stored state has all of them.
+const MOST_WAITING: usize = 8;
 
 /// The state of the pass after the facts so far. Facts must be given in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +26,10 @@ pub(super) struct Pass {
     /// change.
     #[serde(skip)]
     pub(super) earlier: Vec<Run>,
+    /// Runs before the current one that are not among the earlier ones, the latest last: the first
+    /// is a session that may go on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Waiting>,
     /// The current run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) run: Option<Run>,
@@ -36,17 +45,111 @@ pub(super) struct Pass {
     invocation: Option<LineKey>,
 }
 
+/// A run before the current one that may still change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Waiting {
+    run: Run,
+    #[serde(default, skip_serializing_if = "Templates::is_empty")]
+    templates: Templates,
+}
+
+/// The run that a line belongs to.
+#[derive(Clone, Copy)]
+enum Place {
+    /// The current one, or a later one.
+    Current,
+    /// The one at this place among those that wait.
+    Waiting(usize),
+    /// One that can't change any more.
+    Gone,
+}
+
 impl Pass {
     /// Adds the next facts, and the lines that may begin a run.
     pub(super) fn go_over(&mut self, first_lines: &[LineKey], facts: &[KeyedFact]) {
         let mut first_lines = first_lines.iter().copied().peekable();
         for (at, fact) in facts {
             while let Some(line) = first_lines.next_if(|line| line <= at) {
-                self.hear(line);
+                self.in_place(line, |pass| pass.hear(line));
             }
-            self.step(*at, fact);
+            match fact {
+                Fact::Session(session) => self.begin_session(*at, session),
+                _ => self.in_place(*at, |pass| pass.step(*at, fact)),
+            }
         }
-        first_lines.for_each(|line| self.hear(line));
+        first_lines.for_each(|line| self.in_place(line, |pass| pass.hear(line)));
+    }
+
+    /// Lets the run that a line belongs to be the current one while `see` adds the line.
+    fn in_place(&mut self, at: LineKey, see: impl FnOnce(&mut Self)) {
+        match self.place_of(at) {
+            Place::Current => see(self),
+            Place::Waiting(index) => {
+                self.swap(index);
+                see(self);
+                self.swap(index);
+                self.let_go();
+            }
+            Place::Gone => {}
+        }
+    }
+
+    /// The run that a line belongs to. The lines of a session belong to no other run.
+    fn place_of(&self, at: LineKey) -> Place {
+        let Some(session) = at.session() else {
+            return Place::Current;
+        };
+        if self.run.as_ref().is_some_and(|run| run.is_in(session)) {
+            return Place::Current;
+        }
+        let index = self
+            .waiting
+            .iter()
+            .position(|other| other.run.is_in(session));
+        index.map_or(Place::Gone, Place::Waiting)
+    }
+
+    /// Exchanges the current run with one that waits.
+    fn swap(&mut self, index: usize) {
+        if let Some((run, other)) = self.run.as_mut().zip(self.waiting.get_mut(index)) {
+            mem::swap(run, &mut other.run);
+            mem::swap(&mut self.templates, &mut other.templates);
+        }
+    }
+
+    /// Moves the runs that can't change any more to the earlier ones.
+    fn let_go(&mut self) {
+        let Some(newest) = self.run.as_ref().map(|run| run.last) else {
+            return;
+        };
+        let stays = |other: &Waiting| other.run.may_go_on_after(newest);
+        let first = self.waiting.iter().position(stays);
+        self.let_first_go(first.unwrap_or(self.waiting.len()));
+    }
+
+    fn let_first_go(&mut self, count: usize) {
+        let gone = self.waiting.drain(..count).map(|other| other.run);
+        self.earlier.extend(gone);
+    }
+
+    /// Takes the earlier runs that have something to show out. They can't change any more.
+    pub(super) fn take_earlier(&mut self) -> Vec<Run> {
+        let earlier = mem::take(&mut self.earlier).into_iter();
+        earlier.filter(Run::is_shown).collect()
+    }
+
+    /// Whether runs wait for the end of a session.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Gives up the first session that has not ended.
+    pub(super) fn give_up_first(&mut self) {
+        if let Some(first) = self.waiting.first_mut() {
+            first.run.end_before_later_run();
+            self.let_first_go(1);
+            self.let_go();
+        }
     }
 
     /// Adds a line that may say nothing. It begins a run if there is none, or if the log had ended.
@@ -57,7 +160,9 @@ impl Pass {
                 self.invocation = None;
             }
             Some(run) if !run.is_shown() => run.hear_first(at),
-            Some(run) if run.is_silent_until(at) => self.begin(at, Run::plain_at(at)),
+            Some(run) if run.is_silent_until(at) && !run.has_all_lines(at) => {
+                self.begin(at, Run::plain_at(at));
+            }
             Some(run) => run.take_end_back(),
         }
     }
@@ -83,8 +188,9 @@ impl Pass {
             (Fact::Creation(creation), _) => self.create(at, creation),
             (Fact::Edit(edit), Some(run)) => run.edit(at, edit),
             (Fact::Deletion, Some(run)) => run.is_deleted = true,
-            (Fact::Exit { code, last_lines }, Some(run)) => run.exit(at, *code, last_lines),
-            (Fact::Session(session), _) => self.begin_session(at, session),
+            (Fact::Exit { code, last_lines }, Some(run)) if run.may_end_with(at) => {
+                run.exit(at, *code, last_lines);
+            }
             (
                 Fact::EndOfLog {
                     last_lines,
@@ -92,18 +198,25 @@ impl Pass {
                 },
                 Some(run),
             ) => run.end_of_log(last_lines, *is_assumed),
-            (Fact::Edit(_) | Fact::Deletion | Fact::Exit { .. } | Fact::EndOfLog { .. }, None)
-            | (Fact::Lines(_), _) => {}
+            (Fact::Edit(_) | Fact::Deletion | Fact::EndOfLog { .. }, None)
+            | (Fact::Exit { .. }, _)
+            | (Fact::Session(_) | Fact::Lines(_), _) => {}
         }
     }
 
     /// Adds a fact that is not later than all others, but came after them. Returns whether it
     /// changed anything.
     pub(super) fn add_late(&mut self, at: LineKey, fact: &Fact) -> bool {
+        let mut is_changed = false;
+        self.in_place(at, |pass| is_changed = pass.step_late(at, fact));
+        is_changed
+    }
+
+    fn step_late(&mut self, at: LineKey, fact: &Fact) -> bool {
         let is_only_run = self.begun.is_none();
         match (fact, &mut self.run) {
             (Fact::Exit { code, last_lines }, Some(run))
-                if run.start <= at && run.exit_code().is_none() =>
+                if run.start <= at && run.exit_code().is_none() && run.may_end_with(at) =>
             {
                 run.exit(at, *code, last_lines);
                 true
@@ -134,39 +247,64 @@ impl Pass {
         }
     }
 
-    /// A command begins. A run that a caller has created for it may be waiting.
+    /// A command begins, or goes on. A run that a caller has created for it may be there.
     fn begin_session(&mut self, at: LineKey, session: &Session) {
-        let begun = self.begun_on(at.time().as_millis() / DAY_MS);
-        let is_known = self.run.as_ref().is_some_and(|run| {
-            let waits = run.is_open() && !run.has_lines();
-            waits || run.is_in_session(&session.id) || begun >= MOST_RUNS_A_DAY
+        if matches!(self.place_of(at), Place::Gone) {
+            let is_for_it = |run: &Run| run.is_open() && !run.has_lines();
+            if !self.run.as_ref().is_some_and(is_for_it) {
+                self.begin(at, Run::at(at));
+            }
+            self.templates = Templates::default();
+            if let Some(run) = &mut self.run {
+                run.become_session(at);
+            }
+        }
+        self.in_place(at, |pass| {
+            pass.invocation = None;
+            if let Some(run) = &mut pass.run {
+                run.go_on_with_session(at, session);
+            }
         });
-        if !is_known {
-            self.begin(at, Run::at(at));
-        }
-        self.invocation = None;
-        if let Some(run) = &mut self.run {
-            run.begin_session(at, session);
-        }
     }
 
-    /// Makes `later` the current run.
+    /// Makes `later` the current run. A session before it may go on.
     fn begin(&mut self, at: LineKey, mut later: Run) {
         if let Some(earlier) = &self.run {
             later.given = earlier.given.clone();
         }
-        self.templates.begin_run();
         if let Some(mut earlier) = self.run.replace(later) {
-            earlier.end_before_later_run();
+            if !earlier.has_open_session() {
+                earlier.end_before_later_run();
+            }
+            // What moves in a session says nothing about other runs.
+            let templates = match earlier.session {
+                Some(_) => mem::take(&mut self.templates),
+                None => Templates::default(),
+            };
+            let run = earlier;
+            self.waiting.push(Waiting { run, templates });
+            if self.waiting.len() > MOST_WAITING {
+                self.give_up_first();
+            }
+            self.let_go();
             let today = at.time().as_millis() / DAY_MS;
             self.begun = Some((today, self.begun_on(today) + 1));
-            self.earlier.push(earlier);
+        }
+        self.templates.begin_run();
+    }
+
+    /// Adds the last lines of the log to those runs that they belong to.
+    pub(super) fn hear_last(&mut self, last_lines: &LastLines) {
+        let runs = self.waiting.iter_mut().map(|other| &mut other.run);
+        for run in runs.chain(&mut self.run) {
+            run.hear(&last_lines.of_session(run.session));
         }
     }
 
     /// The runs that have something to show, in order.
     pub(super) fn into_runs(self) -> Vec<Run> {
-        let runs = self.earlier.into_iter().chain(self.run);
+        let waiting = self.waiting.into_iter().map(|other| other.run);
+        let runs = self.earlier.into_iter().chain(waiting).chain(self.run);
         runs.filter(Run::is_shown).collect()
     }
 
@@ -189,7 +327,7 @@ impl Pass {
         let says_nothing = self.run.as_ref().is_some_and(says_nothing);
         let later = match self.run.as_ref().map(Run::without_assumed_end).as_deref() {
             None => Some(Run::at(at)),
-            Some(run) if says_nothing || run.has_all_lines() || begun >= MOST_RUNS_A_DAY => None,
+            Some(run) if says_nothing || run.has_all_lines(at) || begun >= MOST_RUNS_A_DAY => None,
             Some(run) if run.is_shown() && invocation.is_some() => {
                 Run::begins_with(at, line).then(|| Run::at(at))
             }
@@ -224,7 +362,7 @@ impl Pass {
             return run.set_moved(self.templates.outermost());
         };
         let invocation = self.invocation.filter(|_| moved.counts);
-        let stays = run.says_nothing() && run.is_open() || run.has_all_lines();
+        let stays = run.says_nothing() && run.is_open() || run.has_all_lines(at);
         let may_be_left = run.is_shown() && !stays;
         let is_left = may_be_left
             && (invocation.is_some() || run.without_assumed_end().is_left_by_sample(at, moved));
@@ -255,6 +393,7 @@ impl Pass {
     /// without other lines shows nothing.
     fn see_invocation(&mut self, at: LineKey, mark: &LambdaObservation) {
         match (mark, &mut self.run) {
+            (LambdaObservation::Start, Some(run)) if run.has_all_lines(at) => {}
             (LambdaObservation::Start, _) => self.invocation = Some(at),
             (LambdaObservation::Failed { status }, Some(run))
                 if run.has_lines() && self.invocation.is_none() =>

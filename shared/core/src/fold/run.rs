@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use self::stacks::Stacks;
 use self::text::Said;
 use self::whole::Whole;
-use super::LineKey;
 use super::caller_edit::{CallerEdit, Edits};
 use super::end::{End, Strength};
 use super::fact::{MOST_CONTEXT, Session};
 use super::last_lines::LastLines;
+use super::line_key::{LineKey, SessionKey};
 use super::progress::capped;
 use super::report::Report;
 use crate::log_parser::{Observation, Todo, Usage, Waiting};
@@ -56,10 +56,7 @@ pub struct Run {
     is_silent: bool,
     /// The session that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
-    /// Whether lines of the session come after its exit, because their order is unknown.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    has_late_lines: bool,
+    pub(crate) session: Option<SessionKey>,
     /// Whether the log has ended, as far as is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_log_over: bool,
@@ -122,7 +119,6 @@ impl Run {
             is_plain: false,
             is_silent: false,
             session: None,
-            has_late_lines: false,
             is_log_over: false,
             context: None,
             created: None,
@@ -159,7 +155,7 @@ impl Run {
     /// Whether lines have something to show. Lines that may be about a stack show nothing until
     /// other lines name the stack.
     pub(crate) fn has_lines(&self) -> bool {
-        self.has_parts() || self.whole.is_said || self.is_plain
+        self.has_parts() || self.whole.is_said || self.is_plain || self.session.is_some()
     }
 
     /// Whether only lines that say nothing show that there is a run.
@@ -360,15 +356,16 @@ impl Run {
         }
     }
 
-    /// Adds that the run is a session.
-    pub(super) fn begin_session(&mut self, at: LineKey, session: &Session) {
-        if !self.has_lines() {
-            self.first = at;
-            self.is_plain = true;
-        }
+    /// Makes the run that of the session of a line.
+    pub(super) fn become_session(&mut self, at: LineKey) {
+        self.session = at.session();
+        self.first = at;
+        self.is_plain = true;
+    }
+
+    /// Adds what is known of its session.
+    pub(super) fn go_on_with_session(&mut self, at: LineKey, session: &Session) {
         self.last = self.last.max(at);
-        self.has_late_lines = self.exit_code.is_some();
-        self.session = Some(session.id.clone());
         let given = &mut self.given;
         given.task_name = session.task_name.clone().or(given.task_name.take());
         given.project_id = session.project_id.clone().or(given.project_id.take());
@@ -376,14 +373,27 @@ impl Run {
         self.context = context.or(self.context.take());
     }
 
-    /// Whether it is the session `id`.
-    pub(super) fn is_in_session(&self, id: &str) -> bool {
-        self.session.as_deref() == Some(id)
+    /// Whether it is that session.
+    pub(crate) fn is_in(&self, session: SessionKey) -> bool {
+        self.session == Some(session)
     }
 
-    /// Whether the lines that follow are of this session, whatever they say.
-    pub(super) fn has_all_lines(&self) -> bool {
-        self.has_open_session() || self.has_late_lines
+    /// Whether a line belongs to this session, whatever it says.
+    pub(super) fn has_all_lines(&self, at: LineKey) -> bool {
+        self.has_open_session() && !self.is_deleted
+            || at.session().is_some_and(|session| self.is_in(session))
+    }
+
+    /// Whether lines of this session may still come: it has no exit, and has not been silent from an
+    /// end that was only assumed until `at` for long.
+    pub(super) fn may_go_on_after(&self, at: LineKey) -> bool {
+        let is_open = self.session.is_some() && self.exit_code.is_none();
+        is_open && !self.is_deleted && !self.is_silent_until(at)
+    }
+
+    /// Whether an exit code may be that of the run. A session has its own.
+    pub(super) fn may_end_with(&self, at: LineKey) -> bool {
+        self.session.is_none() || self.session == at.session()
     }
 
     /// Whether it is a session that has not ended. Nothing that tools say ends it.

@@ -44,8 +44,7 @@ impl Draft {
         let Some((current, earlier)) = runs.split_last() else {
             return draft;
         };
-        let starts: Vec<LineKey> = runs.iter().map(|run| run.start).collect();
-        draft.names = names_of(&starts, log.last_final, &names_in(record));
+        draft.names = names_of(record, log, &runs);
         let Some((current_name, earlier_names)) = draft.names.split_last() else {
             return draft;
         };
@@ -79,7 +78,8 @@ impl Draft {
         let silent = earlier.iter().take_while(is_silent).count();
         let settled = silent.max(earlier.len().saturating_sub(MOST_OPEN_RUNS));
         if settled > 0 {
-            draft.settled_up_to = starts.get(settled).copied();
+            let start = runs.get(settled).map(|run| run.start);
+            draft.settled_up_to = start.filter(|start| Some(*start) > log.watermark());
         }
         draft
     }
@@ -115,10 +115,16 @@ fn names_in(record: &TaskRecord) -> Vec<Timestamp> {
     names.into_iter().map(|(_, run)| run).collect()
 }
 
+/// The names of the runs of `log`, in order.
+pub(super) fn names_of(record: &TaskRecord, log: &FactLog, runs: &[Run]) -> Vec<Timestamp> {
+    let starts: Vec<LineKey> = runs.iter().map(|run| run.start).collect();
+    names_between(&starts, log.last_final, &names_in(record))
+}
+
 /// The names of runs that start at `starts`, in order: the first of the names in `stored` that lies
 /// between the start of a run and the next one, or else its start. All are later than `last_final`,
 /// and no two runs have the same.
-pub(super) fn names_of(
+pub(super) fn names_between(
     starts: &[LineKey],
     last_final: Option<Timestamp>,
     stored: &[Timestamp],
@@ -153,6 +159,7 @@ impl HeadChange {
         Self {
             previous: Some(head.clone()),
             before: Some(head.task.clone()),
+            session: None,
             next: Head { task: next, state },
         }
     }
@@ -207,6 +214,7 @@ impl Maker<'_> {
                 state,
             },
             before: self.stored(name).cloned(),
+            session: run.session,
             previous,
         }
     }
@@ -234,6 +242,7 @@ impl Maker<'_> {
         Some(HeadChange {
             previous: previous.cloned(),
             before: known.cloned(),
+            session: run.session,
             next: Head {
                 task,
                 state: HeadState::Live,

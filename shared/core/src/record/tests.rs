@@ -1,4 +1,4 @@
-use super::draft::{EARLIEST_RUN_MS, names_of};
+use super::draft::{EARLIEST_RUN_MS, names_between};
 use crate::fold::LineKey;
 use crate::model::Timestamp;
 
@@ -11,7 +11,7 @@ fn names(starts: &[i64], last_final: Option<i64>, stored: &[i64]) -> Vec<i64> {
         .iter()
         .map(|start| LineKey::outside_logs(time(*start)));
     let stored: Vec<_> = stored.iter().map(|stored| time(*stored)).collect();
-    let names = names_of(&starts.collect::<Vec<_>>(), last_final.map(time), &stored);
+    let names = names_between(&starts.collect::<Vec<_>>(), last_final.map(time), &stored);
     names
         .into_iter()
         .map(|name| name.as_millis() - BASE_MS)

@@ -262,19 +262,26 @@ fn lines_are_worth_a_write_while_their_run_is_open() {
 fn only_a_running_run_that_was_silent_for_long_ends_of_silence() {
     let now = Timestamp::from_millis(2 * HOUR_MS);
     let since = Timestamp::from_millis(5_000);
+    let run = Timestamp::from_millis(1_000);
     let quiet = record(&[(1_000, "Mixing"), (4_000, "Killed")]);
-    let change = quiet.end_of_silent_run(since, now).expect("it is silent");
+    let change = quiet
+        .end_of_silent_run(run, since, now)
+        .expect("it is silent");
     let task = change.newest().unwrap();
     assert_eq!((task.status, task.is_assumed), (Failed, true));
     assert_eq!(task.message.as_deref(), Some("Killed"));
     let ended = written(&quiet, change);
-    assert_eq!(ended.end_of_silent_run(since, now), None, "it has ended");
+    assert_eq!(
+        ended.end_of_silent_run(run, since, now),
+        None,
+        "it has ended"
+    );
     let back = add(&ended, &[(9_000, "Mixing again")]).expect("a change");
     assert_eq!(back.live().unwrap().status, Running);
     let heard = record(&[(1_000, "Mixing"), (5_000, "Killed")]);
-    assert_eq!(heard.end_of_silent_run(since, now), None);
+    assert_eq!(heard.end_of_silent_run(run, since, now), None);
     let blocked = record(&[(1_000, r#"{"status":"blocked"}"#)]);
-    assert_eq!(blocked.end_of_silent_run(since, now), None);
+    assert_eq!(blocked.end_of_silent_run(run, since, now), None);
 }
 
 #[test]

@@ -12,16 +12,15 @@ mod rules;
 mod runs;
 mod sessions;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use progress_core::fold::properties::check_deliveries;
-use progress_core::fold::{
-    Fact, FactLog, KeyedFact, LastLines, LineKey, MOST_FACTS, Report, Session,
-};
+use progress_core::fold::{Fact, FactLog, KeyedFact, LastLines, LineKey, MOST_FACTS, Report};
 use progress_core::model::{TaskStatus, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use runs::{Line, any_edit, any_log, fact_of, sensible_log};
+use runs::{Line, any_edit, any_log, fact_of, sensible_log, sessions_at_once};
 
 /// The number of cases of each property, unless `PROPTEST_CASES` is set.
 const CASES: u32 = 1_000;
@@ -75,6 +74,26 @@ proptest! {
         check_deliveries(&facts, seed);
     }
 
+    /// Sessions at once are runs as each of them alone would be.
+    #[test]
+    fn sessions_at_once_are_as_each_alone(facts in sessions_at_once(), seed: u64) {
+        check_deliveries(&facts, seed);
+        let sessions: BTreeSet<_> = facts.iter().map(|(at, _)| at.session()).collect();
+        let mut alone = Vec::new();
+        for session in sessions {
+            let own = facts.iter().filter(|(at, _)| at.session() == session);
+            let runs = own.cloned().collect::<FactLog>().runs();
+            prop_assert_eq!(runs.len(), 1);
+            alone.extend(runs);
+        }
+        alone.sort_by_key(|run| run.start);
+        let together = facts.into_iter().collect::<FactLog>().runs();
+        prop_assert_eq!(together.len(), alone.len());
+        for (run, alone) in together.iter().zip(&alone) {
+            prop_assert_eq!(run.report(), alone.report());
+        }
+    }
+
     /// A run does not go backwards while lines arrive in order.
     #[test]
     fn a_run_never_goes_backwards(log in sensible_log()) {
@@ -124,10 +143,7 @@ fn any_other_fact() -> impl Strategy<Value = Fact> {
         any_edit().prop_map(Fact::Edit),
         Just(Fact::Deletion),
         (0..2).prop_map(exit),
-        "[ab]".prop_map(|id| Fact::Session(Box::new(Session {
-            id,
-            ..Session::default()
-        }))),
+        Just(Fact::Session(Box::default())),
         (any_text(), any::<bool>()).prop_map(|(text, is_assumed)| Fact::EndOfLog {
             last_lines: last_lines([(LineKey::outside_logs(Timestamp::default()), text)]),
             is_assumed,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use progress_core::fold::{CallerEdit, Fact, KeyedFact, LineKey};
+use progress_core::fold::{CallerEdit, Fact, KeyedFact, LastLines, LineKey, SessionKey};
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, FailureOf, InRun,
@@ -98,6 +98,39 @@ pub(crate) fn sensible_log() -> impl Strategy<Value = Vec<Line>> {
         with_keys(agent),
         with_keys(moving)
     ]
+}
+
+/// Up to four sessions at once in one stream, some without an end: the facts in order.
+pub(crate) fn sessions_at_once() -> impl Strategy<Value = Vec<KeyedFact>> {
+    let session = (any_log(), 0..40_i64, proptest::option::of(0..2_i32));
+    proptest::collection::vec(session, 1..5).prop_map(|sessions| {
+        let mut facts = Vec::new();
+        for (id, (log, start, code)) in (1..).zip(sessions) {
+            let first = log
+                .first()
+                .map_or(Timestamp::default(), |line| line.key.time());
+            let lines = log.iter().map(|line| (line.key.time(), fact_of(line).1));
+            let mut of_session: Vec<_> = lines.collect();
+            of_session.insert(0, (first, Fact::Session(Box::default())));
+            if let (Some(code), Some((last, _))) = (code, of_session.last()) {
+                let last_lines = LastLines::default();
+                of_session.push((*last, Fact::Exit { code, last_lines }));
+            }
+            for (number, (time, fact)) in (0..).zip(of_session) {
+                let time = Timestamp::from_millis(time.as_millis() + start);
+                let event = LogEvent {
+                    log_stream: "main".to_owned(),
+                    timestamp: time,
+                    ingested_at: time,
+                    event_id: SessionKey::of_hash(id).event_id(0, number),
+                    message: String::new(),
+                };
+                facts.push((LineKey::of(&event, 0), fact));
+            }
+        }
+        facts.sort_by_key(|(at, _)| *at);
+        facts
+    })
 }
 
 fn samples(template: u64, current: u64, total: u64) -> Observation {

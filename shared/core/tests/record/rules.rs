@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use progress_core::fold::{CallerEdit, Fact, KeyedFact, LineKey};
+use progress_core::fold::{CallerEdit, Fact, KeyedFact, LineKey, SessionKey};
 use progress_core::log_event::LogEvent;
 use progress_core::log_parser::{LogFormat, parse_message};
 use progress_core::model::{MAX_CAUSE_BYTES, Progress, Revision, TaskStatus, TaskType, Timestamp};
@@ -446,4 +446,45 @@ fn an_earlier_run_is_final_after_an_hour() {
     assert_eq!(store.read().items.open_since, None);
     save(&mut store, line_at(9, "Step 2/2", 1_500, 1_500), later);
     assert_eq!(store.live()[0].progress.current, Some(1));
+}
+
+/// A request of session `id` with a line.
+fn request(id: u64, second: i64, text: &str) -> Vec<KeyedFact> {
+    let event = |number| LogEvent {
+        log_stream: "main".to_owned(),
+        timestamp: ms(1_000 * second),
+        ingested_at: ms(1_000 * second),
+        event_id: SessionKey::of_hash(id).event_id(u32::try_from(second).unwrap(), number),
+        message: text.to_owned(),
+    };
+    let mut facts = vec![(LineKey::of(&event(0), 0), Fact::Session(Box::default()))];
+    parse_message(LogFormat::ANY, text, &mut |inner, observation| {
+        facts.push((LineKey::of(&event(1), inner), Fact::line(observation)));
+    });
+    facts
+}
+
+#[test]
+fn a_session_that_was_killed_ends_of_silence_while_a_later_one_goes_on() {
+    use TaskStatus::{Ended, Running};
+    let mut store = Store::new();
+    let (now, since) = (ms(3_000_000), ms(2_000_000));
+    save(&mut store, request(1, 1, "[1/9] painting"), now);
+    save(&mut store, request(2, 2, "[1/9] painting"), now);
+    save(&mut store, request(2, 2_500, "[2/9] painting"), now);
+    assert_eq!(statuses(&store), [Running, Running]);
+    let record = store.read();
+    assert_eq!(record.end_of_silent_run(ms(2_000), since, now), None);
+    assert_eq!(
+        record.run_of_session(SessionKey::of_hash(1)).unwrap().run,
+        ms(1_000)
+    );
+    let end = record.end_of_silent_run(ms(1_000), since, now).unwrap();
+    store.write(&end).unwrap();
+    assert_eq!(statuses(&store), [Ended, Running]);
+    assert!(store.live()[0].is_assumed);
+    // It was not dead, but its clock is slow. The other one has gone on.
+    save(&mut store, request(1, 900, "[8/9] painting"), now);
+    assert_eq!(statuses(&store), [Running, Running]);
+    assert_eq!(store.live()[0].progress.current, Some(8));
 }

@@ -12,7 +12,7 @@ use progress_core::record::{
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::runs::{any_edit, any_log, fact_of, sensible_log};
+use crate::runs::{any_edit, any_log, fact_of, sensible_log, sessions_at_once};
 use crate::store::Store;
 use crate::{config, origin, save};
 
@@ -55,6 +55,13 @@ fn same_run(operation: Operation) -> Operation {
         Operation::DeleteEarlier(_) => Operation::DeleteEarlier(None),
         operation => operation,
     }
+}
+
+/// The facts of a log.
+fn any_facts() -> impl Strategy<Value = Vec<KeyedFact>> {
+    let log = prop_oneof![any_log(), sensible_log()];
+    let facts = log.prop_map(|log| log.iter().map(fact_of).collect());
+    prop_oneof![3 => facts, 1 => sessions_at_once()]
 }
 
 /// A log and how much of it was read.
@@ -182,11 +189,10 @@ proptest! {
     /// is deleted stays deleted, and the newest run never goes backward.
     #[test]
     fn a_walk_of_callers_and_logs_is_sound(
-        log in prop_oneof![any_log(), sensible_log()],
+        facts in any_facts(),
         lateness in prop_oneof![Just(0), 1..24_usize], seed: u64,
         operations in proptest::collection::vec(any_operation(), 1..40),
     ) {
-        let facts: Vec<_> = log.iter().map(fact_of).collect();
         let facts = late_delivery(&facts, lateness, seed).concat();
         let mut source = Source::new(facts);
         let mut store = Store::new();
@@ -271,11 +277,11 @@ proptest! {
     /// if one writer had come after the other.
     #[test]
     fn two_writers_at_once_end_where_one_would_have(
-        log in prop_oneof![any_log(), sensible_log()],
+        facts in any_facts(),
         first in any_operation().prop_map(same_run), second in any_operation().prop_map(same_run),
         start in 0..30_usize,
     ) {
-        let mut source = Source::new(log.iter().map(fact_of).collect());
+        let mut source = Source::new(facts);
         let mut store = Store::new();
         let now = Timestamp::from_millis(1_500);
         save(&mut store, source.next(start, None), now);

@@ -116,6 +116,7 @@ fn change_to(previous: Option<&Task>, next: Head) -> TaskChange {
         heads: vec![HeadChange {
             previous: previous.map(live),
             before: previous.cloned(),
+            session: None,
             next,
         }],
     }
