@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use progress_core::log_parser::LogFormat;
-use progress_core::model::TaskStatus;
+use progress_core::model::{MAX_NAME_CHARS, ProjectId, TaskId, TaskStatus};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -137,13 +137,13 @@ impl FromArgMatches for LogArgs {
 pub struct RunArgs {
     /// The id of the task; without it, the lines or the log stream name the task
     #[arg(long, value_name = "ID")]
-    pub task: Option<String>,
+    pub task: Option<TaskId>,
     /// The id of the task's project
     #[arg(long, value_name = "ID")]
-    pub project: Option<String>,
+    pub project: Option<ProjectId>,
     /// The name of the task and of its log stream [default: the repository or directory, and the
     /// program: shop/npx]
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     pub name: Option<String>,
     /// What the command prints [default: the service finds out]
     #[arg(long, value_parser = ["cdk", "agent"])]
@@ -207,6 +207,14 @@ pub struct ReportArgs {
     pub stale_after_seconds: u64,
 }
 
+/// Reads the name of a task.
+fn name(text: &str) -> Result<String, String> {
+    match (1..=MAX_NAME_CHARS).contains(&text.chars().count()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("must be 1 to {MAX_NAME_CHARS} characters")),
+    }
+}
+
 impl ReportArgs {
     /// The logs to read.
     pub fn logs(&self) -> LogArgs {
@@ -231,6 +239,21 @@ mod tests {
     #[test]
     fn the_definition_of_the_arguments_is_valid() {
         <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_names_of_a_run_are_checked_before_it_begins() {
+        for option in ["--task a/b", "--task ..", "--project a@b", "--name "] {
+            let error = parse(&format!("progress run {option} -- true")).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let error = error.to_string();
+            let option = option.split(' ').next().unwrap();
+            assert!(
+                error.contains(option) && error.contains("must be"),
+                "{error}"
+            );
+        }
+        assert!(parse("progress run --task a:b --project shop --name ä -- true").is_ok());
     }
 
     #[test]

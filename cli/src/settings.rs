@@ -1,9 +1,12 @@
 //! Which service the command line talks to.
 
+use std::borrow::Cow;
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
 
 /// What to do if no service is known.
 pub const HOW_TO_SET: &str = "set PROGRESS_URL to the address of the service, and PROGRESS_TOKEN \
@@ -32,7 +35,7 @@ pub enum SettingsError {
 /// The service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Its address, without a slash at the end.
+    /// Its address, without a slash at the end. It may hold a user and a password.
     pub url: String,
     /// The bearer token, if there is one.
     pub token: Option<String>,
@@ -45,6 +48,37 @@ pub struct Settings {
     pub service: Option<Service>,
     /// The configuration file, if it holds a token and others may read it.
     pub exposed_file: Option<PathBuf>,
+}
+
+impl Service {
+    /// A text without the user and password that may be in the address: all that people see.
+    pub fn without_credentials(&self, text: &str) -> String {
+        match self.credentials() {
+            Some(credentials) => text.replace(&format!("{credentials}@"), ""),
+            None => text.to_owned(),
+        }
+    }
+
+    /// What must not be sent in the output of a command: the token, and the password in the address.
+    pub fn secrets(&self) -> Vec<String> {
+        let credentials = self.credentials().unwrap_or_default();
+        let password = credentials.split_once(':').map(|(_, password)| password);
+        let decoded = password.map(|password| percent_decode_str(password).decode_utf8_lossy());
+        let secrets = [password.map(str::to_owned), decoded.map(Cow::into_owned)];
+        secrets
+            .into_iter()
+            .chain([self.token.clone()])
+            .flatten()
+            .collect()
+    }
+
+    /// The user and password in the address.
+    fn credentials(&self) -> Option<&str> {
+        let (_, address) = self.url.split_once("://")?;
+        let end = address.find(['/', '?', '#']).unwrap_or(address.len());
+        let (credentials, _) = address.get(..end)?.rsplit_once('@')?;
+        Some(credentials)
+    }
 }
 
 impl Settings {
@@ -185,5 +219,22 @@ mod tests {
         let variables = [("PROGRESS_URL", "http://c.example")];
         let found = settings(&variables, Some(&file)).unwrap();
         assert_eq!(found.service, service("http://c.example", None));
+    }
+
+    #[test]
+    fn the_password_in_an_address_is_neither_shown_nor_sent() {
+        let url = "https://us@er:pass%20word@a.example/prod";
+        let service = service(url, Some("t0ken")).unwrap();
+        assert_eq!(
+            service.without_credentials(&format!("can't reach {url}")),
+            "can't reach https://a.example/prod"
+        );
+        assert_eq!(service.secrets(), ["pass%20word", "pass word", "t0ken"]);
+        let plain = Service {
+            url: "https://a.example/a@b".to_owned(),
+            token: None,
+        };
+        assert_eq!(plain.without_credentials(&plain.url), plain.url);
+        assert!(plain.secrets().is_empty());
     }
 }

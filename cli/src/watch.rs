@@ -295,9 +295,10 @@ impl Client {
         if let Some(tag) = tag {
             request = request.header(IF_NONE_MATCH, tag);
         }
-        let mut response = request
-            .call()
-            .map_err(|error| WatchError::Unavailable(error.to_string()))?;
+        let mut response = request.call().map_err(|error| {
+            let error = self.service.without_credentials(&error.to_string());
+            WatchError::Unavailable(error)
+        })?;
         let status = response.status();
         if status == StatusCode::NOT_MODIFIED {
             let tag = tag.map(str::to_owned);

@@ -1,11 +1,15 @@
 //! Cuts the output of a command into lines, as they are at last seen in a terminal.
 
-use memchr::memchr2;
+use memchr::{memchr2, memrchr};
 
 use super::redactor::Redactor;
 
 /// The greatest length of a line, in bytes.
 const MOST_LINE_BYTES: usize = 64 * 1024;
+/// The greatest length of a sequence of a terminal that a cut does not divide, in bytes.
+const MOST_SEQUENCE_BYTES: usize = 32;
+/// The byte that begins a sequence.
+const ESCAPE: u8 = 0x1B;
 
 /// A line of output, without its end and without secrets.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     partial: Vec<u8>,
+    /// What may be the beginning of a secret, at the end of the part of the line before.
+    before: Vec<u8>,
     /// Whether a `\r` follows `partial`.
     has_return: bool,
     /// Whether the rest of this line is left out.
@@ -79,14 +85,17 @@ impl Lines {
     }
 
     fn end_line(&mut self, redactor: &Redactor, is_overwritten: bool, add: &mut impl FnMut(Line)) {
-        let line = std::mem::take(self);
+        let mut line = std::mem::take(self);
         let is_nothing = line.partial.is_empty() && (is_overwritten || line.is_sent);
         if !line.is_skipping && !is_nothing {
-            let text = redactor.redact(line.partial);
+            let text = redactor.redact_after(&mut line.before, line.partial, !is_overwritten);
             add(Line {
                 text: String::from_utf8_lossy(&text).into_owned(),
                 is_overwritten,
             });
+        }
+        if is_overwritten {
+            self.before = line.before;
         }
     }
 
@@ -97,12 +106,17 @@ impl Lines {
         self.partial.extend_from_slice(bytes);
         // A secret may go on in the next bytes: what could be its beginning is not cut off.
         while self.partial.len() > MOST_LINE_BYTES + redactor.longest() {
-            let mut text = redactor.redact(std::mem::take(&mut self.partial));
+            let text = std::mem::take(&mut self.partial);
+            let mut text = redactor.redact_after(&mut self.before.clone(), text, true);
             if text.len() > MOST_LINE_BYTES {
                 let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
                 let ends = (MOST_LINE_BYTES - 3)..=MOST_LINE_BYTES;
                 let end = ends.rev().find(|at| !is_inside(at));
-                self.partial = text.split_off(end.unwrap_or(MOST_LINE_BYTES));
+                let end = end.unwrap_or(MOST_LINE_BYTES);
+                let sequence = memrchr(ESCAPE, text.get(..end).unwrap_or_default());
+                let sequence = sequence.filter(|at| end - at < MOST_SEQUENCE_BYTES);
+                self.partial = text.split_off(sequence.unwrap_or(end));
+                let text = redactor.redact_after(&mut self.before, text, false);
                 add(Line {
                     text: String::from_utf8_lossy(&text).into_owned(),
                     is_overwritten: false,
@@ -120,7 +134,8 @@ mod tests {
     use super::*;
 
     fn redactor(secret: Option<&str>) -> Redactor {
-        Redactor::new(std::iter::empty(), secret)
+        let secret: Vec<_> = secret.into_iter().map(str::to_owned).collect();
+        Redactor::new(std::iter::empty(), &secret)
     }
 
     /// The lines of this output, which arrives in pieces of `size`. Overwritten ones begin with `>`.
@@ -175,6 +190,55 @@ mod tests {
             let expected = output.replace(secret, "[redacted]");
             assert_eq!(found.len(), expected.len(), "{before}");
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_coloured_secret_is_removed_wherever_a_line_is_cut() {
+        let (secret, coloured) = (
+            "a-secret-of-some-length",
+            "a-sec\u{1b}[31mret-of-some-len\u{1b}[0mgth",
+        );
+        let redactor = redactor(Some(secret));
+        for before in (MOST_LINE_BYTES - 60)..(MOST_LINE_BYTES + 40) {
+            let output = format!("{}{coloured}{}", "x".repeat(before), "y".repeat(99));
+            let found = lines_of(output.as_bytes(), 1_000, &redactor).concat();
+            assert!(
+                !found.contains("len"),
+                "{before}: {}",
+                found.replace("xx", "")
+            );
+            assert!(
+                !found.contains("ret"),
+                "{before}: {}",
+                found.replace("xx", "")
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_divided_by_returns_is_removed() {
+        let redactor = redactor(Some("a-secret-of-some-length"));
+        for (output, expected) in [
+            (
+                "is a-secret-\rof-some-length.\n",
+                vec![">is [redacted]", "[redacted]."],
+            ),
+            ("a-\rsecret-of-some-length\n", vec![">a-", "[redacted]"]),
+            (
+                "a-secret\r-of-\u{1b}[1msome\r-length\rnext\n",
+                vec![">[redacted]", ">[redacted]", ">[redacted]", "next"],
+            ),
+            (
+                "a-secret\n-of-some-length\n",
+                vec!["a-secret", "-of-some-length"],
+            ),
+            ("4/9 a\r5/9 a\n", vec![">4/9 a", "5/9 a"]),
+        ] {
+            for size in 1..=output.len() {
+                let found = lines_of(output.as_bytes(), size, &redactor);
+                assert_eq!(found, expected, "{output:?} in pieces of {size}");
+            }
         }
     }
 

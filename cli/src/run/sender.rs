@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use progress_core::model::{ProjectId, TaskId};
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
 use ureq::http::StatusCode;
@@ -80,7 +81,7 @@ impl Sender {
             (name, value.into_encoded_bytes())
         });
         Self {
-            redactor: Redactor::new(variables, service.token.as_deref()),
+            redactor: Redactor::new(variables, &service.secrets()),
             service,
             args,
             queue,
@@ -141,7 +142,9 @@ impl Sender {
         let repository = context.repository.as_deref();
         let repository = repository.and_then(|name| name.rsplit('/').next());
         let place = repository.map(str::to_owned).or_else(directory);
-        let stream = self.args.name.clone().unwrap_or_else(|| match place {
+        let redact = |name: String| self.redactor.redact_text(name);
+        let name = self.args.name.clone().map(redact);
+        let stream = name.clone().unwrap_or_else(|| match place.map(redact) {
             Some(place) => format!("{place}/{program}"),
             None => program,
         });
@@ -149,9 +152,12 @@ impl Sender {
         let args = &self.args;
         query.extend(
             [
-                ("task_id", args.task.clone()),
-                ("project_id", args.project.clone()),
-                ("name", args.name.clone()),
+                ("task_id", args.task.as_ref().map(TaskId::to_string)),
+                (
+                    "project_id",
+                    args.project.as_ref().map(ProjectId::to_string),
+                ),
+                ("name", name),
                 ("format", args.format.clone()),
             ]
             .into_iter()
@@ -211,6 +217,11 @@ impl Sender {
         (records.chain(end).collect(), count)
     }
 
+    /// Says something to the user, without the user and password in the service's address.
+    fn notice(&self, text: &str) {
+        self.notices.add(&self.service.without_credentials(text));
+    }
+
     /// Sends a batch until it is accepted. Returns whether it was.
     fn deliver(
         &mut self,
@@ -242,14 +253,14 @@ impl Sender {
                     if !self.has_delivered
                         && let Some(task_id) = task_id
                     {
-                        self.notices.add(&page_of(&self.service.url, &task_id));
+                        self.notice(&page_of(&self.service.url, &task_id));
                     }
                     self.has_delivered = true;
                     return true;
                 }
                 Attempt::Refused(reason) => {
                     let warning = format!("the service refuses the output: {reason}");
-                    self.notices.add(&warning);
+                    self.notice(&warning);
                     return false;
                 }
                 Attempt::Failed {
@@ -259,7 +270,7 @@ impl Sender {
                 } => {
                     if !std::mem::replace(&mut self.has_warned, true) {
                         let warning = format!("can't send the output yet, still trying: {reason}");
-                        self.notices.add(&warning);
+                        self.notice(&warning);
                     }
                     let delay_now = retry_after.unwrap_or(delay);
                     let was_ended = self.queue.has_ended();

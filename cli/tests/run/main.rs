@@ -257,6 +257,77 @@ fn each_line_is_delivered_once_with_the_end_of_the_run() {
 }
 
 #[test]
+fn a_secret_is_not_sent_however_it_is_printed() {
+    let service = Service::start(Behavior::Accepts);
+    let script = "printf 'a \\033[31mthe-token\\033[0m-of-the-test b\\n'; \
+                  printf 'the-token-of\\r-the-test\\n'; echo password-of-the-url";
+    let url = service.url.replace("//", "//ada:password-of-the-url@");
+    let watched = run(
+        &program("", script),
+        Place::Pipes,
+        Some((&url, &["--name", "the-token-of-the-test"])),
+    );
+    assert_eq!(
+        service.lines(),
+        ["a \u{1b}[31m[redacted] b", "[redacted]", "[redacted]"]
+    );
+    let requests = service.requests.lock().unwrap();
+    assert!(
+        requests[0].url.contains("stream=%5Bredacted%5D&"),
+        "{}",
+        requests[0].url
+    );
+    assert_eq!(
+        requests[0].token.as_deref(),
+        Some("Bearer the-token-of-the-test")
+    );
+    let link = format!("progress: {}/?task=agent:a%20b", service.url);
+    assert_eq!(watched.notices, [link]);
+}
+
+#[test]
+fn credentials_in_the_address_are_in_no_notice() {
+    for behavior in [Behavior::IsDown, Behavior::Answers401] {
+        let service = Service::start(behavior);
+        let url = service.url.replace("//", "//ada:hunter2@");
+        let watched = run(&program("", "echo a"), Place::Pipes, Some((&url, &[])));
+        assert_eq!(watched.notices.len(), 2, "{:?}", watched.notices);
+        assert!(
+            !watched.notices.concat().contains("hunter2"),
+            "{:?}",
+            watched.notices
+        );
+    }
+}
+
+#[test]
+fn a_wrong_option_is_an_error_before_the_command_starts() {
+    let service = Service::start(Behavior::Accepts);
+    for options in [["--task", "a/b"], ["--project", "a b"], ["--name", ""]] {
+        let watched = run(
+            &program("", "echo started"),
+            Place::Pipes,
+            Some((&service.url, &options)),
+        );
+        assert_eq!(
+            (watched.seen.stdout.as_str(), watched.seen.exit_code),
+            ("", 2)
+        );
+        assert!(
+            watched.seen.stderr.contains(options[0]),
+            "{}",
+            watched.seen.stderr
+        );
+        assert!(
+            watched.seen.stderr.contains("must be"),
+            "{}",
+            watched.seen.stderr
+        );
+    }
+    assert!(service.requests.lock().unwrap().is_empty());
+}
+
+#[test]
 fn what_is_not_delivered_is_counted() {
     let lines = program("", "seq 1 50; exit 4");
     for (behavior, expected) in [
