@@ -98,6 +98,8 @@ pub(crate) enum ApiError {
     UnsupportedLines,
     #[error("the body must not be larger than {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: usize },
+    #[error("the unpacked body must not be larger than {limit_bytes} bytes; send it in parts")]
+    UnpackedBodyTooLarge { limit_bytes: usize },
     #[error("a service that the API needs does not answer")]
     NotReady(Map<String, Value>),
     #[error("the request can't be handled at the moment; try again")]
@@ -137,7 +139,7 @@ impl ApiError {
             Self::MalformedBody | Self::MalformedGzip => Kind::MalformedBody,
             Self::InvalidFields(_) => Kind::InvalidFields,
             Self::UnsupportedMediaType | Self::UnsupportedLines => Kind::UnsupportedMediaType,
-            Self::BodyTooLarge { .. } => Kind::BodyTooLarge,
+            Self::BodyTooLarge { .. } | Self::UnpackedBodyTooLarge { .. } => Kind::BodyTooLarge,
             Self::NotReady(_) => Kind::NotReady,
             Self::Unavailable(_) => Kind::Unavailable,
             Self::Internal(_) | Self::Panicked => Kind::Internal,

@@ -38,8 +38,8 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long they are kept if the command has failed.
 const KEPT_AFTER_FAILURE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The log group of streams that come over HTTP.
-const LOG_GROUP: &str = "/miyabi/runs";
+/// An exit that comes so long after the end of a run is that of a later command.
+const LONGEST_WAIT_FOR_EXIT: Duration = Duration::from_secs(60 * 60);
 /// The most characters of the name of a stream, as CloudWatch Logs has it
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogStream.html>).
 const MAX_STREAM_CHARS: usize = 512;
@@ -141,7 +141,7 @@ async fn add(
     let records = records::read(&headers, &body)?;
     let origin = TaskOrigin {
         format,
-        log_group: LOG_GROUP.to_owned(),
+        log_group: LogFormat::ANY.file_log_group.to_owned(),
         log_stream: stream,
     };
     let lines = Lines::new(session, sequence, &body);
@@ -168,7 +168,7 @@ async fn save(
     // The earliest time: clocks step back.
     let mut first: Option<Timestamp> = None;
     let mut tail = TailPart::new(lines.sequence());
-    let mut has_failed = false;
+    let mut exit_code = None;
     for (record, number) in records.into_iter().zip(1..) {
         let event = |message: String| LogEvent {
             log_stream: origin.log_stream.clone(),
@@ -190,7 +190,7 @@ async fn save(
                 context = Some(given.bounded()).filter(|given| *given != Context::default());
             }
             Said::Exit(code) => {
-                has_failed = code != 0;
+                exit_code = Some(code);
                 let last_lines = batch.last_lines();
                 let event = event(String::new());
                 first = Some(first.map_or(event.timestamp, |first| first.min(event.timestamp)));
@@ -202,27 +202,24 @@ async fn save(
     // Any request of a session may come first.
     if lines.session().is_some() {
         let event = LogEvent {
-            log_stream: origin.log_stream.clone(),
+            log_stream: target.origin.log_stream.clone(),
             timestamp: first.unwrap_or(Timestamp::LATEST),
             ingested_at: now,
             event_id: lines.event_id(0),
             message: String::new(),
         };
-        let session = match lines.sequence() {
-            0 => Session { context, ..hints },
-            _ => Session::default(),
+        let session = match lines.is_first() {
+            true => Session { context, ..hints },
+            false => Session::default(),
         };
         let fact = Fact::Session(Box::new(session));
-        batch.put(origin.clone(), (LineKey::of(&event, 0), fact));
+        batch.put(target.origin.clone(), (LineKey::of(&event, 0), fact));
     }
     let mut counts = IngestCounts::default();
     for_store(state.ingest.save(&mut batch, Pace::LIVE, now, &mut counts)).await?;
-    let target = Target {
-        origin,
-        named: task_id,
-    };
     let (task_id, run) = run_of_lines(state, &target, lines.session(), counts.saved).await?;
     if state.keeps_log_tail {
+        let has_failed = exit_code.is_some_and(|code| code != 0);
         keep_tail(state, &task_id, tail.finish(), has_failed).await;
     }
     Ok(Saved {
@@ -232,6 +229,27 @@ async fn save(
         lines: read.lines,
         facts: read.parsed,
     })
+}
+
+/// Whether an exit without a session is that of a command without lines: no run of the task is open,
+/// or has just ended by what its lines say.
+async fn is_of_later_command(
+    state: &ApiState,
+    target: &Target,
+    at: Timestamp,
+) -> Result<bool, ApiError> {
+    let (task_id, _) = newest_run(state, target, Vec::new()).await?;
+    let Some(newest) = for_store(state.tasks.fetch(&task_id.into())).await? else {
+        return Ok(true);
+    };
+    let Some(end) = newest.completed_at else {
+        return Ok(false);
+    };
+    let has_only_exit = newest.started_at == Some(end)
+        && newest.progress.current.is_none()
+        && newest.message.as_deref().is_none_or(str::is_empty);
+    let is_long_ago = at > newest.updated_at.after(LONGEST_WAIT_FOR_EXIT);
+    Ok(at > end && (has_only_exit || is_long_ago))
 }
 
 /// Keeps the last lines. The task is saved, so a failure is only logged.

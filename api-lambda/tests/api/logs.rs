@@ -273,6 +273,87 @@ async fn bad_requests_name_what_is_wrong_and_change_nothing() {
     assert_eq!(harness.stored().await, []);
 }
 
+#[tokio::test]
+async fn the_unpacked_size_has_a_limit_of_its_own() {
+    let harness = Harness::new();
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(&vec![b'a'; 8 * 1024 * 1024 + 1]).unwrap();
+    let body = packer.finish().unwrap();
+    let large = send(&harness, "stream=a", "application/octet-stream", body).await;
+    assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let detail = large.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("unpacked body"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_time_may_be_in_seconds_and_one_of_long_ago_is_an_error() {
+    let harness = Harness::new();
+    let record = json!({"timestamp": START_MS / 1000, "message": "[1/9] painting"});
+    let saved = send_records(&harness, "stream=a", &[record]).await;
+    assert_eq!(saved.json()["run"], "2026-11-21T10:00:00.000Z");
+    let record = json!({"timestamp": 1000, "message": "[1/9] painting"});
+    let wrong = send_records(&harness, "stream=b", &[record]).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(wrong.json()["errors"][0]["field"], "line 1.timestamp");
+}
+
+#[tokio::test]
+async fn a_hint_of_the_format_does_not_change_the_id() {
+    let harness = Harness::new();
+    for (format, kind) in [("cdk", "cdk_deploy"), ("agent", "agent_execution")] {
+        let query = format!("stream={format}&format={format}");
+        let saved = send(&harness, &query, "text/plain", "Mixing").await;
+        assert_eq!(saved.json()["task_id"], format!("run:{format}"));
+        let task = harness.read(&format!("/api/tasks/run:{format}")).await;
+        assert_eq!(task["task_type"], kind);
+    }
+}
+
+/// The statuses of the runs of `run:deploy`, the newest first.
+async fn statuses(harness: &Harness) -> Vec<String> {
+    let runs = harness.read("/api/tasks/run:deploy/runs").await;
+    let runs = runs["runs"].as_array().unwrap().iter();
+    let status = |run: &Value| run["status"].as_str().unwrap().to_owned();
+    runs.map(status).collect()
+}
+
+#[tokio::test]
+async fn an_exit_alone_is_a_run() {
+    let harness = Harness::new();
+    let query = "stream=deploy&name=Shop&project_id=shop";
+    let exit =
+        |second: i64, code: i32| json!({"timestamp": START_MS + second * 1000, "exit_code": code});
+    for _ in 0..2 {
+        let saved = send_records(&harness, query, &[exit(1, 1)]).await.json();
+        assert_eq!(saved["run"], "2026-11-21T10:00:01.000Z");
+    }
+    let task = harness.read("/api/tasks/run:deploy").await;
+    assert_eq!(
+        (&task["status"], &task["task_name"]),
+        (&json!("failed"), &json!("Shop"))
+    );
+    assert_eq!(task["failure"]["cause"], "exit code 1");
+    assert_eq!(statuses(&harness).await, ["failed"]);
+    send_records(&harness, query, &[exit(5, 0)]).await;
+    assert_eq!(statuses(&harness).await, ["completed", "failed"]);
+}
+
+#[tokio::test]
+async fn an_exit_after_lines_ends_their_run() {
+    let harness = Harness::new();
+    let exit = |second: i64| json!({"timestamp": START_MS + second * 1000, "exit_code": 1});
+    let failed = [line(1, "[1/9] painting"), line(2, "BUILD FAILED")];
+    send_records(&harness, "stream=deploy", &failed).await;
+    assert_eq!(statuses(&harness).await, ["failed"]);
+    for _ in 0..2 {
+        send_records(&harness, "stream=deploy", &[exit(3)]).await;
+        assert_eq!(statuses(&harness).await, ["failed"]);
+    }
+    // That of a command that has printed nothing.
+    send_records(&harness, "stream=deploy", &[exit(3 + 2 * 60 * 60)]).await;
+    assert_eq!(statuses(&harness).await, ["failed", "failed"]);
+}
+
 /// The texts of the last lines of a run.
 async fn tail(harness: &Harness, id: &str) -> Vec<String> {
     let log = harness.read(&format!("/api/tasks/{id}/log")).await;

@@ -79,8 +79,15 @@ impl Target {
             log_group,
             log_stream,
         } = &self.origin;
-        let plain = id_of_stream(*format, log_stream, "");
-        (plain, id_of_stream(*format, log_stream, log_group))
+        // A stream of commands has one id, whatever its lines are read as.
+        let is_of_commands = *log_group == LogFormat::ANY.file_log_group;
+        let format = if is_of_commands {
+            LogFormat::ANY
+        } else {
+            *format
+        };
+        let plain = id_of_stream(format, log_stream, "");
+        (plain, id_of_stream(format, log_stream, log_group))
     }
 }
 
@@ -235,7 +242,8 @@ fn named_task(observation: &Observation) -> Option<TaskId> {
     }
 }
 
-/// The id of a task that no log line and no caller names: `cdk:<stream>` or `agent:<stream>`.
+/// The id of a task that no log line and no caller names: `cdk:<stream>`, `agent:<stream>` or
+/// `run:<stream>`.
 ///
 /// If the stream name is too long for an id or has other characters, it is shortened and a hash is
 /// added. A `log_group` adds a hash, too.
@@ -384,6 +392,22 @@ mod tests {
         for stream in ["", "ä", &"x".repeat(512)] {
             let id = id_of_stream(LogFormat::CDK, stream);
             assert_eq!(id, id_of_stream(LogFormat::CDK, stream), "{stream}");
+        }
+    }
+
+    #[test]
+    fn a_stream_of_commands_has_one_id_whatever_its_lines_are_read_as() {
+        for format in LogFormat::OF_FILES {
+            let origin = TaskOrigin {
+                format,
+                log_group: LogFormat::ANY.file_log_group.to_owned(),
+                log_stream: "build-7".to_owned(),
+            };
+            let target = Target {
+                origin,
+                named: None,
+            };
+            assert_eq!(target.choose(|_| None).as_str(), "run:build-7");
         }
     }
 

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
 use serde_json::{Map, Value};
 use shared::model::{Context, Timestamp};
 
@@ -18,6 +18,8 @@ pub(super) const MAX_PACKED_BYTES: usize = 1024 * 1024;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The most errors that a response lists.
 const MAX_ERRORS: usize = 20;
+/// A time with a smaller number is in seconds: that is until the year 5138.
+const LEAST_MILLIS: f64 = 100_000_000_000.0;
 /// The fields of a record. An object with other fields is a line of the log.
 const FIELDS: [&str; 5] = ["timestamp", "message", "context", "exit_code", "signal"];
 /// The fields of a context.
@@ -121,7 +123,7 @@ fn unpack(body: &[u8]) -> Result<Vec<u8>, ApiError> {
         .take(limit.saturating_add(1))
         .read_to_end(&mut unpacked);
     match read {
-        Ok(_) if unpacked.len() > MAX_BYTES => Err(ApiError::BodyTooLarge {
+        Ok(_) if unpacked.len() > MAX_BYTES => Err(ApiError::UnpackedBodyTooLarge {
             limit_bytes: MAX_BYTES,
         }),
         Ok(_) => Ok(unpacked),
@@ -162,7 +164,7 @@ fn record(text: &str) -> Result<Record, (&'static str, String)> {
     let timestamp: Option<Time> = take(
         &mut fields,
         "timestamp",
-        "a time in milliseconds or RFC 3339",
+        "a time since 2000: RFC 3339, or a number of milliseconds or seconds since 1970",
     )?;
     let message: Option<String> = take(&mut fields, "message", "a text")?;
     let context: Option<Context> = take(&mut fields, "context", "an object of texts")?;
@@ -191,7 +193,7 @@ fn record(text: &str) -> Result<Record, (&'static str, String)> {
     })
 }
 
-/// A time, in milliseconds since 1970 or as RFC 3339 has it.
+/// A time: as RFC 3339 has it, or in milliseconds or seconds since 1970.
 struct Time(Timestamp);
 
 impl<'de> Deserialize<'de> for Time {
@@ -199,16 +201,35 @@ impl<'de> Deserialize<'de> for Time {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Given {
-            Milliseconds(u64),
+            Number(f64),
             Text(Timestamp),
         }
-        Ok(Self(match Given::deserialize(deserializer)? {
-            Given::Milliseconds(ms) => {
-                Timestamp::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
-            }
-            Given::Text(time) => time,
-        }))
+        match Given::deserialize(deserializer)? {
+            Given::Number(number) => time_of(number).ok_or_else(|| D::Error::custom("no time")),
+            Given::Text(time) => Ok(time),
+        }
+        .map(Self)
     }
+}
+
+/// The time that a number means: in milliseconds since 1970 or, if that is before 1974, in seconds.
+/// None if that is before 2000, or after 9999.
+fn time_of(number: f64) -> Option<Timestamp> {
+    let millis = if number < LEAST_MILLIS {
+        number * 1000.0
+    } else {
+        number
+    };
+    let year_2000 = Timestamp::from_millis(946_684_800_000);
+    let limits = year_2000.as_millis()..=Timestamp::LATEST.as_millis();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what is too large becomes the largest number, which is no time"
+    )]
+    let millis = millis as i64;
+    limits
+        .contains(&millis)
+        .then(|| Timestamp::from_millis(millis))
 }
 
 /// Takes a field out. `null` is as if it were absent.
@@ -311,6 +332,15 @@ mod tests {
     fn a_wrong_field_is_named_with_its_line() {
         for (body, field) in [
             (r#"{"timestamp":"now","message":"a"}"#, "line 1.timestamp"),
+            (r#"{"timestamp":7,"message":"a"}"#, "line 1.timestamp"),
+            (
+                r#"{"timestamp":-1795255200,"message":"a"}"#,
+                "line 1.timestamp",
+            ),
+            (
+                r#"{"timestamp":1795255200000000,"message":"a"}"#,
+                "line 1.timestamp",
+            ),
             ("a\n{\"message\":7}", "line 2.message"),
             (r#"{"exit_code":"0"}"#, "line 1.exit_code"),
             (r#"{"signal":"TERM"}"#, "line 1.signal"),
@@ -325,6 +355,22 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_in_milliseconds_or_in_seconds() {
+        for (time, expected) in [
+            ("1795255200000", "2026-11-21T10:00:00.000Z"),
+            ("1795255200", "2026-11-21T10:00:00.000Z"),
+            ("1795255200.25", "2026-11-21T10:00:00.250Z"),
+            ("946684800", "2000-01-01T00:00:00.000Z"),
+            ("\"1970-01-01T00:00:07Z\"", "1970-01-01T00:00:07.000Z"),
+        ] {
+            let body = format!("{{\"timestamp\":{time},\"message\":\"a\"}}");
+            let records = read_as("application/x-ndjson", body.as_bytes()).unwrap();
+            let read = records[0].timestamp.unwrap();
+            assert_eq!(read.to_string(), expected, "{time}");
+        }
+    }
+
+    #[test]
     fn a_packed_body_is_unpacked_up_to_a_limit() {
         let body = b"{\"exit_code\":0}\n";
         let records = read_as("application/octet-stream", &packed(body)).unwrap();
@@ -333,7 +379,7 @@ mod tests {
         assert!(bomb.len() < MAX_PACKED_BYTES);
         let read = read_as("application/octet-stream", &bomb);
         assert!(
-            matches!(read, Err(ApiError::BodyTooLarge { .. })),
+            matches!(read, Err(ApiError::UnpackedBodyTooLarge { .. })),
             "{read:?}"
         );
         let half = &packed(body)[..12];
