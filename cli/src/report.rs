@@ -96,7 +96,10 @@ pub fn report(args: &ReportArgs) -> Result<bool, ReportError> {
         page.push(b'\n');
         output.write_all(&page)
     } else {
-        let look = Look::of_terminal(output.is_terminal());
+        let look = Look {
+            has_full_reasons: true,
+            ..Look::of_terminal(output.is_terminal())
+        };
         let is_stale = |task: &Task| renderer.view(task, now).stale;
         write_table(&tasks, is_stale, look, &mut output)
     };

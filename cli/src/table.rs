@@ -14,8 +14,13 @@ const DEFAULT_WIDTH: usize = 100;
 const LEAST_WIDTH: usize = 50;
 /// The greatest width of names, in columns.
 const MOST_NAME_WIDTH: usize = 60;
-/// The width of all columns but the names and the bars: mark, percentage, counter, state, gaps.
-const OTHER_COLUMNS: usize = 2 + 6 + 10 + 14;
+/// The width of all columns but the names, the bars and the durations: mark, percentage, counter,
+/// state, gaps.
+const OTHER_COLUMNS: usize = 3 + 6 + 10 + 14;
+/// The width of the column of durations, with its gap.
+const DURATION_COLUMN: usize = 2 + 11;
+/// A narrower table has no durations.
+const LEAST_WIDTH_WITH_DURATIONS: usize = 70;
 
 /// The format of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub(crate) struct Look {
     pub(crate) width: usize,
     /// Whether to use colours.
     pub(crate) has_colour: bool,
+    /// Whether reasons are shown in full, with the lines before the failure, or on one line.
+    pub(crate) has_full_reasons: bool,
 }
 
 impl Look {
@@ -41,6 +48,7 @@ impl Look {
         Self {
             width: width.max(LEAST_WIDTH),
             has_colour: is_terminal && !is_plain("NO_COLOR") && !is_dumb,
+            has_full_reasons: false,
         }
     }
 }
@@ -52,7 +60,10 @@ struct Row {
     progress: Progress,
     status: TaskStatus,
     state: String,
+    duration: String,
     note: Option<String>,
+    /// The lines before the failure.
+    context: Vec<String>,
 }
 
 /// Writes a table of `tasks`. The parts of a task follow it.
@@ -70,53 +81,90 @@ pub(crate) fn write_table(
     }
     let rows: Vec<_> = tasks
         .iter()
-        .flat_map(|task| {
-            let parts = task
-                .parts
-                .iter()
-                .map(|(name, part)| row_of_part(name, part));
-            std::iter::once(row_of_task(task, is_stale(task))).chain(parts)
-        })
+        .flat_map(|task| rows_of(task, is_stale(task), look))
         .collect();
+    let has_durations =
+        look.width >= LEAST_WIDTH_WITH_DURATIONS && rows.iter().any(|row| !row.duration.is_empty());
+    let durations = if has_durations { DURATION_COLUMN } else { 0 };
     let bar_width = if look.width >= 90 { 20 } else { 10 };
-    let room = look.width.saturating_sub(OTHER_COLUMNS + bar_width);
+    let room = look
+        .width
+        .saturating_sub(OTHER_COLUMNS + durations + bar_width);
     let widest = rows.iter().map(|row| row.indent + row.name.width()).max();
     let name_width = widest.unwrap_or(0).min(room).min(MOST_NAME_WIDTH);
-    for row in &rows {
-        write_row(row, (name_width, bar_width), look, output)?;
+    for mut row in rows {
+        if !has_durations {
+            row.duration.clear();
+        }
+        write_row(&row, (name_width, bar_width), look, output)?;
     }
     Ok(())
 }
 
-fn row_of_task(task: &Task, is_stale: bool) -> Row {
+/// The rows of a task and of its parts.
+fn rows_of(task: &Task, is_stale: bool, look: Look) -> Vec<Row> {
     let cause = task.failure.as_ref().map(|failure| failure.cause.as_str());
     let cause = cause.or_else(|| reason(task.status, task.message.as_deref()));
+    let parts = task.parts.iter();
+    let mut rows: Vec<_> = parts.map(|(name, part)| row_of_part(name, part)).collect();
     // What a failed part says is not repeated at the task. Messages of parts are shorter.
-    let mut parts = task.parts.values();
-    let is_shown_below = parts.any(|part| {
+    let is_about_cause = |part: &Part| {
         let shown = reason(part.status, part.message.as_deref());
         shown
             .zip(cause)
             .is_some_and(|(shown, cause)| cause.starts_with(shown))
-    });
+    };
+    let place = task.parts.values().position(is_about_cause);
+    rows.insert(0, row_of_task(task, is_stale));
+    let place = place.map_or(0, |part| part + 1);
+    if let Some(row) = rows.get_mut(place)
+        && (place == 0 || look.has_full_reasons)
+    {
+        row.note = note(cause);
+        let context = task.failure.iter().flat_map(|failure| &failure.context);
+        row.context = context.map(|line| plain(line)).collect();
+    }
+    rows
+}
+
+fn row_of_task(task: &Task, is_stale: bool) -> Row {
     Row {
         indent: 0,
         name: plain(&task.task_name),
         progress: task.progress,
         status: task.status,
         state: state(task.status, task.phase.as_deref(), is_stale),
-        note: note(cause).filter(|_| !is_shown_below),
+        duration: duration(task.duration_ms),
+        note: None,
+        context: Vec::new(),
     }
 }
 
 fn row_of_part(name: &str, part: &Part) -> Row {
+    let took = part.started_at.zip(part.completed_at);
+    let took = took.map(|(start, end)| end.millis_since(start));
     Row {
         indent: 2,
         name: plain(name),
         progress: part.progress,
         status: part.status,
         state: state(part.status, part.phase.as_deref(), false),
+        duration: duration(took),
         note: note(reason(part.status, part.message.as_deref())),
+        context: Vec::new(),
+    }
+}
+
+/// A duration in words. It is empty for none: the lines of many logs have no times.
+fn duration(millis: Option<u64>) -> String {
+    let Some(millis) = millis.filter(|millis| *millis > 0) else {
+        return String::new();
+    };
+    let seconds = millis.div_ceil(1000);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
 
@@ -169,19 +217,55 @@ fn write_row(
         (Some(current), None) => current.to_string(),
         (None, _) => String::new(),
     };
+    let state = match row.duration.is_empty() {
+        true => row.state.clone(),
+        false => format!("{:<12}  {}", row.state, row.duration),
+    };
     let line = format!(
         "{indent}{} {name} {} {percentage:>5} {counter:>9}  {}",
         paint(mark),
         paint(&bar),
-        paint(&row.state)
+        paint(&state)
     );
     writeln!(output, "{}", line.trim_end())?;
-    let Some(note) = &row.note else {
-        return Ok(());
-    };
     let indent = row.indent + 2;
-    let note = cut(note, look.width.saturating_sub(indent));
-    writeln!(output, "{}{}", " ".repeat(indent), paint(&note))
+    let room = look.width.saturating_sub(indent);
+    let indent = " ".repeat(indent);
+    if !look.has_full_reasons {
+        let note = row.note.as_ref().map(|note| cut(note, room));
+        return note.map_or(Ok(()), |note| writeln!(output, "{indent}{}", paint(&note)));
+    }
+    for line in row.note.iter().flat_map(|note| wrapped(note, room)) {
+        writeln!(output, "{indent}{}", paint(&line))?;
+    }
+    let context = row.context.iter();
+    for line in context.flat_map(|line| wrapped(line, room.saturating_sub(2))) {
+        writeln!(output, "{indent}│ {line}")?;
+    }
+    Ok(())
+}
+
+/// The text in lines of at most `width` columns, divided between words where that is possible.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_inclusive(' ') {
+        if !line.is_empty() && line.width() + word.trim_end().width() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        for char in word.chars() {
+            if char != ' ' && line.width() + char.width().unwrap_or(0) > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(char);
+        }
+    }
+    lines.push(line);
+    lines
+        .into_iter()
+        .map(|line| line.trim_end().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 /// A bar of `width` columns, or dots if the percentage is unknown.
@@ -222,7 +306,24 @@ mod tests {
 
     fn table(tasks: &[Task], width: usize, has_colour: bool) -> String {
         let mut output = Vec::new();
-        write_table(tasks, |_| false, Look { width, has_colour }, &mut output).unwrap();
+        let look = Look {
+            width,
+            has_colour,
+            has_full_reasons: false,
+        };
+        write_table(tasks, |_| false, look, &mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    }
+
+    /// The table with reasons in full, `width` columns wide.
+    fn full_table(tasks: &[Task], width: usize) -> String {
+        let mut output = Vec::new();
+        let look = Look {
+            width,
+            has_colour: false,
+            has_full_reasons: true,
+        };
+        write_table(tasks, |_| false, look, &mut output).unwrap();
         String::from_utf8(output).unwrap()
     }
 
@@ -273,6 +374,49 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_in_full_is_wrapped_at_80_columns_and_followed_by_the_lines_before() {
+        let cause = "Resource handler returned message: \"The runtime parameter of nodejs14.x is \
+                     no longer supported for creating or updating AWS Lambda functions.\"";
+        let mut task = failed_deploy("Shop", cause);
+        task.duration_ms = Some(62_000);
+        let mut failure = Failure::new(format!("{cause} (Service: Lambda)"), task.run);
+        failure.context = vec!["npm warn deprecated".to_owned(), "x".repeat(90)];
+        task.failure = Some(Box::new(failure));
+        if let Some(part) = task.parts.get_mut("Db") {
+            part.started_at = Some(task.run);
+            part.completed_at = Some(task.run.after(std::time::Duration::from_millis(3_600_500)));
+        }
+        let expected = "\
+✖ Shop  █████░░░░░  58 %      7/12  failed        1 min 2 s
+  ✔ Api ██████████ 100 %       5/5  completed
+  ✖ Db  ██░░░░░░░░  28 %       2/7  rolled back   1 h 0 min
+    Resource handler returned message: \"The runtime parameter of nodejs14.x is
+    no longer supported for creating or updating AWS Lambda functions.\"
+    (Service: Lambda)
+    │ npm warn deprecated
+    │ xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+    │ xxxxxxxxxxxxxxxx
+";
+        assert_eq!(full_table(&[task], 80), expected);
+    }
+
+    #[test]
+    fn durations_are_in_words() {
+        let durations = [
+            (0, ""),
+            (400, "1 s"),
+            (59_000, "59 s"),
+            (60_000, "1 min 0 s"),
+            (3_599_999, "1 h 0 min"),
+            (90_000_000, "25 h 0 min"),
+        ];
+        for (millis, expected) in durations {
+            assert_eq!(duration(Some(millis)), expected);
+        }
+        assert_eq!(duration(None), "");
+    }
+
+    #[test]
     fn hostile_text_is_shown_on_one_line_without_control_characters() {
         let shown = table(
             &[failed_deploy("\x1b[2Ja\r\nb\u{202E}c", "x\ny\x07")],
@@ -289,13 +433,17 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {
-        let tasks = [failed_deploy(&"長い名前".repeat(40), &"reason ".repeat(80))];
+        let mut long = failed_deploy(&"長い名前".repeat(40), &"reason ".repeat(80));
+        long.duration_ms = Some(3_599_000);
+        let wide = failed_deploy(&"長い名前".repeat(40), &"長い理由".repeat(80));
+        let tasks = [long, wide];
         for width in [50, 80, 100, 200] {
-            let shown = table(&tasks, width, false);
-            assert!(
-                shown.lines().all(|line| line.width() <= width),
-                "{width}:\n{shown}"
-            );
+            for shown in [table(&tasks, width, false), full_table(&tasks, width)] {
+                assert!(
+                    shown.lines().all(|line| line.width() <= width),
+                    "{width}:\n{shown}"
+                );
+            }
         }
     }
 

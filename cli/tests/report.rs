@@ -195,6 +195,60 @@ fn the_table_shows_tasks_parts_and_reasons() {
 }
 
 #[test]
+fn the_table_has_durations_and_full_reasons_in_80_columns() {
+    let rows = [
+        ("00", "CREATE_IN_PROGRESS", "Stack", "Api", ""),
+        (
+            "30",
+            "CREATE_FAILED",
+            "Lambda::Function",
+            "Worker",
+            " The runtime nodejs14.x is no longer supported for creating or updating functions, please use a newer one (Service: Lambda)",
+        ),
+        (
+            "59",
+            "ROLLBACK_COMPLETE",
+            "CloudFormation::Stack",
+            "Api",
+            "",
+        ),
+    ];
+    let log: String = rows
+        .iter()
+        .map(|(second, state, kind, name, reason)| {
+            format!("2025-11-15T10:00:{second}.000Z Api | 1/3 | 10:00:{second} AM | {state} | AWS::{kind} | {name}{reason}\n")
+        })
+        .collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_progress"));
+    let directory = tempfile::tempdir().unwrap();
+    let file = path_in(directory.path(), "deploy.log", log.as_bytes());
+    let output = command
+        .args(["report", &file])
+        .env("COLUMNS", "80")
+        .output()
+        .unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
+    assert!(
+        table
+            .lines()
+            .next()
+            .unwrap()
+            .ends_with("rolled back   59 s"),
+        "{table}"
+    );
+    let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("please use a newer one (Service: Lambda)"),
+        "{table}"
+    );
+    assert!(table.contains("│ "), "{table}");
+}
+
+#[test]
 fn a_log_without_progress_is_a_task_without_numbers() {
     let binary: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
     for input in [&b"hello\n\nworld\n"[..], &binary] {
