@@ -167,7 +167,7 @@ async fn save(
     let mut context = None;
     // The earliest time: clocks step back.
     let mut first: Option<Timestamp> = None;
-    let mut tail = TailPart::new(lines.sequence());
+    let mut tail = TailPart::new(&hints.id, lines.sequence());
     let mut exit_code = None;
     for (record, number) in records.into_iter().zip(1..) {
         let event = |message: String| LogEvent {
@@ -261,7 +261,8 @@ async fn keep_tail(state: &ApiState, task_id: &TaskId, tail: TailPart, has_faile
                 false => state.tasks.save_tail(task_id, &tail, KEPT_FOR).await,
             };
         }
-        let whole = tail.whole(state.tasks.tail(task_id).await?);
+        let others = state.tasks.tail(task_id, Some(tail.session)).await?;
+        let whole = tail.whole(others);
         state
             .tasks
             .save_tail(task_id, &whole, KEPT_AFTER_FAILURE)

@@ -7,6 +7,9 @@ use axum::http::{Request, StatusCode};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use shared::log_tail::tail_of;
+use shared::model::Timestamp;
+use shared::store::TaskStore;
 
 use crate::harness::{ApiResponse, Harness};
 
@@ -388,6 +391,24 @@ async fn the_last_lines_of_a_run_are_kept() {
     assert_eq!(tail(&harness, "run:deploy").await.len(), 200);
     let missing = harness.get("/api/tasks/run:other/log").await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_last_lines_of_two_commands_at_once_do_not_replace_each_other() {
+    let harness = Harness::new();
+    let other = "stream=deploy&session=6d4ac1de-3c65-43b3-8b35-5d5f0f9a52c1";
+    for sequence in 0..3 {
+        let second = i64::from(sequence);
+        add(&harness, sequence, &[line(second, &format!("a{sequence}"))]).await;
+        let query = format!("{other}&sequence={sequence}");
+        send_records(&harness, &query, &[line(second, &format!("b{sequence}"))]).await;
+    }
+    let id = "run:deploy".parse().unwrap();
+    let parts = TaskStore::tail(&*harness.store, &id, None).await.unwrap();
+    let lines = tail_of(parts, Timestamp::default(), Timestamp::LATEST);
+    let mut texts: Vec<_> = lines.into_iter().map(|line| line.text).collect();
+    texts.sort();
+    assert_eq!(texts, ["a0", "a1", "a2", "b0", "b1", "b2"]);
 }
 
 #[tokio::test]

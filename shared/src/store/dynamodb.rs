@@ -184,8 +184,12 @@ impl TaskStore for DynamoDbTaskStore {
         self.write_tail(task_id, part, kept_for).await
     }
 
-    async fn tail(&self, task_id: &TaskId) -> Result<Vec<TailPart>, StoreError> {
-        self.read_tail(task_id).await
+    async fn tail(
+        &self,
+        task_id: &TaskId,
+        session: Option<u64>,
+    ) -> Result<Vec<TailPart>, StoreError> {
+        self.read_tail(task_id, session).await
     }
 
     async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError> {

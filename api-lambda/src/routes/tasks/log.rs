@@ -51,7 +51,7 @@ pub(super) async fn show(
     parameters.finish()?;
     let task = for_store(state.tasks.fetch(&id)).await?;
     let task = task.ok_or(ApiError::TaskNotFound(id))?;
-    let parts = for_store(state.tasks.tail(&task.task_id)).await?;
+    let parts = for_store(state.tasks.tail(&task.task_id, None)).await?;
     let to = task.completed_at.filter(|_| task.is_earlier);
     let lines = tail_of(parts, task.created_at, to.unwrap_or(Timestamp::LATEST));
     let run_id = task.run_id();

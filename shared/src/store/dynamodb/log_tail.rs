@@ -25,12 +25,15 @@ impl DynamoDbTaskStore {
             .map_err(|error| store_error("saving the lines of a log", error))
     }
 
-    /// Reads all parts of the tail of a task's log.
-    pub(super) async fn read_tail(&self, task_id: &TaskId) -> Result<Vec<TailPart>, StoreError> {
+    /// Reads the parts of the tail of a task's log, or those of one session.
+    pub(super) async fn read_tail(
+        &self,
+        task_id: &TaskId,
+        session: Option<u64>,
+    ) -> Result<Vec<TailPart>, StoreError> {
         let partition = item::partition(task_id);
-        let items = self
-            .items_between(&partition, item::FIRST_PART, item::LAST_PART)
-            .await?;
+        let (first, last) = session.map_or(item::ALL_PARTS, item::parts_of_session);
+        let items = self.items_between(&partition, first, last).await?;
         let parts = items
             .iter()
             .map(|item| item::read(item, self.now_seconds()));
