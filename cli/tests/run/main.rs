@@ -8,6 +8,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test is no library")]
 
 mod programs;
+mod recipes;
 mod service;
 
 use std::fs;
