@@ -30,6 +30,14 @@ pub fn get(path: &str) -> Vec<u8> {
     request("GET", path, "", None)
 }
 
+/// `POST /api/logs` with these parameters, type of content, and lines.
+pub fn post_lines(query: &str, content_type: &str, lines: &str) -> Vec<u8> {
+    let event = request("POST", "/api/logs", query, Some(lines));
+    let mut event: Value = serde_json::from_slice(&event).unwrap_or_default();
+    event["headers"]["content-type"] = json!(content_type);
+    event.to_string().into_bytes()
+}
+
 /// `POST /api/tasks` with a new task id.
 pub fn post_task(task_id: &str) -> Vec<u8> {
     let task = json!({

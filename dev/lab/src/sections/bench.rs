@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// Path of the program local, to measure the time from a line to the response
     #[arg(long)]
     pub(crate) local: Option<PathBuf>,
+    /// Path of the program progress, to measure the time from a line of its command
+    #[arg(long)]
+    pub(crate) progress: Option<PathBuf>,
     /// Starts of each function
     #[arg(long, default_value_t = 21)]
     pub(crate) starts: usize,
