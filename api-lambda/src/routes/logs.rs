@@ -231,8 +231,8 @@ async fn save(
     })
 }
 
-/// Whether an exit without a session is that of a command without lines: no run of the task is open,
-/// or has just ended by what its lines say.
+/// Whether an exit without a session is that of a command of its own: no run of the task is open, and
+/// none has just ended by what its lines say.
 async fn is_of_later_command(
     state: &ApiState,
     target: &Target,

@@ -19,8 +19,7 @@ fn file(path: &str) -> String {
 fn recipe(heading: &str) -> String {
     let document = file("docs/getting-logs-in.md");
     let (_, recipe) = document.split_once(&format!("\n### {heading}\n")).unwrap();
-    let end = recipe.find("\n##").unwrap();
-    recipe[..end].to_owned()
+    recipe.split("\n##").next().unwrap().to_owned()
 }
 
 /// What follows `before` in a line of the text.

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -86,7 +86,8 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
         let url = format!("http://{address}");
         for (name, between) in [("a stream of lines", BETWEEN), ("single lines", SILENCE)] {
             let stream = name.replace(' ', "-");
-            let (_running, mut write) = run(progress, &url, &stream)?;
+            let mut command = Printing::start(progress, &url, &stream)?;
+            let mut write = |line: &str| command.print(line);
             row(
                 &format!("`progress run` to `local serve`, {name}"),
                 lines(
@@ -98,7 +99,8 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
             );
         }
         let url = front_of(bench, bench.api.start()?)?;
-        let (_running, mut write) = run(progress, &url, "functions")?;
+        let mut command = Printing::start(progress, &url, "functions")?;
+        let mut write = |line: &str| command.print(line);
         row(
             "`progress run` to `api-lambda`, a stream of lines",
             lines("run:functions", BETWEEN, &mut write, &mut get_function)?,
@@ -149,23 +151,34 @@ fn spread(number: usize) -> Duration {
     Duration::from_millis(number as u64 * 7 % 50)
 }
 
-/// Starts `progress run` with a command that prints what it reads, and a way to write to that.
-fn run(
-    progress: &Path,
-    url: &str,
-    name: &str,
-) -> Result<(Running, impl FnMut(&str) -> Result<(), Source>), Source> {
-    let mut child = Command::new(progress)
-        .args(["run", "--quiet", "--name", name, "--", "cat"])
-        .env("PROGRESS_URL", url)
-        .env_remove("PROGRESS_TOKEN")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut input = child.stdin.take().ok_or("no input")?;
-    let write = move |line: &str| Ok(writeln!(input, "{line}")?);
-    Ok((Running(child), write))
+/// A command under `progress run` that prints what it reads.
+struct Printing {
+    input: ChildStdin,
+    _progress: Running,
+}
+
+impl Printing {
+    fn start(progress: &Path, url: &str, name: &str) -> Result<Self, Source> {
+        let mut child = Command::new(progress)
+            .args(["run", "--quiet", "--name", name, "--", "cat"])
+            .env("PROGRESS_URL", url)
+            .env_remove("PROGRESS_TOKEN")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let input = child.stdin.take().ok_or("no input")?;
+        let progress = Running(child);
+        Ok(Self {
+            input,
+            _progress: progress,
+        })
+    }
+
+    /// Lets the command print a line.
+    fn print(&mut self, line: &str) -> Result<(), Source> {
+        Ok(writeln!(self.input, "{line}")?)
+    }
 }
 
 /// The address of a server that hands requests to the function, as API Gateway does.
