@@ -24,16 +24,13 @@ use lab::table::Table;
 use serde_json::{Value, json};
 use shared::error::Source;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 
 use super::bench::Bench;
 
 const LINES: usize = 100;
 /// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(2);
-/// The shortest pause between two lines.
-const BETWEEN: Duration = Duration::from_millis(100);
-/// The shortest pause between two lines after which each is the first one after a silence.
-const SILENCE: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process. Dropping it kills it.
@@ -74,7 +71,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     let mut write = |line: &str| Ok(writeln!(file, "{line}")?);
     row(
         "`local serve`, file followed",
-        lines("cdk:fresh", BETWEEN, &mut write, &mut get_local)?,
+        lines("cdk:fresh", Pauses::Short, &mut write, &mut get_local)?,
     );
 
     let mut api = bench.api.start()?;
@@ -84,26 +81,29 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     };
     if let Some(progress) = &bench.arguments.progress {
         let url = format!("http://{address}");
-        for (name, between) in [("a stream of lines", BETWEEN), ("single lines", SILENCE)] {
+        for (name, pauses) in [
+            ("a stream of lines", Pauses::Stream),
+            ("single lines", Pauses::Silence),
+        ] {
             let stream = name.replace(' ', "-");
             let mut command = Printing::start(progress, &url, &stream)?;
             let mut write = |line: &str| command.print(line);
             row(
                 &format!("`progress run` to `local serve`, {name}"),
-                lines(
-                    &format!("run:{stream}"),
-                    between,
-                    &mut write,
-                    &mut get_local,
-                )?,
+                lines(&format!("run:{stream}"), pauses, &mut write, &mut get_local)?,
             );
         }
-        let url = front_of(bench, bench.api.start()?)?;
-        let mut command = Printing::start(progress, &url, "functions")?;
+        let front = Front::start(bench.api.start()?)?;
+        let mut command = Printing::start(progress, &front.url, "functions")?;
         let mut write = |line: &str| command.print(line);
         row(
             "`progress run` to `api-lambda`, a stream of lines",
-            lines("run:functions", BETWEEN, &mut write, &mut get_function)?,
+            lines(
+                "run:functions",
+                Pauses::Stream,
+                &mut write,
+                &mut get_function,
+            )?,
         );
     }
 
@@ -114,7 +114,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
     };
     row(
         "pushed to `progress-collector`, read by `api-lambda`",
-        lines("cdk:pushed", BETWEEN, &mut write, &mut get_function)?,
+        lines("cdk:pushed", Pauses::Short, &mut write, &mut get_function)?,
     );
     Ok(format!("{heading}{}", table.render()))
 }
@@ -122,7 +122,7 @@ pub(super) fn measure(bench: &Bench) -> Result<String, Source> {
 /// Writes lines one by one, and measures until the task shows each.
 fn lines(
     task_id: &str,
-    between: Duration,
+    pauses: Pauses,
     write: &mut dyn FnMut(&str) -> Result<(), Source>,
     get: Get<'_>,
 ) -> Result<Times, Source> {
@@ -141,14 +141,32 @@ fn lines(
             sleep(PAUSE);
         }
         took.push(started.elapsed());
-        sleep(between + spread(number));
+        sleep(pauses.after(number));
     }
     Ok(Times::new(took))
 }
 
-/// Varying pauses spread the lines over the intervals of those who poll or gather.
-fn spread(number: usize) -> Duration {
-    Duration::from_millis(number as u64 * 7 % 50)
+/// The pauses between lines.
+#[derive(Debug, Clone, Copy)]
+enum Pauses {
+    /// At least 100 ms. `local` looks at its files in shorter intervals, over which they spread.
+    Short,
+    /// Up to 200 ms, the interval in which `progress run` sends, over which they spread.
+    Stream,
+    /// At least 400 ms: each line is the first one after a silence.
+    Silence,
+}
+
+impl Pauses {
+    /// The pause after a line.
+    fn after(self, number: usize) -> Duration {
+        let number = number as u64;
+        Duration::from_millis(match self {
+            Self::Short => 100 + number * 7 % 50,
+            Self::Stream => number * 37 % 200,
+            Self::Silence => 400 + number * 7 % 50,
+        })
+    }
 }
 
 /// A command under `progress run` that prints what it reads.
@@ -181,18 +199,33 @@ impl Printing {
     }
 }
 
-/// The address of a server that hands requests to the function, as API Gateway does.
-fn front_of(bench: &Bench, function: Function) -> Result<String, Source> {
-    let function = Arc::new(Mutex::new(function));
-    let front = Router::new()
-        .fallback(routing::post(forward))
-        .with_state(function);
-    let listener = bench.runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-    let url = format!("http://{}", listener.local_addr()?);
-    bench
-        .runtime
-        .spawn(async move { axum::serve(listener, front).await });
-    Ok(url)
+/// A server that hands requests to a function, as API Gateway does.
+struct Front {
+    url: String,
+    // It ends before the function, which must not end within it.
+    _runtime: Runtime,
+    _function: Arc<Mutex<Function>>,
+}
+
+impl Front {
+    fn start(function: Function) -> Result<Self, Source> {
+        let function = Arc::new(Mutex::new(function));
+        let front = Router::new()
+            .fallback(routing::post(forward))
+            .with_state(function.clone());
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        runtime.spawn(async move { axum::serve(listener, front).await });
+        Ok(Self {
+            url,
+            _runtime: runtime,
+            _function: function,
+        })
+    }
 }
 
 async fn forward(
