@@ -168,22 +168,17 @@ pub trait TaskStore: Send + Sync {
     /// [`StoreError::Conflict`] if the stored ids are other ones than those that were read.
     async fn save_named_ids(&self, origin: &TaskOrigin, ids: &NamedIds) -> Result<(), StoreError>;
 
-    /// Keeps a part of the tail of a task's log for some time. It replaces the part of its session
-    /// with the same place among [`TAIL_PARTS`](crate::log_tail::TAIL_PARTS).
+    /// Keeps a part of the tail of a run's log for some time. It replaces the part with the same place
+    /// among [`TAIL_PARTS`](crate::log_tail::TAIL_PARTS).
     async fn save_tail(
         &self,
-        task_id: &TaskId,
+        run_id: &RunId,
         part: &TailPart,
         kept_for: Duration,
     ) -> Result<(), StoreError>;
 
-    /// Reads all parts of the tail of a task's log that are still kept, or those of one session, in
-    /// any order.
-    async fn tail(
-        &self,
-        task_id: &TaskId,
-        session: Option<u64>,
-    ) -> Result<Vec<TailPart>, StoreError>;
+    /// Reads all parts of the tail of a run's log that are still kept, in any order.
+    async fn tail(&self, run_id: &RunId) -> Result<Vec<TailPart>, StoreError>;
 
     /// Takes a run out of the metrics after its head has expired: `expired` is the head that the
     /// store has removed. Once is the same as many times within two days.

@@ -12,15 +12,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router, body::Bytes};
 use serde::Serialize;
-use shared::batch::{Batch, Target};
+use shared::batch::{Batch, KnownLog, Target};
 use shared::error::error_chain;
 use shared::fold::{Fact, LineKey, Session, SessionKey};
 use shared::ingest::{IngestCounts, Pace, SavedRun};
-use shared::log_event::LogEvent;
 use shared::log_parser::{LineCounts, LogFormat};
 use shared::log_tail::TailPart;
 use shared::model::{Context, MAX_NAME_CHARS, ProjectId, Revision, RunId, TaskId, Timestamp};
-use shared::record::TaskOrigin;
+use shared::record::{TaskOrigin, TaskRecord};
 use shared::server_timing::for_store;
 use tracing::warn;
 use uuid::Uuid;
@@ -38,8 +37,6 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long they are kept if the command has failed.
 const KEPT_AFTER_FAILURE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// An exit that comes so long after the end of a run is that of a later command.
-const LONGEST_WAIT_FOR_EXIT: Duration = Duration::from_secs(60 * 60);
 /// The most characters of the name of a stream, as CloudWatch Logs has it
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogStream.html>).
 const MAX_STREAM_CHARS: usize = 512;
@@ -144,22 +141,30 @@ async fn add(
         log_group: LogFormat::ANY.file_log_group.to_owned(),
         log_stream: stream,
     };
+    let target = Target {
+        origin,
+        named: task_id,
+    };
     let lines = Lines::new(session, sequence, &body);
-    let saved = save(&state, origin, task_id, hints, &lines, records).await?;
+    let lines = match is_whole_command(&state, &target, &lines, &records).await? {
+        true => lines.as_session(),
+        false => lines,
+    };
+    let saved = save(&state, target, hints, &lines, records).await?;
     Ok((StatusCode::ACCEPTED, Json(saved)).into_response())
 }
 
-/// Saves records as lines of the task `task_id`, or of the stream.
+/// Saves records as lines of a task.
 async fn save(
     state: &ApiState,
-    origin: TaskOrigin,
-    task_id: Option<TaskId>,
+    target: Target,
     hints: Session,
     lines: &Lines,
     records: Vec<Record>,
 ) -> Result<Saved, ApiError> {
     let now = state.now();
-    let mut batch = match &task_id {
+    let origin = &target.origin;
+    let mut batch = match &target.named {
         Some(task_id) => Batch::of_task(task_id.clone()),
         None => Batch::default(),
     };
@@ -167,16 +172,11 @@ async fn save(
     let mut context = None;
     // The earliest time: clocks step back.
     let mut first: Option<Timestamp> = None;
-    let mut tail = TailPart::new(&hints.id, lines.sequence());
+    let mut tail = TailPart::new(lines.sequence());
     let mut exit_code = None;
     for (record, number) in records.into_iter().zip(1..) {
-        let event = |message: String| LogEvent {
-            log_stream: origin.log_stream.clone(),
-            timestamp: record.timestamp.unwrap_or(Timestamp::LATEST),
-            ingested_at: now,
-            event_id: lines.event_id(number),
-            message,
-        };
+        let timestamp = record.timestamp;
+        let event = |message| lines.event(origin, number, (timestamp, now), message);
         match record.said {
             Said::Line(line) => {
                 let event = event(line);
@@ -201,26 +201,20 @@ async fn save(
     }
     // Any request of a session may come first.
     if lines.session().is_some() {
-        let event = LogEvent {
-            log_stream: target.origin.log_stream.clone(),
-            timestamp: first.unwrap_or(Timestamp::LATEST),
-            ingested_at: now,
-            event_id: lines.event_id(0),
-            message: String::new(),
-        };
-        let session = match lines.is_first() {
-            true => Session { context, ..hints },
-            false => Session::default(),
+        let event = lines.event(origin, 0, (first, now), String::new());
+        let session = match lines.sequence() {
+            0 => Session { context, ..hints },
+            _ => Session::default(),
         };
         let fact = Fact::Session(Box::new(session));
-        batch.put(target.origin.clone(), (LineKey::of(&event, 0), fact));
+        batch.put(origin.clone(), (LineKey::of(&event, 0), fact));
     }
     let mut counts = IngestCounts::default();
     for_store(state.ingest.save(&mut batch, Pace::LIVE, now, &mut counts)).await?;
     let (task_id, run) = run_of_lines(state, &target, lines.session(), counts.saved).await?;
-    if state.keeps_log_tail {
+    if let Some((run_id, _)) = run.as_ref().filter(|_| state.keeps_log_tail) {
         let has_failed = exit_code.is_some_and(|code| code != 0);
-        keep_tail(state, &task_id, tail.finish(), has_failed).await;
+        keep_tail(state, run_id, tail.finish(), has_failed).await;
     }
     Ok(Saved {
         task_id,
@@ -231,42 +225,42 @@ async fn save(
     })
 }
 
-/// Whether an exit without a session is that of a command of its own: no run of the task is open, and
-/// none has just ended by what its lines say.
-async fn is_of_later_command(
+/// Whether a request without a session has all lines of a command: it has an exit, for which no run
+/// waits.
+async fn is_whole_command(
     state: &ApiState,
     target: &Target,
-    at: Timestamp,
+    lines: &Lines,
+    records: &[Record],
 ) -> Result<bool, ApiError> {
-    let (task_id, _) = newest_run(state, target, Vec::new()).await?;
-    let Some(newest) = for_store(state.tasks.fetch(&task_id.into())).await? else {
-        return Ok(true);
-    };
-    let Some(end) = newest.completed_at else {
+    let mut records = records.iter().zip(1..);
+    let exit = records.find(|(record, _)| matches!(record.said, Said::Exit(_)));
+    let Some((exit, number)) = exit.filter(|_| lines.session().is_none()) else {
         return Ok(false);
     };
-    let has_only_exit = newest.started_at == Some(end)
-        && newest.progress.current.is_none()
-        && newest.message.as_deref().is_none_or(str::is_empty);
-    let is_long_ago = at > newest.updated_at.after(LONGEST_WAIT_FOR_EXIT);
-    Ok(at > end && (has_only_exit || is_long_ago))
+    let (_, record) = record_of(state, target).await?;
+    let Some(record) = record else {
+        return Ok(true);
+    };
+    let is_known = |session| record.run_of_session(session).is_some();
+    let times = (exit.timestamp, state.now());
+    let exit = lines.event(&target.origin, number, times, String::new());
+    let is_known = lines.as_session().session().is_some_and(is_known);
+    Ok(is_known || !record.awaits_exit(LineKey::of(&exit, 0)))
 }
 
-/// Keeps the last lines. The task is saved, so a failure is only logged.
-async fn keep_tail(state: &ApiState, task_id: &TaskId, tail: TailPart, has_failed: bool) {
+/// Keeps the last lines of a run. The task is saved, so a failure is only logged.
+async fn keep_tail(state: &ApiState, run_id: &RunId, tail: TailPart, has_failed: bool) {
+    let tasks = &state.tasks;
     let kept = async {
-        if !has_failed {
-            return match tail.lines.is_empty() {
-                true => Ok(()),
-                false => state.tasks.save_tail(task_id, &tail, KEPT_FOR).await,
-            };
+        if has_failed {
+            let whole = tail.whole(tasks.tail(run_id).await?);
+            return tasks.save_tail(run_id, &whole, KEPT_AFTER_FAILURE).await;
         }
-        let others = state.tasks.tail(task_id, Some(tail.session)).await?;
-        let whole = tail.whole(others);
-        state
-            .tasks
-            .save_tail(task_id, &whole, KEPT_AFTER_FAILURE)
-            .await
+        match tail.lines.is_empty() {
+            true => Ok(()),
+            false => tasks.save_tail(run_id, &tail, KEPT_FOR).await,
+        }
     };
     if let Err(error) = for_store(kept).await {
         warn!(
@@ -293,17 +287,27 @@ async fn run_of_lines(
     if let Some(own) = own {
         return Ok((own.run_id.task_id.clone(), Some((own.run_id, own.revision))));
     }
-    let records = for_store(state.tasks.fetch_records(&candidates)).await?;
-    let tasks = records.iter().filter_map(|record| record.live());
-    let log_of = |id: &TaskId| {
-        let mut tasks = tasks.clone();
-        let task = tasks.find(|task| task.task_id == *id)?;
-        Some(shared::batch::KnownLog::of(task))
-    };
-    let task_id = target.choose(log_of);
-    let record = records.iter().find(|record| record.task_id == task_id);
+    let (task_id, record) = record_of(state, target).await?;
+    let record = record.as_ref();
     let of_session = record.and_then(|record| record.run_of_session(session?));
     let run = of_session.or_else(|| record?.live());
     let run = run.map(|task| (task.run_id(), task.revision));
     Ok((task_id, run))
+}
+
+/// The task of a target, and its record if it is stored.
+async fn record_of(
+    state: &ApiState,
+    target: &Target,
+) -> Result<(TaskId, Option<TaskRecord>), ApiError> {
+    let records = for_store(state.tasks.fetch_records(&target.candidates())).await?;
+    let tasks = records.iter().filter_map(|record| record.live());
+    let log_of = |id: &TaskId| {
+        let task = tasks.clone().find(|task| task.task_id == *id)?;
+        Some(KnownLog::of(task))
+    };
+    let task_id = target.choose(log_of);
+    let mut records = records.into_iter();
+    let record = records.find(|record| record.task_id == task_id);
+    Ok((task_id, record))
 }

@@ -7,9 +7,6 @@ use axum::http::{Request, StatusCode};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use shared::log_tail::tail_of;
-use shared::model::Timestamp;
-use shared::store::TaskStore;
 
 use crate::harness::{ApiResponse, Harness};
 
@@ -342,6 +339,21 @@ async fn an_exit_alone_is_a_run() {
 }
 
 #[tokio::test]
+async fn each_request_with_the_lines_and_the_exit_of_a_command_is_a_run() {
+    let harness = Harness::new();
+    let command = |second: i64, code: i32| {
+        let exit = json!({"timestamp": START_MS + (second + 1) * 1000, "exit_code": code});
+        [line(second, "Mixing"), exit]
+    };
+    for commands in [&[(1, 0), (10, 3)][..], &[(10, 3), (1, 0)]] {
+        for (second, code) in commands {
+            send_records(&harness, "stream=deploy", &command(*second, *code)).await;
+        }
+        assert_eq!(statuses(&harness).await, ["failed", "completed"]);
+    }
+}
+
+#[tokio::test]
 async fn an_exit_after_lines_ends_their_run() {
     let harness = Harness::new();
     let exit = |second: i64| json!({"timestamp": START_MS + second * 1000, "exit_code": 1});
@@ -403,12 +415,10 @@ async fn the_last_lines_of_two_commands_at_once_do_not_replace_each_other() {
         let query = format!("{other}&sequence={sequence}");
         send_records(&harness, &query, &[line(second, &format!("b{sequence}"))]).await;
     }
-    let id = "run:deploy".parse().unwrap();
-    let parts = TaskStore::tail(&*harness.store, &id, None).await.unwrap();
-    let lines = tail_of(parts, Timestamp::default(), Timestamp::LATEST);
-    let mut texts: Vec<_> = lines.into_iter().map(|line| line.text).collect();
-    texts.sort();
-    assert_eq!(texts, ["a0", "a1", "a2", "b0", "b1", "b2"]);
+    assert_eq!(tail(&harness, "run:deploy").await, ["b0", "b1", "b2"]);
+    let runs = harness.read("/api/tasks/run:deploy/runs").await;
+    let earlier = runs["runs"][1]["run_id"].as_str().unwrap();
+    assert_eq!(tail(&harness, earlier).await, ["a0", "a1", "a2"]);
 }
 
 #[tokio::test]

@@ -376,6 +376,15 @@ impl TaskRecord {
         tasks.find(|task| task.run == name)
     }
 
+    /// Whether an exit without a session, with this key, is that of the newest run, and not that of a
+    /// later command: the run is no session, and has no other exit. Once its lines have told how it
+    /// ended, an exit may follow for an hour.
+    pub fn awaits_exit(&self, at: LineKey) -> bool {
+        let log = self.known_facts();
+        let newest = log.runs().pop().filter(|run| !run.is_deleted);
+        log.knows(at) || newest.is_some_and(|run| run.awaits_exit(at))
+    }
+
     /// The runs of `log`, each with the name under which it is stored.
     fn names_of<'a>(
         &self,

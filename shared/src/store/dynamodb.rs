@@ -177,19 +177,15 @@ impl TaskStore for DynamoDbTaskStore {
 
     async fn save_tail(
         &self,
-        task_id: &TaskId,
+        run_id: &RunId,
         part: &TailPart,
         kept_for: Duration,
     ) -> Result<(), StoreError> {
-        self.write_tail(task_id, part, kept_for).await
+        self.write_tail(run_id, part, kept_for).await
     }
 
-    async fn tail(
-        &self,
-        task_id: &TaskId,
-        session: Option<u64>,
-    ) -> Result<Vec<TailPart>, StoreError> {
-        self.read_tail(task_id, session).await
+    async fn tail(&self, run_id: &RunId) -> Result<Vec<TailPart>, StoreError> {
+        self.read_tail(run_id).await
     }
 
     async fn subtract_expired(&self, expired: &Task) -> Result<(), StoreError> {

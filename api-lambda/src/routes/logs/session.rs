@@ -2,6 +2,9 @@
 
 use sha2::{Digest, Sha256};
 use shared::fold::SessionKey;
+use shared::log_event::LogEvent;
+use shared::model::Timestamp;
+use shared::record::TaskOrigin;
 use uuid::Uuid;
 
 /// The lines of a request. A line is known by its session, the sequence number of the request, and
@@ -31,12 +34,25 @@ impl Lines {
         }
     }
 
-    /// The event id of the record `number`, from 1. It is a number, so that records with the same
-    /// time keep their order. 0 is for the session.
-    pub(super) fn event_id(&self, number: u32) -> String {
-        match self.session {
-            Some(session) => session.event_id(self.sequence, number),
-            None => format!("{:020}{number:010}", self.hash),
+    /// The event of the record `number`, from 1. 0 is for the session. Its id is a number, so that
+    /// records with the same time keep their order. `times` are its own, if it has one, and that of
+    /// the request.
+    pub(super) fn event(
+        &self,
+        origin: &TaskOrigin,
+        number: u32,
+        (timestamp, now): (Option<Timestamp>, Timestamp),
+        message: String,
+    ) -> LogEvent {
+        LogEvent {
+            log_stream: origin.log_stream.clone(),
+            timestamp: timestamp.unwrap_or(Timestamp::LATEST),
+            ingested_at: now,
+            event_id: match self.session {
+                Some(session) => session.event_id(self.sequence, number),
+                None => format!("{:020}{number:010}", self.hash),
+            },
+            message,
         }
     }
 
@@ -48,5 +64,14 @@ impl Lines {
     /// The session that they belong to.
     pub(super) fn session(&self) -> Option<SessionKey> {
         self.session
+    }
+
+    /// The same lines as all lines of a command: a session of one request.
+    pub(super) fn as_session(&self) -> Self {
+        Self {
+            session: Some(SessionKey::of_hash(self.hash)),
+            hash: self.hash,
+            sequence: 0,
+        }
     }
 }

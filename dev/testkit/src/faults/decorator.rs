@@ -86,8 +86,8 @@ decorate!(TaskStore, StoreError {
         [change.task_id.as_str()];
     named_ids(origin: &TaskOrigin) -> NamedIds, [origin.log_stream.as_str()];
     save_named_ids(origin: &TaskOrigin, ids: &NamedIds) -> (), [origin.log_stream.as_str()];
-    save_tail(task_id: &TaskId, part: &TailPart, kept_for: Duration) -> (), [task_id.as_str()];
-    tail(task_id: &TaskId, session: Option<u64>) -> Vec<TailPart>, [task_id.as_str()];
+    save_tail(run_id: &RunId, part: &TailPart, kept_for: Duration) -> (), [run_id.task_id.as_str()];
+    tail(run_id: &RunId) -> Vec<TailPart>, [run_id.task_id.as_str()];
     subtract_expired(expired: &Task) -> (), [expired.task_id.as_str()];
     runs(task_id: &TaskId, before: Option<Timestamp>, limit: usize) -> Vec<Task>,
         [task_id.as_str()];

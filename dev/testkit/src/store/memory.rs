@@ -45,7 +45,7 @@ struct State {
     receipts: HashSet<(RecordId, Timestamp, Revision)>,
     idempotency_records: HashMap<String, IdempotencyRecord>,
     named_ids: HashMap<TaskOrigin, NamedIds>,
-    tails: HashMap<(TaskId, u64, u32), TailPart>,
+    tails: HashMap<(RunId, u32), TailPart>,
     /// By key, in milliseconds.
     usual_durations: HashMap<String, u64>,
     /// Without it, lists show the stored heads.
@@ -329,25 +329,18 @@ impl TaskStore for InMemoryStore {
 
     async fn save_tail(
         &self,
-        task_id: &TaskId,
+        run_id: &RunId,
         part: &TailPart,
         _kept_for: Duration,
     ) -> Result<(), StoreError> {
-        let place = part.sequence % TAIL_PARTS;
-        let slot = (task_id.clone(), part.session, place);
+        let slot = (run_id.clone(), part.sequence % TAIL_PARTS);
         self.lock().tails.insert(slot, part.clone());
         Ok(())
     }
 
-    async fn tail(
-        &self,
-        task_id: &TaskId,
-        session: Option<u64>,
-    ) -> Result<Vec<TailPart>, StoreError> {
+    async fn tail(&self, run_id: &RunId) -> Result<Vec<TailPart>, StoreError> {
         let state = self.lock();
-        let is_asked = |of: u64| session.is_none_or(|session| session == of);
-        let parts = state.tails.iter();
-        let parts = parts.filter(|((task, of, _), _)| task == task_id && is_asked(*of));
+        let parts = state.tails.iter().filter(|((of, _), _)| of == run_id);
         Ok(parts.map(|(_, part)| part.clone()).collect())
     }
 

@@ -261,6 +261,11 @@ impl FactLog {
         }
     }
 
+    /// Whether there is, or was, a fact with this key, as far as is remembered.
+    pub(crate) fn knows(&self, at: LineKey) -> bool {
+        Some(at) <= self.watermark() || self.keys().any(|known| known.line_id() == at.line_id())
+    }
+
     /// Whether there is a fact with this key after the watermark.
     fn has(&self, key: LineKey) -> bool {
         self.facts.binary_search_by_key(&key, |(at, _)| *at).is_ok()

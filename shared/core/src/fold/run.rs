@@ -391,6 +391,12 @@ impl Run {
         is_open && !self.is_deleted && !self.is_silent_until(at)
     }
 
+    /// Whether the exit of its command may follow at `at`.
+    pub(crate) fn awaits_exit(&self, at: LineKey) -> bool {
+        let is_silent = at.time().millis_since(self.last.time()) > LONGEST_SILENCE_MS;
+        self.session.is_none() && self.exit_code.is_none() && (self.is_open() || !is_silent)
+    }
+
     /// Whether an exit code may be that of the run. A session has its own.
     pub(super) fn may_end_with(&self, at: LineKey) -> bool {
         self.session.is_none() || self.session == at.session()
