@@ -344,7 +344,8 @@ patterns! {
     /// Lines about the exit code of a process.
     EXIT_CODE =
         r"(?i)\bexit(?:ed)?(?: with)?(?: [a-z-]+){0,2} ?(?:code|status)[ :=]*[('\x22]*-?[1-9][0-9]{0,9}\b",
-        r"(?i)\bexit(?:ed)? \(?[1-9][0-9]{0,2}\b|\bnon-?zero (?:exit|return|status)";
+        r"(?i)\bexit(?:ed)? \(?[1-9][0-9]{0,2}\b|\bnon-?zero (?:exit|return|status)",
+        r"^\s*g?make(?:\[[0-9]{1,3}\])?: \*\*\* .*\bError [0-9]{1,3}\b";
 
     /// Words of failures after which the program went on.
     HANDLED =

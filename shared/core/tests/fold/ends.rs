@@ -285,6 +285,19 @@ fn only_a_running_run_that_was_silent_for_long_ends_of_silence() {
 }
 
 #[test]
+fn the_lines_before_a_cause_do_not_repeat_it() {
+    let mut log = log(&[
+        (1_000, "mixing the paint"),
+        (2_000, "\u{1b}[31mPaintError: too dry\u{1b}[0m"),
+        (3_000, "make: *** [paint] Error 1"),
+    ]);
+    log.end_of_log(true);
+    let failure = tasks(&log).remove(0).failure.unwrap();
+    assert_eq!(failure.cause, "PaintError: too dry");
+    assert_eq!(failure.context, ["mixing the paint"]);
+}
+
+#[test]
 fn the_last_lines_tell_the_cause_and_the_lines_before_it() {
     let lines = ["Step 1/3", "mixing the paint", "PaintError: too dry", "bye"];
     let lines: Vec<_> = (1..).map(|second| 1_000 * second).zip(lines).collect();

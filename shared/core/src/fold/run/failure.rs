@@ -7,6 +7,7 @@ use crate::fold::LineKey;
 use crate::fold::fact::MOST_CONTEXT;
 use crate::fold::last_lines::LastLines;
 use crate::fold::verdict::error_before;
+use crate::log_parser::line::strip_all_prefixes;
 use crate::log_parser::text::head;
 use crate::model::{Failure, MAX_FAILURE_NAME_BYTES, TaskStatus};
 
@@ -72,9 +73,13 @@ impl Run {
         Some(self.failure_with(cause, end.at))
     }
 
+    /// The cause, with the lines before it. A later line may have told of it.
     fn failure_with(&self, cause: String, at: LineKey) -> Failure {
+        let mut lines = self.failure_context.iter();
+        let of_cause = lines.rposition(|line| strip_all_prefixes(line) == cause);
+        let before = of_cause.and_then(|place| self.failure_context.get(..place));
         Failure {
-            context: self.failure_context.clone(),
+            context: before.unwrap_or(&self.failure_context).to_vec(),
             ..Failure::new(cause, at.time())
         }
     }
