@@ -79,7 +79,7 @@ pub fn report(args: &ReportArgs) -> Result<bool, ReportError> {
     let mut tasks = Tasks::default();
     for log in logs(&args.logs())? {
         match tasks.read(&log, now) {
-            Err(error) if log.is_optional => {
+            Err(error) if log.is_optional && !matches!(error, LogFileError::TooManyOpen(_)) => {
                 eprintln!("warning: {}; skipped", plain(&error_chain(&error)));
             }
             result => result?,
@@ -107,6 +107,15 @@ pub fn report(args: &ReportArgs) -> Result<bool, ReportError> {
         .and_then(|()| output.flush())
         .map_err(ReportError::Print)?;
     Ok(has_failed)
+}
+
+/// Writes a table of `tasks`, none of which is still running. `is_terminal` tells where to.
+///
+/// # Errors
+///
+/// The error of writing.
+pub fn write_tasks(tasks: &[Task], is_terminal: bool, output: &mut dyn Write) -> io::Result<()> {
+    write_table(tasks, |_| false, Look::of_terminal(is_terminal), output)
 }
 
 /// The logs on the command line, by format and then by log stream.

@@ -10,30 +10,47 @@ use crate::loopback_guard::AllowedHost;
 
 const EXAMPLES: &str = "\
 Examples:
-  local                                     watch bundled sample runs
-  local --cdk deploy.log --agents logs/     follow files as they grow
-  npx cdk deploy --progress events 2>&1 | tee deploy.log | local --cdk -
-  local services                            DynamoDB and Redis for `cargo lambda watch`";
+  local                                  watch bundled sample runs
+  local --cdk deploy.log --agents logs/  follow files as they grow
+  npx cdk deploy --progress events 2>&1 | local --cdk -
+  local services                         DynamoDB and Redis for
+                                         `cargo lambda watch`";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
   local serve                               watch bundled sample runs
   local serve --cdk deploy.log --data .local
-  npx cdk deploy --progress events 2>&1 | tee deploy.log | local serve --cdk -
+  npx cdk deploy --progress events 2>&1 | local serve --cdk - --name shop
+
+Standard input (`-`) is passed on to standard output. When it ends, `local` says how its run ended, and ends with \
+exit code 0 if the run is completed, 1 if it has failed or was cancelled, 2 if it ended without a word.
+
+Files and directories need not exist yet: they are followed once they appear.
 
 Redis: the one at REDIS_ENDPOINT. Without REDIS_ENDPOINT, starts the redis-server on PATH, if there is one.
+
 Tokens: requests need a token only if AUTH_MODE=jwt is set, with a key such as AUTH_HS256_SECRET.
+
 Web pages: only the dashboard of this server may use the API, and the origins in CORS_ALLOWED_ORIGINS.";
 
 const SERVICES_EXAMPLES: &str = "\
 Examples:
   local services
-  local services --dynamodb-port 0 --redis-port 0 --env-file /tmp/functions.env
-  cargo lambda watch --env-file local.env   in another terminal";
+  cargo lambda watch --env-file local.env   in another terminal
+  local services --dynamodb-port 0 --redis-port 0 --env-file /tmp/local.env";
+
+/// The width of what is printed, in columns.
+pub(crate) const WIDTH: usize = 80;
 
 /// Turns the logs of deploys and agents into tasks with live progress, on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "local", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "local",
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    max_term_width = WIDTH
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -62,6 +79,12 @@ pub(crate) enum Command {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) logs: LogArgs,
+    /// What standard input is about: the name of its task [default: stdin]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Go on serving when standard input has ended
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// The address to listen on. Without AUTH_MODE=jwt, everybody who can reach it may read and write
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
@@ -71,7 +94,7 @@ pub(crate) struct ServeArgs {
     /// Another host name of this server, such as the name of a proxy; may repeat
     #[arg(long, value_name = "NAME", value_parser = AllowedHost::parse)]
     pub(crate) allow_host: Vec<AllowedHost>,
-    /// The directory to keep tasks in between runs; without it they are lost at the end
+    /// The directory to keep tasks in between runs; without it they are lost at the end. Samples are not replayed into it
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Use no Redis, even if REDIS_ENDPOINT is set or redis-server is on PATH

@@ -36,9 +36,13 @@ impl DataDirectory {
         })
     }
 
-    /// The directory of the files that say when log lines were first seen.
-    pub(crate) fn first_seen(&self) -> PathBuf {
-        self.path.join("first-seen")
+    /// The directory of the files that say when log lines were first seen. It is created.
+    pub(crate) fn first_seen(&self) -> Result<PathBuf, Failure> {
+        let directory = self.path.join("first-seen");
+        match create_private(&directory) {
+            Ok(()) => Ok(directory),
+            Err(source) => Err(Failure::Data { directory, source }),
+        }
     }
 
     /// The database of the embedded DynamoDB.

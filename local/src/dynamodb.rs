@@ -36,6 +36,11 @@ pub(crate) async fn start(
     let file = data.map(DataDirectory::database);
     let dynamodb = EmbeddedDynamoDb::serve(listener, file.as_deref(), config).await?;
     tokio::spawn(remove_expired(dynamodb.tasks()));
+    if file.is_some() {
+        let damage = dynamodb.damage().clone();
+        // A large database takes some seconds. Nobody waits for that.
+        tokio::task::spawn_blocking(move || damage.check());
+    }
     Ok(dynamodb)
 }
 

@@ -3,6 +3,7 @@
 //! The AWS SDK talks to it over loopback, so the client and its requests are those of production. It answers only
 //! requests that have its access key id, a random secret of each process.
 
+mod damage;
 mod server;
 
 use std::net::Ipv4Addr;
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+pub use self::damage::Damage;
 use shared::aws;
 use shared::checkpoint::CheckpointStore;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
@@ -31,16 +33,34 @@ use shared::store::{ProjectStore, StoreError, TaskStore};
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
     /// No address can be listened on.
-    #[error("can't listen for requests to the embedded DynamoDB")]
+    #[error("can't listen for requests to the embedded DynamoDB: try again")]
     Listen(#[source] io::Error),
     /// The database can't be opened.
-    #[error("can't open the database of the embedded DynamoDB")]
-    Open(#[source] Source),
+    #[error(
+        "can't open the database {database} and its journal {database}-wal: make both and their \
+         directory writable, or move them away if they are damaged"
+    )]
+    Open {
+        /// The file; `:memory:` without one.
+        database: String,
+        /// The engine's error.
+        #[source]
+        source: Source,
+    },
     /// The tables can't be created.
-    #[error("can't create the tables of the embedded DynamoDB")]
-    Tables(#[source] StoreError),
+    #[error(
+        "can't create the tables in the database {database}: free space; if it is damaged, move it \
+         and its journal {database}-wal away"
+    )]
+    Tables {
+        /// The file; `:memory:` without one.
+        database: String,
+        /// The engine's error.
+        #[source]
+        source: StoreError,
+    },
     /// Tasks can't be imported.
-    #[error("can't import tasks into the embedded DynamoDB")]
+    #[error("can't import tasks into the embedded DynamoDB: check the tasks")]
     Fill(#[source] Source),
 }
 
@@ -55,6 +75,7 @@ pub struct EmbeddedDynamoDb {
     /// The access key id that requests must have: a secret of this process.
     access_key_id: String,
     database: Database,
+    damage: Arc<Damage>,
     server: JoinHandle<()>,
 }
 
@@ -95,13 +116,22 @@ impl EmbeddedDynamoDb {
         config: StoreConfig,
     ) -> Result<Self, EmbeddedError> {
         let address = listener.local_addr().map_err(EmbeddedError::Listen)?;
+        let name = file.map_or_else(|| ":memory:".into(), Path::to_string_lossy);
         let database = match file {
-            Some(file) => Database::new(&file.to_string_lossy()),
+            Some(_) => Database::new(&name),
             None => Database::memory(),
         };
-        let database = database.map_err(|error| EmbeddedError::Open(error.into()))?;
+        let database = database.map_err(|error| EmbeddedError::Open {
+            database: name.clone().into_owned(),
+            source: error.into(),
+        })?;
+        let damage = Arc::new(Damage::of(file));
         let access_key_id = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let serving = server::serve(listener, database.clone(), access_key_id.clone());
+        let engine = server::Engine {
+            database: database.clone(),
+            damage: damage.clone(),
+        };
+        let serving = server::serve(listener, engine, access_key_id.clone());
         let server = tokio::spawn(serving);
         let endpoint_url = format!("http://{address}");
         let dynamodb = Self {
@@ -110,10 +140,14 @@ impl EmbeddedDynamoDb {
             endpoint_url,
             access_key_id,
             database,
+            damage,
             server,
         };
         let created = create_tables(&dynamodb.client, &dynamodb.config).await;
-        created.map_err(EmbeddedError::Tables)?;
+        created.map_err(|source| EmbeddedError::Tables {
+            database: name.into_owned(),
+            source,
+        })?;
         Ok(dynamodb)
     }
 
@@ -142,6 +176,11 @@ impl EmbeddedDynamoDb {
     /// The database itself, for operations that clients do not have.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// What is known to be damaged.
+    pub fn damage(&self) -> &Arc<Damage> {
+        &self.damage
     }
 
     /// The task store.

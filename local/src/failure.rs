@@ -24,13 +24,15 @@ pub(crate) enum Failure {
     Listen {
         service: &'static str,
         address: SocketAddr,
-        /// What the user can do; may be empty.
+        /// What the user can do.
         advice: String,
         #[source]
         source: io::Error,
     },
     /// The data directory can't be used, or another process uses it.
-    #[error("can't keep data in the directory {directory} (--data)")]
+    #[error(
+        "can't keep data in the directory {directory}: free it, or choose another one with --data"
+    )]
     Data {
         directory: PathBuf,
         #[source]
@@ -38,21 +40,19 @@ pub(crate) enum Failure {
     },
     #[error(transparent)]
     DynamoDb(#[from] EmbeddedError),
-    #[error("invalid setting")]
+    #[error("correct this environment variable, or unset it")]
     Config(#[from] ConfigError),
     #[error("can't set up authentication")]
     Auth(#[from] AuthConfigError),
-    #[error("can't write the environment file {path} (--env-file)")]
+    #[error("can't write the environment file {path}: choose another path with --env-file")]
     EnvFile {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("can't write to standard output")]
+    #[error("can't print: check where standard output and standard error go to")]
     Print(#[source] io::Error),
-    #[error("the HTTP server of the API has failed")]
-    Api(#[source] io::Error),
-    #[error("can't listen for Ctrl-C")]
+    #[error("can't listen for Ctrl-C: run it where signals can be handled")]
     Signals(#[source] io::Error),
 }
 
@@ -76,7 +76,7 @@ impl Failure {
                 ": this machine does not have that address; choose another one with --host"
                     .to_owned()
             }
-            _ => String::new(),
+            _ => format!(": choose another port with {option} PORT"),
         };
         Self::Listen {
             service,

@@ -1,78 +1,222 @@
-//! Collects new lines of the followed files.
+//! Saves the new lines of the followed files.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use progress_collector::{Backfill, Collector};
+use shared::batch::Batch;
 use shared::error::error_chain;
-use shared::model::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use shared::ingest::{Ingest, IngestCounts, Pace};
+use shared::model::{Task, TaskId, Timestamp};
+use shared::record::TaskOrigin;
+use shared::store::{StoreError, TaskStore};
+use tokio::sync::mpsc;
+use tokio::task::block_in_place;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
-use crate::file_log_source::{FileLogSource, NewEvents};
+use crate::followed_files::{Changes, FollowedFiles, Pipe, Turn};
 
-/// The time between two polls of the files.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
+/// The least time between two looks at changed files. A log that is written all the time is saved once in this time.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
+/// The least time between two looks at all files, for file systems that don't tell of changes.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// A look at all files is followed by a pause of so many times its duration, so that it takes at most 1 % of a core.
+const LOOK_PAUSE: u32 = 100;
 /// The time between two searches for silent runs.
 const SILENCE_INTERVAL: Duration = Duration::from_secs(10);
+/// The pauses after a failed save: the first one, and the longest.
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// Collects new lines of the files of `source`, and ends runs that are silent for long. Never returns.
-///
-/// The source knows the times of its new lines, also where their time stamps are old. So only that window is read,
-/// and nothing is read while no lines arrive. A window that can't be collected is tried again.
-pub(crate) async fn follow(collector: &Collector, source: FileLogSource) {
-    let mut ticks = interval(POLL_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut searched = Instant::now();
-    let mut pending: BTreeMap<String, NewEvents> = BTreeMap::new();
-    loop {
-        ticks.tick().await;
-        let polled = source.clone();
-        let found = tokio::task::spawn_blocking(move || polled.poll(Timestamp::now())).await;
-        for found in found.unwrap_or_default() {
-            pending
-                .entry(found.log_group.clone())
-                .and_modify(|pending| pending.join(&found))
-                .or_insert(found);
-        }
-        for (log_group, window) in std::mem::take(&mut pending) {
-            if !collect(collector, &window).await {
-                pending.insert(log_group, window);
+/// A pipe that has ended.
+#[derive(Debug)]
+pub(crate) struct EndedPipe {
+    /// The name of its log stream.
+    pub(crate) log_stream: String,
+    /// The newest run of each of its tasks.
+    pub(crate) tasks: Vec<Task>,
+}
+
+/// Saves what the followed files say.
+pub(crate) struct Follower {
+    pub(crate) ingest: Ingest,
+    pub(crate) tasks: Arc<dyn TaskStore>,
+    pub(crate) files: FollowedFiles,
+    /// How long a run may be silent before it counts as ended.
+    pub(crate) stale_after: Duration,
+    /// Gets each pipe that has ended.
+    pub(crate) ended: mpsc::UnboundedSender<EndedPipe>,
+}
+
+impl Follower {
+    /// Saves new lines, and ends runs that are silent for long. Never returns.
+    pub(crate) async fn follow(self) {
+        let changes = self.files.changes();
+        let following = Following {
+            batch: Batch::default(),
+            warned: BTreeSet::new(),
+            pipe_tasks: BTreeSet::new(),
+            silence_searched: Instant::now(),
+            parts: self,
+        };
+        following.follow(&changes).await;
+    }
+}
+
+struct Following {
+    parts: Follower,
+    /// It is kept, because its last lines explain failures that are read later.
+    batch: Batch,
+    /// The log streams that are known to name too many task ids.
+    warned: BTreeSet<TaskOrigin>,
+    /// The tasks that each pipe has reported.
+    pipe_tasks: BTreeSet<(String, TaskId)>,
+    silence_searched: Instant,
+}
+
+impl Following {
+    async fn follow(mut self, changes: &Changes) {
+        let mut look_at = Instant::now();
+        loop {
+            let begun = Instant::now();
+            let turn = block_in_place(|| {
+                let files = &mut self.parts.files;
+                if begun >= look_at {
+                    files.look_at_all();
+                    let pause = begun.elapsed() * LOOK_PAUSE;
+                    look_at = Instant::now() + pause.max(LOOK_INTERVAL);
+                } else {
+                    files.look_at_changes();
+                }
+                files.read(Timestamp::now())
+            });
+            self.save(&turn).await;
+            if let Some(pipe) = turn.pipe.filter(|pipe| pipe.is_at_end) {
+                self.end(pipe).await;
+            }
+            self.end_silent_runs().await;
+            if !self.parts.files.has_more() {
+                tokio::select! {
+                    () = changes.wait() => {}
+                    () = sleep_until(look_at) => {}
+                }
+                sleep_until(begun + LEAST_PAUSE).await;
             }
         }
-        if pending.is_empty() && searched.elapsed() >= SILENCE_INTERVAL {
-            searched = Instant::now();
-            if let Err(failure) = collector.end_silent_runs(Timestamp::now(), None).await {
-                error!(error = error_chain(&failure), "can't end silent runs");
+    }
+
+    /// Saves the lines of a turn. Tries again until it can, however long that takes.
+    async fn save(&mut self, turn: &Turn) {
+        if turn.events.is_empty() {
+            return;
+        }
+        let mut counts = IngestCounts::default();
+        let mut retry = Retry::default();
+        while let Err(failure) = self.try_save(turn, &mut counts).await {
+            retry.pause(&failure, "can't save new log lines").await;
+        }
+        for (origin, task_ids) in counts.ids_refused.by_stream() {
+            if self.warned.insert(origin.clone()) {
+                warn!(
+                    log_stream = origin.log_stream,
+                    task_ids,
+                    "a log names too many task ids: these lines count for the task of the log"
+                );
             }
+        }
+        if let Some(pipe) = &turn.pipe {
+            let saved = counts.saved.into_iter();
+            let saved = saved.map(|(run_id, _)| (pipe.log_stream.clone(), run_id.task_id));
+            self.pipe_tasks.extend(saved);
+        }
+    }
+
+    async fn try_save(&mut self, turn: &Turn, counts: &mut IngestCounts) -> Result<(), StoreError> {
+        let ingest = &self.parts.ingest;
+        for (format, event) in &turn.events {
+            self.batch.add(*format, format.file_log_group, event);
+            if self.batch.is_full() {
+                let now = Timestamp::now();
+                ingest
+                    .save(&mut self.batch, Pace::ALWAYS, now, counts)
+                    .await?;
+            }
+        }
+        let now = Timestamp::now();
+        ingest
+            .save(&mut self.batch, Pace::ALWAYS, now, counts)
+            .await
+    }
+
+    /// Ends the runs of a pipe.
+    async fn end(&mut self, pipe: Pipe) {
+        let of_pipe = |(log_stream, _): &(String, TaskId)| *log_stream == pipe.log_stream;
+        let task_ids = self.pipe_tasks.iter().filter(|task| of_pipe(task));
+        let task_ids: Vec<_> = task_ids.map(|(_, task_id)| task_id.clone()).collect();
+        let mut retry = Retry::default();
+        let tasks = loop {
+            match self.try_end(&task_ids).await {
+                Ok(tasks) => break tasks,
+                Err(failure) => {
+                    retry
+                        .pause(&failure, "can't save the end of the input")
+                        .await
+                }
+            }
+        };
+        let log_stream = pipe.log_stream;
+        // Nobody may be listening: the program is about to end.
+        drop(self.parts.ended.send(EndedPipe { log_stream, tasks }));
+    }
+
+    /// Ends the newest runs of these tasks, and returns them.
+    async fn try_end(&self, task_ids: &[TaskId]) -> Result<Vec<Task>, StoreError> {
+        let mut counts = IngestCounts::default();
+        for task_id in task_ids {
+            let ended = self
+                .parts
+                .ingest
+                .end_of_log(task_id, Timestamp::now(), &mut counts);
+            ended.await?;
+        }
+        let records = self.parts.tasks.fetch_records(task_ids).await?;
+        let newest = records.iter().filter_map(|record| record.live());
+        Ok(newest.cloned().collect())
+    }
+
+    async fn end_silent_runs(&mut self) {
+        if self.silence_searched.elapsed() < SILENCE_INTERVAL {
+            return;
+        }
+        self.silence_searched = Instant::now();
+        let now = Timestamp::now();
+        let since = now.before(self.parts.stale_after);
+        let mut counts = IngestCounts::default();
+        let ingest = &self.parts.ingest;
+        let ended = ingest.end_silent_runs(since, now, None, &mut counts);
+        if let Err(failure) = ended.await {
+            error!(error = error_chain(&failure), "can't end silent runs");
         }
     }
 }
 
-/// Collects a window. Returns whether all of it was collected.
-async fn collect(collector: &Collector, window: &NewEvents) -> bool {
-    let backfill = Backfill {
-        log_group: window.log_group.clone(),
-        start: window.earliest,
-        end: window.latest,
-    };
-    match collector.handle(&backfill, Timestamp::now(), None).await {
-        Ok(summary) => summary.groups.iter().all(|group| match &group.error {
-            None => group.complete,
-            Some(reason) => {
-                warn!(log_group = group.log_group, reason, "can't read a log");
-                false
-            }
-        }),
-        Err(failure) => {
-            let log_group = &window.log_group;
-            error!(
-                log_group,
-                error = error_chain(&failure),
-                "can't collect new log lines"
-            );
-            false
+/// The attempts at one save.
+#[derive(Debug, Default)]
+struct Retry {
+    pause: Duration,
+    last_error: Option<String>,
+}
+
+impl Retry {
+    /// Logs the failure, if it is another one than before, and waits.
+    async fn pause(&mut self, failure: &StoreError, what: &'static str) {
+        let text = error_chain(failure);
+        if self.last_error.as_ref() != Some(&text) {
+            error!(error = text, "{what}: trying again");
         }
+        self.last_error = Some(text);
+        let (first, longest) = RETRY_PAUSES;
+        self.pause = (self.pause * 2).clamp(first, longest);
+        sleep(self.pause).await;
     }
 }

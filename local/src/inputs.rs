@@ -1,28 +1,19 @@
 //! The logs that the command line names.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use cli::args::LogArgs;
 use cli::log_files::LogFileError;
-use progress_collector::LogGroup;
 use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
-use tempfile::NamedTempFile;
 use tracing::warn;
 
-use crate::file_log_source::{FileLogError, FileLogSource};
-
-/// The log groups of the files: one for each log format.
-pub(crate) fn log_groups() -> Vec<LogGroup> {
-    let groups = LogFormat::OF_FILES.map(|format| LogGroup {
-        name: format.file_log_group.to_owned(),
-        format,
-    });
-    groups.into()
-}
+use crate::args::ServeArgs;
+use crate::followed_files::{Changes, FollowError, FollowedFiles, Spool};
 
 /// Why a log can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,43 +23,80 @@ pub(crate) enum InputError {
     File {
         option: &'static str,
         #[source]
-        source: FileLogError,
+        source: FollowError,
     },
     #[error(transparent)]
     StandardInput(LogFileError),
     /// The temporary file of a pipe can't be created.
-    #[error("can't create a temporary file for {name}")]
+    #[error(
+        "can't create a temporary file for {name}: free space, or name another directory in TMPDIR"
+    )]
     Spool {
         name: String,
         #[source]
         source: io::Error,
     },
+    #[error(
+        "--name names what standard input is about, and it is not read: add `--cdk -`, `--agents -` or `--log -`"
+    )]
+    NameWithoutInput,
 }
 
-/// The log source of the files that the command line names. `first_seen` is the directory that keeps when lines
-/// were first seen.
-pub(crate) fn open(
-    args: &LogArgs,
-    first_seen: Option<PathBuf>,
-) -> Result<FileLogSource, InputError> {
-    let source = FileLogSource::new(first_seen);
-    let mut is_standard_input_taken = false;
-    for (format, path) in &args.logs {
-        let is_standard_input = path == Path::new("-");
-        if is_standard_input && std::mem::replace(&mut is_standard_input_taken, true) {
-            return Err(InputError::StandardInput(LogFileError::StandardInputTwice));
-        }
-        if is_standard_input || is_pipe(path) {
-            add_spooled(&source, *format, path)?;
+/// The logs that the command line names.
+pub(crate) struct Inputs {
+    pub(crate) files: FollowedFiles,
+    /// The log stream of standard input, if that is read.
+    pub(crate) standard_input: Option<String>,
+}
+
+/// Opens the logs that the command line names. `first_seen` is the directory that keeps when lines were first seen.
+pub(crate) fn open(args: &ServeArgs, first_seen: Option<PathBuf>) -> Result<Inputs, InputError> {
+    let mut files = FollowedFiles::new(first_seen);
+    let mut standard_input = None;
+    for (format, path) in &args.logs.logs {
+        if is_standard_input(path) {
+            if standard_input.is_some() {
+                return Err(InputError::StandardInput(LogFileError::StandardInputTwice));
+            }
+            let name = args.name.as_deref().unwrap_or("stdin");
+            let changes = files.changes();
+            let writer = add_spool(&mut files, *format, name)?;
+            let name = standard_input.insert(name.to_owned()).clone();
+            // An own thread: it waits for input until the process ends.
+            thread::spawn(move || copy_standard_input(writer, &name, &changes));
+        } else if is_pipe(path) {
+            let stem = path.file_stem().unwrap_or_default();
+            let name = stem.to_string_lossy().into_owned();
+            let changes = files.changes();
+            let writer = add_spool(&mut files, *format, &name)?;
+            let path = path.clone();
+            thread::spawn(move || {
+                let input = File::open(path);
+                let copied = input.and_then(|mut input| {
+                    copy(&mut input, &mut io::sink(), writer, &name, &changes)
+                });
+                warn_of(copied, &name);
+            });
         } else {
-            let added = source.add_path(format.file_log_group, path);
+            let added = files.add_path(*format, path);
             added.map_err(|source| invalid(*format, source))?;
         }
     }
-    Ok(source)
+    if args.name.is_some() && standard_input.is_none() {
+        return Err(InputError::NameWithoutInput);
+    }
+    Ok(Inputs {
+        files,
+        standard_input,
+    })
 }
 
-fn invalid(format: LogFormat, source: FileLogError) -> InputError {
+/// Whether the command line means standard input.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn invalid(format: LogFormat, source: FollowError) -> InputError {
     InputError::File {
         option: format.option,
         source,
@@ -81,45 +109,86 @@ fn is_pipe(path: &Path) -> bool {
         .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
-/// Adds standard input or a pipe. A thread copies it to a temporary file, because the source reads lines again.
-fn add_spooled(source: &FileLogSource, format: LogFormat, path: &Path) -> Result<(), InputError> {
-    let is_standard_input = path == Path::new("-");
-    let name = if is_standard_input {
-        "stdin".to_owned()
-    } else {
-        let stem = path.file_stem().unwrap_or_default();
-        stem.to_string_lossy().into_owned()
-    };
-    let failed = |source| InputError::Spool {
-        name: name.clone(),
-        source,
-    };
-    let spool = NamedTempFile::new().map_err(failed)?;
-    // Opened twice, because the writer and the reader each need a position. The file has no name after this.
-    let (mut writer, reader) = (spool.reopen().map_err(failed)?, spool.into_file());
-    let added = source.add_file(format.file_log_group, &name, reader, Timestamp::now());
-    added.map_err(|source| invalid(format, source))?;
-    let path = path.to_owned();
-    let mut copy = move || -> io::Result<()> {
-        if is_standard_input {
-            copy_lines(&mut io::stdin().lock(), &mut writer)
-        } else {
-            copy_lines(&mut File::open(&path)?, &mut writer)
-        }
-    };
-    // An own thread: it waits for input until the process ends.
-    thread::spawn(move || {
-        if let Err(error) = copy() {
-            warn!(log_stream = name, %error, "can't read or copy the log");
-        }
-    });
-    Ok(())
+/// The end of a copy to write to.
+struct SpoolWriter {
+    file: File,
+    is_complete: Arc<AtomicBool>,
 }
 
-/// Copies the input as it arrives, and adds a line end to the last line if it has none.
-fn copy_lines(input: &mut dyn Read, output: &mut File) -> io::Result<()> {
+/// Adds a copy of a pipe, because lines may be read again. Nothing but memory and the disk limits how far the pipe may
+/// be ahead, so whoever writes to it does not wait. The copy has no name, so that nothing is left of it.
+fn add_spool(
+    files: &mut FollowedFiles,
+    format: LogFormat,
+    name: &str,
+) -> Result<SpoolWriter, InputError> {
+    let failed = |source| InputError::Spool {
+        name: name.to_owned(),
+        source,
+    };
+    let spool = tempfile::NamedTempFile::new().map_err(failed)?;
+    // Opened twice, because the writer and the reader each need a position.
+    let (writer, reader) = (spool.reopen().map_err(failed)?, spool.into_file());
+    let is_complete = Arc::<AtomicBool>::default();
+    let spool = Spool {
+        file: reader,
+        is_complete: is_complete.clone(),
+    };
+    let added = files.add_spool(format, name, spool, Timestamp::now());
+    added.map_err(|source| invalid(format, source))?;
+    Ok(SpoolWriter {
+        file: writer,
+        is_complete,
+    })
+}
+
+/// Copies standard input, and passes it on to standard output, so that prompts and errors are seen.
+fn copy_standard_input(writer: SpoolWriter, name: &str, changes: &Changes) {
+    let mut input = io::stdin().lock();
+    let copied = match io::stdin().is_terminal() {
+        // The terminal has shown what was typed.
+        true => copy(&mut input, &mut io::sink(), writer, name, changes),
+        false => copy(&mut input, &mut io::stdout().lock(), writer, name, changes),
+    };
+    warn_of(copied, name);
+}
+
+fn warn_of(copied: io::Result<()>, log_stream: &str) {
+    if let Err(error) = copied {
+        warn!(log_stream, %error, "can't read or copy all of the log");
+    }
+}
+
+/// Copies the input as it arrives, and adds a line end to the last line if it has none. Everything is also written to
+/// `shown`, as long as somebody reads that.
+fn copy(
+    input: &mut dyn Read,
+    shown: &mut dyn Write,
+    writer: SpoolWriter,
+    name: &str,
+    changes: &Changes,
+) -> io::Result<()> {
+    let SpoolWriter {
+        mut file,
+        is_complete,
+    } = writer;
+    let tell = || changes.add([PathBuf::from(name)]);
+    let copied = copy_bytes(input, shown, &mut file, tell);
+    is_complete.store(true, Ordering::Release);
+    tell();
+    copied
+}
+
+fn copy_bytes(
+    input: &mut dyn Read,
+    shown: &mut dyn Write,
+    output: &mut File,
+    tell: impl Fn(),
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut last = b'\n';
+    let mut is_shown = true;
+    let mut kept = Ok(());
     loop {
         let length = match input.read(&mut buffer) {
             Ok(0) => break,
@@ -128,11 +197,15 @@ fn copy_lines(input: &mut dyn Read, output: &mut File) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         let read = buffer.get(..length).unwrap_or_default();
-        output.write_all(read)?;
+        is_shown = is_shown && shown.write_all(read).and_then(|()| shown.flush()).is_ok();
+        // Without the copy, for example because the disk is full, the rest is still shown.
+        kept = kept.and_then(|()| output.write_all(read));
         last = read.last().copied().unwrap_or(last);
+        tell();
     }
+    kept?;
     if last != b'\n' {
         output.write_all(b"\n")?;
     }
-    output.flush()
+    Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use progress_collector::{Collector, Push};
+use shared::batch::Batch;
 use shared::error::error_chain;
+use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_event::LogEvent;
 use shared::model::{Project, ProjectId, ProjectStatus, Revision, Timestamp};
 use shared::store::{ProjectStore, StoreError};
@@ -25,7 +26,7 @@ struct TimedLine {
 }
 
 /// Replays the samples again and again. Never returns. Each replay is a new run of the same tasks.
-pub(crate) async fn replay(collector: &Collector) {
+pub(crate) async fn replay(ingest: &Ingest) {
     let lines = timed_lines();
     let mut events_pushed: u64 = 0;
     loop {
@@ -33,7 +34,7 @@ pub(crate) async fn replay(collector: &Collector) {
         for line in &lines {
             sleep_until(start + line.at).await;
             events_pushed += 1;
-            push(collector, line, events_pushed).await;
+            push(ingest, line, events_pushed).await;
         }
         sleep(PAUSE).await;
     }
@@ -100,7 +101,7 @@ fn pause_after(line: &str) -> u32 {
 }
 
 /// Pushes a line as the log event with this number.
-async fn push(collector: &Collector, line: &TimedLine, number: u64) {
+async fn push(ingest: &Ingest, line: &TimedLine, number: u64) {
     let now = Timestamp::now();
     let log_group = line.sample.format.file_log_group;
     let event = LogEvent {
@@ -110,9 +111,12 @@ async fn push(collector: &Collector, line: &TimedLine, number: u64) {
         event_id: format!("{number:038}"),
         message: line.text.to_owned(),
     };
-    let push = Push::new(log_group, vec![event]);
-    if let Err(failure) = collector.handle(&push, now, None).await {
-        error!(error = error_chain(&failure), "can't collect a sample line");
+    let mut batch = Batch::default();
+    batch.add(line.sample.format, log_group, &event);
+    let mut counts = IngestCounts::default();
+    let saved = ingest.save(&mut batch, Pace::ALWAYS, now, &mut counts);
+    if let Err(failure) = saved.await {
+        error!(error = error_chain(&failure), "can't save a sample line");
     }
 }
 

@@ -1,42 +1,54 @@
-//! `serve`: the collector and the API in one process.
+//! `serve`: follows logs and runs the API, in one process.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use api_lambda::auth::AuthConfigError;
 use api_lambda::{ApiState, Auth, Cors, router};
 use cli::plain_text::plain;
-use progress_collector::{Collector, CollectorConfig, Parts};
-use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
+use cli::report::write_tasks;
 use shared::config::{Settings, stale_after};
+use shared::ingest::Ingest;
 use shared::log_parser::LogFormat;
+use shared::model::{Task, TaskStatus};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 use shared::store::{ProjectStore, TaskStore};
+use shared::task_reader::WriteThrough;
+use shared::view::Renderer;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use crate::args::ServeArgs;
+use crate::banner::Banner;
 use crate::cache::LocalCache;
 use crate::data_directory::DataDirectory;
-use crate::dynamodb::{self, CHECKPOINTS_TABLE};
+use crate::dynamodb;
 use crate::failure::Failure;
-use crate::file_log_source::FileLogSource;
-use crate::follow::follow;
-use crate::inputs;
+use crate::follow::{EndedPipe, Follower};
+use crate::followed_files::FollowedFiles;
+use crate::http_server;
+use crate::inputs::{self, Inputs, is_standard_input};
 use crate::loopback_guard::LoopbackGuard;
+use crate::readiness::Readiness;
 use crate::replay::{create_project, replay};
-use crate::shutdown::ShutdownSignals;
+use crate::shutdown::{ShutdownSignals, Signal};
 
-/// Serves until the user stops it.
-pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
-    let mut shutdown = ShutdownSignals::listen().map_err(Failure::Signals)?;
+/// The most log streams of a format whose names are printed.
+const MOST_NAMES: usize = 5;
+
+/// Serves until the user stops it, or until standard input ends. Returns the exit code.
+pub(crate) async fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let shutdown = ShutdownSignals::listen().map_err(Failure::Signals)?;
     let address = SocketAddr::from((args.host, args.port));
     let refused = |source| Failure::listen("the API", address, "--port", source);
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let data = args.data.as_deref().map(DataDirectory::lock).transpose()?;
-    let first_seen = data.as_ref().map(DataDirectory::first_seen);
-    let source = inputs::open(&args.logs, first_seen)?;
+    let first_seen = data.as_ref().map(DataDirectory::first_seen).transpose()?;
+    let inputs = inputs::open(args, first_seen)?;
     let lookup = |name: &str| std::env::var(name).ok();
     let settings = Settings::new(&lookup);
     let stale_after = stale_after(&settings)?;
@@ -49,34 +61,135 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let tasks: Arc<dyn TaskStore> =
         Arc::new(DynamoDbTaskStore::new(client.clone(), &dynamodb.config));
     let projects: Arc<dyn ProjectStore> =
-        Arc::new(DynamoDbProjectStore::new(client.clone(), &dynamodb.config));
-    let parts = Parts {
-        tasks: tasks.clone(),
-        projects: projects.clone(),
-        checkpoints: Arc::new(DynamoDbCheckpointStore::new(client, CHECKPOINTS_TABLE)),
-        cache: cache.task_cache(),
-        logs: Arc::new(source.clone()),
-    };
-    let config = CollectorConfig {
-        groups: inputs::log_groups(),
-        stale_after,
-        ..CollectorConfig::default()
-    };
-    let collector = Collector::new(parts, config);
+        Arc::new(DynamoDbProjectStore::new(client, &dynamodb.config));
+    let ingest = Ingest::new(
+        tasks.clone(),
+        projects.clone(),
+        WriteThrough::new(cache.task_cache(), Renderer::new(stale_after)),
+    );
     let needs_token = !auth.is_none();
-    let state = ApiState::new(tasks, projects.clone(), cache.task_cache(), stale_after);
+    let state = ApiState::new(
+        tasks.clone(),
+        projects.clone(),
+        cache.task_cache(),
+        stale_after,
+    );
+    let api = Readiness::new(dynamodb.damage().clone()).tell(router(state, auth, cors));
     let guard = LoopbackGuard::new(address.ip(), &args.allow_host, &settings);
-    let api = guard.protect(router(state, auth, cors));
-    let outcome = match print_banner(args, address, &cache, &source, needs_token) {
-        Ok(()) => tokio::select! {
-            served = async { axum::serve(listener, api).await } => served.map_err(Failure::Api),
-            received = shutdown.wait() => received.map_err(Failure::Signals),
-            () = collect(&collector, projects.as_ref(), source, has_logs(args)) => Ok(()),
+    let api = guard.protect(api);
+    let banner = banner(args, address, &cache, &inputs.files, needs_token);
+    let is_reading = inputs.standard_input.is_some();
+    if let Err(failure) = print(&banner, is_reading) {
+        cache.stop().await;
+        return Err(failure);
+    }
+    let (ended, ended_pipes) = mpsc::unbounded_channel();
+    let Inputs {
+        files,
+        standard_input,
+    } = inputs;
+    let has_samples = has_samples(args);
+    // A task of its own, because it may block for some milliseconds.
+    let collecting = tokio::spawn(async move {
+        if has_samples {
+            create_project(projects.as_ref()).await;
+            replay(&ingest).await;
+        } else {
+            let follower = Follower {
+                ingest,
+                tasks,
+                files,
+                stale_after,
+                ended,
+            };
+            follower.follow().await;
+        }
+    });
+    let end = End {
+        shutdown,
+        ended_pipes,
+        standard_input,
+        keeps: args.keep,
+    };
+    let outcome = tokio::select! {
+        () = http_server::serve(listener, api) => Ok(ExitCode::SUCCESS),
+        outcome = end.wait() => outcome,
+        collected = collecting => match collected {
+            Ok(()) => Ok(ExitCode::SUCCESS), // it never returns
+            Err(error) => resume_unwind(error.into_panic()),
         },
-        Err(failure) => Err(failure),
     };
     cache.stop().await;
     outcome
+}
+
+/// What ends the program.
+struct End {
+    shutdown: ShutdownSignals,
+    ended_pipes: mpsc::UnboundedReceiver<EndedPipe>,
+    /// The log stream of standard input, until that has ended.
+    standard_input: Option<String>,
+    /// Whether the program goes on when standard input has ended.
+    keeps: bool,
+}
+
+impl End {
+    /// Waits for the end. Returns the exit code.
+    async fn wait(mut self) -> Result<ExitCode, Failure> {
+        let mut is_interrupted = false;
+        loop {
+            tokio::select! {
+                signal = self.shutdown.wait() => {
+                    let signal = signal.map_err(Failure::Signals)?;
+                    let is_first = !std::mem::replace(&mut is_interrupted, true);
+                    if signal == Signal::Terminate || !is_first || self.standard_input.is_none() {
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                    // The command in front of the pipe got it too, and may have something to say.
+                    eprintln!("waiting for the end of the input; Ctrl-C again ends at once");
+                }
+                Some(ended) = self.ended_pipes.recv() => {
+                    if self.standard_input.as_ref() != Some(&ended.log_stream) {
+                        continue;
+                    }
+                    self.standard_input = None;
+                    print_end(&ended, self.keeps && !is_interrupted).map_err(Failure::Print)?;
+                    if !self.keeps || is_interrupted {
+                        return Ok(exit_code(&ended.tasks));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Says how the runs of standard input have ended. Not on standard output, which has what was passed on.
+fn print_end(ended: &EndedPipe, goes_on: bool) -> io::Result<()> {
+    let mut output = io::stderr().lock();
+    let next = match goes_on {
+        true => "; Ctrl-C ends the server",
+        false => "",
+    };
+    let name = plain(&ended.log_stream);
+    if ended.tasks.is_empty() {
+        return writeln!(output, "\n{name} has ended without a line{next}");
+    }
+    writeln!(output, "\n{name} has ended{next}:")?;
+    let is_terminal = output.is_terminal();
+    write_tasks(&ended.tasks, is_terminal, &mut output)
+}
+
+/// As that of `progress watch`: 0 if all runs are completed, 1 if one has failed or was cancelled, else 2.
+fn exit_code(tasks: &[Task]) -> ExitCode {
+    let is_bad = |task: &Task| matches!(task.status, TaskStatus::Failed | TaskStatus::Cancelled);
+    let is_good = |task: &Task| task.status == TaskStatus::Completed;
+    if tasks.iter().any(is_bad) {
+        ExitCode::FAILURE
+    } else if !tasks.is_empty() && tasks.iter().all(is_good) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(2)
+    }
 }
 
 /// No authentication, unless AUTH_MODE is set: this is for a laptop.
@@ -87,60 +200,58 @@ fn auth(settings: &Settings<'_>) -> Result<Auth, AuthConfigError> {
     }
 }
 
-fn has_logs(args: &ServeArgs) -> bool {
-    !args.logs.logs.is_empty()
+/// Whether the bundled samples are replayed: not beside logs, and not into data that is kept.
+fn has_samples(args: &ServeArgs) -> bool {
+    args.logs.logs.is_empty() && args.data.is_none()
 }
 
-/// Collects from the logs, or from the samples if there are none. Never returns.
-async fn collect(
-    collector: &Collector,
-    projects: &dyn ProjectStore,
-    source: FileLogSource,
-    has_logs: bool,
-) {
-    if has_logs {
-        follow(collector, source).await;
-    } else {
-        create_project(projects).await;
-        replay(collector).await;
-    }
-}
-
-/// Prints the addresses, the logs and the settings in use.
-fn print_banner(
+/// The addresses, the logs and the settings in use.
+fn banner(
     args: &ServeArgs,
     address: SocketAddr,
     cache: &LocalCache,
-    source: &FileLogSource,
+    files: &FollowedFiles,
     needs_token: bool,
-) -> Result<(), Failure> {
-    let mut text = format!("Miyabi Progress is on http://{address}\n");
+) -> Banner {
+    let mut banner = Banner::with_names_of(5);
+    banner.line(&format!("Miyabi Progress is on http://{address}"));
     // Names of files may hold control characters.
-    let mut add =
-        |name: &str, value: &str| text.push_str(&format!("  {name:<6}{}\n", plain(value)));
-    if has_logs(args) {
-        for format in LogFormat::OF_FILES {
-            let streams = source.log_streams(format.file_log_group).join(", ");
-            if !streams.is_empty() {
-                add("Logs", &format!("{}: {streams}", format.option));
-            }
+    let mut add = |name: &str, value: &str| banner.row(name, &plain(value));
+    for format in LogFormat::OF_FILES {
+        let mut names = files.log_streams(format);
+        let shown: Vec<_> = names.by_ref().take(MOST_NAMES).collect();
+        let more = match names.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if !shown.is_empty() {
+            add(
+                "Logs",
+                &format!("{}: {}{more}", format.option, shown.join(", ")),
+            );
         }
-        for (_, path) in &args.logs.logs {
-            if path.is_dir() {
-                add("Logs", &format!("new files in {}", path.display()));
-            } else if path.as_os_str() != "-" && !path.exists() {
-                add(
-                    "Logs",
-                    &format!("{} does not exist yet: waiting for it", path.display()),
-                );
-            }
+    }
+    for (_, path) in &args.logs.logs {
+        if path.is_dir() {
+            add("Logs", &format!("new files in {}", path.display()));
+        } else if !is_standard_input(path) && !path.exists() {
+            add(
+                "Logs",
+                &format!("{} does not exist yet: waiting for it", path.display()),
+            );
         }
-    } else {
-        let options = LogFormat::OF_FILES.map(|format| format!("--{} FILE", format.option));
-        let options = options.join(", ");
+    }
+    let options = LogFormat::OF_FILES.map(|format| format!("--{} FILE", format.option));
+    let options = options.join(", ");
+    if has_samples(args) {
         add(
             "Logs",
             &format!("bundled samples, replayed again and again; {options} follow your own"),
+        );
+    } else if args.logs.logs.is_empty() {
+        add(
+            "Logs",
+            &format!("none; {options} follow some, and `progress run` and the API send some"),
         );
     }
     add("Redis", &cache.to_string());
@@ -150,11 +261,8 @@ fn print_banner(
     }
     if needs_token {
         add("Auth", "requests need a token: AUTH_MODE is jwt");
-        let header = r#"-H "Authorization: Bearer $TOKEN""#;
-        add(
-            "Try",
-            &format!("curl -s http://{address}/api/tasks {header}"),
-        );
+        add("Try", &format!("curl -s http://{address}/api/tasks \\"));
+        add("", r#"-H "Authorization: Bearer $TOKEN""#);
     } else {
         add("Try", &format!("curl -s http://{address}/api/tasks"));
     }
@@ -170,9 +278,27 @@ fn print_banner(
             "requests by a host name are refused until --allow-host NAME allows the name",
         );
     }
-    add("End", "Ctrl-C");
-    let mut output = io::stdout().lock();
-    let written = output.write_all(text.as_bytes());
+    let end = match (
+        args.keep,
+        args.logs
+            .logs
+            .iter()
+            .any(|(_, path)| is_standard_input(path)),
+    ) {
+        (false, true) => "when the input ends, or Ctrl-C; --keep goes on",
+        _ => "Ctrl-C",
+    };
+    add("End", end);
+    banner
+}
+
+/// Prints the banner: to standard error if standard output has what is passed on from standard input.
+fn print(banner: &Banner, is_reading: bool) -> Result<(), Failure> {
+    let mut output: Box<dyn Write> = match is_reading {
+        true => Box::new(io::stderr().lock()),
+        false => Box::new(io::stdout().lock()),
+    };
+    let written = output.write_all(banner.text().as_bytes());
     written
         .and_then(|()| output.flush())
         .map_err(Failure::Print)

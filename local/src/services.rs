@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 use shared::error::error_chain;
 use shared::log_parser::LogFormat;
 use tempfile::NamedTempFile;
 
 use crate::args::ServicesArgs;
+use crate::banner::Banner;
 use crate::data_directory::DataDirectory;
 use crate::dynamodb::{self, CHECKPOINTS_TABLE};
 use crate::embedded_dynamodb::EmbeddedDynamoDb;
@@ -17,7 +19,7 @@ use crate::redis_process::{RedisError, RedisProcess};
 use crate::shutdown::ShutdownSignals;
 
 /// Runs the services until the user stops them.
-pub(crate) async fn services(args: &ServicesArgs) -> Result<(), Failure> {
+pub(crate) async fn services(args: &ServicesArgs) -> Result<ExitCode, Failure> {
     let mut shutdown = ShutdownSignals::listen().map_err(Failure::Signals)?;
     let data = args.data.as_deref().map(DataDirectory::lock).transpose()?;
     let dynamodb = dynamodb::start(args.dynamodb_port, data.as_ref()).await?;
@@ -35,7 +37,7 @@ pub(crate) async fn services(args: &ServicesArgs) -> Result<(), Failure> {
     if let Ok(redis) = redis {
         redis.stop().await;
     }
-    outcome
+    outcome.map(|_| ExitCode::SUCCESS)
 }
 
 /// The environment of the functions, in the form that `cargo lambda watch --env-file` reads.
@@ -110,17 +112,19 @@ fn print_banner(
         Ok(redis) => redis.address.to_string(),
         Err(error) => format!("none: {}", error_chain(error)),
     };
-    let env_file: &Path = &args.env_file;
-    let (endpoint_url, env_file) = (&dynamodb.endpoint_url, env_file.display());
-    let text = format!(
-        "  DynamoDB  {endpoint_url} ({storage})\n  \
-           Redis     {redis}\n  \
-           Settings  {env_file}, which only you can read: it holds secrets\n\n\
-         In another terminal:\n  \
+    let (endpoint_url, env_file) = (&dynamodb.endpoint_url, args.env_file.display());
+    let mut banner = Banner::with_names_of(8);
+    banner.row("DynamoDB", &format!("{endpoint_url} ({storage})"));
+    banner.row("Redis", &redis);
+    let secret = format!("{env_file}, which only you can read: it holds secrets");
+    banner.row("Settings", &secret);
+    let how_to_use = format!(
+        "\nIn another terminal:\n  \
            cargo lambda watch --env-file {env_file}\n  \
            curl http://127.0.0.1:9000/api/tasks\n\n\
          Ctrl-C stops the services.\n"
     );
+    let text = format!("{}{how_to_use}", banner.text());
     let mut output = io::stdout().lock();
     let written = output.write_all(text.as_bytes());
     written

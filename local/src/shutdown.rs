@@ -2,6 +2,14 @@
 
 use std::io;
 
+/// A signal that ends the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ctrl-C. In a pipeline, all commands get it.
+    Interrupt,
+    Terminate,
+}
+
 /// The signals that end the program: Ctrl-C, and SIGTERM on Unix.
 #[derive(Debug)]
 pub(crate) struct ShutdownSignals {
@@ -27,15 +35,15 @@ impl ShutdownSignals {
     }
 
     /// Waits for one of the signals.
-    pub(crate) async fn wait(&mut self) -> io::Result<()> {
+    pub(crate) async fn wait(&mut self) -> io::Result<Signal> {
         #[cfg(unix)]
         {
             tokio::select! {
-                _ = self.terminate.recv() => Ok(()),
-                _ = self.interrupt.recv() => Ok(()),
+                _ = self.terminate.recv() => Ok(Signal::Terminate),
+                _ = self.interrupt.recv() => Ok(Signal::Interrupt),
             }
         }
         #[cfg(not(unix))]
-        tokio::signal::ctrl_c().await
+        tokio::signal::ctrl_c().await.map(|()| Signal::Interrupt)
     }
 }

@@ -1,5 +1,7 @@
 //! Logs: JSON on Lambda, text elsewhere.
 
+use std::io::IsTerminal as _;
+
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -9,15 +11,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, registry};
 
 /// Sends logs to standard error: a JSON object per line if `json` is set, else text. `filter` has
-/// the syntax of `RUST_LOG` (`warn`, `info,hyper=debug`) and defaults to `info`. A second call does
-/// nothing.
+/// the syntax of `RUST_LOG` (`warn`, `info,hyper=debug`) and defaults to `info`. Text has colours only
+/// on a terminal, and not if `NO_COLOR` is set. A second call does nothing.
 pub fn init(json: bool, filter: Option<&str>) {
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let has_colours = std::io::stderr().is_terminal() && !is_plain;
     // An installed subscriber stays.
-    drop(subscriber(json, filter, std::io::stderr).try_init());
+    drop(subscriber(json, has_colours, filter, std::io::stderr).try_init());
 }
 
 fn subscriber<W>(
     json: bool,
+    has_colours: bool,
     filter: Option<&str>,
     writer: W,
 ) -> impl Subscriber + Send + Sync + use<W>
@@ -27,7 +32,9 @@ where
     let filter = filter.and_then(|filter| filter.parse().ok());
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let filter = without_lambda_events(without_spans(filter));
-    let logs = tracing_subscriber::fmt::layer().with_writer(writer);
+    let logs = tracing_subscriber::fmt::layer()
+        .with_ansi(has_colours)
+        .with_writer(writer);
     let logs = if json {
         logs.json()
             .flatten_event(true)
@@ -85,7 +92,7 @@ mod tests {
         for json in [true, false] {
             let written = Written::default();
             let writer = written.clone();
-            let subscriber = subscriber(json, None, move || writer.clone());
+            let subscriber = subscriber(json, true, None, move || writer.clone());
             tracing::subscriber::with_default(subscriber, || {
                 let error = hostile.to_owned();
                 tracing::warn!(log_group = hostile, error, "can't read");

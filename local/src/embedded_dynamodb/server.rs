@@ -20,23 +20,32 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 
+use super::damage::Damage;
+
 /// The largest request, as in DynamoDB: a `BatchWriteItem` of 16 MB
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Serves `database` on `listener` to clients that have `access_key_id`. Never returns, unless the server fails.
-pub(super) async fn serve(listener: TcpListener, database: Database, access_key_id: String) {
-    if let Err(error) = axum::serve(listener, router(database, access_key_id)).await {
+/// The database, and whether it is damaged.
+#[derive(Clone)]
+pub(super) struct Engine {
+    pub(super) database: Database,
+    pub(super) damage: Arc<Damage>,
+}
+
+/// Serves `engine` on `listener` to clients that have `access_key_id`. Never returns, unless the server fails.
+pub(super) async fn serve(listener: TcpListener, engine: Engine, access_key_id: String) {
+    if let Err(error) = axum::serve(listener, router(engine, access_key_id)).await {
         tracing::error!(%error, "the embedded DynamoDB has failed");
     }
 }
 
-fn router(database: Database, access_key_id: String) -> Router {
+fn router(engine: Engine, access_key_id: String) -> Router {
     let access_key_id: Arc<str> = access_key_id.into();
     Router::new()
         .route("/", post(handle))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(database)
+        .with_state(engine)
         .layer(middleware::from_fn_with_state(access_key_id, authenticate))
 }
 
@@ -69,10 +78,10 @@ fn access_key_id_of(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Executes one operation. It blocks on SQLite, as the engine's own server does.
-async fn handle(State(database): State<Database>, headers: HeaderMap, body: Bytes) -> Response {
+async fn handle(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok());
     let operation = target.and_then(|target| Some(target.split_once('.')?.1));
-    match execute(&database, operation.unwrap_or_default(), &body) {
+    match execute(&engine.database, operation.unwrap_or_default(), &body) {
         Ok(Some(json)) => json_response(StatusCode::OK, json),
         Ok(None) => error_response(
             StatusCode::BAD_REQUEST,
@@ -81,6 +90,9 @@ async fn handle(State(database): State<Database>, headers: HeaderMap, body: Byte
         ),
         Err(error) => {
             let status = StatusCode::from_u16(error.status_code());
+            if error.status_code() >= 500 {
+                engine.damage.note(&error.to_string());
+            }
             json_response(status.unwrap_or(StatusCode::BAD_REQUEST), error.to_json())
         }
     }

@@ -66,7 +66,12 @@ fn digits(numbers: [(u64, usize); 3]) -> String {
 
 /// Computes the 64-bit FNV-1a hash. It is the same on every machine and with every version of Rust.
 pub fn stable_hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    continued_hash(0xcbf2_9ce4_8422_2325, bytes)
+}
+
+/// The [`stable_hash`] of some bytes followed by `bytes`, if `hash` is that of the former.
+pub fn continued_hash(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }

@@ -352,16 +352,23 @@ impl TaskRecord {
     ) -> Option<TaskChange> {
         let mut tasks = self.known_heads().filter_map(Head::live);
         let task = tasks.find(|task| task.run == run)?;
-        if task.status != TaskStatus::Running || task.updated_at >= since {
-            return None;
-        }
+        let is_silent = task.status == TaskStatus::Running && task.updated_at < since;
+        is_silent.then(|| self.end_of_run(run, true, now)).flatten()
+    }
+
+    /// The change that the end of the log makes; `None` if the newest run is not open.
+    pub fn end_of_log(&self, now: Timestamp) -> Option<TaskChange> {
+        self.end_of_run(self.live()?.run, false, now)
+    }
+
+    fn end_of_run(&self, run: Timestamp, is_assumed: bool, now: Timestamp) -> Option<TaskChange> {
         let mut log = self.known_facts();
         let runs = log.runs();
-        let (_, silent) = self.names_of(&log, &runs).find(|(name, _)| *name == run)?;
-        if !silent.is_open() || !silent.has_lines() {
+        let (_, run) = self.names_of(&log, &runs).find(|(name, _)| *name == run)?;
+        if !run.is_open() || !run.has_lines() {
             return None;
         }
-        let end = log.end_of_run(silent, true)?;
+        let end = log.end_of_run(run, is_assumed)?;
         let draft = Draft::of(self, &log, None, None);
         self.finish(draft, log, vec![end], false, now)
     }

@@ -1,5 +1,6 @@
-//! Ends the runs whose logs have been silent for long.
+//! Ends the runs whose logs have ended, or have been silent for long.
 
+use std::slice;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
@@ -7,7 +8,9 @@ use tracing::error;
 
 use super::{Ingest, IngestCounts};
 use crate::error::error_chain;
-use crate::model::{RunId, TaskStatus, Timestamp};
+use crate::model::{RunId, TaskId, TaskStatus, Timestamp};
+use crate::record::TaskChange;
+use crate::retry::{ConflictPolicy, retry_on_conflict};
 use crate::store::{StoreError, TaskQuery, TimeRange};
 
 /// The size of a page of silent runs.
@@ -19,6 +22,33 @@ const MOST_PAGES: usize = 10;
 pub(super) type Position = Mutex<Option<RunId>>;
 
 impl Ingest {
+    /// Ends the newest run of a task whose log has ended, as its last lines tell. Nothing changes if
+    /// that run has ended before.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreError`] that a later attempt may not meet.
+    pub async fn end_of_log(
+        &self,
+        task_id: &TaskId,
+        now: Timestamp,
+        counts: &mut IngestCounts,
+    ) -> Result<(), StoreError> {
+        let step = || async {
+            let begun = Instant::now();
+            let records = self.tasks.fetch_records(slice::from_ref(task_id)).await?;
+            let record = records.first();
+            match record.and_then(|record| record.end_of_log(now)) {
+                Some(change) => self.save_end(&change, begun, now).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let is_conflict = |error: &StoreError| matches!(error, StoreError::Conflict(_));
+        let cache_errors = retry_on_conflict(ConflictPolicy::INGEST, step, is_conflict).await?;
+        counts.add_end(cache_errors);
+        Ok(())
+    }
+
     /// Ends the running runs that were last heard of before `since`, as their last lines tell: some
     /// 2,000 runs at a time, until the `last_moment` at most.
     ///
@@ -86,10 +116,28 @@ impl Ingest {
         let Some(change) = change else {
             return Ok(());
         };
-        self.tasks.save(&change).await?;
-        counts.tasks_changed += 1;
-        let cache_errors = self.write_through.saved(&[&change], begun, now).await;
-        counts.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
+        let cache_errors = self.save_end(&change, begun, now).await?;
+        counts.add_end(Some(cache_errors));
         Ok(())
+    }
+
+    /// Saves the end of a run. Returns how many cache operations failed.
+    async fn save_end(
+        &self,
+        change: &TaskChange,
+        begun: Instant,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        self.tasks.save(change).await?;
+        Ok(self.write_through.saved(&[change], begun, now).await)
+    }
+}
+
+impl IngestCounts {
+    /// Counts the end of a run, which failed so many cache operations; `None` if nothing changed.
+    fn add_end(&mut self, cache_errors: Option<usize>) {
+        self.tasks_changed += u64::from(cache_errors.is_some());
+        let cache_errors = cache_errors.unwrap_or_default();
+        self.cache_errors += u64::try_from(cache_errors).unwrap_or(u64::MAX);
     }
 }

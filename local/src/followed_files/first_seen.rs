@@ -15,7 +15,16 @@ use std::path::{Path, PathBuf};
 use shared::log_file::stable_hash;
 use shared::model::Timestamp;
 
-use super::file_version::{SavedSegment, Segment};
+use super::log_file::Segment;
+
+/// A segment as it is kept on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SavedSegment {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) time: Timestamp,
+    pub(super) hash: u64,
+}
 
 /// The file that says when the lines of one log stream were first seen.
 #[derive(Debug)]
@@ -46,13 +55,28 @@ impl FirstSeenFile {
         }
     }
 
-    /// Reads the file. A missing file is empty.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file, and cuts off what is invalid at its end. A missing file is created.
     pub(super) fn load(&self) -> io::Result<FirstSeen> {
-        match fs::read(&self.path) {
-            Ok(text) => Ok(parse(&String::from_utf8_lossy(&text))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FirstSeen::default()),
-            Err(error) => Err(error),
+        let text = match fs::read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let (first_seen, valid) = parse(&String::from_utf8_lossy(&text));
+        match valid {
+            0 => self.begin(first_seen.epoch_ms)?,
+            // A crash while a line was written leaves a part of it.
+            _ if valid < text.len() => {
+                let file = OpenOptions::new().write(true).open(&self.path)?;
+                file.set_len(u64::try_from(valid).unwrap_or(u64::MAX))?;
+            }
+            _ => {}
         }
+        Ok(first_seen)
     }
 
     /// Empties the file: the followed file was created or emptied at `epoch_ms`.
@@ -75,9 +99,12 @@ impl FirstSeenFile {
     }
 }
 
-fn parse(text: &str) -> FirstSeen {
+/// The valid lines at the beginning of `text`, and their length in bytes.
+fn parse(text: &str) -> (FirstSeen, usize) {
     let mut first_seen = FirstSeen::default();
+    let mut valid = 0;
     for line in text.split_inclusive('\n') {
+        let length = line.len();
         let Some(line) = line.strip_suffix('\n') else {
             break; // incomplete: even a number may be cut off
         };
@@ -87,7 +114,7 @@ fn parse(text: &str) -> FirstSeen {
                 Ok(epoch_ms) => first_seen.epoch_ms = epoch_ms,
                 Err(_) => break,
             },
-            ["lines", start, end, time_ms, hash] => {
+            ["lines", start, end, time_ms, hash] if valid > 0 => {
                 match parse_segment(start, end, time_ms, hash) {
                     Some(segment) => first_seen.segments.push(segment),
                     None => break,
@@ -95,8 +122,9 @@ fn parse(text: &str) -> FirstSeen {
             }
             _ => break,
         }
+        valid += length;
     }
-    first_seen
+    (first_seen, valid)
 }
 
 fn parse_segment(start: &str, end: &str, time_ms: &str, hash: &str) -> Option<SavedSegment> {
@@ -123,8 +151,6 @@ mod tests {
             start: 0,
             end: 10,
             time,
-            earliest: time,
-            latest: time,
             hash: 255,
         };
         file.add(&segment).unwrap();
@@ -140,7 +166,10 @@ mod tests {
         assert_eq!(file.load().unwrap(), expected);
         for invalid in ["lines 10 2", "\u{0}\u{0}\n", "lines 10 20 5 zz\n"] {
             let text = format!("begin 7\nlines 0 10 5 ff\n{invalid}");
-            assert_eq!(parse(&text), expected, "{invalid:?}");
+            fs::write(&file.path, &text).unwrap();
+            assert_eq!(file.load().unwrap(), expected, "{invalid:?}");
+            let kept = fs::read_to_string(&file.path).unwrap();
+            assert_eq!(kept, "begin 7\nlines 0 10 5 ff\n");
         }
     }
 }

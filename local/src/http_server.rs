@@ -1,0 +1,68 @@
+//! The HTTP server of the API. Its clients are programs on a laptop that may hang, so it does not wait for the rest of a
+//! request for long.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use tracing::{debug, error};
+
+/// How long the head of a request may take, and how long the next part of its body. A connection without a request ends
+/// after that time, too.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pause after a connection could not be accepted.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves `router` on `listener`. Never returns.
+pub(crate) async fn serve(listener: TcpListener, router: Router) {
+    let router = router.layer(RequestBodyTimeoutLayer::new(PATIENCE));
+    let mut last_error = None;
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(failure) => {
+                note_error(&failure, &mut last_error);
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        last_error = None;
+        drop(stream.set_nodelay(true)); // answers are sent at once
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .serve_connection(
+                TokioIo::new(stream),
+                TowerToHyperService::new(router.clone()),
+            )
+            .with_upgrades();
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "a connection ended");
+            }
+        });
+    }
+}
+
+/// Logs an error, unless it is the last one again.
+fn note_error(failure: &io::Error, last_error: &mut Option<io::ErrorKind>) {
+    let kind = failure.kind();
+    let is_of_client = matches!(
+        kind,
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    );
+    if is_of_client || last_error.replace(kind) == Some(kind) {
+        return;
+    }
+    let advice = match cli::log_files::has_too_many_open(failure) {
+        true => ": close some, or raise the limit of open files (`ulimit -n 4096`)",
+        false => "",
+    };
+    error!(error = %failure, "can't accept more connections{advice}");
+}
