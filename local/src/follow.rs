@@ -21,10 +21,11 @@ use crate::followed_files::{Changes, FollowedFiles, Pipe, Turn};
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 /// The least time between two looks at all files, for file systems that don't tell of changes.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// A look at all files is followed by a pause of so many times its duration, so that it takes at most 1 % of a core.
-const LOOK_PAUSE: u32 = 100;
-/// The time between two searches for silent runs.
+/// The least time between two searches for silent runs.
 const SILENCE_INTERVAL: Duration = Duration::from_secs(10);
+/// What goes over everything is followed by a pause of so many times its duration, so that each takes at most 0.7 % of a
+/// core, however many files and tasks there are.
+const PAUSE_FACTOR: u32 = 150;
 /// The pauses after a failed save: the first one, and the longest.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -56,7 +57,7 @@ impl Follower {
             batch: Batch::default(),
             warned: BTreeSet::new(),
             pipe_tasks: BTreeSet::new(),
-            silence_searched: Instant::now(),
+            search_silence_at: Instant::now() + SILENCE_INTERVAL,
             parts: self,
         };
         following.follow(&changes).await;
@@ -71,7 +72,13 @@ struct Following {
     warned: BTreeSet<TaskOrigin>,
     /// The tasks that each pipe has reported.
     pipe_tasks: BTreeSet<(String, TaskId)>,
-    silence_searched: Instant,
+    search_silence_at: Instant,
+}
+
+/// When something that `began` and has ended now may begin again.
+fn next_after(began: Instant, least: Duration) -> Instant {
+    let pause = began.elapsed() * PAUSE_FACTOR;
+    Instant::now() + pause.max(least)
 }
 
 impl Following {
@@ -83,8 +90,7 @@ impl Following {
                 let files = &mut self.parts.files;
                 if begun >= look_at {
                     files.look_at_all();
-                    let pause = begun.elapsed() * LOOK_PAUSE;
-                    look_at = Instant::now() + pause.max(LOOK_INTERVAL);
+                    look_at = next_after(begun, LOOK_INTERVAL);
                 } else {
                     files.look_at_changes();
                 }
@@ -185,10 +191,10 @@ impl Following {
     }
 
     async fn end_silent_runs(&mut self) {
-        if self.silence_searched.elapsed() < SILENCE_INTERVAL {
+        let began = Instant::now();
+        if began < self.search_silence_at {
             return;
         }
-        self.silence_searched = Instant::now();
         let now = Timestamp::now();
         let since = now.before(self.parts.stale_after);
         let mut counts = IngestCounts::default();
@@ -197,6 +203,7 @@ impl Following {
         if let Err(failure) = ended.await {
             error!(error = error_chain(&failure), "can't end silent runs");
         }
+        self.search_silence_at = next_after(began, SILENCE_INTERVAL);
     }
 }
 

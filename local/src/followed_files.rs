@@ -31,7 +31,7 @@ pub(crate) use self::notifications::Changes;
 /// A turn reads no further file after this many bytes.
 const TURN_BYTES: usize = 1024 * 1024;
 /// The most files that are read in a turn.
-const TURN_FILES: usize = 256;
+const TURN_FILES: usize = 64;
 
 /// Why a file can't be followed.
 #[derive(Debug, thiserror::Error)]

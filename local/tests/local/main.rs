@@ -1,6 +1,13 @@
 //! Tests of the real program.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(unix)]
+mod data;
+#[cfg(unix)]
+mod follow;
+mod help;
+#[cfg(unix)]
+mod input;
 mod program;
 #[cfg(unix)]
 mod run;

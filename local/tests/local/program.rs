@@ -68,9 +68,12 @@ pub(crate) fn exchange(address: &str, request: &str) -> String {
 /// The running program. It is killed when this is dropped.
 pub(crate) struct Running {
     child: Child,
-    output: BufReader<ChildStdout>,
-    /// The lines it printed so far.
+    /// What it prints besides its banner, if that is on standard error.
+    pub(crate) output: Option<ChildStdout>,
+    /// The lines of the banner.
     pub(crate) printed: Vec<String>,
+    /// Where the banner was, so that the program can go on printing.
+    banner: Box<dyn BufRead>,
 }
 
 impl Running {
@@ -83,24 +86,38 @@ impl Running {
     pub(crate) fn spawn(mut command: Command, last: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let mut running = Self {
-            child,
-            output,
-            printed: Vec::new(),
-        };
+        let banner = Box::new(BufReader::new(child.stdout.take().unwrap()));
+        Self::read_banner(child, banner, last)
+    }
+
+    /// Starts `serve` on a free port, with standard input as a log. Its banner is on standard error.
+    pub(crate) fn serve_input(arguments: &[&str]) -> Self {
+        let mut command = program(&[&["serve", "--port", "0", "--no-redis"], arguments].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let banner = Box::new(BufReader::new(child.stderr.take().unwrap()));
+        Self::read_banner(child, banner, "End")
+    }
+
+    fn read_banner(mut child: Child, mut banner: Box<dyn BufRead>, last: &str) -> Self {
+        let mut printed = Vec::new();
         loop {
             let mut line = String::new();
             assert_ne!(
-                running.output.read_line(&mut line).unwrap(),
+                banner.read_line(&mut line).unwrap(),
                 0,
                 "the program has ended"
             );
             let line = line.trim().to_owned();
             let is_last = line.starts_with(last);
-            running.printed.push(line);
+            printed.push(line);
             if is_last {
-                return running;
+                return Self {
+                    output: child.stdout.take(),
+                    child,
+                    printed,
+                    banner,
+                };
             }
         }
     }
@@ -161,14 +178,33 @@ impl Running {
             .find(|task| task["log_stream"] == log_stream)
     }
 
+    /// The next line on standard error, if the banner is there.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.banner.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Ends its standard input.
+    pub(crate) fn end_input(&mut self) {
+        self.child.stdin = None;
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        wait_for("the end of the program", || self.child.try_wait().unwrap())
+    }
+
+    /// Sends a signal to the program.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-s", signal, &id]).status().unwrap().success());
+    }
+
     /// Sends a signal to the program and waits until it has ended.
     pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args(["-s", signal, &id])
-            .status()
-            .unwrap();
-        assert!(sent.success());
+        self.signal(signal);
         let start = Instant::now();
         let status = wait_for("the end of the program", || self.child.try_wait().unwrap());
         assert!(

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::program::{Running, program, run, wait_for};
 
-fn append(path: &Path, text: &str) {
+pub(crate) fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
@@ -16,13 +16,17 @@ fn append(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-fn row(current: u32) -> String {
+pub(crate) fn row(current: u32) -> String {
     format!(
         "Api | {current}/4 | 9:15:04 AM | CREATE_COMPLETE      | AWS::SQS::Queue | Q{current} (Q{current}A)\n"
     )
 }
 
-fn wait_for_step(program: &Running, log_stream: &str, current: u32) -> serde_json::Value {
+pub(crate) fn wait_for_step(
+    program: &Running,
+    log_stream: &str,
+    current: u32,
+) -> serde_json::Value {
     wait_for("the step of the task", || {
         let task = program.task(log_stream)?;
         (task["progress"]["current"] == current).then_some(task)
@@ -67,18 +71,6 @@ fn new_lines_of_a_followed_file_update_its_task() {
         (task["status"] == "completed").then_some(())
     });
     assert!(program.end("TERM").success());
-}
-
-#[test]
-fn standard_input_and_directories_are_followed() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().to_str().unwrap();
-    let mut program = Running::serve(&["--no-redis", "--cdk", "-", "--agents", path]);
-    program.input("Api: deploying... [1/1]\n");
-    program.input(&row(3));
-    append(&directory.path().join("agent.log"), "Step 3/10: build\n");
-    wait_for_step(&program, "stdin", 3);
-    wait_for_step(&program, "agent", 3);
 }
 
 #[test]
