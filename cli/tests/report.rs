@@ -438,3 +438,26 @@ fn the_format_of_a_log_is_that_of_its_lines() {
     assert_eq!(of("run:deploy")["parts"]["Api"]["current"], 1);
     assert_eq!(of("run:agent")["progress"]["current"], 3);
 }
+
+#[cfg(unix)]
+#[test]
+fn running_out_of_descriptors_is_an_error_that_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let nested = directory.path().join("a/b/c/d");
+    fs::create_dir_all(&nested).unwrap();
+    path_in(&nested, "deploy.log", DEPLOY.as_bytes());
+    let report = |limit: u32| {
+        let script = format!("ulimit -n {limit}; exec \"$0\" report --cdk \"$1\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_progress")]);
+        command.arg(directory.path()).stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    assert!(report(64).status.success());
+    // Each directory above a searched one is open.
+    let output = report(6);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("`ulimit -n 4096`"), "{error}");
+    assert_eq!(output.stdout, b"");
+}

@@ -149,7 +149,7 @@ fn lines(
 /// The pauses between lines.
 #[derive(Debug, Clone, Copy)]
 enum Pauses {
-    /// At least 100 ms. `local` looks at its files in shorter intervals, over which they spread.
+    /// At least 100 ms, varying.
     Short,
     /// Up to 200 ms, the interval in which `progress run` sends, over which they spread.
     Stream,
