@@ -15,14 +15,16 @@ use std::path::{Path, PathBuf};
 use shared::log_file::stable_hash;
 use shared::model::Timestamp;
 
-use super::log_file::Segment;
-
-/// A segment as it is kept on disk.
+/// Lines that were read at one time. The next segment begins where this segment ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SavedSegment {
+pub(super) struct Segment {
+    /// The offset of its first line, in bytes.
     pub(super) start: u64,
+    /// The offset of the end of its last line, in bytes.
     pub(super) end: u64,
+    /// The time of its lines before the first line with a time stamp.
     pub(super) time: Timestamp,
+    /// A hash of its bytes. It shows whether the file was changed between two runs.
     pub(super) hash: u64,
 }
 
@@ -38,7 +40,7 @@ pub(super) struct FirstSeen {
     /// When the followed file was created or last emptied.
     pub(super) epoch_ms: u64,
     /// The segments since then.
-    pub(super) segments: Vec<SavedSegment>,
+    pub(super) segments: Vec<Segment>,
 }
 
 impl FirstSeenFile {
@@ -127,8 +129,8 @@ fn parse(text: &str) -> (FirstSeen, usize) {
     (first_seen, valid)
 }
 
-fn parse_segment(start: &str, end: &str, time_ms: &str, hash: &str) -> Option<SavedSegment> {
-    Some(SavedSegment {
+fn parse_segment(start: &str, end: &str, time_ms: &str, hash: &str) -> Option<Segment> {
+    Some(Segment {
         start: start.parse().ok()?,
         end: end.parse().ok()?,
         time: Timestamp::from_millis(time_ms.parse().ok()?),
@@ -156,12 +158,7 @@ mod tests {
         file.add(&segment).unwrap();
         let expected = FirstSeen {
             epoch_ms: 7,
-            segments: vec![SavedSegment {
-                start: 0,
-                end: 10,
-                time,
-                hash: 255,
-            }],
+            segments: vec![segment],
         };
         assert_eq!(file.load().unwrap(), expected);
         for invalid in ["lines 10 2", "\u{0}\u{0}\n", "lines 10 20 5 zz\n"] {

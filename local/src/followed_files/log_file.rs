@@ -15,10 +15,10 @@ use shared::log_event::LogEvent;
 use shared::log_file::{Encoding, FileStream, Lines, continued_hash, stable_hash};
 use shared::model::Timestamp;
 
-use super::first_seen::{FirstSeenFile, SavedSegment};
+use super::first_seen::{FirstSeenFile, Segment};
 
-/// The number of bytes of one read. The longest line is half as long.
-const READ_BYTES: usize = 512 * 1024;
+/// The number of bytes of one read: several times the longest line.
+const READ_BYTES: usize = 1024 * 1024;
 /// The maximum number of lines of a segment.
 const SEGMENT_LINES: usize = 10_000;
 /// The number of bytes at the beginning of a file that tell whether it was overwritten.
@@ -54,19 +54,6 @@ pub(super) struct Portion {
     pub(super) has_more: bool,
     /// Whether nothing will ever follow.
     pub(super) is_end: bool,
-}
-
-/// Lines that were read at one time. The next segment begins where this segment ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
-    /// The offset of its first line, in bytes.
-    pub(super) start: u64,
-    /// The offset of the end of its last line, in bytes.
-    pub(super) end: u64,
-    /// The time of its lines before the first line with a time stamp.
-    pub(super) time: Timestamp,
-    /// A hash of its bytes. It shows whether the file was changed between two runs.
-    pub(super) hash: u64,
 }
 
 /// A copy of what arrives in a pipe. It is open all the time, because it has no name.
@@ -108,7 +95,7 @@ struct Version {
     /// The time of the next line if it has no time stamp, and the line before it was just read.
     time: Option<Timestamp>,
     /// What an earlier run has read and this one has not yet.
-    saved: VecDeque<SavedSegment>,
+    saved: VecDeque<Segment>,
     /// The length and the hash of what was read of the first [`HEAD_BYTES`].
     head: (usize, u64),
     /// The length and the hash of the last bytes before `end`.
@@ -429,13 +416,7 @@ impl Version {
             let mut bytes = Vec::new();
             read_at(file, saved.start, length, &mut bytes)?;
             let found = self.lines_of(bytes, log_stream, saved.time, true);
-            let is_same = |found: &FoundLines| {
-                let Segment {
-                    start, end, hash, ..
-                } = found.segment;
-                (start, end, hash) == (saved.start, saved.end, saved.hash)
-            };
-            let Some(found) = found.filter(is_same) else {
+            let Some(found) = found.filter(|found| found.segment == saved) else {
                 return Ok(None);
             };
             self.accept(&found);
