@@ -49,7 +49,10 @@ impl Damage {
         });
         match checked {
             Ok(outcome) if outcome == "ok" => {}
-            Ok(outcome) => self.found(&outcome),
+            Ok(outcome) => {
+                let words: Vec<_> = outcome.split_whitespace().collect();
+                self.found(&words.join(" "));
+            }
             Err(error) => self.note(&error.to_string()),
         }
     }

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -51,8 +53,9 @@ fn samples_are_not_replayed_into_data_that_is_kept() {
     let banner = program.printed.join("\n");
     assert!(banner.contains("Logs   none"), "{banner}");
     create(&program, "build-7");
-    // The first lines of the samples come at once, so they would be here by now.
-    std::thread::sleep(Duration::from_secs(2));
+    // Another one that began later has samples by now.
+    let with_samples = Running::serve(&["--no-redis"]);
+    wait_for("a sample", || with_samples.task("coder-142"));
     let page = program.get("/api/tasks");
     let tasks = page["tasks"].as_array().unwrap();
     assert_eq!(tasks.len(), 1, "{page}");
@@ -91,6 +94,8 @@ fn nothing_that_was_acknowledged_is_lost_in_thirty_kills() {
                 }
             })
         };
+        let made = Arc::<AtomicU64>::default();
+        let seen = made.clone();
         let patcher = std::thread::spawn(move || {
             let mut acknowledged = acknowledged;
             loop {
@@ -99,15 +104,20 @@ fn nothing_that_was_acknowledged_is_lost_in_thirty_kills() {
                     r#"{{"status":"running","progress":{{"current":{next},"total":100000}}}}"#
                 );
                 match send(&address, "PATCH /api/tasks/build-7", &patch) {
-                    Some(response) if response.starts_with("HTTP/1.1 200") => acknowledged = next,
+                    Some(response) if response.starts_with("HTTP/1.1 200") => {
+                        acknowledged = next;
+                        seen.fetch_add(1, Ordering::Relaxed);
+                    }
                     Some(response) => panic!("{response}"),
                     None => return acknowledged,
                 }
             }
         });
         // Kills come at different moments of the work.
-        let moment = Duration::from_millis(20 + u64::from(kill) * 37 % 200);
-        std::thread::sleep(moment);
+        let wanted = u64::from(kill) * 3 % 7 + 1;
+        wait_for("some changes", || {
+            (made.load(Ordering::Relaxed) >= wanted).then_some(())
+        });
         if let Some(task) = running.task("deploy") {
             let current = task["progress"]["current"].as_u64().unwrap_or(0);
             assert!(current >= shown, "{current} after {shown}");

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::program::{Running, program, wait_for};
 use crate::serve::{append, row, wait_for_step};
@@ -25,6 +26,18 @@ fn serve_with_limit(limit: u32, arguments: &[&str], log: &Path) -> Running {
     Running::spawn(command, "End")
 }
 
+/// The time that a process has used so far, in hundredths of a second.
+#[cfg(target_os = "linux")]
+fn processor_ticks(process_id: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap();
+    let (_, columns) = stat.rsplit_once(')').unwrap();
+    let columns: Vec<_> = columns.split_whitespace().collect();
+    [columns[11], columns[12]]
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .iter()
+        .sum()
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn more_files_are_followed_than_can_be_open() {
@@ -43,6 +56,11 @@ fn more_files_are_followed_than_can_be_open() {
     let descriptors = fs::read_dir(format!("/proc/{}/fd", program.process_id()));
     let count = descriptors.unwrap().count();
     assert!(count < 64, "{count} open files");
+    // The limit is 2 % of a core.
+    let before = processor_ticks(program.process_id());
+    std::thread::sleep(Duration::from_secs(5));
+    let ticks = processor_ticks(program.process_id()) - before;
+    assert!(ticks <= 10, "{ticks} ticks of 10 ms in 5 s");
     assert_eq!(fs::read_to_string(&error).unwrap(), "");
 }
 
