@@ -38,8 +38,8 @@ pub(crate) async fn start(
     tokio::spawn(remove_expired(dynamodb.tasks()));
     if file.is_some() {
         let damage = dynamodb.damage().clone();
-        // A large database takes some seconds. Nobody waits for that.
-        tokio::task::spawn_blocking(move || damage.check());
+        // A large database takes some seconds. Nobody waits for that, not even at the end of the program.
+        std::thread::spawn(move || damage.check());
     }
     Ok(dynamodb)
 }
