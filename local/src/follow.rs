@@ -132,7 +132,7 @@ impl Following {
         }
         if let Some(pipe) = &turn.pipe {
             let saved = counts.saved.into_iter();
-            let saved = saved.map(|(run_id, _)| (pipe.log_stream.clone(), run_id.task_id));
+            let saved = saved.map(|saved| (pipe.log_stream.clone(), saved.run_id.task_id));
             self.pipe_tasks.extend(saved);
         }
     }
