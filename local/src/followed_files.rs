@@ -261,7 +261,9 @@ impl FollowedFiles {
                     continue;
                 }
             };
-            followed.last_error = None;
+            if followed.last_error.take().is_some() {
+                self.has_too_many_open = false;
+            }
             bytes += portion.bytes;
             let events = portion.events.into_iter();
             turn.events.extend(events.map(|event| (format, event)));

@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{debug, error};
 
@@ -18,21 +18,22 @@ use tracing::{debug, error};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The time between two log lines about that.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Serves `router` on `listener`. Never returns.
 pub(crate) async fn serve(listener: TcpListener, router: Router) {
     let router = router.layer(RequestBodyTimeoutLayer::new(PATIENCE));
-    let mut last_error = None;
+    let mut logged_at = None;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(failure) => {
-                note_error(&failure, &mut last_error);
+                note_error(&failure, &mut logged_at);
                 sleep(PAUSE).await;
                 continue;
             }
         };
-        last_error = None;
         drop(stream.set_nodelay(true)); // answers are sent at once
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -50,16 +51,16 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
     }
 }
 
-/// Logs an error, unless it is the last one again.
-fn note_error(failure: &io::Error, last_error: &mut Option<io::ErrorKind>) {
-    let kind = failure.kind();
+/// Logs an error, at most one in [`LOG_INTERVAL`]: while descriptors are scarce, some connections are still accepted.
+fn note_error(failure: &io::Error, logged_at: &mut Option<Instant>) {
     let is_of_client = matches!(
-        kind,
+        failure.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     );
-    if is_of_client || last_error.replace(kind) == Some(kind) {
+    if is_of_client || logged_at.is_some_and(|at| at.elapsed() < LOG_INTERVAL) {
         return;
     }
+    *logged_at = Some(Instant::now());
     let advice = match cli::log_files::has_too_many_open(failure) {
         true => ": close some, or raise the limit of open files (`ulimit -n 4096`)",
         false => "",
