@@ -90,7 +90,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     } = inputs;
     let has_samples = has_samples(args);
     // A task of its own, because it may block for some milliseconds.
-    let collecting = tokio::spawn(async move {
+    let mut collecting = tokio::spawn(async move {
         if has_samples {
             create_project(projects.as_ref()).await;
             replay(&ingest).await;
@@ -114,11 +114,16 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let outcome = tokio::select! {
         () = http_server::serve(listener, api) => Ok(ExitCode::SUCCESS),
         outcome = end.wait() => outcome,
-        collected = collecting => match collected {
+        collected = &mut collecting => match collected {
             Ok(()) => Ok(ExitCode::SUCCESS), // it never returns
             Err(error) => resume_unwind(error.into_panic()),
         },
     };
+    // It may be blocking, and must not go on while the runtime ends.
+    if !collecting.is_finished() {
+        collecting.abort();
+        drop(collecting.await);
+    }
     cache.stop().await;
     outcome
 }
