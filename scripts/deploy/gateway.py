@@ -1,10 +1,11 @@
-"""Checks the API of template.yaml: each line of its access log is JSON."""
+"""Checks the API of template.yaml: each line of its access log is JSON, and preflights need no token."""
 
 import json
 import re
 import sys
 
 import transform
+from versions import Stack
 
 # Texts of API Gateway that are not escaped, or that have no quotes where they are missing:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -23,12 +24,35 @@ def log_faults(resources):
         yield f"a line of the access log is not JSON where values are missing: {error}"
 
 
+def routes(template, values):
+    """How each route of a stack with these parameters is authorized."""
+    stack = Stack(template, values)
+    for name, resource in template["Resources"].items():
+        here = "Condition" not in resource or stack.holds({"Condition": resource["Condition"]})
+        if resource["Type"] == "AWS::ApiGatewayV2::Route" and here:
+            route = stack.properties(name)
+            yield route["RouteKey"], route["AuthorizationType"]
+
+
+def preflight_faults(template):
+    """Paths whose preflights go to the authorizer: API Gateway answers them only where a route without one takes them.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
+    """
+    found = dict(routes(template, {"AuthAtGateway": "true", "CorsAllowedOrigins": "https://example.com"}))
+    guarded = [key.removeprefix("ANY ") for key, authorization in found.items() if authorization == "JWT"]
+    if not guarded:
+        yield "AuthAtGateway=true guards no route"
+    for path in guarded:
+        if found.get(f"OPTIONS {path}") != "NONE":
+            yield f"with AuthAtGateway, preflights of {path} need a token"
+
+
 def main():
-    resources = transform.transformed()["Resources"]
-    found = list(log_faults(resources))
+    template = transform.transformed()
+    found = [*log_faults(template["Resources"]), *preflight_faults(template)]
     for fault in found:
         print(f"template.yaml: {fault}", file=sys.stderr)
-    print("  each line of the access log is JSON")
+    print("  each line of the access log is JSON, and preflights need no token")
     return 1 if found else 0
 
 
