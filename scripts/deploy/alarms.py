@@ -1,0 +1,38 @@
+"""Checks that CollectorStoppedAlarm fits to each rate of sweeps, and does not go off on the first deployment."""
+
+import re
+import sys
+
+import transform
+from versions import Stack
+
+SECONDS = {"minute": 60, "hour": 3600}
+
+
+def seconds(rate):
+    """The time between two sweeps."""
+    number, unit = re.fullmatch(r"rate\((\d+) (minute|hour)s?\)", rate).groups()
+    return int(number) * SECONDS[unit]
+
+
+def stopped_faults(template):
+    for rate in template["Parameters"]["SweepRate"]["AllowedValues"]:
+        alarm = Stack(template, {"SweepRate": rate, "AlarmTopicArn": "arn"}).properties("CollectorStoppedAlarm")
+        waits, between = alarm["Period"] * alarm["EvaluationPeriods"], seconds(rate)
+        if not max(900, 3 * between) <= waits <= max(900, 4 * between):
+            yield f"with SweepRate={rate}, CollectorStoppedAlarm waits for {waits} seconds"
+        # A new alarm has the state INSUFFICIENT_DATA. It must change from there only when there is data.
+        if alarm["TreatMissingData"] != "missing" or alarm.get("InsufficientDataActions") != ["arn"]:
+            yield "CollectorStoppedAlarm goes off before the first sweep, or notifies nobody when sweeps stop"
+
+
+def main():
+    found = list(stopped_faults(transform.transformed()))
+    for fault in found:
+        print(f"template.yaml: {fault}", file=sys.stderr)
+    print("  CollectorStoppedAlarm waits for three sweeps, and is quiet on the first deployment")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
