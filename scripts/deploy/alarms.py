@@ -1,4 +1,5 @@
-"""Checks that CollectorStoppedAlarm fits to each rate of sweeps, and does not go off on the first deployment."""
+"""Checks that CollectorStoppedAlarm fits to each rate of sweeps, and does not go off on the first deployment; and that
+RolloutAlarms turns the alarms of rollouts off and on."""
 
 import re
 import sys
@@ -26,11 +27,22 @@ def stopped_faults(template):
             yield "CollectorStoppedAlarm goes off before the first sweep, or notifies nobody when sweeps stop"
 
 
+def rollout_faults(template):
+    groups = [n for n, r in template["Resources"].items() if r["Type"] == "AWS::CodeDeploy::DeploymentGroup"]
+    for group in groups:
+        for setting in ("on", "off"):
+            properties = Stack(template, {"RolloutAlarms": setting}).properties(group)
+            if bool(properties["AlarmConfiguration"].get("Enabled")) != (setting == "on"):
+                yield f"with RolloutAlarms={setting}, {group} has {properties['AlarmConfiguration']}"
+
+
 def main():
-    found = list(stopped_faults(transform.transformed()))
+    template = transform.transformed()
+    found = [*stopped_faults(template), *rollout_faults(template)]
     for fault in found:
         print(f"template.yaml: {fault}", file=sys.stderr)
     print("  CollectorStoppedAlarm waits for three sweeps, and is quiet on the first deployment")
+    print("  RolloutAlarms turns the alarms of rollouts off and on")
     return 1 if found else 0
 
 
