@@ -1,5 +1,6 @@
-"""Checks that CollectorStoppedAlarm fits to each rate of sweeps, and does not go off on the first deployment; and that
-RolloutAlarms turns the alarms of rollouts off and on."""
+"""Checks that CollectorStoppedAlarm fits to each rate of sweeps, and does not go off on the first deployment; that
+CollectorLagAlarm is quiet while the collector is up to date; and that RolloutAlarms turns the alarms of rollouts off and
+on."""
 
 import re
 import sys
@@ -27,6 +28,17 @@ def stopped_faults(template):
             yield "CollectorStoppedAlarm goes off before the first sweep, or notifies nobody when sweeps stop"
 
 
+def lag_faults(template):
+    """A sweep of a quiet log group reads what is as old as the overlap."""
+    least = template["Parameters"]["LagAlarmSeconds"]["MinValue"]
+    for overlap in (0, 300, template["Parameters"]["OverlapSeconds"]["MaxValue"]):
+        alarm = Stack(template, {"OverlapSeconds": overlap, "LagAlarmSeconds": least}).properties("CollectorLagAlarm")
+        expression = alarm["Metrics"][-1]["Expression"]
+        for lag, raised in ((overlap, False), (overlap + least + 1, True)):
+            if (eval(expression, {"lag": lag * 1000}) > alarm["Threshold"]) != raised:
+                yield f"with OverlapSeconds={overlap}, CollectorLagAlarm is wrong for a lag of {lag} seconds"
+
+
 def rollout_faults(template):
     groups = [n for n, r in template["Resources"].items() if r["Type"] == "AWS::CodeDeploy::DeploymentGroup"]
     for group in groups:
@@ -38,10 +50,11 @@ def rollout_faults(template):
 
 def main():
     template = transform.transformed()
-    found = [*stopped_faults(template), *rollout_faults(template)]
+    found = [*stopped_faults(template), *lag_faults(template), *rollout_faults(template)]
     for fault in found:
         print(f"template.yaml: {fault}", file=sys.stderr)
     print("  CollectorStoppedAlarm waits for three sweeps, and is quiet on the first deployment")
+    print("  CollectorLagAlarm is quiet while the collector is up to date")
     print("  RolloutAlarms turns the alarms of rollouts off and on")
     return 1 if found else 0
 
