@@ -199,6 +199,14 @@ def main():
     )
     check(f"{len(groups)} log groups keep their events for 30 days", set(groups.values()) == {30})
 
+    # moto can't make the serverless cache.
+    limits = resources["CacheServerless"]["Properties"]["CacheUsageLimits"]
+    check(
+        "CacheServerless: its size and its requests have upper bounds",
+        all("Maximum" in limits.get(limit, {}) for limit in ("DataStorage", "ECPUPerSecond")),
+        limits,
+    )
+
     text = json.dumps(tables, indent=2) + "\n"
     if arguments.write_tables:
         TABLES.write_text(text)
