@@ -16,6 +16,7 @@ mod keys;
 mod pem;
 mod principal;
 mod ring_provider;
+mod scope_prefix;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use crate::auth::auth_error::AuthError;
 use crate::auth::claims::ClaimRules;
 use crate::auth::config::AuthConfig;
 use crate::auth::keys::KeyRing;
+use crate::auth::scope_prefix::ScopePrefix;
 use crate::problem::ApiError;
 
 pub use access::Scope;
@@ -46,6 +48,7 @@ pub struct Auth(Option<Arc<Checks>>);
 struct Checks {
     keys: KeyRing,
     rules: ClaimRules,
+    scope_prefix: ScopePrefix,
     /// Whether claims from an authorizer of API Gateway are accepted.
     gateway_claims: bool,
 }
@@ -79,6 +82,7 @@ impl Auth {
         Ok(Self(Some(Arc::new(Checks {
             keys: config.keys,
             rules: config.rules,
+            scope_prefix: config.scope_prefix,
             gateway_claims,
         }))))
     }
@@ -98,14 +102,15 @@ impl Checks {
         now: Timestamp,
     ) -> Result<Principal, AuthError> {
         if self.gateway_claims
-            && let Some(principal) = context.and_then(gateway::principal)
+            && let Some(context) = context
+            && let Some(principal) = gateway::principal(context, &self.scope_prefix)
         {
             return Ok(principal);
         }
         let access_token = bearer::access_token(headers)?;
         let claims = self.keys.verify(access_token)?;
         self.rules.check(&claims, now)?;
-        Ok(claims.into_principal())
+        Ok(claims.into_principal(&self.scope_prefix))
     }
 }
 
@@ -126,8 +131,8 @@ impl Auth {
             .inspect_err(|error| debug!(reason = %error, "a request was refused"))?;
         if !principal.may(scope) {
             let subject = principal.subject();
-            debug!(subject, scope = scope.name(), "a scope is missing");
-            let scope = scope.name();
+            let scope = checks.scope_prefix.with(scope.name());
+            debug!(subject, scope, "a scope is missing");
             return Err(ApiError::InsufficientScope { scope });
         }
         debug!(subject = principal.subject(), "a request was authorized");

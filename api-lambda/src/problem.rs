@@ -55,7 +55,10 @@ pub(crate) enum ApiError {
         has_token: bool,
     },
     #[error("the token must have the scope {scope}")]
-    InsufficientScope { scope: &'static str },
+    InsufficientScope {
+        /// With the prefix of the issuer. ASCII without quotes: it is copied into a header.
+        scope: String,
+    },
     #[error("this path does not exist")]
     UnknownPath,
     #[error("this path does not support the method; see the Allow header")]

@@ -5,6 +5,7 @@ use shared::model::Timestamp;
 
 use crate::auth::auth_error::AuthError;
 use crate::auth::principal::Principal;
+use crate::auth::scope_prefix::ScopePrefix;
 
 /// The claims that the API uses. A repeated claim, or one of another type, makes the token invalid.
 #[derive(Debug, Default, Deserialize)]
@@ -42,11 +43,12 @@ impl OneOrMany {
 }
 
 impl Claims {
-    /// The principal of the token.
-    pub(super) fn into_principal(self) -> Principal {
+    /// The principal of the token. Only scopes that begin with `prefix` count.
+    pub(super) fn into_principal(self, prefix: &ScopePrefix) -> Principal {
         let lists = [&self.scope, &self.scp].into_iter().flatten();
         let texts = lists.flat_map(OneOrMany::iter);
-        let scopes: Vec<_> = texts.flat_map(|text| text.split(' ')).collect();
+        let scopes = texts.flat_map(|text| text.split(' '));
+        let scopes: Vec<_> = scopes.filter_map(|scope| prefix.strip(scope)).collect();
         Principal::new(self.iss.clone(), self.sub.clone(), scopes)
     }
 }
@@ -266,7 +268,7 @@ mod tests {
     #[test]
     fn scopes_can_be_a_text_or_a_list_in_either_claim() {
         let check = |changes: Value, read: bool, write: bool| {
-            let principal = claims(changes.clone()).into_principal();
+            let principal = claims(changes.clone()).into_principal(&ScopePrefix::default());
             let may = (principal.may(Scope::Read), principal.may(Scope::Write));
             assert_eq!(may, (read, write), "{changes}");
         };
@@ -292,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_principal_has_issuer_and_subject() {
-        let principal = claims(json!({"sub": "ci"})).into_principal();
+        let principal = claims(json!({"sub": "ci"})).into_principal(&ScopePrefix::default());
         assert_eq!(principal.subject(), Some("ci"));
         assert_eq!(principal.issuer(), Some("https://issuer"));
     }

@@ -9,10 +9,12 @@ use crate::auth::claims::ClaimRules;
 use crate::auth::jwks;
 use crate::auth::keys::{Key, KeyRing, MAX_KEYS};
 use crate::auth::pem;
+use crate::auth::scope_prefix::ScopePrefix;
 
 const HS256_SECRET: &str = "AUTH_HS256_SECRET";
 const PUBLIC_KEY: &str = "AUTH_PUBLIC_KEY";
 const JWKS: &str = "AUTH_JWKS";
+const SCOPE_PREFIX: &str = "AUTH_SCOPE_PREFIX";
 
 /// RFC 7518, section 3.2: a secret has at least as many bits as the hash.
 const MIN_SECRET_BYTES: usize = 32;
@@ -55,6 +57,8 @@ pub(super) struct AuthConfig {
     /// `AUTH_ISSUER`, `AUTH_AUDIENCE` (separated by commas), `AUTH_LEEWAY_SECONDS` (0 to 600,
     /// default 60).
     pub(super) rules: ClaimRules,
+    /// `AUTH_SCOPE_PREFIX` (default: none).
+    pub(super) scope_prefix: ScopePrefix,
     /// `AUTH_GATEWAY_CLAIMS` (`true` or `false`, default `false`).
     pub(super) gateway_claims: bool,
 }
@@ -84,6 +88,13 @@ impl AuthConfig {
             audiences: audiences.map(str::to_owned).collect(),
             leeway_seconds,
         };
+        let prefix = settings.optional(SCOPE_PREFIX).unwrap_or_default();
+        let scope_prefix = ScopePrefix::new(prefix).ok_or_else(|| {
+            invalid(
+                SCOPE_PREFIX,
+                "printable ASCII without spaces, commas, brackets, quotes and backslashes",
+            )
+        })?;
         let keys = keys(settings)?;
         if keys.is_empty() && !gateway_claims {
             return Err(AuthConfigError::NoKey);
@@ -94,6 +105,7 @@ impl AuthConfig {
         Ok(Some(Self {
             keys: KeyRing::new(keys),
             rules,
+            scope_prefix,
             gateway_claims,
         }))
     }
@@ -293,6 +305,7 @@ mod tests {
             (JWKS, r#"{"keys":[]}"#, "no usable key"),
             ("AUTH_LEEWAY_SECONDS", "-1", "from 0 to 600"),
             ("AUTH_LEEWAY_SECONDS", "601", "from 0 to 600"),
+            (SCOPE_PREFIX, "miyabi other/", "without spaces"),
         ] {
             let refused = refused(&[(name, value)]);
             assert!(

@@ -23,6 +23,9 @@ use crate::harness::{ApiResponse, Harness, task};
 
 const ISSUER: &str = "https://issuer.example.com/";
 const AUDIENCE: &str = "progress";
+/// The setting for scopes as Cognito writes them, with `miyabi` as the identifier of the resource
+/// server.
+const SCOPE_PREFIX: (&str, &str) = ("AUTH_SCOPE_PREFIX", "miyabi/");
 /// The challenge for a request without a token.
 const CHALLENGE: &str = r#"Bearer realm="miyabi-progress""#;
 
@@ -68,6 +71,14 @@ fn claims(changes: Value) -> Value {
         "scope": "progress:read progress:write",
     });
     with(valid, changes)
+}
+
+/// The claims of an access token of Cognito, for an app client that may have `scope`.
+fn cognito_claims(scope: &str) -> Value {
+    json!({
+        "sub": AUDIENCE, "client_id": AUDIENCE, "token_use": "access", "scope": scope, "version": 2,
+        "iss": ISSUER, "auth_time": seconds(0), "iat": seconds(0), "exp": seconds(300), "jti": "5c1b",
+    })
 }
 
 fn bearer(token: &str) -> String {

@@ -8,7 +8,7 @@ use axum::body::Body;
 use serde_json::{Value, json};
 
 use crate::auth::signer::{SECRET, Signer};
-use crate::auth::{bearer, claims, harness};
+use crate::auth::{SCOPE_PREFIX, bearer, claims, cognito_claims, harness};
 use crate::harness::{ApiResponse, Harness, task};
 
 const ON: (&str, &str) = ("AUTH_GATEWAY_CLAIMS", "true");
@@ -72,6 +72,38 @@ async fn gateway_claims_have_scopes() {
     check_scopes(json!("openid"), json!(null), 403).await;
     check_scopes(json!("progress:write"), json!(null), 403).await;
     check_scopes(json!(""), json!("[progress:reader]"), 403).await;
+}
+
+/// `claims` as the authorizer of an HTTP API writes them: all values are texts.
+fn as_texts(claims: Value) -> Value {
+    let claims = claims.as_object().unwrap();
+    let texts = claims.iter().map(|(name, value)| {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        (name.clone(), Value::String(text))
+    });
+    Value::Object(texts.collect())
+}
+
+#[tokio::test]
+async fn gateway_claims_can_have_the_prefix_of_cognito() {
+    for (scope, with_prefix, without) in [
+        ("miyabi/progress:write miyabi/progress:read", 200, 403),
+        ("miyabi/progress:write", 403, 403),
+        ("other/progress:read", 403, 403),
+        ("progress:read", 403, 200),
+    ] {
+        let claims = as_texts(cognito_claims(scope));
+        let mut http = event(V2);
+        http["requestContext"]["authorizer"]["jwt"]["claims"] = claims.clone();
+        let mut rest = event(V1);
+        rest["requestContext"]["authorizer"]["claims"] = claims;
+        for event in [http, rest] {
+            check(&[ON, SCOPE_PREFIX], &event, with_prefix).await;
+            check(&[ON], &event, without).await;
+        }
+    }
 }
 
 #[tokio::test]

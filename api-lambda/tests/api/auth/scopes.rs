@@ -5,7 +5,10 @@ use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::auth::signer::Signer;
-use crate::auth::{CHALLENGE, bearer, claims, harness_for, send};
+use crate::auth::{
+    AUDIENCE, CHALLENGE, ISSUER, SCOPE_PREFIX, bearer, claims, cognito_claims, harness,
+    harness_for, send,
+};
 use crate::harness::{ApiResponse, Harness};
 
 /// Sends a request without a token, with an unrelated scope, with `progress:read`, with
@@ -202,4 +205,37 @@ async fn scopes_can_be_in_either_claim() {
     let token = signer.token(&claims(admin));
     let response = send(&harness, Method::GET, "/api/tasks", &[&bearer(&token)]).await;
     assert_eq!(response.status, 403);
+}
+
+#[tokio::test]
+async fn scopes_can_have_the_prefix_of_cognito() {
+    let [signer, ..] = Signer::all();
+    let (name, value) = signer.setting();
+    let issuer = ("AUTH_ISSUER", ISSUER);
+    let audience = ("AUTH_AUDIENCE", AUDIENCE);
+    let cognito = harness(&[(name, &value), issuer, audience, SCOPE_PREFIX]).await;
+    let plain = harness_for(&signer).await;
+    for (scope, with_prefix, without) in [
+        ("miyabi/progress:read", 200, 403),
+        ("miyabi/progress:write miyabi/progress:read", 200, 403),
+        ("miyabi/progress:write", 403, 403),
+        ("other/progress:read", 403, 403),
+        ("progress:read", 403, 200),
+    ] {
+        let token = bearer(&signer.token(&cognito_claims(scope)));
+        for (harness, expected) in [(&cognito, with_prefix), (&plain, without)] {
+            let response = send(harness, Method::GET, "/api/tasks", &[&token]).await;
+            assert_eq!(response.status, expected, "{scope}: {response:?}");
+        }
+    }
+    let token = bearer(&signer.token(&cognito_claims("openid")));
+    let response = send(&cognito, Method::GET, "/api/tasks", &[&token]).await;
+    let detail = "the token must have the scope miyabi/progress:read";
+    assert_eq!(response.json()["detail"], detail);
+    assert_eq!(
+        response.header("www-authenticate"),
+        format!(
+            r#"{CHALLENGE}, error="insufficient_scope", error_description="{detail}", scope="miyabi/progress:read""#
+        )
+    );
 }
