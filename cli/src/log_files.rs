@@ -31,6 +31,9 @@ pub enum LogFileError {
         /// The second file.
         second: PathBuf,
     },
+    /// A compressed file.
+    #[error("{0} is packed with gzip: unpack it first (`gunzip -k`), or send it by `zcat FILE |`")]
+    Compressed(PathBuf),
     /// No more files can be opened.
     #[error(
         "can't read {0}: this process may not open more files; raise its limit (`ulimit -n 4096`)"

@@ -27,6 +27,9 @@ use crate::table::{Look, write_table};
 /// The size of one read from a file, in bytes.
 const READ_BYTES: usize = 1024 * 1024;
 
+/// The first bytes of a file that is packed with gzip.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// An error of `progress report`. The messages are for the user of the command.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -183,14 +186,20 @@ impl Tasks {
                 .read_lines(log, io::stdin().lock(), now, now)
                 .map_err(unreadable);
         }
-        let file = File::open(&log.path).map_err(unreadable)?;
+        let mut file = File::open(&log.path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         // The lines of a file are not newer than its last modification.
         let written_at = match metadata.modified() {
             Ok(modified) if metadata.is_file() => timestamp_of(modified).min(now),
             _ => now,
         };
-        self.read_lines(log, file, written_at, now)
+        let mut first = Vec::new();
+        let read = Read::by_ref(&mut file).take(2).read_to_end(&mut first);
+        read.map_err(unreadable)?;
+        if first == GZIP {
+            return Err(LogFileError::Compressed(log.path.clone()));
+        }
+        self.read_lines(log, first.as_slice().chain(file), written_at, now)
             .map_err(unreadable)
     }
 

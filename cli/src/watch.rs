@@ -86,6 +86,10 @@ pub fn watch(args: &WatchArgs) -> ExitCode {
 pub fn list(args: &ListArgs) -> ExitCode {
     match try_list(args) {
         Ok(()) => ExitCode::SUCCESS,
+        // A reader such as `head` closes the pipe early.
+        Err(WatchError::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => failed(&error),
     }
 }

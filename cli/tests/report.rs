@@ -303,6 +303,8 @@ fn an_empty_log_has_no_tasks() {
 
 #[test]
 fn an_unreadable_log_is_an_error_with_exit_code_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let packed = path_in(directory.path(), "packed.log", b"\x1f\x8b\x08\x00rest");
     let missing = &["report", "--cdk", "no/such/file.log"][..];
     let twice = &["report", "--cdk", "-", "--agents", "-"];
     let same_stem = &[
@@ -314,6 +316,7 @@ fn an_unreadable_log_is_an_error_with_exit_code_2() {
     ];
     for (arguments, expected) in [
         (missing, "no/such/file.log"),
+        (&["report", &packed], "unpack it first"),
         (twice, "more than once"),
         (same_stem, "shop-deploy"),
         (&["report"], "--cdk"),

@@ -146,23 +146,25 @@ async fn add(
         named: task_id,
     };
     let lines = Lines::new(session, sequence, &body);
-    let lines = match is_whole_command(&state, &target, &lines, &records).await? {
-        true => lines.as_session(),
-        false => lines,
+    let now = state.now();
+    let (lines, exit_at) = match end_of(&state, &target, &lines, &records, now).await? {
+        End::OfNewestRun(at) => (lines, Some(at)),
+        End::OfWholeCommand => (lines.as_session(), None),
+        End::OfSession => (lines, None),
     };
-    let saved = save(&state, target, hints, &lines, records).await?;
+    let saved = save(&state, target, hints, (&lines, exit_at), records, now).await?;
     Ok((StatusCode::ACCEPTED, Json(saved)).into_response())
 }
 
-/// Saves records as lines of a task.
+/// Saves records as lines of a task. `exit_at` is the key of an exit, if that is not its own.
 async fn save(
     state: &ApiState,
     target: Target,
     hints: Session,
-    lines: &Lines,
+    (lines, exit_at): (&Lines, Option<LineKey>),
     records: Vec<Record>,
+    now: Timestamp,
 ) -> Result<Saved, ApiError> {
-    let now = state.now();
     let origin = &target.origin;
     let mut batch = match &target.named {
         Some(task_id) => Batch::of_task(task_id.clone()),
@@ -194,7 +196,7 @@ async fn save(
                 let last_lines = batch.last_lines();
                 let event = event(String::new());
                 first = Some(first.map_or(event.timestamp, |first| first.min(event.timestamp)));
-                let at = LineKey::of(&event, 0);
+                let at = exit_at.unwrap_or_else(|| LineKey::of(&event, 0));
                 batch.put(origin.clone(), (at, Fact::Exit { code, last_lines }));
             }
         }
@@ -211,8 +213,11 @@ async fn save(
     }
     let mut counts = IngestCounts::default();
     for_store(state.ingest.save(&mut batch, Pace::LIVE, now, &mut counts)).await?;
+    // Each request of a session that is new changes its run.
+    let is_known = lines.session().is_some() && counts.saved.is_empty();
     let (task_id, run) = run_of_lines(state, &target, lines.session(), counts.saved).await?;
-    if let Some((run_id, _)) = run.as_ref().filter(|_| state.keeps_log_tail) {
+    let keeps_tail = state.keeps_log_tail && !is_known;
+    if let Some((run_id, _)) = run.as_ref().filter(|_| keeps_tail) {
         let has_failed = exit_code.is_some_and(|code| code != 0);
         keep_tail(state, run_id, tail.finish(), has_failed).await;
     }
@@ -225,28 +230,42 @@ async fn save(
     })
 }
 
-/// Whether a request without a session has all lines of a command: it has an exit, for which no run
-/// waits.
-async fn is_whole_command(
+/// What the exit in a request ends.
+enum End {
+    /// The newest run, by an exit with this key.
+    OfNewestRun(LineKey),
+    /// A command, all of whose lines are in the request.
+    OfWholeCommand,
+    /// The session of the request. Or there is no exit.
+    OfSession,
+}
+
+/// What the exit in a request ends. Without a session, it is the newest run, if that waits for an
+/// exit.
+async fn end_of(
     state: &ApiState,
     target: &Target,
     lines: &Lines,
     records: &[Record],
-) -> Result<bool, ApiError> {
+    now: Timestamp,
+) -> Result<End, ApiError> {
     let mut records = records.iter().zip(1..);
     let exit = records.find(|(record, _)| matches!(record.said, Said::Exit(_)));
     let Some((exit, number)) = exit.filter(|_| lines.session().is_none()) else {
-        return Ok(false);
+        return Ok(End::OfSession);
     };
     let (_, record) = record_of(state, target).await?;
     let Some(record) = record else {
-        return Ok(true);
+        return Ok(End::OfWholeCommand);
     };
     let is_known = |session| record.run_of_session(session).is_some();
-    let times = (exit.timestamp, state.now());
+    if lines.as_session().session().is_some_and(is_known) {
+        return Ok(End::OfWholeCommand);
+    }
+    let times = (exit.timestamp, now);
     let exit = lines.event(&target.origin, number, times, String::new());
-    let is_known = lines.as_session().session().is_some_and(is_known);
-    Ok(is_known || !record.awaits_exit(LineKey::of(&exit, 0)))
+    let at = record.key_of_exit(LineKey::of(&exit, 0));
+    Ok(at.map_or(End::OfWholeCommand, End::OfNewestRun))
 }
 
 /// Keeps the last lines of a run. The task is saved, so a failure is only logged.

@@ -354,6 +354,35 @@ async fn each_request_with_the_lines_and_the_exit_of_a_command_is_a_run() {
 }
 
 #[tokio::test]
+async fn an_exit_ends_the_run_before_it_whatever_its_clock_says() {
+    for second in [1, 2, 3] {
+        let harness = Harness::new();
+        let exit = json!({"timestamp": START_MS + second * 1000, "exit_code": 1});
+        send_records(&harness, "stream=deploy", &[line(2, "[1/9] painting")]).await;
+        for _ in 0..2 {
+            send_records(&harness, "stream=deploy", std::slice::from_ref(&exit)).await;
+            assert_eq!(statuses(&harness).await, ["failed"], "{second}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_comes_again_changes_no_last_lines() {
+    let harness = Harness::new();
+    let query = |sequence: u32| format!("stream=deploy&{SESSION}&sequence={sequence}");
+    let requests = [
+        "one".to_owned(),
+        format!("two\n{}", json!({"exit_code": 2})),
+    ];
+    for sequence in [0, 1, 1, 0] {
+        let body = requests[sequence].clone();
+        let query = query(u32::try_from(sequence).unwrap());
+        send(&harness, &query, "application/x-ndjson", body).await;
+    }
+    assert_eq!(tail(&harness, "run:deploy").await, ["one", "two"]);
+}
+
+#[tokio::test]
 async fn an_exit_after_lines_ends_their_run() {
     let harness = Harness::new();
     let exit = |second: i64| json!({"timestamp": START_MS + second * 1000, "exit_code": 1});

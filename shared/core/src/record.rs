@@ -383,13 +383,21 @@ impl TaskRecord {
         tasks.find(|task| task.run == name)
     }
 
-    /// Whether an exit without a session, with this key, is that of the newest run, and not that of a
-    /// later command: the run is no session, and has no other exit. Once its lines have told how it
-    /// ended, an exit may follow for an hour.
-    pub fn awaits_exit(&self, at: LineKey) -> bool {
+    /// The key of an exit without a session: that of `at`, or one after all lines that are known,
+    /// because clocks lie. `None` if it is not the exit of the newest run, but of a later command: the
+    /// run is a session or has another exit. Once its lines have told how it ended, an exit may follow
+    /// for an hour.
+    pub fn key_of_exit(&self, at: LineKey) -> Option<LineKey> {
         let log = self.known_facts();
-        let newest = log.runs().pop().filter(|run| !run.is_deleted);
-        log.knows(at) || newest.is_some_and(|run| run.awaits_exit(at))
+        if let Some(known) = log.known_key(at) {
+            return Some(known);
+        }
+        let newest = log.runs().pop().filter(|run| !run.is_deleted)?;
+        let last = log.newest().filter(|last| *last > at);
+        newest.awaits_exit(at).then(|| match last {
+            Some(last) => at.at_time(last.time().after(Duration::from_millis(1))),
+            None => at,
+        })
     }
 
     /// The runs of `log`, each with the name under which it is stored.

@@ -174,11 +174,12 @@ fn record(text: &str) -> Result<Record, (&'static str, String)> {
         "signal",
         "the name of a signal, such as SIGTERM",
     )?;
+    let is_one = exit_code.is_none() || signal.is_none();
     let exit_code = match signal {
         Some(name) => Some(exit_code_of(&name)?),
         None => exit_code,
     };
-    let said = match (message, context, exit_code) {
+    let said = match (message, context, exit_code.filter(|_| is_one)) {
         (Some(message), None, None) => Said::Line(message),
         (None, Some(context), None) => Said::Context(context),
         (None, None, Some(code)) => Said::Exit(code),
@@ -344,6 +345,7 @@ mod tests {
             ("a\n{\"message\":7}", "line 2.message"),
             (r#"{"exit_code":"0"}"#, "line 1.exit_code"),
             (r#"{"signal":"TERM"}"#, "line 1.signal"),
+            (r#"{"exit_code":0,"signal":"SIGKILL"}"#, "line 1.message"),
             (r#"{"context":{"actor":7}}"#, "line 1.context"),
             (r#"{"message":"a","exit_code":0}"#, "line 1.message"),
         ] {

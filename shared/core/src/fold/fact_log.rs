@@ -261,9 +261,10 @@ impl FactLog {
         }
     }
 
-    /// Whether there is, or was, a fact with this key, as far as is remembered.
-    pub(crate) fn knows(&self, at: LineKey) -> bool {
-        Some(at) <= self.watermark() || self.keys().any(|known| known.line_id() == at.line_id())
+    /// The key of the fact of the same line, as far as is remembered.
+    pub(crate) fn known_key(&self, at: LineKey) -> Option<LineKey> {
+        let mut keys = self.keys().copied();
+        keys.find(|known| known.line_id() == at.line_id())
     }
 
     /// Whether there is a fact with this key after the watermark.

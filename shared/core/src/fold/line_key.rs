@@ -96,6 +96,12 @@ impl LineKey {
         Self { line, ..self }
     }
 
+    /// The key of the same line with another time.
+    #[must_use]
+    pub(crate) fn at_time(self, time: Timestamp) -> Self {
+        Self { time, ..self }
+    }
+
     /// The time.
     pub fn time(self) -> Timestamp {
         self.time
