@@ -148,9 +148,9 @@ async fn add(
     let lines = Lines::new(session, sequence, &body);
     let now = state.now();
     let (lines, exit_at) = match end_of(&state, &target, &lines, &records, now).await? {
-        End::OfNewestRun(at) => (lines, Some(at)),
-        End::OfWholeCommand => (lines.as_session(), None),
-        End::OfSession => (lines, None),
+        End::NewestRun(at) => (lines, Some(at)),
+        End::WholeCommand => (lines.as_session(), None),
+        End::Session => (lines, None),
     };
     let saved = save(&state, target, hints, (&lines, exit_at), records, now).await?;
     Ok((StatusCode::ACCEPTED, Json(saved)).into_response())
@@ -233,11 +233,11 @@ async fn save(
 /// What the exit in a request ends.
 enum End {
     /// The newest run, by an exit with this key.
-    OfNewestRun(LineKey),
+    NewestRun(LineKey),
     /// A command, all of whose lines are in the request.
-    OfWholeCommand,
+    WholeCommand,
     /// The session of the request. Or there is no exit.
-    OfSession,
+    Session,
 }
 
 /// What the exit in a request ends. Without a session, it is the newest run, if that waits for an
@@ -252,20 +252,20 @@ async fn end_of(
     let mut records = records.iter().zip(1..);
     let exit = records.find(|(record, _)| matches!(record.said, Said::Exit(_)));
     let Some((exit, number)) = exit.filter(|_| lines.session().is_none()) else {
-        return Ok(End::OfSession);
+        return Ok(End::Session);
     };
     let (_, record) = record_of(state, target).await?;
     let Some(record) = record else {
-        return Ok(End::OfWholeCommand);
+        return Ok(End::WholeCommand);
     };
     let is_known = |session| record.run_of_session(session).is_some();
     if lines.as_session().session().is_some_and(is_known) {
-        return Ok(End::OfWholeCommand);
+        return Ok(End::WholeCommand);
     }
     let times = (exit.timestamp, now);
     let exit = lines.event(&target.origin, number, times, String::new());
     let at = record.key_of_exit(LineKey::of(&exit, 0));
-    Ok(at.map_or(End::OfWholeCommand, End::OfNewestRun))
+    Ok(at.map_or(End::WholeCommand, End::NewestRun))
 }
 
 /// Keeps the last lines of a run. The task is saved, so a failure is only logged.
