@@ -178,7 +178,7 @@ impl EmbeddedDynamoDb {
         &self.database
     }
 
-    /// What is known to be damaged.
+    /// The damage that the database is known to have.
     pub fn damage(&self) -> &Arc<Damage> {
         &self.damage
     }

@@ -153,7 +153,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// What is seen of `text`, after the characters `before`.
+    /// The characters that people see of `text`, after the characters `before`.
     fn of(before: Vec<u8>, text: &[u8]) -> Self {
         let mut seen = Self {
             before: before.len(),

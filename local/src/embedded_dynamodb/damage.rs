@@ -28,7 +28,7 @@ impl Damage {
         }
     }
 
-    /// What is damaged and what to do; `None` if nothing is known to be damaged.
+    /// The damage and what to do about it; `None` if no damage is known.
     pub fn detail(&self) -> Option<String> {
         let reason = self.found.get()?;
         let file = self.file.as_deref()?.display();

@@ -20,7 +20,7 @@ struct Shared {
     arrival: Notify,
 }
 
-/// What has changed.
+/// The files that have changed.
 #[derive(Debug, Default)]
 pub(super) struct Changed {
     pub(super) paths: HashSet<PathBuf>,

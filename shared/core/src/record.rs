@@ -393,11 +393,14 @@ impl TaskRecord {
             return Some(known);
         }
         let newest = log.runs().pop().filter(|run| !run.is_deleted)?;
+        if !newest.awaits_exit(at) {
+            // One that became part of the state comes again.
+            return Some(at).filter(|at| Some(*at) <= log.watermark());
+        }
         let last = log.newest().filter(|last| *last > at);
-        newest.awaits_exit(at).then(|| match last {
-            Some(last) => at.at_time(last.time().after(Duration::from_millis(1))),
-            None => at,
-        })
+        Some(last.map_or(at, |last| {
+            at.at_time(last.time().after(Duration::from_millis(1)))
+        }))
     }
 
     /// The runs of `log`, each with the name under which it is stored.
