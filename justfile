@@ -82,9 +82,9 @@ readme-commands:
 deny *checks:
     scripts/deny "$@"
 
-# Check the template, the roles and the arm64 programs, without an AWS account
-deploy-proof:
-    scripts/deploy-proof
+# Check the template, and deploy it to an emulator of AWS; with `--arm64`, with the programs of `sam build`
+deploy-proof *arguments:
+    scripts/deploy-proof "$@"
 
 # Measure what an invocation costs, and renew docs/cost.md
 cost:

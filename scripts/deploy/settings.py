@@ -6,8 +6,10 @@ import sys
 
 import transform
 from common import ROOT
-from iam import FUNCTIONS
 
+# The crates of the functions.
+FUNCTIONS = {"ApiFunction": "api-lambda", "CollectorFunction": "progress-collector"}
+DEPLOY_DOCS = ROOT / "docs" / "deploy.md"
 DOCS = ROOT / "docs" / "configuration.md"
 # Lambda sets the first (LoggingConfig). The others are right by default: ElastiCache's endpoint is a rediss:// URL with
 # a certificate of a public authority, and the functions use its default user.
@@ -78,8 +80,8 @@ def open_by_default(template):
 
 def faults(template):
     described = set(re.findall(r"(?m)^\| `([A-Z0-9_]+)` \|", DOCS.read_text()))
-    for role, crate in FUNCTIONS.items():
-        function = template["Resources"][f"{role.removesuffix('Role')}Function"]["Properties"]
+    for name, crate in FUNCTIONS.items():
+        function = template["Resources"][name]["Properties"]
         given, read = set(function["Environment"]["Variables"]), read_by(crate) - OF_TESTS
         for name in sorted(read - given - NOT_SET - OF_THE_OTHER.get(crate, set())):
             yield f"{crate} reads {name}, and template.yaml does not set it"
@@ -87,6 +89,9 @@ def faults(template):
             yield f"template.yaml sets {name} for {crate}, which does not read it"
         for name in sorted(read - described):
             yield f"{crate} reads {name}, and {DOCS.name} does not describe it"
+    for name in template["Parameters"]:
+        if f"`{name}`" not in DEPLOY_DOCS.read_text():
+            yield f"{DEPLOY_DOCS.name} does not describe the parameter {name}"
     yield from open_by_default(template)
 
 

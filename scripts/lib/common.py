@@ -14,7 +14,7 @@ class Failure(Exception):
 def check(claim, holds, otherwise=""):
     """Prints a claim that holds, and fails with one that does not."""
     if not holds:
-        raise Failure(f"not so: {claim} {otherwise}")
+        raise Failure(f"not so: {claim}" + (f"\n     got: {otherwise}" if otherwise != "" else ""))
     print(f"  {claim}")
 
 

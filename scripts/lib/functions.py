@@ -1,4 +1,4 @@
-"""Runs a function's program as Lambda does, and records the requests that it makes to AWS."""
+"""Runs a function's program as Lambda does, and counts the requests that it makes to DynamoDB."""
 
 import http.client
 import http.server
@@ -11,12 +11,6 @@ import time
 import urllib.parse
 
 from common import Failure
-
-# The service that a request is for, by the first part of its X-Amz-Target, with the prefix of its actions in IAM.
-SERVICES = {"DynamoDB_20120810": "dynamodb", "Logs_20140328": "logs", "AWSEvents": "events"}
-# An item of a transaction needs the right to do the same by itself.
-TRANSACTED = {"Update": "UpdateItem", "Put": "PutItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
-
 
 class Function:
     """A bootstrap, run as Lambda runs it. `invoke` is the program of that name in dev/lab, which is Lambda's side."""
@@ -65,15 +59,11 @@ class Function:
 
 
 class Recorder:
-    """A proxy before each AWS service, for one function. It records which actions on which resources were requested.
-
-    With `counts`, it also asks DynamoDB for the capacity units of each request. Actions in `denied` are answered as IAM
-    would answer them.
-    """
+    """A proxy before each AWS service, for one function. With `counts`, it counts the requests to DynamoDB and their
+    capacity units."""
 
     def __init__(self, endpoints):
         """`endpoints` are the services' addresses, by the name of the setting that holds each."""
-        self.seen, self.denied = set(), set()
         self.counts, self.lock = False, threading.Lock()
         self.calls, self.read_units, self.write_units = 0, 0.0, 0.0
         self.servers = {name: self._proxy(endpoint) for name, endpoint in endpoints.items()}
@@ -94,12 +84,9 @@ class Recorder:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 service, action = self.headers["X-Amz-Target"].split(".")
-                request = json.loads(body)
-                recorder.seen |= {(f"{SERVICES[service]}:{name}", on) for name, on in requested(action, request)}
-                if action in recorder.denied:
-                    return self.respond(400, [], json.dumps({"__type": "AccessDeniedException"}).encode())
-                if recorder.counts and SERVICES[service] == "dynamodb":
-                    body = json.dumps(request | {"ReturnConsumedCapacity": "TOTAL"}).encode()
+                counted = recorder.counts and service.startswith("DynamoDB")
+                if counted:
+                    body = json.dumps(json.loads(body) | {"ReturnConsumedCapacity": "TOTAL"}).encode()
                 if not hasattr(local, "connection"):
                     local.connection = http.client.HTTPConnection(upstream)
                 own = ("host", "connection", "content-length")
@@ -107,7 +94,7 @@ class Recorder:
                 local.connection.request("POST", self.path, body, headers)
                 response = local.connection.getresponse()
                 content = response.read()
-                if recorder.counts and SERVICES[service] == "dynamodb":
+                if counted:
                     recorder.count(action, json.loads(content))
                 self.respond(response.status, response.getheaders(), content)
 
@@ -142,20 +129,3 @@ class Recorder:
             server.shutdown()
             server.server_close()
 
-
-def requested(action, request):
-    """The actions that a request needs, each with the name of its table, index, log group or bus."""
-    if action == "TransactWriteItems":
-        for item in request["TransactItems"]:
-            ((kind, part),) = item.items()
-            yield TRANSACTED[kind], part["TableName"]
-    elif action in ("BatchGetItem", "BatchWriteItem"):
-        for table in request["RequestItems"]:
-            yield action, table
-    elif action == "PutEvents":
-        for entry in request["Entries"]:
-            yield action, entry["EventBusName"]
-    elif "TableName" in request:
-        yield action, request["TableName"] + ("/index" if "IndexName" in request else "")
-    else:
-        yield action, request.get("logGroupIdentifier") or request["logGroupName"]

@@ -2,13 +2,10 @@
 
 import contextlib
 import logging
-import secrets
-import socket
 import subprocess
 import time
-import urllib.parse
 
-import transform
+import transform  # noqa: F401 - first: it sets what boto3 needs
 from common import Failure
 from functions import Function, Recorder
 
@@ -34,7 +31,6 @@ class Services:
         else:
             raise Failure(f"the services did not start: {open(self.log.name).read()}")
         self.environment = dict(line.split("=", 1) for line in settings.read_text().splitlines())
-        self.restrict_redis()
 
         self.moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self.moto.start()
@@ -54,31 +50,7 @@ class Services:
         """The variables with the log group of each log format."""
         return [name for name in self.environment if name.endswith("_LOG_GROUP_NAME")]
 
-    def restrict_redis(self):
-        """Gives Redis a password and the rights that the template gives the user of Valkey serverless."""
-        rights = transform.transformed()["Resources"]["CacheUser"]["Properties"]["AccessString"]
-        password = secrets.token_hex(16)
-        words = ["ACL", "SETUSER", "default", "reset", f">{password}", *rights.split()]
-        endpoint = urllib.parse.urlsplit(self.environment["REDIS_ENDPOINT"])
-        with socket.create_connection((endpoint.hostname, endpoint.port)) as connection:
-            for command in (["AUTH", endpoint.password], words):
-                parts = "".join(f"${len(word)}\r\n{word}\r\n" for word in command)
-                connection.sendall(f"*{len(command)}\r\n{parts}".encode())
-                answer = connection.recv(1024)
-                if answer != b"+OK\r\n":
-                    raise Failure(f"Redis rejects {command[0]}: {answer}")
-        self.environment["REDIS_ENDPOINT"] = f"{endpoint.hostname}:{endpoint.port}"
-        self.environment["REDIS_AUTH_TOKEN"] = password
-
-    def put_log(self, group, stream, lines):
-        """Writes lines that were just printed."""
-        group = self.environment[group]
-        self.logs.create_log_stream(logGroupName=group, logStreamName=stream)
-        now = int(time.time() * 1000) - 60_000
-        events = [{"timestamp": now + i, "message": line} for i, line in enumerate(lines)]
-        self.logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
-
-    def start(self, name, bootstrap, emulator=(), settings=()):
+    def start(self, name, bootstrap):
         """Starts a function, whose requests to AWS go through a recorder of its own."""
         recorder = Recorder(self.endpoints)
         environment = {
@@ -88,9 +60,8 @@ class Services:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
             "AWS_LAMBDA_FUNCTION_VERSION": "1",
             "AWS_LAMBDA_LOG_FORMAT": "JSON",
-            **dict(settings),
         }
-        function = Function(self.invoke, [*emulator, bootstrap], environment, self.folder / f"{name}.log")
+        function = Function(self.invoke, [bootstrap], environment, self.folder / f"{name}.log")
         function.recorder = recorder
         self.functions.append(function)
         return function
