@@ -2,6 +2,7 @@
 
 - CloudWatch Logs invokes the qualifier that a subscription names (ministack: $LATEST), if the function's policy allows
   it. It does so asynchronously: with the retries and the failure destination of that qualifier.
+- API Gateway needs the function's permission, too.
 - EventBridge and its Scheduler invoke functions asynchronously, too. The Scheduler needs the rights of the schedule's role.
 - Logs, traces, failure destinations and network interfaces need the rights of the function's role.
 - A bootstrap for another processor runs under the emulator that BOOTSTRAP_RUNNER names.
@@ -17,7 +18,7 @@ import time
 
 from mend import lacking
 from ministack.core import responses
-from ministack.services import cloudwatch_logs, eventbridge, lambda_svc
+from ministack.services import apigateway, cloudwatch_logs, eventbridge, lambda_svc
 from ministack.services.cloudformation import provisioners
 from rights import role_may
 
@@ -131,6 +132,20 @@ def deliver(group_name, stream_name, events):
 
 
 cloudwatch_logs._fanout_to_subscription_filters = deliver
+
+# ---------------------------------------------------------------------------------------------------- API Gateway
+proxy = lacking(apigateway, "_invoke_lambda_proxy", "permission")
+
+
+async def proxy_if_allowed(integration, api, stage, path, method, *args, **kwargs):
+    source = f"arn:aws:execute-api:{responses.get_region()}:{responses.get_account_id()}:{api}/{stage}/{method}{path}"
+    arn = apigateway._extract_lambda_ref_from_integration_uri(integration.get("integrationUri", ""))
+    if not may_invoke(arn, "apigateway.amazonaws.com", source):
+        return 500, {"Content-Type": "application/json"}, b'{"message":"Internal Server Error"}'
+    return await proxy(integration, api, stage, path, method, *args, **kwargs)
+
+
+apigateway._invoke_lambda_proxy = proxy_if_allowed
 
 # ---------------------------------------------------------------------------------------------------- EventBridge
 invoke_target = lacking(eventbridge, "_invoke_target", "RoleArn")
