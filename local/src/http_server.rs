@@ -5,17 +5,20 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use tracing::{debug, error};
 
 /// How long the head of a request may take, and how long the next part of its body. A connection without a request ends
 /// after that time, too.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request may take in all, with its body and its answer.
+const MOST_PATIENCE: Duration = Duration::from_secs(15);
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The time between two log lines about that.
@@ -23,7 +26,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Serves `router` on `listener`. Never returns.
 pub(crate) async fn serve(listener: TcpListener, router: Router) {
-    let router = router.layer(RequestBodyTimeoutLayer::new(PATIENCE));
+    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, MOST_PATIENCE);
+    let router = router
+        .layer(RequestBodyTimeoutLayer::new(PATIENCE))
+        .layer(timeout);
     let mut logged_at = None;
     loop {
         let stream = match listener.accept().await {

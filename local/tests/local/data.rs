@@ -1,7 +1,7 @@
 //! Kept data, and requests that hang.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -255,10 +255,26 @@ fn half_sent_requests_end_after_ten_seconds() {
             assert!(!response.contains("HTTP/1.1 2"), "{response}");
         })
     });
+    // A body that arrives byte by byte is never late, but does not hold its connection for long either.
+    let mut dripping = TcpStream::connect(&address).unwrap();
+    dripping.write_all(half[1].as_bytes()).unwrap();
+    let dripped = std::thread::spawn(move || {
+        let pause = Some(Duration::from_secs(1));
+        dripping.set_read_timeout(pause).unwrap();
+        let mut response = [0; 12];
+        while let Err(error) = dripping.read_exact(&mut response) {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+            dripping.write_all(b" ").unwrap();
+        }
+        assert_eq!(&response, b"HTTP/1.1 408");
+    });
     for thread in waiting {
         thread.join().unwrap();
     }
     let took = start.elapsed();
+    dripped.join().unwrap();
+    let all = start.elapsed();
+    assert!(all < Duration::from_secs(60), "{all:?}");
     assert!(took >= Duration::from_secs(9), "{took:?}");
     assert!(took < Duration::from_secs(40), "{took:?}");
 }
