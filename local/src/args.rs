@@ -23,7 +23,8 @@ Examples:
   npx cdk deploy --progress events 2>&1 | local serve --cdk - --name shop
 
 Standard input (`-`) is passed on to standard output. When it ends, `local` says how its run ended, and ends with \
-exit code 0 if the run is completed, 1 if it has failed or was cancelled, 2 if it ended without a word.
+exit code 0 if the run is completed, 1 if it has failed or was cancelled, 2 if it ended without a word, or if `local` can't \
+work. It is passed on in any case, and how it ended is told also if the port is taken.
 
 Files and directories need not exist yet: they are followed once they appear.
 

@@ -10,10 +10,12 @@ use std::thread;
 use cli::log_files::LogFileError;
 use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::args::ServeArgs;
 use crate::followed_files::{Changes, FollowError, FollowedFiles, Spool};
+use crate::shutdown::{ShutdownSignals, Signal};
 
 /// Why a log can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +153,27 @@ fn copy_standard_input(writer: SpoolWriter, name: &str, changes: &Changes) {
         false => copy(&mut input, &mut io::stdout().lock(), writer, name, changes),
     };
     warn_of(copied, name);
+}
+
+/// Passes standard input on to standard output until it ends, or until the user stops it.
+pub(crate) async fn pass_on(mut shutdown: ShutdownSignals) -> io::Result<()> {
+    let (done, is_done) = oneshot::channel();
+    // An own thread: it waits for input until the process ends. Another copy that has begun goes on.
+    thread::spawn(move || {
+        drop(io::copy(&mut io::stdin().lock(), &mut io::stdout().lock()));
+        done.send(())
+    });
+    let is_stopped = async {
+        // The command in front of the pipe got the first Ctrl-C, too.
+        match shutdown.wait().await? {
+            Signal::Interrupt => shutdown.wait().await,
+            Signal::Terminate => Ok(Signal::Terminate),
+        }
+    };
+    tokio::select! {
+        _ = is_done => Ok(()),
+        stopped = is_stopped => stopped.map(drop),
+    }
 }
 
 fn warn_of(copied: io::Result<()>, log_stream: &str) {

@@ -1,5 +1,6 @@
 //! `serve`: follows logs and runs the API, in one process.
 
+use std::future::pending;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
@@ -39,13 +40,42 @@ use crate::shutdown::{ShutdownSignals, Signal};
 /// The most log streams of a format whose names are printed.
 const MOST_NAMES: usize = 5;
 
+/// The exit code if nobody knows how the run of standard input has ended.
+const UNKNOWN: u8 = 2;
+
 /// Serves until the user stops it, or until standard input ends. Returns the exit code.
+///
+/// If that fails, standard input is passed on all the same: the command in front of the pipe goes on, and is seen.
 pub(crate) async fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let outcome = try_serve(args).await;
+    let is_piped = reads_standard_input(args) && !io::stdin().is_terminal();
+    match outcome {
+        Err(failure) if is_piped && !matches!(failure, Failure::Print(_)) => {
+            failure.report();
+            eprintln!("the input is passed on; nothing else happens with it");
+            let shutdown = ShutdownSignals::listen().map_err(Failure::Signals)?;
+            inputs::pass_on(shutdown).await.map_err(Failure::Signals)?;
+            Ok(ExitCode::from(UNKNOWN))
+        }
+        outcome => outcome,
+    }
+}
+
+async fn try_serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let shutdown = ShutdownSignals::listen().map_err(Failure::Signals)?;
-    let address = SocketAddr::from((args.host, args.port));
-    let refused = |source| Failure::listen("the API", address, "--port", source);
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
+    let mut address = SocketAddr::from((args.host, args.port));
+    let listener = match listen(address).await {
+        Ok((bound, listener)) => {
+            address = bound;
+            Some(listener)
+        }
+        Err(failure) if reads_standard_input(args) => {
+            failure.report();
+            eprintln!("the input is read and passed on without the API and the dashboard");
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
     let data = args.data.as_deref().map(DataDirectory::lock).transpose()?;
     let first_seen = data.as_ref().map(DataDirectory::first_seen).transpose()?;
     let inputs = inputs::open(args, first_seen)?;
@@ -79,7 +109,9 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let api = guard.protect(api);
     let banner = banner(args, address, &cache, &inputs.files, needs_token);
     let is_reading = inputs.standard_input.is_some();
-    if let Err(failure) = print(&banner, is_reading) {
+    if listener.is_some()
+        && let Err(failure) = print(&banner, is_reading)
+    {
         cache.stop().await;
         return Err(failure);
     }
@@ -109,10 +141,16 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         shutdown,
         ended_pipes,
         standard_input,
-        keeps: args.keep,
+        keeps: args.keep && listener.is_some(),
+    };
+    let serving = async {
+        match listener {
+            Some(listener) => http_server::serve(listener, api).await,
+            None => pending().await,
+        }
     };
     let outcome = tokio::select! {
-        () = http_server::serve(listener, api) => Ok(ExitCode::SUCCESS),
+        () = serving => Ok(ExitCode::SUCCESS),
         outcome = end.wait() => outcome,
         collected = &mut collecting => match collected {
             Ok(()) => Ok(ExitCode::SUCCESS), // it never returns
@@ -126,6 +164,19 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     }
     cache.stop().await;
     outcome
+}
+
+/// Listens on an address. Returns it with the port that was taken.
+async fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Failure> {
+    let refused = |source| Failure::listen("the API", address, "--port", source);
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((bound, listener))
+}
+
+fn reads_standard_input(args: &ServeArgs) -> bool {
+    let mut logs = args.logs.logs.iter();
+    logs.any(|(_, path)| is_standard_input(path))
 }
 
 /// What ends the program.
@@ -193,7 +244,7 @@ fn exit_code(tasks: &[Task]) -> ExitCode {
     } else if !tasks.is_empty() && tasks.iter().all(is_good) {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(2)
+        ExitCode::from(UNKNOWN)
     }
 }
 
@@ -283,13 +334,7 @@ fn banner(
             "requests by a host name are refused until --allow-host NAME allows the name",
         );
     }
-    let end = match (
-        args.keep,
-        args.logs
-            .logs
-            .iter()
-            .any(|(_, path)| is_standard_input(path)),
-    ) {
+    let end = match (args.keep, reads_standard_input(args)) {
         (false, true) => "when the input ends, or Ctrl-C; --keep goes on",
         _ => "Ctrl-C",
     };

@@ -1,6 +1,7 @@
 //! Standard input: it is passed on, and its end ends the program.
 
 use std::io::Read;
+use std::net::TcpListener;
 
 use crate::program::{Running, run};
 use crate::serve::{append, row, wait_for_step};
@@ -84,4 +85,50 @@ fn the_first_interrupt_is_left_to_the_command_in_front_of_the_pipe() {
     waiting.signal("INT");
     assert!(waiting.next_line().contains("Ctrl-C again ends at once"));
     assert!(waiting.end("INT").success());
+}
+
+#[test]
+fn the_input_is_passed_on_and_its_end_is_told_if_the_port_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (end, code, state) in [
+        (" ✅  Api\n", 0, "completed"),
+        (" ❌  Api failed: no", 1, "failed"),
+    ] {
+        let input = format!("{}{}{end}", row(3), row(4));
+        let arguments = ["--port", &port, "--no-redis", "--keep", "--cdk", "-"];
+        let output = run(&arguments, input.as_bytes());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.stdout, input.as_bytes(), "{error}");
+        assert!(error.contains("another process listens there"), "{error}");
+        assert!(
+            error.contains("without the API") && error.contains(state),
+            "{error}"
+        );
+        assert!(!error.contains("Miyabi Progress is on"), "{error}");
+        assert_eq!(output.status.code(), Some(code), "{error}");
+    }
+}
+
+#[test]
+fn the_input_is_passed_on_if_nothing_else_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    append(&file, "");
+    let data = file.join("data");
+    let arguments = [
+        &SERVE[..],
+        &["--cdk", "-", "--data", data.to_str().unwrap()],
+    ]
+    .concat();
+    let output = run(&arguments, b"a\nb");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.stdout.as_slice(), output.status.code()),
+        (&b"a\nb"[..], Some(2))
+    );
+    assert!(
+        error.contains("--data") && error.contains("passed on"),
+        "{error}"
+    );
 }
