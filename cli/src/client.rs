@@ -1,5 +1,6 @@
 //! Requests to the service.
 
+use std::env;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -23,8 +24,11 @@ const IN_LINK: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// A client for the service at this address. It trusts the machine's certificate authorities or, if
-/// it has none, the public ones.
+/// The variables that name files with certificate authorities instead of the machine's.
+const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// A client for the service at this address. It trusts the authorities in `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR`, or else the machine's or, if it has none, the public ones.
 ///
 /// It follows no redirects: the token is for one service.
 pub fn agent(service_url: &str) -> Agent {
@@ -35,7 +39,9 @@ pub fn agent(service_url: &str) -> Agent {
         let found = found.iter();
         certificates.extend(found.map(|found| Certificate::from_der(found).to_owned()));
     }
-    let roots = if certificates.is_empty() {
+    // Who names authorities trusts no others.
+    let are_named = AUTHORITIES.map(env::var_os).iter().any(Option::is_some);
+    let roots = if certificates.is_empty() && !are_named {
         RootCerts::WebPki
     } else {
         RootCerts::from(certificates)
@@ -50,6 +56,18 @@ pub fn agent(service_url: &str) -> Agent {
         .user_agent(concat!("progress/", env!("CARGO_PKG_VERSION")))
         .build()
         .new_agent()
+}
+
+/// Why a request has no answer.
+pub fn reason_of(error: &ureq::Error) -> String {
+    let reason = error.to_string();
+    match reason.contains("invalid peer certificate") {
+        true => format!(
+            "{reason}; if the service has a certificate authority of its own, name the file of \
+             its certificate in SSL_CERT_FILE"
+        ),
+        false => reason,
+    }
 }
 
 /// The body of an answer. It is empty if it can't be read.

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
+use ureq::http::Uri;
 
 /// What to do if no service is known.
 pub const HOW_TO_SET: &str = "set PROGRESS_URL to the address of the service, and PROGRESS_TOKEN \
@@ -30,13 +31,18 @@ pub enum SettingsError {
     /// The address is not one of HTTP.
     #[error("PROGRESS_URL must begin with https:// or http://")]
     NoHttp,
+    /// The address is not valid. It may hold a password, so it is not shown.
+    #[error("PROGRESS_URL is no valid address: {0}; it is like https://progress.example.com")]
+    NoAddress(&'static str),
 }
 
 /// The service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Its address, without a slash at the end. It may hold a user and a password.
+    /// Its address, without a slash at the end and without a user and password: all that people see.
     pub url: String,
+    /// The user and password in the address, as they are written there.
+    credentials: Option<String>,
     /// The bearer token, if there is one.
     pub token: Option<String>,
 }
@@ -51,33 +57,81 @@ pub struct Settings {
 }
 
 impl Service {
-    /// A text without the user and password that may be in the address: all that people see.
+    fn of(address: &str, token: Option<String>) -> Result<Self, SettingsError> {
+        let address = address.trim().trim_end_matches('/');
+        let known = ["https://", "http://"];
+        let scheme = known.into_iter().find(|known| address.starts_with(known));
+        let rest = scheme.and_then(|scheme| address.strip_prefix(scheme));
+        let (scheme, rest) = scheme.zip(rest).ok_or(SettingsError::NoHttp)?;
+        let is_plain = |char: char| !char.is_whitespace() && !char.is_control();
+        if !rest.chars().all(is_plain) {
+            return Err(SettingsError::NoAddress("it has a blank inside"));
+        }
+        if rest.contains(['?', '#']) {
+            return Err(SettingsError::NoAddress("it has a ? or #"));
+        }
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let (credentials, host) = match authority.rsplit_once('@') {
+            Some((credentials, host)) => (Some(credentials.to_owned()), host),
+            None => (None, authority),
+        };
+        let parsed: Option<Uri> = address.parse().ok();
+        let parsed = parsed.as_ref().and_then(Uri::authority);
+        let has_name = parsed.is_some_and(|parsed| !parsed.host().is_empty());
+        if !has_name {
+            return Err(SettingsError::NoAddress("it has no valid host name"));
+        }
+        // What follows the last colon, unless that is inside of an IPv6 address.
+        let port = host.rsplit_once(':').map(|(_, port)| port);
+        let port = port.filter(|port| !port.contains(']'));
+        if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+            return Err(SettingsError::NoAddress(
+                "its port is no number up to 65535",
+            ));
+        }
+        Ok(Self {
+            url: format!("{scheme}{host}{path}"),
+            credentials,
+            token,
+        })
+    }
+
+    /// The address of a path, to send requests to.
+    pub fn address_of(&self, path: &str) -> String {
+        match (&self.credentials, self.url.split_once("://")) {
+            (Some(credentials), Some((scheme, rest))) => {
+                format!("{scheme}://{credentials}@{rest}{path}")
+            }
+            _ => format!("{}{path}", self.url),
+        }
+    }
+
+    /// A text without the user and password in the address.
     pub fn without_credentials(&self, text: &str) -> String {
-        match self.credentials() {
+        match &self.credentials {
             Some(credentials) => text.replace(&format!("{credentials}@"), ""),
             None => text.to_owned(),
         }
     }
 
-    /// What must not be sent in the output of a command: the token, and the password in the address.
+    /// What must not be sent in the output of a command: the token, the password in the address, and
+    /// the beginning of the address with user and password, however short they are.
     pub fn secrets(&self) -> Vec<String> {
-        let credentials = self.credentials().unwrap_or_default();
-        let password = credentials.split_once(':').map(|(_, password)| password);
+        let credentials = self.credentials.as_deref();
+        let password = credentials.and_then(|it| Some(it.split_once(':')?.1));
         let decoded = password.map(|password| percent_decode_str(password).decode_utf8_lossy());
-        let secrets = [password.map(str::to_owned), decoded.map(Cow::into_owned)];
-        secrets
-            .into_iter()
-            .chain([self.token.clone()])
-            .flatten()
-            .collect()
-    }
-
-    /// The user and password in the address.
-    fn credentials(&self) -> Option<&str> {
-        let (_, address) = self.url.split_once("://")?;
-        let end = address.find(['/', '?', '#']).unwrap_or(address.len());
-        let (credentials, _) = address.get(..end)?.rsplit_once('@')?;
-        Some(credentials)
+        let beginning = credentials.map(|credentials| {
+            let (scheme, _) = self.url.split_once("://").unwrap_or_default();
+            format!("{scheme}://{credentials}@")
+        });
+        let secrets = [
+            password.map(str::to_owned),
+            decoded.map(Cow::into_owned),
+            beginning,
+            self.token.clone(),
+        ];
+        secrets.into_iter().flatten().collect()
     }
 }
 
@@ -113,12 +167,7 @@ impl Settings {
             let url = value_of(&text, "PROGRESS_URL");
             (url, token.or(file_token), exposed_file)
         };
-        let service = url.map(|url| {
-            let url = url.trim().trim_end_matches('/').to_owned();
-            let is_http = url.starts_with("https://") || url.starts_with("http://");
-            let service = Service { url, token };
-            is_http.then_some(service).ok_or(SettingsError::NoHttp)
-        });
+        let service = url.map(|url| Service::of(&url, token));
         Ok(Self {
             service: service.transpose()?,
             exposed_file,
@@ -187,8 +236,7 @@ mod tests {
 
     fn service(url: &str, token: Option<&str>) -> Option<Service> {
         let token = token.map(str::to_owned);
-        let url = url.to_owned();
-        Some(Service { url, token })
+        Service::of(url, token).ok()
     }
 
     #[test]
@@ -197,6 +245,37 @@ mod tests {
         assert_eq!(found.service, service("https://a.example/prod", None));
         assert_eq!(settings(&[], None).unwrap().service, None);
         assert!(settings(&[("PROGRESS_URL", "a.example")], None).is_err());
+    }
+
+    #[test]
+    fn an_invalid_address_is_an_error_that_does_not_show_it() {
+        for url in [
+            "ftp://us:pw@a.example",
+            "http://local host:1",
+            "http://us:pw@a.example:x",
+            "http://us:pw@a.example:70000",
+            "https://us:pw@",
+            "https://",
+            "https://us:p w@a.example",
+            "https://us:pw@[::1",
+            "https://us:pw@a.example?stage=1",
+        ] {
+            let error = settings(&[("PROGRESS_URL", url)], None).unwrap_err();
+            let text = error.to_string();
+            assert!(text.starts_with("PROGRESS_URL "), "{url}: {text}");
+            assert!(
+                !text.contains("pw") && !text.contains("a.example"),
+                "{text}"
+            );
+        }
+        for url in [
+            "http://[::1]:9000/prod",
+            "https://a.example:8443",
+            "http://h",
+        ] {
+            let found = settings(&[("PROGRESS_URL", url)], None).unwrap();
+            assert_eq!(found.service.unwrap().url, url);
+        }
     }
 
     #[test]
@@ -223,17 +302,19 @@ mod tests {
 
     #[test]
     fn the_password_in_an_address_is_neither_shown_nor_sent() {
-        let url = "https://us@er:pass%20word@a.example/prod";
-        let service = service(url, Some("t0ken")).unwrap();
+        let url = "https://user:pass%20word@a.example/prod";
+        let with_password = service(url, Some("t0ken")).unwrap();
+        assert_eq!(with_password.url, "https://a.example/prod");
+        assert_eq!(with_password.address_of("/api"), format!("{url}/api"));
         assert_eq!(
-            service.without_credentials(&format!("can't reach {url}")),
+            with_password.without_credentials(&format!("can't reach {url}")),
             "can't reach https://a.example/prod"
         );
-        assert_eq!(service.secrets(), ["pass%20word", "pass word", "t0ken"]);
-        let plain = Service {
-            url: "https://a.example/a@b".to_owned(),
-            token: None,
-        };
+        let beginning = "https://user:pass%20word@";
+        let expected = ["pass%20word", "pass word", beginning, "t0ken"];
+        assert_eq!(with_password.secrets(), expected);
+        let plain = service("https://a.example/a@b", None).unwrap();
+        assert_eq!(plain.address_of("/c"), "https://a.example/a@b/c");
         assert_eq!(plain.without_credentials(&plain.url), plain.url);
         assert!(plain.secrets().is_empty());
     }

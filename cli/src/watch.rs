@@ -14,7 +14,7 @@ use ureq::http::StatusCode;
 use ureq::http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH};
 
 use crate::args::{ListArgs, WatchArgs};
-use crate::client::{agent, body_of, in_path, problem_of};
+use crate::client::{agent, body_of, in_path, problem_of, reason_of};
 use crate::plain_text::plain;
 use crate::settings::{HOW_TO_SET, Service, Settings, SettingsError};
 use crate::table::{Look, cut, write_table};
@@ -291,7 +291,7 @@ impl Client {
         query: &[(&str, &str)],
         tag: Option<&str>,
     ) -> Result<Answer, WatchError> {
-        let request = self.agent.get(format!("{}{path}", self.service.url));
+        let request = self.agent.get(self.service.address_of(path));
         let mut request = request.query_pairs(query.iter().copied());
         if let Some(token) = &self.service.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -300,7 +300,7 @@ impl Client {
             request = request.header(IF_NONE_MATCH, tag);
         }
         let mut response = request.call().map_err(|error| {
-            let error = self.service.without_credentials(&error.to_string());
+            let error = self.service.without_credentials(&reason_of(&error));
             WatchError::Unavailable(error)
         })?;
         let status = response.status();

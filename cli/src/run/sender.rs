@@ -22,7 +22,7 @@ use super::notices::Notices;
 use super::queue::{Batch, End, Output, Queue};
 use super::redactor::Redactor;
 use crate::args::RunArgs;
-use crate::client::{agent, body_of, page_of, problem_of};
+use crate::client::{agent, body_of, page_of, problem_of, reason_of};
 use crate::settings::Service;
 
 /// Bodies from this size on are compressed.
@@ -108,7 +108,7 @@ impl Sender {
             let body = encode(context.into_iter().chain(records));
             if !body.is_empty() {
                 self.queue.sending(lines);
-                let url = format!("{}/api/logs", self.service.url);
+                let url = self.service.address_of("/api/logs");
                 let number = sequence.to_string();
                 let request = |agent: &Agent| {
                     let request = agent.post(&url).query("sequence", &number);
@@ -302,7 +302,7 @@ fn attempt(request: ureq::RequestBuilder<ureq::typestate::WithBody>, body: &[u8]
         Ok(response) => response,
         Err(error) => {
             return Attempt::Failed {
-                reason: error.to_string(),
+                reason: reason_of(&error),
                 retry_after: None,
                 is_answer: false,
             };

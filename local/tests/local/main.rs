@@ -17,3 +17,5 @@ mod security;
 mod serve;
 #[cfg(unix)]
 mod services;
+#[cfg(unix)]
+mod tls;
