@@ -117,7 +117,11 @@ fn attend(
         outlets,
         pty,
         raw_terminal,
+        has_device,
     } = started;
+    if has_device {
+        notices.add("what the command writes to a device is not sent");
+    }
     let pid = Pid::from_child(&child);
     let leads_session = raw_terminal.is_some();
     notices.set_raw(leads_session);

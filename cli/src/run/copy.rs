@@ -41,7 +41,12 @@ pub(crate) fn copy_output(outlet: Outlet, ended: &PipeReader, queue: &Queue, not
             write()
         };
         queue.push(output, super::now_ms(), bytes);
-        if written.is_err() {
+        if let Err(error) = written {
+            if error.kind() != ErrorKind::BrokenPipe {
+                notices.add(&format!(
+                    "can't write what the command prints, so its next write will fail: {error}"
+                ));
+            }
             // The command sees the closed output by itself.
             return;
         }

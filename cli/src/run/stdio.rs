@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command};
 
 use pty_process::blocking::{Command as SessionCommand, Pts, Pty};
-use rustix::fs::fstat;
+use rustix::fs::{FileType, fstat, stat};
 use rustix::process::getpgrp;
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{
@@ -38,11 +38,14 @@ pub(crate) struct Started {
     /// The user's terminal, if the command has another one for its input too. Then the command
     /// leads a session.
     pub(crate) raw_terminal: Option<RawTerminal>,
+    /// Whether an output is a device that the command writes to itself.
+    pub(crate) has_device: bool,
 }
 
 /// Starts the command.
 ///
-/// An output that is a terminal becomes a pseudoterminal, any other one a pipe. If input and output
+/// An output that is a terminal becomes a pseudoterminal, any other one a pipe. Only a device such as
+/// `/dev/full` stays as it is, because a pipe would not fail as it does. If input and output
 /// are terminals, the pseudoterminal is the command's only terminal. Else the command stays in the
 /// session and process group of `progress run`, with the same input: it reads the user's terminal
 /// itself, and the terminal's signals reach it.
@@ -55,7 +58,10 @@ pub(crate) fn start(program: &OsString, arguments: &[OsString]) -> io::Result<St
     let is_foreground = || tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp());
     let leads_session = is_stdout && isatty(stdin()) && is_foreground();
     let pty = (is_stdout || is_stderr).then(open_pty).transpose()?;
-    let open = |output, target, is_terminal| {
+    let open = |output, target, is_terminal: bool| {
+        if !is_terminal && is_device(target) {
+            return Ok((None, clone(target)?));
+        }
         let (source, end) = match &pty {
             Some((pty, pts)) if is_terminal => (clone(pty.as_fd())?, clone(pts.as_fd())?),
             _ => pipe()?,
@@ -66,20 +72,24 @@ pub(crate) fn start(program: &OsString, arguments: &[OsString]) -> io::Result<St
             output,
             has_notices: output == Output::Stderr,
         };
-        io::Result::Ok((outlet, end))
+        io::Result::Ok((Some(outlet), end))
     };
     let (mut outlet, first_end) = open(Output::Stdout, stdout(), is_stdout)?;
+    let mut has_device = outlet.is_none();
     let mut outlets = Vec::new();
     // One way for both keeps their order.
     let second_end = if is_stdout == is_stderr && (is_stdout || is_same_file()) {
-        outlet.has_notices = true;
+        if let Some(outlet) = &mut outlet {
+            outlet.has_notices = true;
+        }
         clone(first_end.as_fd())?
     } else {
         let (outlet, end) = open(Output::Stderr, stderr(), is_stderr)?;
-        outlets.push(outlet);
+        has_device |= outlet.is_none();
+        outlets.extend(outlet);
         end
     };
-    outlets.push(outlet);
+    outlets.extend(outlet);
     let Some((pty, pts)) = pty else {
         let mut command = Command::new(program);
         command.args(arguments).stdout(first_end).stderr(second_end);
@@ -88,6 +98,7 @@ pub(crate) fn start(program: &OsString, arguments: &[OsString]) -> io::Result<St
             outlets,
             pty: None,
             raw_terminal: None,
+            has_device,
         });
     };
     copy_window_size(pty.as_fd());
@@ -117,6 +128,7 @@ pub(crate) fn start(program: &OsString, arguments: &[OsString]) -> io::Result<St
         outlets,
         pty: Some(clone(pty.as_fd())?.into()),
         raw_terminal,
+        has_device,
     })
 }
 
@@ -162,6 +174,15 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 
 fn clone(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     file.try_clone_to_owned()
+}
+
+/// Whether a file is a device, but not a terminal, and not `/dev/null`, which takes everything.
+fn is_device(file: BorrowedFd<'_>) -> bool {
+    let is_null = |device| stat("/dev/null").is_ok_and(|null| null.st_rdev == device);
+    fstat(file).is_ok_and(|stat| {
+        let file_type = FileType::from_raw_mode(stat.st_mode);
+        file_type == FileType::CharacterDevice && !isatty(file) && !is_null(stat.st_rdev)
+    })
 }
 
 /// Whether both outputs are the same file or pipe.

@@ -215,14 +215,29 @@ fn programs_are_as_alone_if_the_service_never_answers() {
 fn each_line_is_delivered_once_with_the_end_of_the_run() {
     for behavior in [Behavior::Accepts, Behavior::IsSlow, Behavior::Stumbles] {
         let service = Service::start(behavior);
-        let script =
-            "echo one; echo the-token-of-the-test; seq 1 20000; sleep 0.4; printf end; exit 3";
-        let options = ["--task", "nightly", "--project", "shop", "--name", "a b"];
-        let watched = run(
-            &program("", script),
-            Place::Pipes,
-            Some((&service.url, &options)),
+        // It ends when the service has its lines, because nobody waits for a service for long at the end.
+        let folder = tempfile::tempdir().unwrap();
+        let delivered = folder.path().join("delivered");
+        let script = format!(
+            "echo one; echo the-token-of-the-test; seq 1 20000; \
+             while ! test -e {}; do sleep 0.05; done; printf end; exit 3",
+            delivered.display()
         );
+        let options = ["--task", "nightly", "--project", "shop", "--name", "a b"];
+        let watched = thread::scope(|scope| {
+            scope.spawn(|| {
+                let until = Instant::now() + Duration::from_secs(60);
+                while service.lines().len() < 20_002 && Instant::now() < until {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                fs::write(&delivered, "").unwrap();
+            });
+            run(
+                &program("", &script),
+                Place::Pipes,
+                Some((&service.url, &options)),
+            )
+        });
         assert_eq!(watched.seen.exit_code, 3);
         let mut expected = vec!["one".to_owned(), "[redacted]".to_owned()];
         expected.extend((1..=20_000).map(|number: u32| number.to_string()));
@@ -291,15 +306,26 @@ fn a_secret_is_not_sent_however_it_is_printed() {
 fn credentials_in_the_address_are_in_no_notice() {
     for behavior in [Behavior::IsDown, Behavior::Answers401] {
         let service = Service::start(behavior);
-        let url = service.url.replace("//", "//ada:hunter2@");
+        let url = service.url.replace("//", "//ada:pw@");
         let watched = run(&program("", "echo a"), Place::Pipes, Some((&url, &[])));
         assert_eq!(watched.notices.len(), 2, "{:?}", watched.notices);
+        let notices = watched.notices.concat();
         assert!(
-            !watched.notices.concat().contains("hunter2"),
-            "{:?}",
-            watched.notices
+            !notices.contains("pw") && !notices.contains("ada"),
+            "{notices}"
         );
     }
+    let service = Service::start(Behavior::Accepts);
+    let url = service.url.replace("//", "//ada:pw@");
+    let script = "echo $PROGRESS_URL";
+    let watched = run(&program("", script), Place::Pipes, Some((&url, &[])));
+    assert!(
+        !watched.notices.concat().contains("ada"),
+        "{:?}",
+        watched.notices
+    );
+    let address = service.url.replace("http://", "");
+    assert_eq!(service.lines(), [format!("[redacted]{address}")]);
 }
 
 #[test]
@@ -438,6 +464,78 @@ fn a_closed_output_ends_the_command_as_alone() {
         service.records().last(),
         Some(&json!({"signal": "SIGPIPE"}))
     );
+}
+
+/// The exit code and standard error of a script alone and by `progress run`, with this standard output.
+#[cfg(target_os = "linux")]
+fn with_output(script: &str, output: impl Fn() -> fs::File) -> [(Option<i32>, String); 2] {
+    use std::process::Command;
+    let service = Service::start(Behavior::Accepts);
+    let alone = Command::new("bash");
+    let mut watched = Command::new(env!("CARGO_BIN_EXE_progress"));
+    watched
+        .args(["run", "bash"])
+        .env("PROGRESS_URL", &service.url);
+    [alone, watched].map(|mut command| {
+        let output = command.args(["-c", script]).stdout(output()).output();
+        let output = output.unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_device_is_as_full_as_alone() {
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let script = "echo one; code=$?; echo two >&2; exit $((code + 3))";
+    let [alone, (code, error)] = with_output(script, full);
+    assert_eq!((code, alone.0), (Some(4), Some(4)));
+    let (own, others): (Vec<_>, Vec<_>) = error
+        .lines()
+        .partition(|line| line.starts_with("progress: "));
+    assert_eq!(others, alone.1.lines().collect::<Vec<_>>());
+    assert!(others[0].contains("No space left on device"), "{others:?}");
+    assert!(own[0].contains("a device is not sent"), "{own:?}");
+}
+
+/// A pipe can't tell the command more than that.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_can_not_grow_is_named_as_the_reason_why_the_command_ends() {
+    let service = Service::start(Behavior::Accepts);
+    let directory = tempfile::tempdir().unwrap();
+    let script = "trap '' XFSZ; ulimit -f 1; exec $0 run -- sh -c 'seq 1 100000'";
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_progress")]);
+    let file = fs::File::create(directory.path().join("log")).unwrap();
+    let command = command.env("PROGRESS_URL", &service.url).stdout(file);
+    let output = command.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(141), "{error}");
+    assert!(
+        error.contains("its next write will fail: File too large"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_invalid_address_is_told_at_once_and_never_shown() {
+    for url in ["http://us:pw@local host:1", "https://us:pw@a.example:x"] {
+        let watched = run(&program("", "echo one"), Place::Pipes, Some((url, &[])));
+        assert_eq!(watched.seen.stdout, "one\n");
+        let notices = watched.notices.concat();
+        assert!(
+            notices.contains("the run is not shown anywhere: PROGRESS_URL is no valid address"),
+            "{notices}"
+        );
+        assert!(
+            !notices.contains("pw") && !notices.contains("trying"),
+            "{notices}"
+        );
+    }
 }
 
 #[test]
