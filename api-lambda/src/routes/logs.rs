@@ -24,7 +24,7 @@ use shared::server_timing::for_store;
 use tracing::warn;
 use uuid::Uuid;
 
-use self::records::{MAX_PACKED_BYTES, Record, Said};
+use self::records::{MAX_PACKED_BYTES, Record, Said, put_exits_last};
 use self::session::Lines;
 #[cfg(test)]
 use crate::openapi::{parameters::LogStream, schemas};
@@ -78,6 +78,7 @@ pub(crate) struct Saved {
 /// Adds lines to a log stream
 ///
 /// Each line is known by `session`, `sequence` and its place in the body, so a request that is sent again changes nothing.
+/// Without a session, each exit ends a command, and what follows it is the next one: at most 20 in a request.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/logs", operation_id = "addLines", tag = "tasks",
     params(LogStream),
@@ -145,26 +146,70 @@ async fn add(
         origin,
         named: task_id,
     };
-    let lines = Lines::new(session, sequence, &body);
-    let now = state.now();
-    let (lines, exit_at) = match end_of(&state, &target, &lines, &records, now).await? {
-        End::NewestRun(at) => (lines, Some(at)),
-        End::WholeCommand => (lines.as_session(), None),
-        End::Session => (lines, None),
+    // All lines of a session are those of one command.
+    let commands = match session {
+        Some(_) => vec![records],
+        None => records::commands(records)?,
     };
-    let saved = save(&state, target, hints, (&lines, exit_at), records, now).await?;
+    let mut saved: Option<Saved> = None;
+    for (number, records) in commands.into_iter().enumerate() {
+        let lines = Lines::new(session, sequence, (&body, number));
+        // Each is later than the one before, also if none has a time.
+        let later = Duration::from_millis(u64::try_from(number).unwrap_or(u64::MAX));
+        let request = Request {
+            state: &state,
+            target: target.clone(),
+            hints: hints.clone(),
+            is_later: number > 0,
+            now: state.now().after(later),
+        };
+        let mut next = request.save(lines, records).await?;
+        if let Some(before) = saved {
+            next.lines += before.lines;
+            next.facts += before.facts;
+        }
+        saved = Some(next);
+    }
     Ok((StatusCode::ACCEPTED, Json(saved)).into_response())
+}
+
+/// The lines of one command, or some of them.
+struct Request<'a> {
+    state: &'a ApiState,
+    target: Target,
+    hints: Session,
+    /// Whether it comes after a command that has ended.
+    is_later: bool,
+    now: Timestamp,
+}
+
+impl Request<'_> {
+    async fn save(self, lines: Lines, mut records: Vec<Record>) -> Result<Saved, ApiError> {
+        put_exits_last(&mut records, self.now);
+        let end = end_of(self.state, &self.target, &lines, &records, self.now).await?;
+        let (lines, exit_at) = match end {
+            End::NewestRun(at) => (lines, Some(at)),
+            End::WholeCommand => (lines.as_session(), None),
+            End::Session => (lines, None),
+        };
+        save(self, (&lines, exit_at), records).await
+    }
 }
 
 /// Saves records as lines of a task. `exit_at` is the key of an exit, if that is not its own.
 async fn save(
-    state: &ApiState,
-    target: Target,
-    hints: Session,
+    request: Request<'_>,
     (lines, exit_at): (&Lines, Option<LineKey>),
     records: Vec<Record>,
-    now: Timestamp,
 ) -> Result<Saved, ApiError> {
+    let Request {
+        state,
+        target,
+        hints,
+        is_later,
+        now,
+    } = request;
+    let mut begins_run = is_later && lines.session().is_none();
     let origin = &target.origin;
     let mut batch = match &target.named {
         Some(task_id) => Batch::of_task(task_id.clone()),
@@ -182,7 +227,11 @@ async fn save(
         match record.said {
             Said::Line(line) => {
                 let event = event(line);
-                tail.push(event.timestamp.min(now), &event.message);
+                let is_of_request = timestamp.is_none() && lines.session().is_some();
+                tail.push(event.timestamp.min(now), is_of_request, &event.message);
+                if std::mem::take(&mut begins_run) {
+                    batch.restart(origin.format, &origin.log_group, &event);
+                }
                 let counts = batch.add(origin.format, &origin.log_group, &event);
                 first = Some(first.map_or(event.timestamp, |first| first.min(event.timestamp)));
                 read.lines += counts.lines;
@@ -219,7 +268,15 @@ async fn save(
     let keeps_tail = state.keeps_log_tail && !is_known;
     if let Some((run_id, _)) = run.as_ref().filter(|_| keeps_tail) {
         let has_failed = exit_code.is_some_and(|code| code != 0);
-        keep_tail(state, run_id, tail.finish(), has_failed).await;
+        let last = tail.lines.last().map(|line| line.timestamp);
+        let is_earlier = lines.session().is_none() && last.is_some_and(|last| last < run_id.run);
+        let run_id = match last.filter(|_| is_earlier) {
+            Some(last) => run_at(state, &target, last).await?,
+            None => Some(run_id.clone()),
+        };
+        if let Some(run_id) = run_id {
+            keep_tail(state, &run_id, tail.finish(), has_failed).await;
+        }
     }
     Ok(Saved {
         task_id,
@@ -312,6 +369,17 @@ async fn run_of_lines(
     let run = of_session.or_else(|| record?.live());
     let run = run.map(|task| (task.run_id(), task.revision));
     Ok((task_id, run))
+}
+
+/// The run of a target that a time lies in; `None` if there was none or it can't change any more.
+async fn run_at(
+    state: &ApiState,
+    target: &Target,
+    time: Timestamp,
+) -> Result<Option<RunId>, ApiError> {
+    let (_, record) = record_of(state, target).await?;
+    let record = record.as_ref();
+    Ok(record.and_then(|record| Some(record.run_at(time)?.run_id())))
 }
 
 /// The task of a target, and its record if it is stored.

@@ -468,3 +468,133 @@ async fn lines_without_times_and_an_exit_may_come_in_any_order() {
         assert_eq!(statuses, ["failed"], "{order:?}");
     }
 }
+
+#[tokio::test]
+async fn each_exit_in_a_request_without_a_session_ends_a_command() {
+    let harness = Harness::new();
+    for (is_timed, stream) in [(true, "timed"), (false, "untimed")] {
+        let line = |second: i64, message: &str| match is_timed {
+            true => line(second, message),
+            false => json!({"message": message}),
+        };
+        let exit = |second: i64, code: i32| match is_timed {
+            true => json!({"timestamp": START_MS + second * 1000, "exit_code": code}),
+            false => json!({"exit_code": code}),
+        };
+        let records = [
+            line(1, "[1/9] painting"),
+            exit(2, 3),
+            line(3, "[2/9] painting"),
+            line(4, "[3/9] painting"),
+            exit(5, 0),
+            line(6, "[4/9] painting"),
+            line(7, "[5/9] painting"),
+        ];
+        let query = format!("stream={stream}");
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let saved = send_records(&harness, &query, &records).await;
+            assert_eq!(saved.status, StatusCode::ACCEPTED, "{saved:?}");
+            answers.push(saved.json());
+        }
+        assert_eq!(answers[0], answers[1], "it is known");
+        assert_eq!(answers[0]["lines"], 5);
+        let runs = harness.read(&format!("/api/tasks/run:{stream}/runs")).await;
+        let seen = |run: &Value| {
+            let current = run["progress"]["current"].as_u64().unwrap();
+            (run["status"].as_str().unwrap().to_owned(), current)
+        };
+        let runs: Vec<_> = runs["runs"].as_array().unwrap().iter().map(seen).collect();
+        let expected = [("running", 5), ("completed", 3), ("failed", 1)];
+        let expected = expected.map(|(status, current)| (status.to_owned(), current));
+        assert_eq!(runs, expected, "{stream}");
+    }
+    let exits: Vec<_> = (0..21).map(|_| json!({"exit_code": 0})).collect();
+    let refused = send_records(&harness, "stream=many", &exits).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refused.json()["errors"][0]["field"], "exit_code");
+    let allowed = send_records(&harness, "stream=many", &exits[..20]).await;
+    assert_eq!(allowed.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn an_exit_is_not_earlier_than_its_lines_whatever_its_clock_says() {
+    for session in ["", &format!("&{SESSION}&sequence=0")] {
+        let harness = Harness::new();
+        let records = [
+            line(5, "[1/2] painting"),
+            line(9, "[2/2] painting"),
+            json!({"timestamp": START_MS, "exit_code": 0}),
+        ];
+        for _ in 0..2 {
+            let query = format!("stream=deploy{session}");
+            send_records(&harness, &query, &records).await;
+        }
+        let task = harness.read("/api/tasks/run:deploy").await;
+        assert_eq!(
+            (&task["started_at"], &task["completed_at"], &task["status"]),
+            (
+                &json!("2026-11-21T10:00:05.000Z"),
+                &json!("2026-11-21T10:00:09.000Z"),
+                &json!("completed")
+            )
+        );
+        assert_eq!(harness.stored().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn lines_without_times_have_the_order_of_their_requests() {
+    let lines = ["[1/4] red", "[2/4] blue", "[3/4] green"];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+        let harness = Harness::new();
+        for sequence in order {
+            let record = json!({"message": lines[sequence]});
+            add(&harness, sequence.try_into().unwrap(), &[record]).await;
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        let task = harness.read("/api/tasks/run:deploy").await;
+        assert_eq!(
+            (&task["progress"]["current"], &task["message"]),
+            (&json!(3), &json!("[3/4] green")),
+            "{order:?}"
+        );
+        assert_eq!(tail(&harness, "run:deploy").await, lines, "{order:?}");
+        assert_eq!(harness.stored().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn old_lines_without_a_session_are_among_the_last_lines_of_their_own_run() {
+    let harness = Harness::new();
+    let exit = |second: i64| json!({"timestamp": START_MS + second * 1000, "exit_code": 1});
+    for second in [10, 20] {
+        let records = [line(second, "Mixing"), exit(second + 5)];
+        send_records(&harness, "stream=deploy", &records).await;
+    }
+    let late = [line(12, "a late line")];
+    send_records(&harness, "stream=deploy", &late).await;
+    let oldest = [line(3, "an early line")];
+    send_records(&harness, "stream=deploy", &oldest).await;
+    assert_eq!(tail(&harness, "run:deploy").await, ["Mixing"]);
+    let runs = harness.read("/api/tasks/run:deploy/runs").await;
+    let earlier = runs["runs"][1]["run_id"].as_str().unwrap();
+    assert_eq!(tail(&harness, earlier).await, ["Mixing", "a late line"]);
+}
+
+#[tokio::test]
+async fn the_lines_before_a_failure_are_those_of_its_run() {
+    let harness = Harness::new();
+    let first = [
+        line(1, "Step 1/2: red"),
+        line(2, "All done"),
+        line(3, "bye"),
+    ];
+    send_records(&harness, "stream=deploy", &first).await;
+    let start = [line(9, "Step 1/2: blue")];
+    send_records(&harness, "stream=deploy", &start).await;
+    send_records(&harness, "stream=deploy", &[line(10, "BUILD FAILED")]).await;
+    let task = harness.read("/api/tasks/run:deploy").await;
+    assert_eq!(task["status"], "failed", "{task}");
+    assert_eq!(task["failure"]["context"], json!(["Step 1/2: blue"]));
+}

@@ -19,6 +19,10 @@ pub struct TailLine {
     pub timestamp: Timestamp,
     /// Its text, as it was sent: it may have control characters.
     pub text: String,
+    /// Whether the time is that of the request of a session: then those of later requests are not
+    /// earlier, in whatever order they arrived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_request: bool,
 }
 
 /// The last lines of one request.
@@ -56,13 +60,17 @@ impl TailPart {
     }
 
     /// Adds the next line. Of more than [`MOST_TAIL_LINES`], the last ones stay.
-    pub fn push(&mut self, timestamp: Timestamp, text: &str) {
+    pub fn push(&mut self, timestamp: Timestamp, is_of_request: bool, text: &str) {
         // Dropping one line at a time would take a while.
         if self.lines.len() >= 2 * MOST_TAIL_LINES {
             self.lines.drain(..MOST_TAIL_LINES);
         }
         let text = head(text, MAX_TEXT_BYTES).to_owned();
-        self.lines.push(TailLine { timestamp, text });
+        self.lines.push(TailLine {
+            timestamp,
+            text,
+            is_of_request,
+        });
     }
 
     /// The part with its last lines alone.
@@ -78,6 +86,7 @@ impl TailPart {
 pub fn tail_of(parts: Vec<TailPart>) -> Vec<TailLine> {
     let mut parts = parts;
     parts.sort_by_key(|part| part.sequence);
+    put_in_order(&mut parts);
     let last_of = |part: &TailPart| part.lines.last().map(|line| line.timestamp);
     let whole = parts.iter().filter(|part| part.is_whole);
     let whole = whole.filter_map(last_of).max();
@@ -94,6 +103,21 @@ pub fn tail_of(parts: Vec<TailPart>) -> Vec<TailLine> {
     lines
 }
 
+/// Lets lines that have the time of their request be no later than those of later requests.
+fn put_in_order(parts: &mut [TailPart]) {
+    let mut latest = Timestamp::LATEST;
+    for part in parts.iter_mut().rev() {
+        let lines = part.lines.iter_mut().filter(|line| line.is_of_request);
+        let mut earliest = latest;
+        for line in lines {
+            line.timestamp = line.timestamp.min(latest);
+            line.is_of_request = false;
+            earliest = earliest.min(line.timestamp);
+        }
+        latest = earliest;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +125,7 @@ mod tests {
     fn part(sequence: u32, lines: &[(i64, &str)]) -> TailPart {
         let mut part = TailPart::new(sequence);
         for (time_ms, text) in lines {
-            part.push(Timestamp::from_millis(*time_ms), text);
+            part.push(Timestamp::from_millis(*time_ms), false, text);
         }
         part.finish()
     }
@@ -119,6 +143,22 @@ mod tests {
             part(1, &[(5, "c"), (9, "e")]),
         ];
         assert_eq!(texts(parts), ["a", "b", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn lines_without_times_have_the_order_of_their_requests() {
+        let arrived = |sequence, time_ms, text| {
+            let mut part = TailPart::new(sequence);
+            part.push(Timestamp::from_millis(time_ms), true, text);
+            part
+        };
+        let parts = vec![
+            arrived(2, 4, "c"),
+            arrived(0, 6, "a"),
+            arrived(3, 9, "d"),
+            arrived(1, 7, "b"),
+        ];
+        assert_eq!(texts(parts), ["a", "b", "c", "d"]);
     }
 
     #[test]

@@ -383,6 +383,12 @@ impl TaskRecord {
         tasks.find(|task| task.run == name)
     }
 
+    /// The run that `time` lies in: the last one that began until then, of those that can still change.
+    pub fn run_at(&self, time: Timestamp) -> Option<&Task> {
+        let runs = self.known_heads().filter_map(Head::live);
+        runs.filter(|run| run.run <= time).max_by_key(|run| run.run)
+    }
+
     /// The key of an exit without a session: that of `at`, or one after all lines that are known,
     /// because clocks lie. `None` if it is not the exit of the newest run, but of a later command: the
     /// run is a session or has another exit. Once its lines have told how it ended, an exit may follow

@@ -16,6 +16,8 @@ use crate::problem::{ApiError, FieldError};
 pub(super) const MAX_PACKED_BYTES: usize = 1024 * 1024;
 /// The largest body after unpacking.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// The most commands in a body.
+const MAX_COMMANDS: usize = 20;
 /// The most errors that a response lists.
 const MAX_ERRORS: usize = 20;
 /// A time with a smaller number is in seconds: that is until the year 5138.
@@ -62,6 +64,42 @@ pub(super) enum Said {
     Context(Context),
     /// The command ended with this exit code: 128 and the number of the signal, if one ended it.
     Exit(i32),
+}
+
+/// Divides records into those of each command: a command ends with its exit.
+pub(super) fn commands(records: Vec<Record>) -> Result<Vec<Vec<Record>>, ApiError> {
+    let mut commands = vec![Vec::new()];
+    let mut has_ended = false;
+    for record in records {
+        if std::mem::replace(&mut has_ended, matches!(record.said, Said::Exit(_))) {
+            commands.push(Vec::new());
+        }
+        if let Some(last) = commands.last_mut() {
+            last.push(record);
+        }
+    }
+    if commands.len() > MAX_COMMANDS {
+        return Err(ApiError::InvalidFields(vec![FieldError {
+            field: "exit_code".to_owned(),
+            detail: format!("a request has the exits of at most {MAX_COMMANDS} commands"),
+        }]));
+    }
+    Ok(commands)
+}
+
+/// Lets no exit be earlier than the lines before it. `now` is the time of those without one.
+pub(super) fn put_exits_last(records: &mut [Record], now: Timestamp) {
+    let mut latest: Option<Timestamp> = None;
+    for record in records {
+        let time = record.timestamp.unwrap_or(now);
+        match record.said {
+            Said::Exit(_) if latest > Some(time) => {
+                record.timestamp = latest.filter(|latest| *latest != now);
+            }
+            Said::Line(_) => latest = latest.max(Some(time)),
+            _ => {}
+        }
+    }
 }
 
 /// Reads the records of a body.
@@ -168,7 +206,7 @@ fn record(text: &str) -> Result<Record, (&'static str, String)> {
     )?;
     let message: Option<String> = take(&mut fields, "message", "a text")?;
     let context: Option<Context> = take(&mut fields, "context", "an object of texts")?;
-    let exit_code: Option<i32> = take(&mut fields, "exit_code", "a whole number")?;
+    let exit_code: Option<u8> = take(&mut fields, "exit_code", "a whole number from 0 to 255")?;
     let signal: Option<String> = take(
         &mut fields,
         "signal",
@@ -177,7 +215,7 @@ fn record(text: &str) -> Result<Record, (&'static str, String)> {
     let is_one = exit_code.is_none() || signal.is_none();
     let exit_code = match signal {
         Some(name) => Some(exit_code_of(&name)?),
-        None => exit_code,
+        None => exit_code.map(i32::from),
     };
     let said = match (message, context, exit_code.filter(|_| is_one)) {
         (Some(message), None, None) => Said::Line(message),
@@ -344,6 +382,9 @@ mod tests {
             ),
             ("a\n{\"message\":7}", "line 2.message"),
             (r#"{"exit_code":"0"}"#, "line 1.exit_code"),
+            (r#"{"exit_code":256}"#, "line 1.exit_code"),
+            (r#"{"exit_code":-1}"#, "line 1.exit_code"),
+            (r#"{"exit_code":1.5}"#, "line 1.exit_code"),
             (r#"{"signal":"TERM"}"#, "line 1.signal"),
             (r#"{"exit_code":0,"signal":"SIGKILL"}"#, "line 1.message"),
             (r#"{"context":{"actor":7}}"#, "line 1.context"),

@@ -16,13 +16,22 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The lines of a body. Without a session, the same body has the same lines.
-    pub(super) fn new(session: Option<Uuid>, sequence: Option<u32>, body: &[u8]) -> Self {
+    /// The lines of a body, or of the command `command` in it (from 0). Without a session, the same
+    /// body has the same lines.
+    pub(super) fn new(
+        session: Option<Uuid>,
+        sequence: Option<u32>,
+        (body, command): (&[u8], usize),
+    ) -> Self {
         let name = match &session {
             Some(session) => session.as_bytes().as_slice(),
             None => body,
         };
-        let digest = Sha256::digest(name);
+        let mut digest = Sha256::new_with_prefix(name);
+        if command > 0 {
+            digest.update(command.to_be_bytes());
+        }
+        let digest = digest.finalize();
         let number = digest.iter().take(8);
         let number = number.fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
         // Other bodies without a session are other requests.

@@ -164,14 +164,15 @@ impl FactLog {
     /// the current run, and a line before the first one moves the start of the first run. Of two
     /// readings of a line whose time is bounded, the earlier time is kept.
     pub fn add(&mut self, facts: impl IntoIterator<Item = KeyedFact>) -> Added {
+        let mut facts: Vec<KeyedFact> = facts.into_iter().collect();
+        self.put_in_order(&mut facts);
+        self.complete(&mut facts);
+        self.insert(facts)
+    }
+
+    fn insert(&mut self, facts: Vec<KeyedFact>) -> Added {
         let mut added = Added::default();
         let mut new: Vec<KeyedFact> = Vec::new();
-        let mut facts: Vec<KeyedFact> = facts.into_iter().collect();
-        for (at, fact) in &mut facts {
-            if let Fact::Failure { context, .. } = fact {
-                self.complete(*at, context);
-            }
-        }
         let is_bounded = |at: &LineKey| at.is_bounded();
         let has_bounded =
             self.keys().any(is_bounded) || facts.iter().map(|(at, _)| at).any(is_bounded);
@@ -223,14 +224,69 @@ impl FactLog {
         added
     }
 
+    /// Lets lines of a session that have the time of their arrival be no later than those of its later
+    /// requests that are known: requests may overtake each other.
+    fn put_in_order(&self, facts: &mut [KeyedFact]) {
+        // The earliest line of the later requests, by request.
+        let mut later: BTreeMap<(SessionKey, u32), Option<Timestamp>> = BTreeMap::new();
+        let mut put = |at: LineKey| {
+            let Some(request) = at.request().filter(|_| at.is_bounded()) else {
+                return at;
+            };
+            let earliest = later.entry(request).or_insert_with(|| {
+                let lines = self.last_lines.keys();
+                let known = self.facts.iter().map(|(at, _)| *at).chain(lines);
+                let (session, number) = request;
+                let later = known.filter(|known| {
+                    let known = known.request();
+                    known.is_some_and(|known| known.0 == session && known.1 > number)
+                });
+                later.map(LineKey::time).min()
+            });
+            earliest.map_or(at, |earliest| at.at_time(at.time().min(earliest)))
+        };
+        for (at, fact) in facts {
+            *at = put(*at);
+            if let Fact::Lines(lines) = fact {
+                lines.change_keys(&mut put);
+            }
+        }
+    }
+
     /// Adds the last lines that are known to the lines before a failure, if the reading that found the
-    /// failure had too few.
-    fn complete(&self, at: LineKey, context: &mut Vec<String>) {
+    /// failure had too few. They are lines of the same run.
+    fn complete(&self, facts: &mut [KeyedFact]) {
+        let is_short = |fact: &Fact| match fact {
+            Fact::Failure { context, .. } => context.len() < MOST_CONTEXT,
+            _ => false,
+        };
+        if self.last_lines.is_empty() || !facts.iter().any(|(_, fact)| is_short(fact)) {
+            return;
+        }
+        let mut later = self.clone();
+        later.insert(facts.to_vec());
+        let runs = later.runs();
+        for (at, fact) in facts {
+            let Fact::Failure { context, .. } = fact else {
+                continue;
+            };
+            let mut before = runs.iter().rev().filter(|run| run.start <= *at);
+            let run = match at.session() {
+                Some(session) => before.find(|run| run.is_in(session)),
+                None => before.next(),
+            };
+            let start = run.map(|run| run.start);
+            self.complete_context(*at, start, context);
+        }
+    }
+
+    fn complete_context(&self, at: LineKey, start: Option<LineKey>, context: &mut Vec<String>) {
         let missing = MOST_CONTEXT.saturating_sub(context.len());
         if missing == 0 {
             return;
         }
-        let known = self.last_lines.of_session(at.session());
+        let known = self.last_lines.of_session(at.session()).into_owned();
+        let known = start.map_or_else(LastLines::default, |start| known.since(start));
         let mut known = known.before(at, MOST_CONTEXT);
         if context.ends_with(&known) {
             return;

@@ -448,6 +448,55 @@ fn an_earlier_run_is_final_after_an_hour() {
     assert_eq!(store.live()[0].progress.current, Some(1));
 }
 
+/// The exit that event `id` of a log tells.
+fn exit_at(id: usize, second: i64, code: i32) -> KeyedFact {
+    let (at, _) = line_at(id, "Step 1/2", 1_000 * second, 1_000 * second).remove(0);
+    let last_lines = progress_core::fold::LastLines::default();
+    (at, Fact::Exit { code, last_lines })
+}
+
+/// Whoever sends an exit without a session asks which run it ends, and sends it again if the answer was lost.
+#[test]
+fn an_exit_that_comes_again_after_its_facts_became_state_is_no_exit_of_another_run() {
+    let mut store = Store::new();
+    let save_exit = |store: &mut Store, exit: &KeyedFact, now| {
+        let at = store.read().key_of_exit(exit.0);
+        let at = at.expect("the newest run waits for it, or has had it");
+        save(store, vec![(at, exit.1.clone())], now)
+    };
+    save(&mut store, lines(1, &["Step 1/2", "Step 2/2"]), ms(2_000));
+    let exit = exit_at(1_000, 3, 4);
+    assert_eq!(save_exit(&mut store, &exit, ms(3_000)), 1);
+    assert_eq!(save_exit(&mut store, &exit, ms(3_000)), 0, "it is known");
+    // Hours later, nothing before the next run is a fact any more.
+    let later: Vec<_> = (20_000..20_600)
+        .flat_map(|second| {
+            lines(
+                second,
+                &[if second % 2 == 0 {
+                    "Step 1/2"
+                } else {
+                    "All done"
+                }],
+            )
+        })
+        .collect();
+    save(&mut store, later, ms(20_600_000));
+    assert!(store.read().facts.watermark() > Some(exit.0));
+    let before: Vec<_> = store.live().into_iter().cloned().collect();
+    assert_eq!(before[0].status, TaskStatus::Failed);
+    assert_eq!(save_exit(&mut store, &exit, ms(20_601_000)), 0);
+    // One that is new is that of a later command: it is not taken for one of those.
+    let next = exit_at(1_001, 20_700, 4);
+    assert_eq!(save_exit(&mut store, &next, ms(20_700_000)), 1);
+    assert_eq!(store.read().key_of_exit(exit_at(1_002, 20_701, 0).0), None);
+    assert_eq!(save_exit(&mut store, &exit, ms(20_701_000)), 0);
+    let after: Vec<_> = store.live().into_iter().cloned().collect();
+    let (last, earlier) = after.split_last().unwrap();
+    assert_eq!(last.status, TaskStatus::Failed);
+    assert_eq!(earlier, &before[..before.len() - 1]);
+}
+
 /// A request of session `id` with a line.
 fn request(id: u64, second: i64, text: &str) -> Vec<KeyedFact> {
     let event = |number| LogEvent {

@@ -23,6 +23,7 @@ pub async fn a_tail_has_the_latest_parts(stores: Stores) {
         let mut part = TailPart::new(sequence);
         part.push(
             moment(i64::from(sequence)),
+            sequence.is_multiple_of(2),
             &format!("\u{1b}[31mline {sequence}"),
         );
         part
