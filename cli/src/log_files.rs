@@ -81,6 +81,8 @@ pub struct FoundLogs {
     pub files: Vec<(String, PathBuf)>,
     /// The directories that were searched.
     pub directories: Vec<PathBuf>,
+    /// What has the name of a log, but is no file: named pipes, sockets and devices.
+    pub no_files: Vec<PathBuf>,
 }
 
 /// Finds the log files in `directory` and below, sorted by path. Each has the name of its log
@@ -148,6 +150,8 @@ fn add_logs(directory: &Path, prefix: &str, depth: u32, found: &mut FoundLogs) -
         } else if is_log_name(&path) && (file_type.is_file() || path.is_file()) {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             found.files.push((format!("{prefix}{stem}"), path));
+        } else if is_log_name(&path) && !file_type.is_symlink() {
+            found.no_files.push(path);
         }
     }
     Ok(())

@@ -113,7 +113,7 @@ impl Following {
 
     /// Saves the lines of a turn. Tries again until it can, however long that takes.
     async fn save(&mut self, turn: &Turn) {
-        if turn.events.is_empty() {
+        if turn.lines.is_empty() {
             return;
         }
         let mut counts = IngestCounts::default();
@@ -139,8 +139,16 @@ impl Following {
 
     async fn try_save(&mut self, turn: &Turn, counts: &mut IngestCounts) -> Result<(), StoreError> {
         let ingest = &self.parts.ingest;
-        for (format, event) in &turn.events {
-            self.batch.add(*format, format.file_log_group, event);
+        for (format, line) in &turn.lines {
+            let (log_group, event) = (format.file_log_group, &line.event);
+            if line.is_restart {
+                self.batch.restart(*format, log_group, event);
+            }
+            if line.is_again {
+                self.batch.add_again(*format, log_group, event);
+            } else {
+                self.batch.add(*format, log_group, event);
+            }
             if self.batch.is_full() {
                 let now = Timestamp::now();
                 ingest

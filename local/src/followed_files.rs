@@ -16,16 +16,15 @@ use std::path::{Path, PathBuf};
 
 use cli::log_files::{FoundLogs, LogFileError, log_stream_below, search};
 use shared::error::error_chain;
-use shared::log_event::LogEvent;
 use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
-use tracing::error;
+use tracing::{error, warn};
 
 use self::first_seen::FirstSeenFile;
 use self::log_file::{LogFile, ReadError};
 use self::notifications::Watcher;
 
-pub(crate) use self::log_file::Spool;
+pub(crate) use self::log_file::{FileLine, Spool};
 pub(crate) use self::notifications::Changes;
 
 /// A turn reads no further file after this many bytes.
@@ -55,10 +54,12 @@ pub(crate) enum FollowError {
 /// 3. the time when it was first seen. For lines that exist at the first look, this is the time when the file was last
 ///    modified.
 ///
-/// A line is the same event whenever it is read: the event id is made of the line's offset in the file.
+/// A line is the same event whenever it is read: the event id is made of the line's offset in the file. That holds for a
+/// last line without a line end, too. It counts after some seconds; when it has grown, it is read again, and that reading
+/// replaces the one before.
 ///
-/// A file that is emptied, replaced or overwritten is read again from its beginning. One that is overwritten by the very
-/// same bytes is not.
+/// A file that is emptied, replaced or overwritten is read again from its beginning, as another run. One that is
+/// overwritten by the very same bytes is not. One that was renamed, and goes on in a new file, is the same run.
 pub(crate) struct FollowedFiles {
     /// The directory that keeps when lines were first seen.
     first_seen: Option<PathBuf>,
@@ -90,7 +91,7 @@ struct Followed {
 /// What was read in one turn: of several files, or of one pipe.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    pub(crate) events: Vec<(LogFormat, LogEvent)>,
+    pub(crate) lines: Vec<(LogFormat, FileLine)>,
     /// The pipe, if it is one.
     pub(crate) pipe: Option<Pipe>,
 }
@@ -248,7 +249,7 @@ impl FollowedFiles {
                 continue;
             };
             let is_pipe = followed.file.is_spool();
-            if is_pipe && !turn.events.is_empty() {
+            if is_pipe && !turn.lines.is_empty() {
                 self.queue.push_front(index);
                 break;
             }
@@ -265,8 +266,8 @@ impl FollowedFiles {
                 self.has_too_many_open = false;
             }
             bytes += portion.bytes;
-            let events = portion.events.into_iter();
-            turn.events.extend(events.map(|event| (format, event)));
+            let lines = portion.lines.into_iter();
+            turn.lines.extend(lines.map(|line| (format, line)));
             let log_stream = is_pipe.then(|| followed.file.log_stream().to_owned());
             if portion.has_more {
                 self.enqueue(index);
@@ -358,6 +359,13 @@ impl FollowedFiles {
     ) -> Result<(), FollowError> {
         for directory in &found.directories {
             self.watcher.watch(directory);
+        }
+        for path in found.no_files {
+            if !self.skipped.contains(&path) {
+                let advice = "a pipe is read if the command line names it";
+                warn!(path = %path.display(), "skipped what is no file: {advice}");
+                self.skipped.insert(path);
+            }
         }
         for (log_stream, path) in found.files {
             if !self.by_path.contains_key(&path) {

@@ -8,9 +8,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cli::log_files::LogFileError;
+use shared::fold::LineKey;
 use shared::log_event::LogEvent;
 use shared::log_file::{Encoding, FileStream, Lines, continued_hash, stable_hash};
 use shared::model::Timestamp;
@@ -23,6 +24,11 @@ const READ_BYTES: usize = 1024 * 1024;
 const SEGMENT_LINES: usize = 10_000;
 /// The number of bytes at the beginning of a file that tell whether it was overwritten.
 const HEAD_BYTES: usize = 16 * 1024;
+/// A last line without a line end counts once it has not grown for this long.
+const QUIET: Duration = Duration::from_secs(3);
+/// So much later than the line before it is such a line, at least. Each further reading of it is a millisecond earlier,
+/// because of two readings of a line the earlier one counts.
+const AFTER_LINE_BEFORE: Duration = Duration::from_secs(1);
 /// The number of bytes before the next line that tell whether the file was overwritten.
 const TAIL_BYTES: usize = 1024;
 
@@ -44,10 +50,20 @@ pub(super) enum ReadError {
     },
 }
 
+/// One line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileLine {
+    pub(crate) event: LogEvent,
+    /// Whether the log begins anew with it: its file was emptied, overwritten or replaced.
+    pub(crate) is_restart: bool,
+    /// Whether it was read before, when it was shorter.
+    pub(crate) is_again: bool,
+}
+
 /// What was read of a file at one time.
 #[derive(Debug, Default)]
 pub(super) struct Portion {
-    pub(super) events: Vec<LogEvent>,
+    pub(super) lines: Vec<FileLine>,
     /// The number of bytes read.
     pub(super) bytes: usize,
     /// Whether there is more to read now.
@@ -88,18 +104,43 @@ pub(super) struct LogFile {
 struct Version {
     /// When that was, in milliseconds since 1970; 0 for the first version.
     epoch_ms: u64,
+    /// Whether the next line begins the log anew.
+    is_restart: bool,
     id: FileId,
     encoding: Encoding,
     /// The offset of the next line, in bytes.
     end: u64,
     /// The time of the next line if it has no time stamp, and the line before it was just read.
     time: Option<Timestamp>,
+    /// The time of the last line. Lines without their end come after it.
+    last_time: Timestamp,
+    /// What follows the last line, if that is no whole line.
+    rest: Option<Rest>,
+    /// The time of the last reading of the next line, if it was read without its end.
+    unfinished: Option<Timestamp>,
     /// What an earlier run has read and this one has not yet.
     saved: VecDeque<Segment>,
     /// The length and the hash of what was read of the first [`HEAD_BYTES`].
     head: (usize, u64),
     /// The length and the hash of the last bytes before `end`.
     tail: (usize, u64),
+}
+
+/// The beginning of a line whose end is not written yet.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    length: usize,
+    /// When it was seen first with this length.
+    since: Timestamp,
+    /// Whether it was read as a line.
+    is_read: bool,
+}
+
+impl Rest {
+    /// Whether it has not grown for some time.
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        now >= self.since.after(QUIET)
+    }
 }
 
 /// Identifies a file, whatever its name. On systems that do not tell, all files are the same, and only an emptied or
@@ -164,7 +205,7 @@ impl LogFile {
             log_stream,
             input: Input::Spool(spool),
             first_seen: None,
-            version: Some(Version::new(epoch_ms, FileId(0, 0))),
+            version: Some(Version::new(epoch_ms, FileId(0, 0), false)),
             known: None,
             is_first_read: false,
         }
@@ -187,15 +228,21 @@ impl LogFile {
         matches!(self.input, Input::Spool(_))
     }
 
-    /// Whether the file may have changed after all of it was read. It is not opened.
+    /// Whether the file may have changed after all of it was read, or its last line waits to be read without its end. It
+    /// is not opened.
     pub(super) fn may_have_changed(&self) -> bool {
+        let rest = self.version.as_ref().and_then(|version| version.rest);
+        if rest.is_some_and(|rest| !rest.is_read) {
+            return true;
+        }
         let Input::Path(path) = &self.input else {
             return false; // who writes to a copy says so
         };
         path.metadata().ok().as_ref().map(Stamp::of) != self.known
     }
 
-    /// Reads the next lines at the time `now`. A last line without a line end waits for its end.
+    /// Reads the next lines at the time `now`. A last line without a line end waits for its end, but not for long: then it
+    /// is read as it is, and again whenever it has grown.
     pub(super) fn read(&mut self, now: Timestamp) -> Result<Portion, ReadError> {
         match &self.input {
             Input::Path(path) => {
@@ -207,7 +254,7 @@ impl LogFile {
                 let is_complete = spool.is_complete.load(Ordering::Acquire);
                 let file = spool.file.try_clone();
                 let file = file.map_err(|source| self.unreadable(source))?;
-                let portion = self.read_lines(&file, now, false)?;
+                let portion = self.read_lines(&file, (now, now), false)?;
                 Ok(Portion {
                     is_end: is_complete && !portion.has_more,
                     ..portion
@@ -240,7 +287,10 @@ impl LogFile {
                 self.begin_or_restore(id)?;
             }
             Some(version) if version.id != id => {
-                if let Some(rest) = self.read_renamed(path, now, true)?
+                let renamed = self.read_renamed(path, now, true)?;
+                // One that has another name now was put aside because it was long: the run goes on.
+                let continues = renamed.is_some();
+                if let Some(rest) = renamed
                     && rest.bytes > 0
                 {
                     return Ok(Portion {
@@ -248,18 +298,18 @@ impl LogFile {
                         ..rest
                     });
                 }
-                self.begin(id, now)?;
+                self.begin(id, now, continues)?;
             }
             Some(version) => {
                 let is_shorter = metadata.len() < version.end;
                 let is_unchanged = version.is_unchanged(&file);
                 if is_shorter || !is_unchanged.map_err(|error| self.unreadable(error))? {
-                    self.begin(id, now)?;
+                    self.begin(id, now, false)?;
                 }
             }
         }
         self.is_first_read = false;
-        let portion = self.read_lines(&file, seen_at, false)?;
+        let portion = self.read_lines(&file, (seen_at, now), false)?;
         self.known = (!portion.has_more).then(|| Stamp::of(&metadata));
         Ok(portion)
     }
@@ -275,40 +325,43 @@ impl LogFile {
         let Some(file) = id.and_then(|id| find_by_id(path, id)) else {
             return Ok(None);
         };
-        self.read_lines(&file, now, takes_partial_line).map(Some)
+        self.read_lines(&file, (now, now), takes_partial_line)
+            .map(Some)
     }
 
     /// Begins a new version of the file.
-    fn begin(&mut self, id: FileId, now: Timestamp) -> Result<(), ReadError> {
+    fn begin(&mut self, id: FileId, now: Timestamp, continues: bool) -> Result<(), ReadError> {
         let earlier = self.version.as_ref().map(|version| version.epoch_ms);
         let epoch_ms = u64::try_from(now.as_millis()).unwrap_or(0);
         let epoch_ms = epoch_ms.max(earlier.map_or(0, |earlier| earlier + 1));
         if let Some(first_seen) = &self.first_seen {
-            let begun = first_seen.begin(epoch_ms);
+            let begun = first_seen.begin(epoch_ms, continues);
             begun.map_err(|error| self.unwritable(first_seen, error))?;
         }
-        self.version = Some(Version::new(epoch_ms, id));
+        self.version = Some(Version::new(epoch_ms, id, continues));
         Ok(())
     }
 
     /// Begins the first version of the file, with what an earlier run has read of it.
     fn begin_or_restore(&mut self, id: FileId) -> Result<(), ReadError> {
-        let mut version = Version::new(0, id);
+        let mut version = Version::new(0, id, true);
         if let Some(first_seen) = &self.first_seen {
             let saved = first_seen.load();
             let saved = saved.map_err(|error| self.unwritable(first_seen, error))?;
             version.epoch_ms = saved.epoch_ms;
+            version.is_restart = saved.epoch_ms > 0 && !saved.continues;
+            version.unfinished = saved.unfinished.map(|(_, time)| time);
             version.saved = saved.segments.into();
         }
         self.version = Some(version);
         Ok(())
     }
 
-    /// Reads the next lines of the open file. `seen_at` is the time of lines before the first time stamp.
+    /// Reads the next lines of the open file at the time `now`. `seen_at` is the time of lines before the first time stamp.
     fn read_lines(
         &mut self,
         file: &File,
-        seen_at: Timestamp,
+        (seen_at, now): (Timestamp, Timestamp),
         takes_partial_line: bool,
     ) -> Result<Portion, ReadError> {
         let Some(version) = &mut self.version else {
@@ -322,7 +375,7 @@ impl LogFile {
                 None => {
                     // The file was replaced between the runs.
                     let id = self.version.as_ref().map(|version| version.id);
-                    self.begin(id.unwrap_or(FileId(0, 0)), Timestamp::now())?;
+                    self.begin(id.unwrap_or(FileId(0, 0)), Timestamp::now(), false)?;
                     Ok(Portion {
                         has_more: true,
                         ..Portion::default()
@@ -332,7 +385,7 @@ impl LogFile {
         }
         let found = version.find_lines(file, &self.log_stream, seen_at, takes_partial_line);
         let Some(found) = found.map_err(|error| self.unreadable(error))? else {
-            return Ok(Portion::default());
+            return self.read_unfinished(file, now);
         };
         if let Some(first_seen) = &self.first_seen {
             let added = first_seen.add(&found.segment);
@@ -342,11 +395,44 @@ impl LogFile {
             version.accept(&found);
         }
         let bytes = found.bytes.len();
+        if let Some(version) = &mut self.version {
+            version.note_rest(found.rest, now);
+        }
         Ok(Portion {
-            events: found.events,
+            lines: found.lines,
             bytes,
             has_more: found.next_time.is_some(),
             is_end: false,
+        })
+    }
+
+    /// Reads the last line, which has no line end, if it has not grown for some time.
+    fn read_unfinished(&mut self, file: &File, now: Timestamp) -> Result<Portion, ReadError> {
+        let found = match &mut self.version {
+            Some(version) => version.find_unfinished(file, &self.log_stream, now),
+            None => Ok(None),
+        };
+        let found = found.map_err(|error| self.unreadable(error))?;
+        if let (Some(first_seen), Some(version), Some((_, time))) =
+            (&self.first_seen, &self.version, &found)
+        {
+            let added = first_seen.add_unfinished(version.end, *time);
+            added.map_err(|error| self.unwritable(first_seen, error))?;
+        }
+        let Some(version) = &mut self.version else {
+            return Ok(Portion::default());
+        };
+        if let Some(rest) = version.rest.as_mut().filter(|rest| rest.is_quiet(now)) {
+            rest.is_read = true;
+        }
+        let Some((line, time)) = found else {
+            return Ok(Portion::default());
+        };
+        version.unfinished = Some(time);
+        Ok(Portion {
+            bytes: line.event.message.len(),
+            lines: vec![line],
+            ..Portion::default()
         })
     }
 
@@ -367,19 +453,25 @@ impl LogFile {
 struct FoundLines {
     segment: Segment,
     bytes: Vec<u8>,
-    events: Vec<LogEvent>,
+    lines: Vec<FileLine>,
+    /// The number of bytes after them.
+    rest: usize,
     /// The time of the next line, if it has no time stamp; `None` if there is no next line now.
     next_time: Option<Timestamp>,
 }
 
 impl Version {
-    fn new(epoch_ms: u64, id: FileId) -> Self {
+    fn new(epoch_ms: u64, id: FileId, continues: bool) -> Self {
         Self {
             epoch_ms,
+            is_restart: !continues,
             id,
             encoding: Encoding::default(),
             end: 0,
             time: None,
+            last_time: Timestamp::default(),
+            rest: None,
+            unfinished: None,
             saved: VecDeque::new(),
             head: (0, stable_hash(b"")),
             tail: (0, stable_hash(b"")),
@@ -415,14 +507,18 @@ impl Version {
             };
             let mut bytes = Vec::new();
             read_at(file, saved.start, length, &mut bytes)?;
+            let unfinished = self.unfinished.take();
+            self.unfinished = saved.unfinished;
             let found = self.lines_of(bytes, log_stream, saved.time, true);
+            self.unfinished = unfinished;
             let Some(found) = found.filter(|found| found.segment == saved) else {
                 return Ok(None);
             };
+            let unfinished = self.unfinished;
             self.accept(&found);
-            self.time = None;
+            (self.time, self.unfinished) = (None, unfinished);
             portion.bytes += length;
-            portion.events.extend(found.events);
+            portion.lines.extend(found.lines);
         }
         Ok(Some(portion))
     }
@@ -440,6 +536,50 @@ impl Version {
         let time = self.time.unwrap_or(seen_at);
         let is_whole = bytes.len() < READ_BYTES;
         Ok(self.lines_of(bytes, log_stream, time, takes_partial_line && is_whole))
+    }
+
+    /// Notes how much follows the last line.
+    fn note_rest(&mut self, length: usize, now: Timestamp) {
+        let known = self.rest.filter(|rest| rest.length == length);
+        let new = || Rest {
+            length,
+            since: now,
+            is_read: false,
+        };
+        self.rest = (length > 0).then(|| known.unwrap_or_else(new));
+    }
+
+    /// The last line as it is, without its end, and the time of this reading; `None` if it may be about to grow or has
+    /// been read.
+    fn find_unfinished(
+        &mut self,
+        file: &File,
+        log_stream: &str,
+        now: Timestamp,
+    ) -> io::Result<Option<(FileLine, Timestamp)>> {
+        let mut bytes = Vec::new();
+        read_at(file, self.end, READ_BYTES, &mut bytes)?;
+        self.note_rest(bytes.len(), now);
+        let is_due = |rest: &Rest| !rest.is_read && rest.is_quiet(now);
+        if self.rest.filter(is_due).is_none() {
+            return Ok(None);
+        }
+        let written = file.metadata()?.modified().map(chrono::DateTime::from);
+        let written = written.map_or(now, Timestamp::from).min(now);
+        let time = match self.unfinished {
+            Some(before) => before.before(Duration::from_millis(1)),
+            None => written.max(self.last_time.after(AFTER_LINE_BEFORE)),
+        };
+        if time <= self.last_time {
+            return Ok(None); // it has grown a thousand times
+        }
+        let found = self.lines_of(bytes, log_stream, time, true);
+        let line = found.and_then(|found| found.lines.into_iter().next());
+        Ok(line.map(|mut line| {
+            // A time that is bounded: that of its end replaces it.
+            (line.event.timestamp, line.event.ingested_at) = (Timestamp::LATEST, time);
+            (line, time)
+        }))
     }
 
     /// The lines of `bytes`, which follow what was read; `None` if there is no whole one.
@@ -460,12 +600,27 @@ impl Version {
             read_at: Timestamp::now(),
         };
         let mut lines = Lines::new(&bytes, self.encoding, time, takes_partial_line);
-        let mut events = Vec::new();
+        let mut found = Vec::new();
         let mut count = 0;
         for line in lines.by_ref().take(SEGMENT_LINES) {
             let offset = self.end + u64::try_from(line.start).ok()?;
-            events.extend(stream.event(offset, &line));
+            found.extend(stream.event(offset, &line).map(|event| FileLine {
+                event,
+                is_restart: false,
+                is_again: false,
+            }));
+            if count == 0
+                && let (Some(before), Some(line)) = (self.unfinished, found.first_mut())
+            {
+                let time = before.before(Duration::from_millis(1));
+                line.event.timestamp = line.event.timestamp.min(time);
+                line.event.ingested_at = time;
+                line.is_again = true;
+            }
             count += 1;
+        }
+        if let Some(first) = found.first_mut() {
+            first.is_restart = self.is_restart;
         }
         let length = lines.bytes_read();
         let has_more = bytes.len() >= READ_BYTES || count >= SEGMENT_LINES;
@@ -473,6 +628,7 @@ impl Version {
         if length == 0 {
             return None;
         }
+        let rest = bytes.len() - length;
         bytes.truncate(length);
         Some(FoundLines {
             segment: Segment {
@@ -480,16 +636,28 @@ impl Version {
                 end: self.end + u64::try_from(length).ok()?,
                 time,
                 hash: stable_hash(&bytes),
+                unfinished: self.unfinished,
             },
             bytes,
-            events,
+            lines: found,
+            rest,
             next_time,
         })
     }
 
     /// Counts lines as read.
     fn accept(&mut self, found: &FoundLines) {
-        let FoundLines { bytes, segment, .. } = found;
+        let FoundLines {
+            bytes,
+            segment,
+            lines,
+            ..
+        } = found;
+        if let Some(last) = lines.last() {
+            self.is_restart = false;
+            self.last_time = LineKey::of(&last.event, 0).time().max(self.last_time);
+        }
+        (self.rest, self.unfinished) = (None, None);
         let (head_length, head_hash) = self.head;
         let head = bytes.get(..HEAD_BYTES.saturating_sub(head_length));
         let head = head.unwrap_or(bytes);

@@ -6,6 +6,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use shared::fold::LineKey;
+use shared::log_event::LogEvent;
+
 use super::*;
 
 const FORMAT: LogFormat = LogFormat::CDK;
@@ -36,11 +39,11 @@ fn events(files: &mut FollowedFiles, now: Timestamp) -> Vec<LogEvent> {
     let mut events = Vec::new();
     files.look_at_all();
     while files.has_more() {
-        events.extend(files.read(now).events);
+        events.extend(files.read(now).lines);
     }
-    let events = events.into_iter().map(|(_, event)| LogEvent {
-        ingested_at: event.timestamp,
-        ..event
+    let events = events.into_iter().map(|(_, line)| LogEvent {
+        ingested_at: line.event.timestamp,
+        ..line.event
     });
     events.collect()
 }
@@ -74,16 +77,19 @@ fn long_lines_and_large_files_are_read_completely_by_turns() {
     files.look_at_all();
     let mut turns = Vec::new();
     while files.has_more() {
-        turns.push(files.read(later(0)).events);
+        turns.push(files.read(later(0)).lines);
         let lines = turns.last().unwrap().len();
         assert!(lines <= 2 * 10_001, "{lines}");
     }
-    let is_small = |event: &(LogFormat, LogEvent)| event.1.log_stream == "small";
+    let is_small = |line: &(LogFormat, FileLine)| line.1.event.log_stream == "small";
     assert!(turns[0].iter().any(is_small), "it waits for one turn only");
     let events = turns.concat().into_iter();
     let events: Vec<_> = events.filter(|event| !is_small(event)).collect();
     assert_eq!(events.len(), 200_000 + 3_000_000_usize.div_ceil(256 * 1024));
-    let read: String = events.into_iter().map(|(_, event)| event.message).collect();
+    let read: String = events
+        .into_iter()
+        .map(|(_, line)| line.event.message)
+        .collect();
     assert!(read == text.replace('\n', ""));
 }
 
@@ -149,9 +155,9 @@ fn a_file_that_is_overwritten_with_at_least_its_size_is_read_again() {
     // The system tells of it even if the time of modification is the same.
     files.changes().add(files.by_path.keys().cloned());
     files.look_at_changes();
-    let read = files.read(later(0)).events;
+    let read = files.read(later(0)).lines;
     assert_eq!(read.len(), 2, "of the same size");
-    assert_eq!(read[1].1.message, "step 3");
+    assert_eq!(read[1].1.event.message, "step 3");
     overwrite(&format!("step 4\nstep 3\n{long}"));
     assert_eq!(texts(&mut files).len(), 10_002, "larger");
     append(&path, b"more\n");
@@ -325,13 +331,13 @@ fn a_pipe_has_its_own_turns_and_ends() {
         is_at_end,
     };
     let turn = files.read(later(0));
-    assert_eq!((turn.events.len(), turn.pipe), (1, Some(pipe(false))));
+    assert_eq!((turn.lines.len(), turn.pipe), (1, Some(pipe(false))));
     writer.write_all(b"3\n").unwrap();
     is_complete.store(true, std::sync::atomic::Ordering::Release);
     files.changes().add([PathBuf::from("stdin")]);
     files.look_at_changes();
     let turn = files.read(later(0));
-    assert_eq!((turn.events.len(), turn.pipe), (1, Some(pipe(true))));
+    assert_eq!((turn.lines.len(), turn.pipe), (1, Some(pipe(true))));
 }
 
 proptest! {
@@ -380,4 +386,109 @@ fn a_file_in_utf_16_is_read_as_text() {
     assert_eq!(texts(&mut files), [""; 0]);
     append(&path, &rest[3..]);
     assert_eq!(texts(&mut files), ["next 日本"]);
+    let plain = directory.path().join("plain.log");
+    append(&plain, &wide("[1/2] red\r\n"));
+    assert_eq!(texts(&mut follow(&plain)), ["[1/2] red"], "without a mark");
+}
+
+/// What a reading of the files says, with the keys that count.
+fn keys(files: &mut FollowedFiles, now: Timestamp) -> Vec<(LineKey, String, [bool; 2])> {
+    let mut lines = Vec::new();
+    files.look_at_all();
+    while files.has_more() {
+        lines.extend(files.read(now).lines);
+    }
+    let lines = lines.into_iter().map(|(_, mut line)| {
+        // As in `events`; the time of a line without its end is that of its reading.
+        if line.event.timestamp != Timestamp::LATEST {
+            line.event.ingested_at = line.event.timestamp;
+        }
+        let key = LineKey::of(&line.event, 0);
+        (key, line.event.message, [line.is_restart, line.is_again])
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_last_line_without_its_end_counts_after_some_seconds_and_its_end_replaces_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deploy.log");
+    let journals = directory.path().join("journals");
+    let start = || {
+        let mut files = FollowedFiles::new(Some(journals.clone()));
+        files.add_path(FORMAT, &path).unwrap();
+        files
+    };
+    append(&path, b"a\nStep 1/");
+    let mut files = start();
+    let first = keys(&mut files, later(0));
+    assert_eq!(first.len(), 1);
+    assert_eq!(keys(&mut files, later(2_900)), []);
+    let mut readings = keys(&mut files, later(3_000));
+    assert_eq!(keys(&mut files, later(9_000)), [], "it is read once");
+    append(&path, b"2");
+    assert_eq!(keys(&mut files, later(10_000)), [], "it has just grown");
+    readings.extend(keys(&mut files, later(14_000)));
+    let mut files = start();
+    assert_eq!(keys(&mut files, later(20_000)), first);
+    append(&path, b"0\nb\n");
+    let last = keys(&mut files, later(21_000));
+    readings.extend(last.iter().take(1).cloned());
+    let texts: Vec<_> = readings.iter().map(|(_, text, _)| text.as_str()).collect();
+    assert_eq!(texts, ["Step 1/", "Step 1/2", "Step 1/20"]);
+    assert!(readings.is_sorted_by(|(one, ..), (next, ..)| one > next));
+    assert!(first[0].0 < readings[2].0 && readings[0].0 < last[1].0);
+    assert_eq!(readings[2].2, [false, true]);
+    assert_eq!(last[1].2, [false, false]);
+    let again = keys(&mut start(), later(30_000));
+    assert_eq!(again, [first, last].concat(), "after a restart");
+}
+
+#[test]
+fn blanks_without_a_line_end_are_no_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deploy.log");
+    append(&path, b"a\n  \r");
+    let mut files = follow(&path);
+    assert_eq!(keys(&mut files, later(0)).len(), 1);
+    assert_eq!(keys(&mut files, later(1)), []);
+    assert_eq!(keys(&mut files, later(5_000)), []);
+    files.look_at_all();
+    assert!(!files.has_more(), "it is not looked at again");
+    append(&path, b"\nb\n");
+    assert_eq!(keys(&mut files, later(6_000))[0].2, [false, false]);
+}
+
+#[test]
+fn the_log_begins_anew_in_a_file_that_was_emptied_or_replaced_but_not_in_a_renamed_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deploy.log");
+    let journals = directory.path().join("journals");
+    let start = || {
+        let mut files = FollowedFiles::new(Some(journals.clone()));
+        files.add_path(FORMAT, &path).unwrap();
+        files
+    };
+    let restarts = |files: &mut FollowedFiles, ms| {
+        let lines = keys(files, later(ms)).into_iter();
+        lines
+            .map(|(_, _, [is_restart, _])| is_restart)
+            .collect::<Vec<_>>()
+    };
+    append(&path, b"a\nb\n");
+    let mut files = start();
+    assert_eq!(restarts(&mut files, 0), [false, false]);
+    fs::write(&path, "\nc\nd\n").unwrap();
+    assert_eq!(restarts(&mut files, 1), [true, false]);
+    assert_eq!(restarts(&mut start(), 2), [true, false]);
+    append(&path, b"e\n");
+    assert_eq!(restarts(&mut files, 3), [false]);
+    fs::rename(&path, directory.path().join("deploy.log.1")).unwrap();
+    append(&path, b"f\n");
+    assert_eq!(restarts(&mut files, 4), [false]);
+    assert_eq!(restarts(&mut start(), 5), [false]);
+    let other = directory.path().join("other");
+    append(&other, b"g\n");
+    fs::rename(&other, &path).unwrap();
+    assert_eq!(restarts(&mut files, 6), [true]);
 }

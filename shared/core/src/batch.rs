@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use self::recent_lines::RecentLines;
 use crate::fold::{Fact, KeyedFact, LastLines, LineKey};
 use crate::log_event::LogEvent;
-use crate::log_parser::{LineCounts, LogFormat, Observation, parse_message};
+use crate::log_parser::{LineCounts, LogFormat, Observation, Samples, parse_message};
 use crate::model::{Task, TaskId};
 use crate::record::TaskOrigin;
 
@@ -159,11 +159,7 @@ impl Batch {
         let mut gathered: VecDeque<(Target, KeyedFact)> = VecDeque::new();
         let counts = parse_message(format, &event.message, &mut |line, observation| {
             let target = Target {
-                origin: TaskOrigin {
-                    format,
-                    log_group: log_group.to_owned(),
-                    log_stream: event.log_stream.clone(),
-                },
+                origin: origin_of(format, log_group, event),
                 named: named_task(&observation).or_else(|| self.task_id.clone()),
             };
             let fact = if is_explained || !observation.is_failure() {
@@ -189,6 +185,30 @@ impl Batch {
             self.text = self.text.saturating_add(event.message.len());
         }
         counts
+    }
+
+    /// Adds that the log begins anew with `event`, which is added next.
+    pub fn restart(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) {
+        let read = self
+            .recent_lines
+            .select(format, log_group, &event.log_stream);
+        let forgotten = self.recent_lines.forget();
+        for (origin, fact) in read.into_iter().chain(forgotten) {
+            self.put(origin, fact);
+        }
+        let at = LineKey::of(event, 0).just_before();
+        self.put(origin_of(format, log_group, event), (at, Fact::Restart));
+    }
+
+    /// Adds a line that was added before when it was shorter. Its event has the same id, and is
+    /// earlier: so this reading replaces the one before.
+    pub fn add_again(&mut self, format: LogFormat, log_group: &str, event: &LogEvent) {
+        let counts = self.add(format, log_group, event);
+        if counts.parsed == 0 {
+            let nothing = Observation::Samples(Samples::default());
+            let fact = (LineKey::of(event, 0), Fact::line(nothing));
+            self.put(origin_of(format, log_group, event), fact);
+        }
     }
 
     /// Whether the batch should be saved before more events are added.
@@ -225,6 +245,14 @@ impl Batch {
             named: self.task_id.clone(),
         };
         self.facts.entry(target).or_default().push(fact);
+    }
+}
+
+fn origin_of(format: LogFormat, log_group: &str, event: &LogEvent) -> TaskOrigin {
+    TaskOrigin {
+        format,
+        log_group: log_group.to_owned(),
+        log_stream: event.log_stream.clone(),
     }
 }
 

@@ -86,6 +86,14 @@ impl RecentLines {
         replaced?.take_read()
     }
 
+    /// Forgets the lines of the selected stream. Returns what was read of it.
+    pub(super) fn forget(&mut self) -> Option<(TaskOrigin, KeyedFact)> {
+        let stream = self.streams.get_mut(self.last)?;
+        let read = stream.take_read();
+        stream.lines = LastLines::default();
+        read
+    }
+
     /// The last lines of the selected stream.
     pub(super) fn last_lines(&self) -> LastLines {
         let stream = self.streams.get(self.last);

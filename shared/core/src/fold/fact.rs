@@ -44,6 +44,8 @@ pub enum Fact {
     },
     /// A command begins, all of whose output is in the log. Nothing but its exit ends its run.
     Session(Box<Session>),
+    /// The log begins anew, because somebody has emptied or replaced it: what follows is another run.
+    Restart,
     /// The log has lines from the key of this fact on, of which these are the last. Any line makes a
     /// run, whatever it says.
     Lines(LastLines),

@@ -86,7 +86,7 @@ impl LastLines {
     /// Adds the line that `make` makes, unless it is there or is not one of the last. `make` may
     /// reuse the text of the line that goes.
     fn put(&mut self, key: LineKey, is_detail: bool, make: impl FnOnce(String) -> Content) {
-        if key.is_bounded() {
+        if key.is_bounded() || self.0.iter().any(|(known, _)| known.is_bounded()) {
             // Of two readings of a line whose time is bounded, the earlier one is kept.
             let is_same = |(known, _): &(LineKey, Line)| known.line_id() == key.line_id();
             match self.0.iter().position(is_same) {
@@ -129,6 +129,18 @@ impl LastLines {
         }
         let content = make(buffer);
         self.0.insert(place, (key, Line { is_detail, content }));
+    }
+
+    /// The keys of the lines.
+    pub(super) fn keys(&self) -> impl Iterator<Item = LineKey> {
+        self.0.iter().map(|(key, _)| *key)
+    }
+
+    /// Gives lines other keys, in the same order.
+    pub(super) fn change_keys(&mut self, change: &mut impl FnMut(LineKey) -> LineKey) {
+        for (key, _) in &mut self.0 {
+            *key = change(*key);
+        }
     }
 
     /// Whether there is no line.

@@ -9,6 +9,8 @@ use crate::model::Timestamp;
 const FIRST_OF_SESSIONS: u128 = 10_u128.pow(38);
 /// How many events a session may have.
 const ORDERS_OF_SESSION: u128 = 10_u128.pow(20);
+/// How many events a request of a session may have.
+const NUMBERS_OF_REQUEST: u128 = 10_u128.pow(10);
 /// The number of different keys of sessions.
 const SESSIONS: u64 = 10_u64.pow(18);
 
@@ -90,6 +92,16 @@ impl LineKey {
         }
     }
 
+    /// A key that sorts directly before the first line of the event.
+    #[must_use]
+    pub(crate) fn just_before(self) -> Self {
+        Self {
+            order: self.order.saturating_sub(1),
+            line: 0,
+            ..self
+        }
+    }
+
     /// The key of another line of the same event.
     #[must_use]
     pub fn with_line(self, line: u32) -> Self {
@@ -112,6 +124,13 @@ impl LineKey {
         let order = self.order.checked_sub(FIRST_OF_SESSIONS)?;
         let key = u64::try_from(order / ORDERS_OF_SESSION).ok()?;
         (key < SESSIONS).then_some(SessionKey(key))
+    }
+
+    /// The session that the line belongs to, and the number of its request; `None` if it belongs to none.
+    pub(super) fn request(self) -> Option<(SessionKey, u32)> {
+        let session = self.session()?;
+        let number = (self.order - FIRST_OF_SESSIONS) % ORDERS_OF_SESSION / NUMBERS_OF_REQUEST;
+        Some((session, u32::try_from(number).ok()?))
     }
 
     /// Whether the time is that of the ingestion, because the event's own lies in the future.

@@ -40,6 +40,9 @@ pub(super) struct Pass {
     /// unknown.
     #[serde(skip_serializing_if = "Templates::is_empty")]
     templates: Templates,
+    /// Whether the next line begins a run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_restarted: bool,
     /// The start of an invocation of a function that has shown nothing yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     invocation: Option<LineKey>,
@@ -154,6 +157,7 @@ impl Pass {
 
     /// Adds a line that may say nothing. It begins a run if there is none, or if the log had ended.
     fn hear(&mut self, at: LineKey) {
+        self.begin_anew(at);
         match &mut self.run {
             None => {
                 self.run = Some(Run::plain_at(at));
@@ -186,6 +190,7 @@ impl Pass {
                 }
             }
             (Fact::Creation(creation), _) => self.create(at, creation),
+            (Fact::Restart, _) => self.is_restarted = true,
             (Fact::Edit(edit), Some(run)) => run.edit(at, edit),
             (Fact::Deletion, Some(run)) => run.is_deleted = true,
             (Fact::Exit { code, last_lines }, Some(run)) if run.may_end_with(at) => {
@@ -245,6 +250,21 @@ impl Pass {
             run.created = Some(at);
             run.edit(at, &creation.edit);
         }
+    }
+
+    /// Lets a line begin a run, if it is the first one of a log that begins anew. A run that a caller has
+    /// created for it may be there.
+    fn begin_anew(&mut self, at: LineKey) {
+        if !mem::take(&mut self.is_restarted) {
+            return;
+        }
+        let is_left = |run: &Run| run.has_lines() && !run.has_all_lines(at);
+        let begun = self.begun_on(at.time().as_millis() / DAY_MS);
+        if begun < MOST_RUNS_A_DAY && self.run.as_ref().is_some_and(is_left) {
+            self.begin(at, Run::at(at));
+        }
+        self.templates = Templates::default();
+        self.invocation = None;
     }
 
     /// A command begins, or goes on. A run that a caller has created for it may be there.
@@ -315,6 +335,7 @@ impl Pass {
     }
 
     fn see(&mut self, at: LineKey, line: &Observation) {
+        self.begin_anew(at);
         match line {
             Observation::Lambda(mark) => return self.see_invocation(at, mark),
             Observation::Samples(samples) => return self.see_samples(at, samples),

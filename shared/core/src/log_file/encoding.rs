@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// A text encoding, detected from the byte order mark.
+/// A text encoding, detected from the byte order mark, or from the first character if that is ASCII.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// UTF-8, the default. Invalid bytes are replaced.
@@ -20,6 +20,9 @@ impl Encoding {
         match bytes {
             [0xFF, 0xFE, ..] => Self::Utf16Le,
             [0xFE, 0xFF, ..] => Self::Utf16Be,
+            // No text in UTF-8 has a NUL.
+            [1..=0x7F, 0, ..] => Self::Utf16Le,
+            [0, 1..=0x7F, ..] => Self::Utf16Be,
             _ => Self::Utf8,
         }
     }
@@ -53,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_byte_order_mark_determines_the_encoding() {
+    fn the_first_bytes_determine_the_encoding() {
         for (bytes, expected) in [
             (&b""[..], Encoding::Utf8),
             (b"\xFF", Encoding::Utf8),
@@ -61,6 +64,9 @@ mod tests {
             (b"\xEF\xBB\xBFa", Encoding::Utf8),
             (b"\xFF\xFEa\0", Encoding::Utf16Le),
             (b"\xFE\xFF\0a", Encoding::Utf16Be),
+            (b"[\0a\0", Encoding::Utf16Le),
+            (b"\0[\0a", Encoding::Utf16Be),
+            (b"\0\0", Encoding::Utf8),
         ] {
             assert_eq!(Encoding::of(bytes), expected, "{bytes:?}");
         }

@@ -126,13 +126,9 @@ impl Perform for Screen {
                 let erased = self.row.iter_mut().take(self.column + 1);
                 erased.take(MOST_COLUMNS).for_each(|cell| *cell = ' ');
             }
-            ('J' | 'K', _) => {
-                self.take_row();
-                if action == 'J' {
-                    self.left.clear();
-                }
-            }
-            ('A' | 'B', _) => self.leave_row(),
+            ('K', _) => drop(self.take_row()),
+            // What a cleared screen has shown counts, unless something follows.
+            ('A' | 'B' | 'J', _) => self.leave_row(),
             ('E' | 'F' | 'H' | 'f', _) => {
                 self.leave_row();
                 self.column = 0;
@@ -170,6 +166,8 @@ mod tests {
             ("red 10%\u{1b}[1A\u{1b}[G", "red 10%"),
             ("red\nmixing\u{1b}[2K\u{1b}[Gblue", "red\nblue"),
             ("erased\u{1b}[1K", "      "),
+            ("[1/2] red\u{1b}[2J", "[1/2] red"),
+            ("[1/2] red\u{1b}[H\u{1b}[2J[2/2] blue", "[2/2] blue"),
             ("\u{1b}[?25l\u{1b}]0;title\u{7}a\tb\u{1b}[2m\u{7}", "a\tb"),
             ("cut off \u{1b}[3", "cut off "),
         ] {

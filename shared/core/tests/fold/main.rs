@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use progress_core::fold::properties::check_deliveries;
 use progress_core::fold::{Fact, FactLog, KeyedFact, LastLines, LineKey, MOST_FACTS, Report};
+use progress_core::log_parser::Observation;
 use progress_core::model::{TaskStatus, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -91,6 +92,36 @@ proptest! {
         prop_assert_eq!(together.len(), alone.len());
         for (run, alone) in together.iter().zip(&alone) {
             prop_assert_eq!(run.report(), alone.report());
+        }
+    }
+
+    /// What follows when a log begins anew is as if nothing had been before, in any portions.
+    #[test]
+    fn a_log_that_begins_anew_is_as_alone(first in any_log(), second in any_log(), size in 1..9_usize) {
+        let logs = [first, second];
+        let mut facts = one_after_another(&logs);
+        let second = facts.split_off(logs[0].len());
+        // The invocations of a function begin by themselves.
+        let is_of_function = |fact: &Fact| match fact {
+            Fact::Line(line) => matches!(**line, Observation::Lambda(_)),
+            _ => false,
+        };
+        prop_assume!(!second.iter().any(|(_, fact)| is_of_function(fact)));
+        let alone = second.iter().cloned().collect::<FactLog>().runs();
+        let (at, _) = second[0];
+        let restart = (LineKey::outside_logs(at.time()), Fact::Restart); // line 0 is of the first log
+        facts.push(restart);
+        facts.extend(second);
+        let mut log = FactLog::default();
+        for portion in facts.chunks(size) {
+            log.add(portion.iter().cloned());
+            log.add(portion.iter().cloned());
+            log.compact(4, 8);
+        }
+        // Those before the last one may have become final.
+        for (run, alone) in log.runs().iter().rev().zip(alone.iter().rev()) {
+            prop_assert_eq!(run.report(), alone.report());
+            prop_assert_eq!(run.start, alone.start);
         }
     }
 

@@ -9,9 +9,10 @@ use crate::log_parser::text::{clip_some, head};
 pub const MAX_SAMPLES: usize = 3;
 
 /// The number pairs of a line of which the words do not say that they are progress.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Samples {
-    /// The pairs, at least one and at most [`MAX_SAMPLES`], each with another template.
+    /// The pairs, at most [`MAX_SAMPLES`], each with another template. There is none if a line had some
+    /// while it was shorter.
     #[serde(rename = "s")]
     pub samples: Vec<Sample>,
     /// The line as a message to show, at most [`MAX_ITEM_BYTES`](super::MAX_ITEM_BYTES) bytes.
