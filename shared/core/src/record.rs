@@ -398,10 +398,12 @@ impl TaskRecord {
         if let Some(known) = log.known_key(at) {
             return Some(known);
         }
+        if Some(at) <= log.watermark() {
+            return Some(at); // one that became part of the state comes again
+        }
         let newest = log.runs().pop().filter(|run| !run.is_deleted)?;
         if !newest.awaits_exit(at) {
-            // One that became part of the state comes again.
-            return Some(at).filter(|at| Some(*at) <= log.watermark());
+            return None;
         }
         let last = log.newest().filter(|last| *last > at);
         Some(last.map_or(at, |last| {
