@@ -40,6 +40,33 @@ async fn a_deploy_becomes_a_task_with_its_stack_as_a_part() {
 }
 
 #[tokio::test]
+async fn a_log_group_may_hold_lines_of_any_format() {
+    let harness = Harness::new(100);
+    let report = r#"{"task_id": "build-7", "status": "running", "progress": "3/10"}"#;
+    let stream =
+        r#"{"type": "result", "subtype": "success", "is_error": false, "session_id": "s"}"#;
+    harness.logs.put(CDK, events("reports", &[report]));
+    harness.logs.put(CDK, events("claude", &[stream]));
+    harness.logs.put(CDK, events("plain", &["Step 2/7"]));
+    harness.logs.put(AGENTS, events("deploy-7", &RUNNING));
+    harness.sweep().await;
+    for (id, status, counter) in [
+        ("build-7", TaskStatus::Running, (Some(3), Some(10))),
+        ("cdk:claude", TaskStatus::Completed, (None, None)),
+        ("cdk:plain", TaskStatus::Running, (Some(2), Some(7))),
+        ("agent:deploy-7", TaskStatus::Running, (Some(3), Some(5))),
+    ] {
+        let task = harness.task(id).await.unwrap();
+        let progress = task.progress;
+        assert_eq!(task.status, status, "{id}");
+        assert_eq!((progress.current, progress.total), counter, "{id}");
+    }
+    let deploy = harness.task("agent:deploy-7").await.unwrap();
+    assert_eq!(deploy.task_type, TaskType::CdkDeploy);
+    assert_eq!(deploy.parts["Api"].phase.as_deref(), Some("deploying"));
+}
+
+#[tokio::test]
 async fn a_rolled_back_deploy_has_its_reason() {
     let harness = Harness::new(100);
     harness.logs.put(CDK, events("deploy-7", &rolled_back()));

@@ -34,7 +34,10 @@
 //!   the run: what tools in it say are steps. Its lines carry its key, so several sessions at once
 //!   in one log are several runs.
 //! * **Inner tools.** A tool or a part that completes does not end a run that counts steps or items
-//!   and has some left, unless the counter may be the tool's own.
+//!   and has some left, unless the counter may be the tool's own. The end that a tool told is taken
+//!   back if the counter goes on, or if a deploy begins.
+//! * **Deploys in a step.** If a run counts its own steps, stacks are its parts and do not end it.
+//!   Otherwise tools around stacks neither count nor end the run.
 //! * **Names.** A stack may be printed with its display name, its CloudFormation name, or both, in
 //!   any order; twins in two regions may share one. Nested stacks count for their root stack.
 //! * **Size.** A run has any number of lines. It has at most 1,000 stacks with 64 KB of names, 100

@@ -5,11 +5,14 @@
 //! one, where a run starts. The result therefore does not depend on the order in which lines
 //! arrive.
 //!
+//! What a line looks like tells its format. The [`LogFormat`] of a log is a hint: it names the task,
+//! and tells whose words end a run.
+//!
 //! A line goes through these steps. Most lines stop at the first:
-//! 1. A cheap pre-filter tests whether the line can contain anything of its [`LogFormat`].
+//! 1. A cheap pre-filter tests whether the line can say anything.
 //! 2. Colors, what a terminal erases, and the prefixes of other programs are removed.
 //! 3. If the line is JSON, its fields or the message inside are read.
-//! 4. The parser of the format reads the text.
+//! 4. The text is read as CDK's, or else as an agent's.
 //!
 //! The time is linear in the length of the message.
 
@@ -34,7 +37,7 @@ mod property_tests;
 pub(crate) use agent::is_of_platform;
 pub(crate) use line::split_lines;
 
-use format::ObjectContent;
+use agent::ObjectContent;
 pub use format::{FormatEntry, LogFormat};
 pub use observation::{
     AgentObservation, CdkObservation, Counter, CounterKind, EndOf, FailureOf, InRun,
@@ -47,11 +50,11 @@ use crate::model::TaskType;
 
 /// The table of log formats. CONTRIBUTING.md describes how to add one.
 impl LogFormat {
-    /// The output of the CDK command line.
+    /// Mostly the output of the CDK command line.
     pub const CDK: Self = Self(&CDK);
-    /// The output of automation agents.
+    /// Mostly the output of automation agents.
     pub const AGENT: Self = Self(&AGENT);
-    /// The output of any command: CDK's lines are read as CDK's, and all others as an agent's.
+    /// The output of any command.
     pub const ANY: Self = Self(&ANY);
     /// The formats of log groups, in the order of the options of the command line.
     pub const ALL: [Self; 2] = [Self::CDK, Self::AGENT];
@@ -67,13 +70,7 @@ static CDK: FormatEntry = FormatEntry {
     file_log_group: "/miyabi/cdk",
     task_type: TaskType::CdkDeploy,
     title: "CDK",
-    names_tasks: false,
-    may_match: cdk::may_match,
-    parse: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
-    #[cfg(test)]
-    parse_unfiltered: |line| Ok(cdk::parse(line)?.map(Observation::Cdk)),
-    parse_object: |_| Ok(ObjectContent::Foreign),
-    check_broken_object: |_| Ok(()),
+    tools_end_runs: false,
     #[cfg(test)]
     examples: cdk::tests::EXAMPLES,
 };
@@ -86,13 +83,7 @@ static AGENT: FormatEntry = FormatEntry {
     file_log_group: "/miyabi/agents",
     task_type: TaskType::AgentExecution,
     title: "Agent",
-    names_tasks: true,
-    may_match: agent::may_match,
-    parse: |line| Ok(agent::parse(line)),
-    #[cfg(test)]
-    parse_unfiltered: |line| Ok(agent::parse_unfiltered(line)),
-    parse_object: agent::parse_object,
-    check_broken_object: agent::check_broken_report,
+    tools_end_runs: true,
     #[cfg(test)]
     examples: agent::tests::EXAMPLES,
 };
@@ -100,24 +91,12 @@ static AGENT: FormatEntry = FormatEntry {
 static ANY: FormatEntry = FormatEntry {
     id: "run",
     option: "log",
-    option_help: "Log of any command; what it looks like tells its format: a file, a directory, or `-` for standard input; repeatable",
+    option_help: "Log of any command: a file, a directory, or `-` for standard input; repeatable",
     environment_variable: "",
     file_log_group: "/miyabi/runs",
     task_type: TaskType::Other,
     title: "any command",
-    names_tasks: true,
-    may_match: |line| cdk::may_match(line) || agent::may_match(line),
-    parse: |line| {
-        let of_cdk = cdk::parse(line)?.map(Observation::Cdk);
-        Ok(of_cdk.or_else(|| agent::parse(line)))
-    },
-    #[cfg(test)]
-    parse_unfiltered: |line| {
-        let of_cdk = cdk::parse(line)?.map(Observation::Cdk);
-        Ok(of_cdk.or_else(|| agent::parse_unfiltered(line)))
-    },
-    parse_object: agent::parse_object,
-    check_broken_object: agent::check_broken_report,
+    tools_end_runs: true,
     #[cfg(test)]
     examples: agent::tests::EXAMPLES,
 };
@@ -152,6 +131,16 @@ pub fn parse_message(
     counts
 }
 
+/// The pre-filter: a cheap test whether `line` can say anything. It lets some other lines pass.
+fn may_match(line: &str) -> bool {
+    cdk::may_match(line) || agent::may_match(line)
+}
+
+/// Whether `text`, a line without colours, is of the CDK command line.
+pub(crate) fn is_of_cdk(text: &str) -> bool {
+    cdk::parse(text).is_ok_and(|line| line.is_some())
+}
+
 /// Parses one line that is nested in `depth` JSON objects.
 fn parse_line(
     format: LogFormat,
@@ -163,7 +152,7 @@ fn parse_line(
     let shown = line::has_controls(raw).then(|| line::clean(raw));
     let text = shown.as_deref().unwrap_or(raw);
     let may_be_object = memchr::memchr(b'{', text.as_bytes()).is_some();
-    let may_match = format.may_match(text);
+    let may_match = may_match(text);
     if !may_be_object && !may_match {
         return Ok(());
     }
@@ -180,7 +169,7 @@ fn parse_line(
         false => None,
     };
     found
-        .or_else(|| parse_fields(format, &line))
+        .or_else(|| parse_fields(&line))
         .into_iter()
         .for_each(sink);
     Ok(())
@@ -188,14 +177,14 @@ fn parse_line(
 
 /// Reads the counter in the fields that a logger writes after the text of a line:
 /// `rows copied {"done": 3, "total": 9}`.
-fn parse_fields(format: LogFormat, line: &str) -> Option<Observation> {
+fn parse_fields(line: &str) -> Option<Observation> {
     if !line.ends_with('}') {
         return None;
     }
     let line = line::strip_all_prefixes(line);
     let (text, _) = line.split_once("{\"")?;
     let object = json::parse(line.get(text.len()..)?).ok()?;
-    match format.parse_object(&object).ok()? {
+    match agent::parse_object(&object).ok()? {
         ObjectContent::Report(report) => match *report {
             Observation::Agent(report) if !report.counters.is_empty() => {
                 let message = report.message.or_else(|| text::clip_some(text));
@@ -215,13 +204,13 @@ fn parse_object(
     sink: &mut dyn FnMut(Observation),
 ) -> Result<(), ParseError> {
     let Ok(object) = json::parse(text) else {
-        format.check_broken_object(text)?;
+        agent::check_broken_report(text)?;
         return match json::salvage(text) {
             Some(wrapped) => parse_wrapped(format, &wrapped, depth, sink),
             None => Ok(()),
         };
     };
-    match (format.parse_object(&object)?, object.wrapped()) {
+    match (agent::parse_object(&object)?, object.wrapped()) {
         (ObjectContent::Report(report), _) => {
             sink(*report);
             Ok(())

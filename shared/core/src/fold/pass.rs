@@ -341,6 +341,9 @@ impl Pass {
             Observation::Samples(samples) => return self.see_samples(at, samples),
             Observation::Cdk(_) | Observation::Agent(_) => {}
         }
+        if let Some(run) = &mut self.run {
+            run.go_on_with(at, line);
+        }
         let begun = self.begun_on(at.time().as_millis() / DAY_MS);
         // Until a line shows something, the lines of an invocation belong to the run before.
         let invocation = self.invocation;

@@ -28,7 +28,7 @@ use super::last_lines::LastLines;
 use super::line_key::{LineKey, SessionKey};
 use super::progress::capped;
 use super::report::Report;
-use crate::log_parser::{Observation, Todo, Usage, Waiting};
+use crate::log_parser::{CdkObservation, Observation, Todo, Usage, Waiting};
 use crate::model::{Context, Progress, ProjectId, TaskStatus, TaskType};
 
 /// After a silence longer than this, a line belongs to a later run, unless it continues the work of
@@ -73,6 +73,10 @@ pub struct Run {
     stacks: Stacks,
     #[serde(default)]
     whole: Whole,
+    /// Whether the run counted steps of its own when its first stack came, so that deploying is one
+    /// of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deploys_in_a_step: bool,
     /// The lines before the first line that reported a failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failure_context: Vec<String>,
@@ -125,6 +129,7 @@ impl Run {
             corrections: 0,
             stacks: Stacks::default(),
             whole: Whole::default(),
+            deploys_in_a_step: false,
             failure_context: Vec::new(),
             exit_code: None,
             edits: Edits::default(),
@@ -181,6 +186,11 @@ impl Run {
         !self.stacks.list.is_empty() || !has_failed && self.stacks.has_tick()
     }
 
+    /// Whether the run is that of its stacks. Then tools around it neither count for it nor end it.
+    fn is_of_stacks(&self) -> bool {
+        self.has_parts() && !self.deploys_in_a_step
+    }
+
     /// Whether a line makes a run that has something to show.
     pub(super) fn shows(line: &Observation) -> bool {
         match line {
@@ -226,6 +236,9 @@ impl Run {
                 if !self.has_lines() || Stacks::is_hint(line) {
                     return false;
                 }
+                if self.deploys_in_a_step && !self.is_over() && !self.edits.has_end() {
+                    return false;
+                }
                 let is_over = self.whole.end.is_some() || self.stacks.are_over_for_certain();
                 let is_ended_by_caller = self.edits.has_end() || self.is_deleted;
                 is_silent && self.is_over()
@@ -234,6 +247,7 @@ impl Run {
                         .stacks
                         .are_left_by(line, is_over, is_silent, is_ended_by_caller)
             }
+            Observation::Agent(line) if self.is_of_stacks() && line.is_of_tool() => false,
             Observation::Agent(line) => {
                 // A counter that begins may be one of several in the run that was deleted.
                 let is_deleted = self.is_deleted && line.status.is_some();
@@ -253,9 +267,30 @@ impl Run {
         self.is_over()
             && match line {
                 Observation::Cdk(line) => self.stacks.are_contradicted_by(line),
+                Observation::Agent(line) if self.is_of_stacks() && line.is_of_tool() => false,
                 Observation::Agent(line) => self.whole.is_contradicted_by(line),
                 Observation::Lambda(_) | Observation::Samples(_) => false,
             }
+    }
+
+    /// Takes back an end that only a tool told, if a line shows that it was one of a step: a counter
+    /// goes on, or a command of CDK begins.
+    pub(super) fn go_on_with(&mut self, at: LineKey, line: &Observation) {
+        let is_told_by_tool = self
+            .whole
+            .end
+            .is_some_and(|end| end.strength == Strength::Tool || end.strength == Strength::Part);
+        let is_final = self.edits.has_end() || self.is_deleted || self.has_open_session();
+        let is_silent = at.time().millis_since(self.last.time()) > LONGEST_SILENCE_MS;
+        let goes_on = match line {
+            Observation::Cdk(line) => self.stacks.list.is_empty() && Stacks::is_start(line),
+            Observation::Agent(line) => self.whole.is_advanced_by(line),
+            Observation::Lambda(_) | Observation::Samples(_) => false,
+        };
+        if is_told_by_tool && !is_final && !is_silent && goes_on {
+            self.whole.take_end_back();
+            self.corrections = self.corrections.saturating_add(1);
+        }
     }
 
     /// Adds a line of the run.
@@ -288,8 +323,9 @@ impl Run {
         match line {
             Observation::Cdk(line) => {
                 let of_command = self.see_command(at, line);
-                of_command.unwrap_or_else(|| self.stacks.see(at, line))
+                of_command.unwrap_or_else(|| self.see_stack(at, line))
             }
+            Observation::Agent(line) if self.is_of_stacks() && line.is_of_tool() => false,
             Observation::Agent(line) => {
                 let project_id = line.project_id.as_ref().and_then(|id| id.parse().ok());
                 self.given.project_id = project_id.or(self.given.project_id.take());
@@ -299,10 +335,24 @@ impl Run {
         }
     }
 
+    /// Adds a line about a stack. A step that deploys again begins with no stacks.
+    fn see_stack(&mut self, at: LineKey, line: &CdkObservation) -> bool {
+        let is_over = self.stacks.are_over_for_certain();
+        if self.deploys_in_a_step && self.stacks.are_left_by(line, is_over, false, false) {
+            self.stacks = Stacks::default();
+        }
+        let had_parts = self.has_parts();
+        let is_replaced = self.stacks.see(at, line);
+        if !had_parts && self.has_parts() {
+            self.deploys_in_a_step |= self.whole.has_own_steps();
+        }
+        is_replaced && !self.deploys_in_a_step
+    }
+
     /// The kind of work, if lines tell.
     pub(crate) fn task_type(&self) -> Option<TaskType> {
         let is_agent = self.whole.usage.is_some();
-        match self.stacks.list.is_empty() {
+        match self.stacks.list.is_empty() || self.deploys_in_a_step {
             true => is_agent.then_some(TaskType::AgentExecution),
             false => Some(TaskType::CdkDeploy),
         }
@@ -428,7 +478,8 @@ impl Run {
 
     /// Whether the log or an exit code has ended it.
     fn is_over(&self) -> bool {
-        !self.has_open_session() && (self.whole.end.is_some() || self.stacks.are_over())
+        let are_over = !self.deploys_in_a_step && self.stacks.are_over();
+        !self.has_open_session() && (self.whole.end.is_some() || are_over)
     }
 
     /// Adds that nothing follows the last lines of the log. A stack that is only cleaning up has
@@ -441,14 +492,14 @@ impl Run {
         if self.says_nothing() {
             self.whole.say(self.last, &last_lines.last_text());
         }
-        if !self.has_parts() || !self.report_of_stacks().status.is_terminal() {
+        if !self.is_of_stacks() || !self.report_of_stacks().status.is_terminal() {
             let at = Some(self.last)
                 .max(last_lines.newest())
                 .unwrap_or(self.last);
             // Of a session, what tools say only tells how it may have ended.
             self.whole.assume_end(at, self.has_open_session());
             let has_cause = self.has_parts() && self.is_failing();
-            if self.whole.judge(at, last_lines, self.has_parts()) && !has_cause {
+            if self.whole.judge(at, last_lines, self.is_of_stacks()) && !has_cause {
                 self.explain_by(last_lines);
             }
             self.is_silent = is_assumed;
@@ -461,7 +512,7 @@ impl Run {
         if self.is_open() {
             self.whole.status = None;
             self.whole
-                .judge(self.last, &LastLines::default(), self.has_parts());
+                .judge(self.last, &LastLines::default(), self.is_of_stacks());
             self.is_silent = true;
             self.is_log_over = true;
         }
@@ -488,10 +539,7 @@ impl Run {
     /// Takes back an end that only the last lines told, because something follows them.
     pub(super) fn take_end_back(&mut self) {
         if self.is_at_end_of_log() {
-            let end = self.whole.end.take();
-            if end.is_some_and(|end| end.ending.is_failure()) {
-                self.whole.failure = None;
-            }
+            self.whole.take_end_back();
             self.corrections = self.corrections.saturating_add(1);
         }
         self.is_silent = false;
@@ -532,7 +580,7 @@ impl Run {
 
     /// The state of the run.
     pub fn report(&self) -> Report {
-        match self.has_parts() {
+        match self.is_of_stacks() {
             true => self.report_of_stacks(),
             false => self.report_of_whole(),
         }
@@ -553,7 +601,10 @@ impl Run {
             None => whole.status.unwrap_or(TaskStatus::Running),
         };
         let text = |said: &Option<Said>| said.as_ref().map(|said| said.text.clone());
-        let failure = self.failure_of_whole(status);
+        let failure = match self.is_failed_by_stacks() {
+            true => self.failure_of_stacks(&self.stacks.list, status),
+            false => self.failure_of_whole(status),
+        };
         // An exit code tells less than the last line.
         let said = failure.as_ref().filter(|_| whole.failure.is_some());
         let said = said.map(|failure| failure.cause.clone());
@@ -575,7 +626,7 @@ impl Run {
             current_step: text(&whole.current_step),
             message: said.or(text(&whole.message)),
             failure,
-            parts: whole.subagents.parts(),
+            parts: self.parts_of_whole(run_end),
             agent: whole.agent(),
             title: None,
         }

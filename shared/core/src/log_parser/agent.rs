@@ -30,7 +30,6 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::value::RawValue;
 
-use super::format::ObjectContent;
 use super::json::{self, Object};
 use super::line::{clean, strip_all_prefixes};
 use super::observation::{
@@ -42,6 +41,18 @@ use crate::model::TaskStatus;
 
 pub(crate) use lambda::is_of_platform;
 pub(super) use report::check_broken as check_broken_report;
+
+/// What the fields of a JSON object say.
+pub(super) enum ObjectContent {
+    /// They are not of an agent. The text inside the object may be, or of CDK.
+    Foreign,
+    /// The object is of an agent and says nothing about progress. Nor does the text inside.
+    Silent,
+    /// Fields whose names do not say that they are progress, for a text that says nothing either.
+    Samples(Box<Observation>),
+    /// This.
+    Report(Box<Observation>),
+}
 
 /// Reads an object. `None` if it is of another format. An empty observation says that it is of this
 /// format and has nothing about progress.

@@ -1,11 +1,11 @@
-//! The form of an entry of the table of log formats.
+//! The form of an entry of the table of log formats, and how lines of a format are read.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
-use super::json::Object;
 use super::observation::{Observation, ParseError};
+use super::{agent, cdk};
 use crate::model::TaskType;
 
 /// A log format: a reference to its entry in the table.
@@ -28,63 +28,39 @@ pub struct FormatEntry {
     pub task_type: TaskType,
     /// The name of the format for people.
     pub title: &'static str,
-    /// Whether a line can name its task.
-    pub names_tasks: bool,
-    /// See [`LogFormat::may_match`].
-    pub(super) may_match: fn(&str) -> bool,
-    /// See [`LogFormat::parse`].
-    pub(super) parse: fn(&str) -> Result<Option<Observation>, ParseError>,
-    /// [`parse`](Self::parse) without any pre-filter inside.
-    #[cfg(test)]
-    pub(super) parse_unfiltered: fn(&str) -> Result<Option<Observation>, ParseError>,
-    /// See [`LogFormat::parse_object`].
-    pub(super) parse_object: fn(&Object<'_>) -> Result<ObjectContent, ParseError>,
-    /// See [`LogFormat::check_broken_object`].
-    pub(super) check_broken_object: fn(&str) -> Result<(), ParseError>,
+    /// Whether the words of tools can end a run: `96 passed`. Before and after it deploys, a log of
+    /// CDK has the output of many tools.
+    pub tools_end_runs: bool,
     /// Lines with one observation each, for the property tests.
     #[cfg(test)]
     pub(super) examples: &'static [&'static str],
 }
 
-/// What the fields of a JSON object say.
-pub(super) enum ObjectContent {
-    /// They are not of the format. The text inside the object may be.
-    Foreign,
-    /// The object is of the format and says nothing about progress. Nor does the text inside.
-    Silent,
-    /// Fields whose names do not say that they are progress, for a text that says nothing either.
-    Samples(Box<Observation>),
-    /// This.
-    Report(Box<Observation>),
-}
-
 impl LogFormat {
-    /// The pre-filter: a cheap test whether `line` can be of this format. It lets some other lines
-    /// pass.
-    pub(super) fn may_match(self, line: &str) -> bool {
-        (self.0.may_match)(line)
-    }
-
     /// Parses a line without colours.
-    pub(crate) fn parse(self, line: &str) -> Result<Option<Observation>, ParseError> {
-        (self.0.parse)(line)
+    pub(super) fn parse(self, line: &str) -> Result<Option<Observation>, ParseError> {
+        self.parse_as(line, agent::parse)
     }
 
     /// [`parse`](Self::parse) without any pre-filter inside.
     #[cfg(test)]
     pub(super) fn parse_unfiltered(self, line: &str) -> Result<Option<Observation>, ParseError> {
-        (self.0.parse_unfiltered)(line)
+        self.parse_as(line, agent::parse_unfiltered)
     }
 
-    /// Parses the fields of a JSON object.
-    pub(super) fn parse_object(self, object: &Object<'_>) -> Result<ObjectContent, ParseError> {
-        (self.0.parse_object)(object)
-    }
-
-    /// Fails if a line that starts with `{` but is not valid JSON looks like an object of this
-    /// format.
-    pub(super) fn check_broken_object(self, text: &str) -> Result<(), ParseError> {
-        (self.0.check_broken_object)(text)
+    fn parse_as(
+        self,
+        line: &str,
+        parse_text: fn(&str) -> Option<Observation>,
+    ) -> Result<Option<Observation>, ParseError> {
+        if let Some(of_cdk) = cdk::parse(line)? {
+            return Ok(Some(Observation::Cdk(of_cdk)));
+        }
+        let found = parse_text(line);
+        Ok(match self.tools_end_runs {
+            true => found,
+            false => found.and_then(Observation::without_end),
+        })
     }
 }
 

@@ -65,6 +65,24 @@ impl Observation {
             Self::Samples(_) => false,
         }
     }
+
+    /// The observation without the end of a run that it reports; `None` if it says nothing else.
+    pub(super) fn without_end(self) -> Option<Self> {
+        let line = match self {
+            Self::Agent(line) if line.status.is_some_and(TaskStatus::is_terminal) => line,
+            other => return Some(other),
+        };
+        let line = AgentObservation {
+            status: None,
+            end_of: EndOf::default(),
+            ..line
+        };
+        let said = AgentObservation {
+            message: line.message.clone(),
+            ..AgentObservation::default()
+        };
+        (line != said).then_some(Self::Agent(line))
+    }
 }
 
 /// The operation of a run on a stack. A later variant is more specific and wins over an earlier

@@ -12,7 +12,7 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// What a collector reads in one batch. Each line has its time, in milliseconds.
-fn facts(format: LogFormat, lines: &[(i64, &str)]) -> Vec<KeyedFact> {
+pub(crate) fn facts(format: LogFormat, lines: &[(i64, &str)]) -> Vec<KeyedFact> {
     let mut batch = Batch::default();
     for (time_ms, line) in lines {
         let event = LogEvent {

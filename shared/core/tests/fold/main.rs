@@ -8,6 +8,7 @@ mod behaviour;
 mod cdk;
 mod ends;
 mod limits;
+mod mixed;
 mod rules;
 mod runs;
 mod sessions;

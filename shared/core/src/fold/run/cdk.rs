@@ -1,5 +1,7 @@
 //! The report of a run of CDK: one part for each stack.
 
+use std::collections::BTreeMap;
+
 use super::Run;
 use super::failure::first_cause;
 use super::stack::Stack;
@@ -7,7 +9,7 @@ use super::stacks::Stacks;
 use crate::fold::end::{End, Ending, Strength};
 use crate::fold::progress::{percentage_of, shown_progress};
 use crate::fold::report::Report;
-use crate::model::{Progress, TaskStatus};
+use crate::model::{Part, Progress, TaskStatus};
 
 /// The most stack names in a title.
 const MOST_IN_TITLE: usize = 3;
@@ -55,6 +57,19 @@ impl Run {
 }
 
 impl Run {
+    /// The parts of a run that is not only of stacks: its sub-agents, and the stacks of a step.
+    pub(super) fn parts_of_whole(&self, end: Option<End>) -> BTreeMap<String, Part> {
+        let mut stacks = self.stacks.clone();
+        if let Some(end) = end {
+            stacks.end_open(end);
+        }
+        let of_stacks = shown_parts(&stacks.list).filter(|_| self.deploys_in_a_step);
+        let of_stacks = of_stacks.map(|stack| (stack.name().to_owned(), stack.part()));
+        let mut parts = self.whole.subagents.parts();
+        parts.extend(of_stacks);
+        parts
+    }
+
     /// The first cause, if a stack has failed, rolls back or has a resource that failed; or else what
     /// ended the run, or the latest message.
     fn message_of(&self, stacks: &[Stack], status: TaskStatus) -> Option<String> {

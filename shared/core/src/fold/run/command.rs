@@ -13,6 +13,9 @@ impl Run {
     /// Adds a line. Returns whether it replaces the end of the run by another one; `None` if the
     /// line is about a stack.
     pub(super) fn see_command(&mut self, at: LineKey, line: &CdkObservation) -> Option<bool> {
+        if self.deploys_in_a_step {
+            return self.see_command_of_step(at, line);
+        }
         match line {
             CdkObservation::Synthesized => {
                 self.whole.is_said = true;
@@ -50,6 +53,20 @@ impl Run {
                 }
                 self.stacks.specify(message);
             }
+            _ => return None,
+        }
+        Some(false)
+    }
+
+    /// Adds a line about a command that is a step of the run. Its end is not that of the run.
+    fn see_command_of_step(&mut self, at: LineKey, line: &CdkObservation) -> Option<bool> {
+        match line {
+            CdkObservation::RunFailed { message, .. } => self.stacks.explain(at, message),
+            CdkObservation::Cause { message } => self.stacks.specify(message),
+            CdkObservation::Synthesized
+            | CdkObservation::RunCompleted
+            | CdkObservation::RunCancelled { .. }
+            | CdkObservation::Exception { .. } => {}
             _ => return None,
         }
         Some(false)

@@ -109,6 +109,14 @@ impl Counters {
         Some(kind) >= greatest && is_open(counter)
     }
 
+    /// Whether a sample shows that the outermost counter goes on.
+    pub(in crate::fold) fn is_advanced_by(&self, kind: CounterKind, counter: Counter) -> bool {
+        let outermost = self.0.last_key_value().filter(|(known, _)| **known == kind);
+        outermost.is_some_and(|(_, (_, count))| {
+            count.last.total == counter.total && percentage(counter) > percentage(count.last)
+        })
+    }
+
     /// Whether a sample is a further one of a counter of the run, or of one inside of it.
     pub(in crate::fold) fn is_continued_by(&self, kind: CounterKind, counter: Counter) -> bool {
         let greatest = self.0.last_key_value().map(|(kind, _)| *kind);

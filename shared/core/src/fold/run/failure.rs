@@ -7,6 +7,7 @@ use crate::fold::LineKey;
 use crate::fold::fact::MOST_CONTEXT;
 use crate::fold::last_lines::LastLines;
 use crate::fold::verdict::error_before;
+use crate::log_parser::is_of_cdk;
 use crate::log_parser::line::strip_all_prefixes;
 use crate::log_parser::text::head;
 use crate::model::{Failure, MAX_FAILURE_NAME_BYTES, TaskStatus};
@@ -52,6 +53,12 @@ impl Run {
             part: Some(head(stack.name(), MAX_FAILURE_NAME_BYTES).to_owned()),
             ..self.failure_with(cause.text.clone(), cause.at)
         })
+    }
+
+    /// Whether the line that says why the run failed is about the stacks of a step.
+    pub(super) fn is_failed_by_stacks(&self) -> bool {
+        let cause = self.whole.failure.as_ref();
+        cause.is_some_and(|cause| is_of_cdk(&cause.text))
     }
 
     /// What ended the run as a whole, if it has failed: a line, or else its exit code.

@@ -11,6 +11,9 @@ impl Run {
     pub(in crate::fold) fn is_left_by_sample(&self, at: LineKey, moved: Moved) -> bool {
         let is_ended = self.is_over() || self.edits.has_end();
         let is_silent = at.time().millis_since(self.last.time()) > LONGEST_SILENCE_MS;
+        if self.is_of_stacks() {
+            return false;
+        }
         let end = self.whole.end.map(|end| end.at);
         let is_first = match moved.is_new {
             true => Some(moved.first) > end,

@@ -180,6 +180,16 @@ impl Stacks {
         )
     }
 
+    /// Whether a line begins the work on a stack or an app.
+    pub(super) fn is_start(line: &CdkObservation) -> bool {
+        matches!(
+            line,
+            CdkObservation::Start { .. }
+                | CdkObservation::BootstrapStart { .. }
+                | CdkObservation::Synthesized
+        )
+    }
+
     /// Adds a line. Returns whether it replaces the end of a stack by another one.
     pub(super) fn see(&mut self, at: LineKey, line: &CdkObservation) -> bool {
         self.add(at, line).unwrap_or(false)

@@ -11,7 +11,7 @@ use crate::fold::end::{End, Ending, Strength};
 use crate::fold::last_lines::LastLines;
 use crate::fold::verdict::{Verdict, last_error, verdict};
 use crate::log_parser::line::strip_all_prefixes;
-use crate::log_parser::{AgentObservation, EndOf, LogFormat, Samples, Usage, Waiting};
+use crate::log_parser::{AgentObservation, EndOf, Samples, Usage, Waiting, is_of_cdk};
 use crate::model::{Agent, TaskStatus};
 
 /// The exit codes of commands that a person or the system has stopped: 128 more than the signal.
@@ -139,14 +139,15 @@ impl Whole {
 
     /// Adds what the last lines of the log say, if nothing follows them. They count more than the sum
     /// of a tool, but not more than a line about the run itself. Words of success, and
-    /// lines about resources, don't end stacks that are open. Returns whether one of them says why it failed.
+    /// lines about resources, don't end stacks that are open. Nor do they undo a failure. Returns whether one of them says why it failed.
     pub(super) fn judge(
         &mut self,
         at: LineKey,
         last_lines: &LastLines,
         has_open_stacks: bool,
     ) -> bool {
-        if self.end.is_some_and(|end| end.strength >= Strength::Owner) {
+        let is_told = |end: End| end.strength >= Strength::Owner || end.ending.is_failure();
+        if self.end.is_some_and(is_told) {
             return false;
         }
         let is_blocked = self.status == Some(TaskStatus::Blocked);
@@ -163,9 +164,7 @@ impl Whole {
             Verdict::Completed => Ending::Completed,
             Verdict::Cancelled => Ending::Cancelled,
             // A deploy goes on after a resource has failed.
-            Verdict::Failed { message } if has_open_stacks && is_about_stacks(&message) => {
-                Ending::Ended
-            }
+            Verdict::Failed { message } if has_open_stacks && is_of_cdk(&message) => Ending::Ended,
             Verdict::Failed { message } => {
                 let line = last_lines.key_of(|text| strip_all_prefixes(text) == message);
                 Said::put(&mut self.failure, line.unwrap_or(at), &message);
@@ -192,7 +191,7 @@ impl Whole {
     /// The end that a line reports; `None` if it is only of a piece of the work.
     fn end_in(&self, line: &AgentObservation) -> Option<(Ending, Strength)> {
         match line.status? {
-            TaskStatus::Failed => Some((Ending::Failed, Strength::Owner)),
+            TaskStatus::Failed => Some((Ending::Failed, strength_of(line.end_of))),
             TaskStatus::Cancelled => Some((Ending::Cancelled, Strength::Owner)),
             TaskStatus::Completed if self.is_within_work(line.end_of) => None,
             TaskStatus::Completed => Some((Ending::Completed, strength_of(line.end_of))),
@@ -244,6 +243,25 @@ impl Whole {
             Said::put(&mut self.failure, at, &message);
         }
         self.end_at(at, ending, Strength::Exit)
+    }
+
+    /// Takes the end back, and why it failed.
+    pub(super) fn take_end_back(&mut self) {
+        if self.end.take().is_some_and(|end| end.ending.is_failure()) {
+            self.failure = None;
+        }
+    }
+
+    /// Whether the run counts its own steps and some are left, or an agent reports on it.
+    pub(super) fn has_own_steps(&self) -> bool {
+        self.counters.has_open_steps() || self.status.is_some() || self.usage.is_some()
+    }
+
+    /// Whether the outermost counter of the run goes on in a line.
+    pub(super) fn is_advanced_by(&self, line: &AgentObservation) -> bool {
+        let is_end = line.status.is_some_and(TaskStatus::is_terminal);
+        let mut counters = line.counters.iter();
+        !is_end && counters.any(|(kind, counter)| self.counters.is_advanced_by(*kind, *counter))
     }
 
     /// Makes an end that a line told, if `is_assumed`, one that only the end of the log tells.
@@ -300,11 +318,6 @@ impl Whole {
             || !line.is_start
                 && counters.all(|(kind, counter)| self.counters.is_continued_by(*kind, *counter))
     }
-}
-
-/// Whether `text` is a line of CDK about a stack or a resource.
-fn is_about_stacks(text: &str) -> bool {
-    LogFormat::CDK.parse(text).is_ok_and(|line| line.is_some())
 }
 
 fn strength_of(end_of: EndOf) -> Strength {

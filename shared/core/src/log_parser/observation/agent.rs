@@ -75,6 +75,19 @@ pub struct AgentObservation {
     pub parts: Vec<SubagentReport>,
 }
 
+impl AgentObservation {
+    /// Whether any tool may have printed the line: it has a counter in plain text, or the end of a
+    /// tool.
+    pub(crate) fn is_of_tool(&self) -> bool {
+        let is_report = |(kind, _): &(CounterKind, Counter)| *kind == CounterKind::Report;
+        let ends_run = self.status.is_some() && self.end_of == EndOf::Run;
+        let is_named = self.task_id.is_some() || self.usage.is_some() || !self.parts.is_empty();
+        let has_todos = !self.todos.is_empty() || !self.todo_edits.is_empty();
+        let is_about_agent = is_named || has_todos || self.phase.is_some();
+        !ends_run && !is_about_agent && !self.counters.iter().any(is_report)
+    }
+}
+
 /// What an agent waits for. It is `blocked` until a later line shows that it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {

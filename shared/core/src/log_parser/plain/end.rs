@@ -25,6 +25,7 @@ struct Ends {
     completed_by_counting_tools: RegexSet,
     partly_completed: RegexSet,
     failed: RegexSet,
+    failed_tools: RegexSet,
     cancelled: RegexSet,
 }
 
@@ -90,7 +91,8 @@ const PARTLY_COMPLETED: [&str; 3] = [
     r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +unreachable=0 +failed=0(?: |$)",
 ];
 
-const FAILED: [&str; 32] = [
+/// Lines of tools that agents run, and then mend what failed.
+const FAILED_TOOLS: [&str; 20] = [
     r"^=* ?(?:[0-9]+ [a-z]+, )*[0-9]+ (?:failed|errors?)(?:, [0-9]+ [a-z]+)* in [0-9.]+s(?: \([0-9:]+\))? ?=*$",
     r"^(?:\*\* )?(?:BUILD|TEST|ARCHIVE) (?:FAILED|FAILURE)\b",
     r"^(?:Build FAILED\.?$|FAILURE: Build (?:failed|completed with [0-9]+ failures))",
@@ -104,12 +106,6 @@ const FAILED: [&str; 32] = [
     r"^(?:COPY|ADD) failed: ",
     r"^The command '.*' returned a non-zero code: [0-9]+",
     r"did not complete successfully: exit code: [0-9]+",
-    // CodeBuild
-    r"^Command did not exit successfully ",
-    r"^Phase complete: [A-Z_]+ State: FAILED",
-    // exit codes of processes; responses of servers have a status code without `exit`
-    r"(?i:\b(?:exited|completed|terminated|finished) with (?:error |exit |non-zero exit )?code:? (?:exit status )?['\x22]?-?[1-9][0-9]{0,9})\b",
-    r"(?i:\b(?:exited|completed|terminated|finished|failed) with (?:non-zero )?exit (?:code|status):? -?[1-9][0-9]{0,9})\b",
     // ctest, jest, cargo
     r"^[0-9]{1,2}% tests passed, [1-9][0-9]* tests? failed out of [0-9]+",
     r"^Tests: +[1-9][0-9]* failed, .*[0-9]+ total$",
@@ -123,6 +119,15 @@ const FAILED: [&str; 32] = [
     r"^[1-9][0-9]* (?:failed|failing)$",
     r"^\S+ +: ok=[0-9]+ +changed=[0-9]+ +(?:unreachable=[1-9][0-9]* +failed=[0-9]+|unreachable=0 +failed=[1-9][0-9]*)(?: |$)",
     r"^FAIL$",
+];
+
+const FAILED: [&str; 12] = [
+    // CodeBuild
+    r"^Command did not exit successfully ",
+    r"^Phase complete: [A-Z_]+ State: FAILED",
+    // exit codes of processes; responses of servers have a status code without `exit`
+    r"(?i:\b(?:exited|completed|terminated|finished) with (?:error |exit |non-zero exit )?code:? (?:exit status )?['\x22]?-?[1-9][0-9]{0,9})\b",
+    r"(?i:\b(?:exited|completed|terminated|finished|failed) with (?:non-zero )?exit (?:code|status):? -?[1-9][0-9]{0,9})\b",
     // Lambda, and programs that crash
     r"^Task timed out after [0-9.]+ seconds$",
     r"^thread '[^']*' (?:\([0-9]+\) )?panicked at ",
@@ -152,6 +157,7 @@ static ENDS: LazyLock<Ends> = LazyLock::new(|| {
         completed_by_counting_tools: set(&COMPLETED_BY_COUNTING_TOOLS),
         partly_completed: set(&PARTLY_COMPLETED),
         failed: set(&FAILED),
+        failed_tools: set(&FAILED_TOOLS),
         cancelled: set(&CANCELLED),
     }
 });
@@ -189,8 +195,11 @@ pub(super) fn parse_unfiltered(line: &str) -> Option<End> {
 
 fn parse_short(line: &str) -> Option<End> {
     let line = line.trim_end();
-    let (status, of) = if ENDS.failed.is_match(line) && !line.ends_with("(ignored)") {
+    let is_ignored = line.ends_with("(ignored)");
+    let (status, of) = if ENDS.failed.is_match(line) && !is_ignored {
         (TaskStatus::Failed, EndOf::Run)
+    } else if ENDS.failed_tools.is_match(line) && !is_ignored {
+        (TaskStatus::Failed, EndOf::Tool)
     } else if ENDS.completed.is_match(line) {
         (TaskStatus::Completed, EndOf::Run)
     } else if ENDS.completed_by_tools.is_match(line) {
@@ -229,6 +238,7 @@ mod tests {
             &COMPLETED_BY_COUNTING_TOOLS,
             &PARTLY_COMPLETED,
             &FAILED,
+            &FAILED_TOOLS,
             &CANCELLED,
         ];
         let lines = rules.concat().into_iter().map(|rule| {
