@@ -41,7 +41,7 @@
 //! * **Names.** A stack may be printed with its display name, its CloudFormation name, or both, in
 //!   any order; twins in two regions may share one. Nested stacks count for their root stack.
 //! * **Size.** A run has any number of lines. It has at most 1,000 stacks with 64 KB of names, 100
-//!   of them with messages; lines about further stacks are ignored. A log begins at most 500 runs a
+//!   of them with messages. Of further stacks, only starts and ends count, so that it ends rightly. A log begins at most 500 runs a
 //!   day. Texts are cut to 512 bytes.
 //! * **Silence.** Any line makes a run. If nothing follows the last lines of a log, or a later run
 //!   begins, they tell how the run has ended ([`verdict`]). A later line takes such an end back.

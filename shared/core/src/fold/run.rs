@@ -5,6 +5,7 @@ mod command;
 pub(in crate::fold) mod counters;
 mod end_line;
 mod failure;
+mod further;
 mod names;
 mod samples;
 mod stack;

@@ -64,6 +64,21 @@ fn a_run_of_many_stacks_ends_whatever_the_order_of_its_lines() {
     assert_eq!(report_of(&log).status, TaskStatus::Completed);
 }
 
+#[test]
+fn a_run_of_more_stacks_than_it_keeps_ends_with_the_last_of_them() {
+    let stacks = 1_500;
+    let mut lines = many_stacks(stacks);
+    let state = |lines: &[String]| {
+        let report = report_of(&FactLog::from_iter(facts_of(LogFormat::CDK, lines)));
+        (report.status, report.progress.percentage)
+    };
+    assert_eq!(state(&lines), (TaskStatus::Completed, Some(100)));
+    let last = lines.pop().unwrap();
+    assert_eq!(state(&lines), (TaskStatus::Running, Some(99)));
+    let failed = last.replace('✅', "❌") + " failed: no room";
+    assert_eq!(state(&[lines, vec![failed]].concat()).0, TaskStatus::Failed);
+}
+
 /// Runs of 19 steps and an end, one after another.
 fn long_log(lines: usize) -> Vec<String> {
     let line = |number: usize| match number % 20 {

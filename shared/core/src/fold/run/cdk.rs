@@ -113,19 +113,15 @@ impl Stacks {
     pub(super) fn finish_cleanup(&mut self) {
         self.list.iter_mut().for_each(Stack::finish_cleanup);
     }
-
-    pub(super) fn have_failed(&self) -> bool {
-        self.list.iter().any(Stack::has_failed)
-    }
 }
 
 /// The status of a run whose end no line reports as a whole.
 fn status_of(stacks: &Stacks) -> TaskStatus {
-    if stacks.list.iter().any(|stack| stack.end.is_none()) {
+    if stacks.has_open() {
         TaskStatus::Running
     } else if stacks.have_failed() {
         TaskStatus::Failed
-    } else if stacks.list.len() < stacks.announced() {
+    } else if stacks.known() < stacks.announced() {
         TaskStatus::Running
     } else {
         TaskStatus::Completed
@@ -145,7 +141,7 @@ fn progress_of(stacks: &Stacks) -> Progress {
     }
     let sum = |values: &mut dyn Iterator<Item = u64>| values.reduce(u64::saturating_add);
     let current = sum(&mut shown.iter().filter_map(|progress| progress.current));
-    if list.len() > announced {
+    if stacks.known() > announced {
         return Progress {
             current,
             total: None,
@@ -157,7 +153,9 @@ fn progress_of(stacks: &Stacks) -> Progress {
     let total = sum(&mut shown.iter().filter_map(|progress| progress.total));
     let total = total.filter(|_| are_over);
     let percentages = shown.iter().filter_map(|progress| progress.percentage);
-    let mean = percentages.map(usize::from).sum::<usize>() / announced;
+    let ended = stacks.ended_without_details();
+    let sum_of_all = percentages.map(usize::from).sum::<usize>() + 100 * ended;
+    let mean = sum_of_all / announced;
     let counted = current.zip(total);
     let counted = counted.and_then(|(current, total)| percentage_of(current, total));
     Progress {

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::counters::Count;
 use super::end_line::{EndLine, tick_in};
+use super::further::FurtherStacks;
 use super::stack::{Manner, Stack};
 use super::text::Said;
 use crate::fold::LineKey;
 use crate::fold::end::Strength;
 use crate::log_parser::{CdkObservation, Counter, InRun, Operation, RowSubject, StackState};
 
-/// The most stacks of a run. Lines about further stacks are ignored.
+/// The most stacks of a run with details. Of further ones only their number and end are known.
 pub(super) const MOST_STACKS: usize = 1_000;
 /// The most stacks with messages. Further ones only show their state and progress.
 pub(super) const MOST_WITH_MESSAGES: usize = 100;
@@ -51,6 +52,9 @@ pub(super) struct Stacks {
     /// How many stacks the log announces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) announced: Option<u32>,
+    /// The stacks for which there is no room in `list`.
+    #[serde(skip_serializing_if = "FurtherStacks::is_empty")]
+    further: FurtherStacks,
     /// The length of all keys of `by_name`, in bytes.
     pub(super) name_bytes: usize,
     /// How many stacks have not ended.
@@ -68,14 +72,15 @@ impl Stacks {
     /// The number of stacks that the log announces; 0 if it announces none.
     pub(super) fn announced(&self) -> usize {
         let announced = self.announced.unwrap_or_default();
-        usize::try_from(announced).map_or(MOST_STACKS, |stacks| stacks.min(MOST_STACKS))
+        usize::try_from(announced).unwrap_or(usize::MAX)
     }
 
     /// Whether all stacks have ended, and no more are expected.
     pub(super) fn are_over(&self) -> bool {
         !self.list.is_empty()
             && self.open == 0
-            && (self.failed > 0 || self.list.len() >= self.announced())
+            && !self.further.has_open()
+            && (self.failed > 0 || self.further.have_failed() || self.known() >= self.announced())
     }
 
     /// [`Self::are_over`], and lines of CDK say so. If event rows alone do, a tick may follow after
@@ -135,7 +140,7 @@ impl Stacks {
 
     /// Whether the run has announced more stacks than came so far, and this may be one of them.
     fn is_awaited(&self, in_run: InRun) -> bool {
-        self.announced == Some(in_run.stacks) && self.list.len() < self.announced()
+        self.announced == Some(in_run.stacks) && self.known() < self.announced()
     }
 
     /// Whether a line contradicts the end of a stack with evidence of the same strength.
@@ -214,7 +219,9 @@ impl Stacks {
                     }
                     _ => match self.awaiting_name().filter(|_| *is_change_set) {
                         Some(index) if self.find(stack).is_none() => self.alias(index, stack),
-                        _ => self.named_in_line(stack, at)?,
+                        _ => self
+                            .named_in_line(stack, at)
+                            .or_else(|| self.see_further(line))?,
                     },
                 };
                 self.list[index].has_change_set |= *is_change_set;
@@ -262,7 +269,9 @@ impl Stacks {
                 self.count(index, at, *counter);
             }
             CdkObservation::End { stack, .. } => {
-                let index = self.named_in_line(stack, at)?;
+                let index = self
+                    .named_in_line(stack, at)
+                    .or_else(|| self.see_further(line))?;
                 return self.end(index, at, EndLine::of(line)?);
             }
             CdkObservation::BootstrapEnd { environment, .. } => {
@@ -296,6 +305,9 @@ impl Stacks {
                 if let Some(index) = self.find(stack) {
                     return self.end(index, at, EndLine::of(line)?);
                 }
+                if self.further.is_open(stack) {
+                    self.see_further(line)?;
+                }
                 if self.possible_ends.len() >= MOST_NAMES {
                     self.possible_ends.remove(0); // CDK names a stack soon after its tick
                 }
@@ -318,6 +330,32 @@ impl Stacks {
             | CdkObservation::Cause { .. } => {}
         }
         None
+    }
+
+    /// Adds a line about a stack for which there is no room.
+    fn see_further(&mut self, line: &CdkObservation) -> Option<usize> {
+        self.further.see(line);
+        None
+    }
+
+    /// How many stacks have come so far.
+    pub(super) fn known(&self) -> usize {
+        self.list.len() + self.further.count()
+    }
+
+    /// How many stacks without details have ended.
+    pub(super) fn ended_without_details(&self) -> usize {
+        self.further.ended()
+    }
+
+    /// Whether a stack has not ended.
+    pub(super) fn has_open(&self) -> bool {
+        let mut stacks = self.list.iter();
+        stacks.any(|stack| stack.end.is_none()) || self.further.has_open()
+    }
+
+    pub(super) fn have_failed(&self) -> bool {
+        self.list.iter().any(Stack::has_failed) || self.further.have_failed()
     }
 
     fn note_manner(&mut self, manner: Manner) {
