@@ -334,7 +334,7 @@ patterns! {
         r"^Traceback \(most recent call last\)|^\[?(?:FATAL|CRITICAL)\b",
         r"^(?:Uncaught |Unhandled )?(?:[\w$]+\.)*[\w$]*(?:Error|Exception)(?:: |:?$| \[)",
         r"^(?:Unhandled |Uncaught |Exception in thread |Caused by: |(?:PHP )?Fatal error)|\(\w*(?:Error|Exception)\)$|^\*\* \(\w+\) ",
-        r"\bpanicked at\b|^panic: |^fatal(?: error)?: |^goroutine [0-9]+ \[",
+        r"\bpanicked at\b|^panic: |^(?i:fatal)(?: error)?: |^goroutine [0-9]+ \[",
         r"^Killed(?:: 9)?$|: line [0-9]+: +[0-9]+ (?:Killed|Aborted|Terminated|Segmentation)\b",
         r"(?i)\bsegmentation fault\b|\bcore dumped\b|\bout of memory: |\bOOMKilled\b|signal: (?:killed|aborted)",
         r"^npm (?:ERR!|error)|\bERR_PNPM_|\bELIFECYCLE\b|^g?make(?:\[[0-9]+\])?: \*\*\* ",
@@ -355,9 +355,10 @@ patterns! {
     ERROR =
         r"(?:^|: |^\w+ |^\W+)(?i:(?:fatal |internal )?error)(?:\[\w+\]| [A-Z]*[0-9]+)?:(?: *$| +[^ 0-9])",
         r"^(?:ERROR|FAIL|FAILED|FAILURE)\b[^:=]*$|^\[?ERROR\]? |^[✖✗✘❌]\x{fe0f}? *\w",
-        r"(?i): (?:no such file or directory|permission denied|connection refused|no space left on device|is a directory|cannot allocate memory|broken pipe|command not found)\b",
+        r"(?i)(?:: |\()(?:no such file or directory|permission denied|connection refused|no space left on device|is a directory|cannot allocate memory|broken pipe|command not found)\b",
+        r"(?i)\berrors? (?:has |have |were )?occurr?ed\b|\b(?:quota|limit|size|budget) exceeded\b|\bdoes not exist\W*$|^\w+ aborted\W*$",
         r"(?i)^(?:unable to|cannot|can't|could not|couldn't|failed to|abort(?:ed|ing)\b)|^E: \w",
-        r"(?i)^(?:an )?error (?:response|while|during|when|in|at|on|occurred|opening|reading|loading|creating|connecting|executing|running)\b",
+        r"(?i)^(?:\w+ )?error (?:response|while|during|when|in|at|on|occurred|opening|reading|loading|creating|connecting|executing|running)\b",
         r"(?i)\btimed out\b|\bdeadline exceeded\b|\bstatus: (?:timeout|error|failed)\b|\bnot found\W*$|\blevel=error\b|\b40[13] (?:forbidden|unauthorized)\b";
 
     /// Words of failure. [`fails`] looks at the words around them.
@@ -371,8 +372,9 @@ patterns! {
     /// Words of success. [`succeeds`] looks at the words around them.
     SUCCESS =
         r"(?i)\b(?:done|finished|completed?|success(?:ful|fully)?|succeeded|passed|deployed)\b",
-        r"(?i)^(?:everything is )?ok\b|\bbuild ok\b|^# pass [1-9]",
-        r"(?i)\bbuilt in [0-9.]+ ?m?s\b|\bexit(?:ed)?(?: with)?(?: [a-z-]+){0,2} ?(?:code|status)[ :=]*['(]?0\b",
+        r"(?i)^(?:everything is )?ok\b|\bbuild ok\b|^# pass [1-9]|^[✔✓✅☑]\x{fe0f}? *\w",
+        r"(?i)\b(?:no|0) (?:issues?|errors?|problems?|warnings?|violations?|vulnerabilities|offenses)\b(?: were)?(?: found| detected)?\W*(?:$|\()",
+        r"(?i)\bbuilt in [0-9.]+ ?(?:m?s|seconds|minutes)\b|\bexit(?:ed)?(?: with)?(?: [a-z-]+){0,2} ?(?:code|status)[ :=]*['(]?0\b",
         r"(?i)\b[1-9][0-9]* (?:example|test|spec|check|scenario|assertion)s?\b.*\b0 (?:failures|failed|errors)\b|^tests run: [1-9][0-9]*, failures: 0, errors: 0\b",
         r"(?i)\b(?:erfolgreich|abgeschlossen|terminé|finalizado|completado)\b",
         r"完了しました|正常終了|已完成|完成了|完了$|완료";
@@ -383,7 +385,9 @@ patterns! {
         r"(?i)\b[a-z]+ #?[0-9]+(?: is| was)? $";
 
     NO_SUCCESS_AFTER =
-        r"(?i)^\W*(?:false|no|none|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on|.*\bin progress)\b";
+        r"(?i)^\W*(?:batch|chunk|epoch|step|stage|phase|iteration|round|item|file|page|part|layer|task|job|trial)s? #?[0-9]",
+        r"(?i)^\W*(?:no|none)\W*$",
+        r"(?i)^\W*(?:false|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on|.*\bin progress)\b";
 
     NEGATION =
         r"(?i)^(?:no|not|never|without|zero|non|until|unless|if|when|once|before|almost|nearly|partially|partly|be|being|\w+n't)$";

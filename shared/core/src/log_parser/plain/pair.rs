@@ -124,9 +124,14 @@ fn dots_before(before: &str, after: &str) -> Kind {
         .bytes()
         .rev()
         .take_while(|byte| b".FEWRSIDN".contains(byte));
-    let is_ours =
-        rest.trim().is_empty() && (marks.take(5).count() == 5 || before.trim().is_empty());
+    let is_row = marks.take(5).count() == 5 || marks_only(before);
+    let is_ours = rest.trim().is_empty() && is_row;
     is_ours.then_some(CounterKind::Item)
+}
+
+/// Whether `text` has nothing but marks of tests.
+fn marks_only(text: &str) -> bool {
+    text.bytes().all(|byte| b" .FEWRSIDN".contains(&byte))
 }
 
 /// dbt: `3 of 10 START sql table model …` and `3 of 10 OK created …`
@@ -251,8 +256,9 @@ fn done_after(before: &str, after: &str) -> Kind {
     } else {
         next
     };
-    let is_ours =
-        is_done(noun) || kind.is_some() && is_done(done.trim_end_matches(['.', ',', '!']));
+    let done = done.trim_end_matches(['.', ',', '!']);
+    let is_past = |word: &str| is_done(word) || word.ends_with("ed") && is_work(word);
+    let is_ours = is_done(noun) || kind.is_some() && is_past(done);
     is_ours.then_some(kind.unwrap_or(CounterKind::Item))
 }
 
@@ -273,6 +279,9 @@ fn at_start(candidate: Candidate<'_>) -> Kind {
     if is_memory && words.next().is_some_and(|word| word.parse::<f32>().is_ok()) {
         return Some(CounterKind::Phase);
     }
+    if ends_with_state(after) {
+        return Some(CounterKind::Item);
+    }
     let is_test = first == "Test" && words.next().is_some_and(|word| word.starts_with('#'));
     let first = first.trim_start_matches(':');
     let is_ours = is_test
@@ -282,6 +291,19 @@ fn at_start(candidate: Candidate<'_>) -> Kind {
             first
         });
     is_ours.then_some(CounterKind::Item)
+}
+
+/// meson: `1/2 mix red OK  0.01s`
+fn ends_with_state(after: &str) -> bool {
+    const STATES: [&str; 6] = ["OK", "FAIL", "ERROR", "SKIP", "TIMEOUT", "PASS"];
+    let is_time = |word: &str| {
+        let number = word.strip_suffix('s').unwrap_or_default();
+        number.parse::<f32>().is_ok()
+    };
+    let mut words = after
+        .split_whitespace()
+        .skip_while(|word| !STATES.contains(word));
+    words.next().is_some() && words.next().is_some_and(is_time)
 }
 
 /// `  Installing : package    3/10`

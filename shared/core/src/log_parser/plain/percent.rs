@@ -112,7 +112,8 @@ fn is_bracketed(candidate: Candidate<'_>) -> bool {
     let is_leading = is_near_start && (lead.is_empty() || is_worker);
     // k6: `default   [  45% ] 10 VUs`
     let is_trailing = !has_measure(lead) && (after.trim().is_empty() || after.contains(" VUs"));
-    is_leading || is_trailing
+    // Sphinx: `reading sources... [ 14%] index`
+    is_leading || is_trailing || lead.ends_with("...")
 }
 
 /// Whether any other context makes the percentage progress.
@@ -134,6 +135,9 @@ fn is_progress(candidate: Candidate<'_>) -> bool {
         || is_near_start && is_elapsed_time(lead) && after.starts_with("  ")
         // wget: ` 5350K .......... .......... 92%`
         || is_near_start && is_row_of_dots(lead)
+        // curl: `########       12.5%`
+        || is_row_of_hashes(lead) && is_end(after)
+        || has_two_times(after)
         || is_done_after(after)
         || ends_with_bar(before)
         || starts_with_bar(after)
@@ -179,6 +183,21 @@ fn is_row_of_dots(lead: &str) -> bool {
     dots.len() < lead.len()
         && dots.contains("....")
         && dots.bytes().all(|byte| b". ".contains(&byte))
+}
+
+fn is_row_of_hashes(lead: &str) -> bool {
+    !lead.is_empty() && lead.bytes().all(|byte| byte == b'#')
+}
+
+/// Whether a time and the remaining time follow. sox: `45.2% 00:00:18.1 [00:00:21.9]`
+fn has_two_times(after: &str) -> bool {
+    let is_time = |word: &str| {
+        let word = word.trim_matches(['[', ']', '(', ')']);
+        let is_part = |byte: u8| byte.is_ascii_digit() || b":.".contains(&byte);
+        word.matches(':').count() >= 1 && word.len() >= 4 && word.bytes().all(is_part)
+    };
+    let mut words = after.split_whitespace();
+    words.next().is_some_and(is_time) && words.next().is_some_and(is_time)
 }
 
 /// `45% complete`, `45% done (3 min left)`; not `90% complete in under 58ms`.

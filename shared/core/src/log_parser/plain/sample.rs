@@ -24,7 +24,7 @@ static GAUGES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
         "peers lag depth level signal battery quorum healthy permits tokens token budget ",
         "credits uptime elapsed buffer buffers clients seats occupied players votes below ",
         "lost connected desired allocated reserved waiting ttl age port version ratio rank ",
-        "timeout inflight concurrency up cola fila coda disco activo activos activa activas ",
+        "timeout inflight concurrency cola fila coda disco activo activos activa activas ",
         "ativo ativos ativa ativas attivi attive stars rating points lease weight failed ",
         "errors arena inode inodes socket sockets endpoints goroutines fds descriptors ",
         "locks fuel hp speed temp temperature fan stock tickets sold lives rooms spaces ",
@@ -79,6 +79,7 @@ pub(super) fn sample(
     let is_other = total < 2
         || is_time_or_unit(candidate.after)
         || is_page(last_word(candidate.before))
+        || is_up(candidate.before)
         || is_request(line)
         || is_gauge(candidate.before)
         || is_gauge(after_clause(candidate.after));
@@ -114,6 +115,14 @@ pub(in crate::log_parser) fn is_gauge(text: &str) -> bool {
 fn after_clause(after: &str) -> &str {
     let end = after.find([';', '|', '。']).unwrap_or(after.len());
     after.get(..end).unwrap_or_default()
+}
+
+/// Whether the pair after `before` counts what is up: `hosts up 3/5`, but not `backing up 3/5`.
+fn is_up(before: &str) -> bool {
+    let Some((verb, "up")) = before.trim_end_matches([' ', ':', '=']).rsplit_once(' ') else {
+        return false;
+    };
+    !(verb.ends_with("ing") || verb.ends_with("ed"))
 }
 
 fn last_word(text: &str) -> &str {
