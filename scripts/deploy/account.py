@@ -85,7 +85,7 @@ class Account:
             command = [python, ROOT / "scripts" / "emulator"]
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         self.clients = {}
-        if not wait_for(self._runs, 30):
+        if not wait_for(self._runs, 120):
             raise Failure(f"the emulator did not start: {self.log.read_text()[-2000:]}")
 
     def _runs(self):

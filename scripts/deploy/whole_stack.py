@@ -12,6 +12,7 @@ import contextlib
 import pathlib
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -175,6 +176,8 @@ def main():
     arguments.add_argument("--write-tables", action="store_true")
     arguments = arguments.parse_args()
 
+    # Whoever ends this ends the emulator, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="deploy-proof-"))
     if arguments.built:
         shutil.copytree(arguments.built, folder / "build")
