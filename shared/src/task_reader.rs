@@ -35,7 +35,7 @@ use crate::store::{ProjectStore, StoreError, TaskQuery, TaskStore, TimeRange};
 use crate::validator::Validator;
 use crate::view::Renderer;
 
-pub use write_through::WriteThrough;
+pub use write_through::{ChangeListener, WriteThrough};
 
 /// The largest number of tasks on one page.
 pub const MAX_PAGE_LIMIT: usize = 200;

@@ -6,9 +6,9 @@
 
 use std::sync::OnceLock;
 
-use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -56,19 +56,39 @@ fn uses_system_roots(settings: &Settings<'_>) -> bool {
         || is_set("SSL_CERT_DIR")
 }
 
+/// Makes a connector for requests that no SDK sends. It trusts what [`http_client`] does.
+pub(super) fn connector(
+    settings: &Settings<'_>,
+    timeouts: HttpConnectorSettings,
+) -> impl FnOnce() -> SharedHttpConnector + use<> {
+    let system_roots = uses_system_roots(settings);
+    move || {
+        let connector = Connector::builder()
+            .connector_settings(timeouts)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(tls_context(system_roots))
+            .build();
+        SharedHttpConnector::new(connector)
+    }
+}
+
 fn build(system_roots: bool) -> SharedHttpClient {
+    // ring, because the default provider's entropy source delays the first connection by up to a
+    // second.
+    Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(tls_context(system_roots))
+        .build_https()
+}
+
+fn tls_context(system_roots: bool) -> TlsContext {
     let roots = if system_roots {
         TrustStore::default()
     } else {
         TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
     };
     let context = TlsContext::builder().with_trust_store(roots).build();
-    // ring, because the default provider's entropy source delays the first connection by up to a
-    // second.
-    Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context.expect("the root certificates are valid"))
-        .build_https()
+    context.expect("the root certificates are valid")
 }
 
 #[cfg(test)]

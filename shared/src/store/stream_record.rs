@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::dynamodb_item::task::{HeadImage, id_of, read_image};
 use super::dynamodb_item::{Item, ItemError};
 use crate::model::Task;
+use crate::record::Head;
 
 /// What a record tells of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,15 @@ pub struct RunWrite {
     pub previous: Option<Task>,
     /// The run after the write. Its `parts` are left out.
     pub next: Task,
+}
+
+/// A head that was written, of whatever state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrittenHead {
+    /// The head, without its detail.
+    pub head: Head,
+    /// Whether the run has a detail.
+    pub has_detail: bool,
 }
 
 /// A record that can never be read.
@@ -55,35 +65,21 @@ enum Cause {
 ///
 /// [`UnreadableRecord`] if a part is missing or an image is no task. Another attempt will not help.
 pub fn read_stream_record(record: &Value) -> Result<Option<RunChange>, UnreadableRecord> {
-    let change = record.get("dynamodb");
-    let item = |name: &str| change.and_then(|change| change.get(name)).and_then(item);
-    let keys = item("Keys").unwrap_or_default();
-    let unreadable = |cause| UnreadableRecord {
-        task_id: id_of(&keys),
-        cause,
-    };
-    let image = |name: &'static str| {
-        let image = item(name).ok_or_else(|| unreadable(Cause::Missing(name)))?;
-        read_image(&image).map_err(|error| unreadable(Cause::Image(name, error)))
-    };
-    if keys.is_empty() {
-        return Err(unreadable(Cause::Missing("Keys")));
-    }
+    let record = Record::of(record)?;
     let live = |image: &Option<HeadImage>| image.as_ref()?.head.live().cloned();
-    let event_name = record.get("eventName").and_then(Value::as_str);
-    if event_name == Some("REMOVE") {
+    if record.event_name == REMOVE {
         // Deletions by callers only mark heads. DynamoDB removes those that have expired.
-        let expired = live(&image("OldImage")?);
+        let expired = live(&record.image("OldImage")?);
         return Ok(expired.map(|task| RunChange::Expired(Box::new(task))));
     }
-    let image_after = image("NewImage")?;
+    let image_after = record.image("NewImage")?;
     let Some(next) = live(&image_after) else {
         return Ok(None);
     };
-    let previous = match event_name {
-        Some("INSERT") => None,
-        Some("MODIFY") => live(&image("OldImage")?),
-        _ => return Err(unreadable(Cause::Missing("eventName"))),
+    let previous = match record.event_name {
+        "INSERT" => None,
+        "MODIFY" => live(&record.image("OldImage")?),
+        _ => return Err(record.unreadable(Cause::Missing("eventName"))),
     };
     let has_ended_here = image_after.is_some_and(|image| image.has_ended_here);
     if next.is_earlier && previous.is_none() && !has_ended_here {
@@ -93,6 +89,71 @@ pub fn read_stream_record(record: &Value) -> Result<Option<RunChange>, Unreadabl
         previous,
         next,
     }))))
+}
+
+/// Reads the head that a record tells of. Returns `None` for writes of other items, and for heads
+/// that DynamoDB has removed after their time.
+///
+/// # Errors
+///
+/// [`UnreadableRecord`] as [`read_stream_record`].
+pub fn read_written_head(record: &Value) -> Result<Option<WrittenHead>, UnreadableRecord> {
+    let record = Record::of(record)?;
+    if record.event_name == REMOVE {
+        return Ok(None);
+    }
+    let image = record.image("NewImage")?;
+    Ok(image.map(|image| WrittenHead {
+        head: image.head,
+        has_detail: image.has_detail,
+    }))
+}
+
+/// The name of the event of a removed item.
+const REMOVE: &str = "REMOVE";
+
+/// A record with the keys of its item.
+struct Record<'a> {
+    event_name: &'a str,
+    change: Option<&'a Value>,
+    task_id: String,
+}
+
+impl<'a> Record<'a> {
+    fn of(record: &'a Value) -> Result<Self, UnreadableRecord> {
+        let mut read = Self {
+            event_name: record
+                .get("eventName")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+            change: record.get("dynamodb"),
+            task_id: String::new(),
+        };
+        let keys = read.item("Keys").unwrap_or_default();
+        read.task_id = id_of(&keys);
+        match keys.is_empty() {
+            true => Err(read.unreadable(Cause::Missing("Keys"))),
+            false => Ok(read),
+        }
+    }
+
+    fn item(&self, name: &str) -> Option<Item> {
+        self.change?.get(name).and_then(item)
+    }
+
+    /// Reads an image; `None` if it is of another item than a head.
+    fn image(&self, name: &'static str) -> Result<Option<HeadImage>, UnreadableRecord> {
+        let image = self.item(name);
+        let image = image.ok_or_else(|| self.unreadable(Cause::Missing(name)))?;
+        read_image(&image).map_err(|error| self.unreadable(Cause::Image(name, error)))
+    }
+
+    fn unreadable(&self, cause: Cause) -> UnreadableRecord {
+        UnreadableRecord {
+            task_id: self.task_id.clone(),
+            cause,
+        }
+    }
 }
 
 /// Converts the JSON of an item.
@@ -235,6 +296,25 @@ mod tests {
         assert!(write.previous.is_none() && write.next.is_earlier);
         let corrected = write_of(&having("MODIFY", &earlier)).unwrap();
         assert!(corrected.previous.is_some());
+    }
+
+    #[test]
+    fn a_written_head_is_read_whatever_its_state() {
+        let read = |record: &Value| read_written_head(record).unwrap();
+        let written = read(&having("MODIFY", &json!({"detail_revision": {"N": "2"}})));
+        let written = written.unwrap();
+        assert!(written.has_detail && written.head.live().is_some());
+        let earlier = json!({"timestamp": {"N": "-3590000000000"}});
+        let earlier = read(&having("INSERT", &earlier)).unwrap();
+        assert!(!earlier.has_detail && earlier.head.task.is_earlier);
+        for mark in ["deleted", "merged"] {
+            let gone = read(&having("MODIFY", &json!({mark: {"BOOL": true}})));
+            assert_eq!(gone.unwrap().head.live(), None, "{mark}");
+        }
+        assert_eq!(read(&record("REMOVE")), None);
+        let other = json!({"task_id": {"S": "t"}, "timestamp": {"N": "-2"}});
+        assert_eq!(read(&with("INSERT", "/dynamodb/NewImage", other)), None);
+        assert!(read_written_head(&with("MODIFY", "/dynamodb", json!(null))).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Updates of the cache after a write to the store.
+//! What follows a write to the store: updates of the cache, and a call of the listener.
 
 use std::sync::Arc;
 
@@ -16,7 +16,14 @@ use crate::server_timing::for_cache;
 use crate::validator::Validator;
 use crate::view::Renderer;
 
-/// Updates the cache after a write to the store.
+/// Hears of the changes that this process has saved.
+pub trait ChangeListener: Send + Sync {
+    /// Hears of saved changes. It must not block. Changes of one task may come in another order than
+    /// they were saved in.
+    fn saved(&self, changes: &[&TaskChange], now: Timestamp);
+}
+
+/// Updates the cache and calls the listener after a write to the store.
 ///
 /// A failed call of the cache is logged and not repeated, because the store has the write: what the
 /// cache holds is fresh for a few seconds only.
@@ -24,19 +31,36 @@ use crate::view::Renderer;
 pub struct WriteThrough {
     cache: Option<Arc<dyn TaskCache>>,
     renderer: Renderer,
+    listener: Option<Arc<dyn ChangeListener>>,
 }
 
 impl WriteThrough {
-    /// Creates the write-through to `cache`. Without a cache, it does nothing.
+    /// Creates the write-through to `cache`, if there is one.
     pub fn new(cache: Option<Arc<dyn TaskCache>>, renderer: Renderer) -> Self {
-        Self { cache, renderer }
+        Self {
+            cache,
+            renderer,
+            listener: None,
+        }
     }
 
-    /// Puts the runs of saved changes into the cache and begins a generation, all at the same time.
-    /// `begun` is a moment before the changes were saved.
+    /// Sets the listener.
+    #[must_use]
+    pub fn with_listener(self, listener: Arc<dyn ChangeListener>) -> Self {
+        Self {
+            listener: Some(listener),
+            ..self
+        }
+    }
+
+    /// Calls the listener. Puts the runs of saved changes into the cache and begins a generation, all
+    /// at the same time. `begun` is a moment before the changes were saved.
     ///
     /// Returns how many cache operations failed.
     pub async fn saved(&self, changes: &[&TaskChange], begun: Instant, now: Timestamp) -> usize {
+        if let Some(listener) = &self.listener {
+            listener.saved(changes, now);
+        }
         let Some(cache) = self.cache.as_deref() else {
             return 0;
         };

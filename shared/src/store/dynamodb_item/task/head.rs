@@ -246,6 +246,8 @@ pub(crate) struct HeadImage {
     pub(crate) head: Head,
     /// Whether no other record tells of the end of this earlier run.
     pub(crate) has_ended_here: bool,
+    /// Whether the run has a detail, which the head does not hold.
+    pub(crate) has_detail: bool,
 }
 
 /// Reads an image of the table's stream; `None` if it is not of a head.
@@ -256,5 +258,6 @@ pub(crate) fn read_image(item: &Item) -> Result<Option<HeadImage>, ItemError> {
     Ok(Some(HeadImage {
         head: read_head(item, i64::MIN)?,
         has_ended_here: item.contains_key(ENDED_HERE),
+        has_detail: item.contains_key(DETAIL_REVISION),
     }))
 }
