@@ -15,6 +15,7 @@ mod jwks;
 mod keys;
 mod pem;
 mod principal;
+mod push;
 mod ring_provider;
 mod scope_prefix;
 
@@ -39,6 +40,8 @@ use crate::problem::ApiError;
 pub use access::Scope;
 pub use config::AuthConfigError;
 pub use principal::Principal;
+pub(crate) use push::{AuthorizerDecision, AuthorizerEvent};
+pub use push::{PushOperation, PushRefusal};
 
 /// Authenticates requests. Cheap to clone. Its debug output contains no key.
 #[derive(Debug, Clone)]
@@ -90,6 +93,13 @@ impl Auth {
     /// Whether there is no authentication.
     pub fn is_none(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Whether a token can be checked here. Otherwise only API Gateway checks tokens, and live push
+    /// has no way to do so.
+    pub fn checks_tokens(&self) -> bool {
+        let checks = self.0.as_ref();
+        checks.is_none_or(|checks| !checks.keys.is_empty())
     }
 }
 

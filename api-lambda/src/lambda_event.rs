@@ -1,19 +1,36 @@
-//! The events of the HTTP services that invoke the function, and the loop that answers them.
+//! The events of the services that invoke the function, and the loop that answers them.
 
 use axum::Router;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_http::lambda_runtime::{self, service_fn};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use tower::ServiceBuilder;
+use shared::model::Timestamp;
+use tower::{Service as _, ServiceExt as _};
 
-/// An event of an HTTP API, a REST API, a function URL or a load balancer.
+use crate::auth::{Auth, AuthorizerDecision, AuthorizerEvent};
+
+/// An event that invokes the function.
 #[derive(Debug)]
-struct HttpEvent(LambdaRequest);
+enum FunctionEvent {
+    /// Of an HTTP API, a REST API, a function URL or a load balancer.
+    Http(Box<LambdaRequest>),
+    /// AppSync Events asks whether a subscriber is authorized.
+    PushAuthorizer(AuthorizerEvent),
+}
 
-impl<'de> Deserialize<'de> for HttpEvent {
+/// What the function answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum FunctionResponse<R> {
+    Http(R),
+    PushAuthorizer(AuthorizerDecision),
+}
+
+impl<'de> Deserialize<'de> for FunctionEvent {
     /// Tries the most frequent kind of event first. [`LambdaRequest`] tries one kind after the
     /// other, and a failed attempt costs as much as a successful one.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -22,11 +39,17 @@ impl<'de> Deserialize<'de> for HttpEvent {
             && let Ok(request) = serde_json::from_str::<ApiGatewayV2httpRequest>(raw.get())
             && request.version.as_deref() == Some("2.0")
         {
-            return Ok(Self(LambdaRequest::ApiGatewayV2(request)));
+            return Ok(Self::Http(Box::new(LambdaRequest::ApiGatewayV2(request))));
+        }
+        // It has this member at the top, where no other event has it.
+        if contains(raw.get(), r#""authorizationToken""#)
+            && let Ok(event) = serde_json::from_str(raw.get())
+        {
+            return Ok(Self::PushAuthorizer(event));
         }
         let mut request = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
         keep_repeated_headers(&mut request);
-        Ok(Self(request))
+        Ok(Self::Http(Box::new(request)))
     }
 }
 
@@ -51,23 +74,39 @@ fn keep_repeated_headers(request: &mut LambdaRequest) {
 /// text.
 fn may_be_version_2(event: &str) -> bool {
     const SPELLINGS: [&str; 2] = [r#""version":"2.0""#, r#""version": "2.0""#];
-    let found = |spelling: &&str| memchr::memmem::find(event.as_bytes(), spelling.as_bytes());
-    SPELLINGS.iter().any(|spelling| found(spelling).is_some())
+    SPELLINGS.iter().any(|spelling| contains(event, spelling))
 }
 
-/// Passes the events of this function to `router`, until the process ends.
+fn contains(event: &str, text: &str) -> bool {
+    memchr::memmem::find(event.as_bytes(), text.as_bytes()).is_some()
+}
+
+/// Passes requests to `router`, and answers AppSync Events by `auth`, until the process ends.
 ///
 /// # Errors
 ///
 /// If the Lambda Runtime API can't be reached.
-pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
-    let service = ServiceBuilder::new()
-        .map_request(|event: LambdaEvent<HttpEvent>| {
-            LambdaEvent::new(event.payload.0, event.context)
-        })
-        .layer_fn(Adapter::from)
-        .service(router.into_service());
-    lambda_http::lambda_runtime::run(service).await
+pub async fn run(router: Router, auth: Auth) -> Result<(), lambda_http::Error> {
+    let http = Adapter::from(router.into_service());
+    let service = service_fn(move |event: LambdaEvent<FunctionEvent>| {
+        let mut http = http.clone();
+        let auth = auth.clone();
+        async move {
+            let LambdaEvent { payload, context } = event;
+            match payload {
+                FunctionEvent::Http(request) => {
+                    let event = LambdaEvent::new(*request, context);
+                    let response = http.ready().await?.call(event).await?;
+                    Ok::<_, lambda_http::Error>(FunctionResponse::Http(response))
+                }
+                FunctionEvent::PushAuthorizer(event) => {
+                    let decision = auth.decide_push(&event, Timestamp::now());
+                    Ok(FunctionResponse::PushAuthorizer(decision))
+                }
+            }
+        }
+    });
+    lambda_runtime::run(service).await
 }
 
 #[cfg(test)]
@@ -80,8 +119,10 @@ mod tests {
 
     /// The values of a header in the request of an event.
     fn values(event: &Value, name: &str) -> Vec<String> {
-        let HttpEvent(request) = serde_json::from_value(event.clone()).unwrap();
-        let request: Request<Body> = request.into();
+        let FunctionEvent::Http(request) = serde_json::from_value(event.clone()).unwrap() else {
+            panic!("no request: {event}");
+        };
+        let request: Request<Body> = (*request).into();
         let values = request.headers().get_all(name).into_iter();
         let texts = values.map(|value| value.to_str().unwrap().to_owned());
         texts.collect()
@@ -103,6 +144,24 @@ mod tests {
             assert_eq!(values(&event, "authorization"), ["Bearer a", "Bearer b"]);
             assert_eq!(values(&event, "host"), host);
         }
+    }
+
+    #[test]
+    fn only_a_question_of_appsync_is_one() {
+        let question = include_str!("../../events/push-authorizer/subscribe.json");
+        for question in [
+            question,
+            include_str!("../../events/push-authorizer/connect.json"),
+        ] {
+            let event = serde_json::from_str(question).unwrap();
+            assert!(matches!(event, FunctionEvent::PushAuthorizer(_)));
+        }
+        let mut request: Value =
+            serde_json::from_str(include_str!("../../events/api/rest-v1/get-task.json")).unwrap();
+        request["body"] = json!(question);
+        request["headers"]["authorizationToken"] = json!("x");
+        let event = serde_json::from_value(request).unwrap();
+        assert!(matches!(event, FunctionEvent::Http(_)));
     }
 
     #[test]

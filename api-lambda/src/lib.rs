@@ -18,6 +18,7 @@ mod middleware;
 mod openapi;
 mod path_id;
 mod problem;
+mod push;
 mod query;
 mod request_id;
 mod request_meta;
@@ -40,6 +41,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove}
 pub use auth::Auth;
 pub use cors::Cors;
 pub use lambda_event::run;
+pub use push::PushEndpoint;
 pub use state::ApiState;
 
 /// The smallest response that is compressed, in bytes. Smaller ones would hardly shrink.

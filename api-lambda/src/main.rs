@@ -16,8 +16,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     let settings = Settings::new(&lookup);
     let auth = Auth::from_settings(&settings).map_err(|error| error_chain(&error))?;
     let cors = Cors::from_settings(&settings)?;
-    let state = wiring::connect(&settings)
+    let state = wiring::connect(&settings, &auth)
         .await
         .map_err(|error| error_chain(&error))?;
-    run(router(state, auth, cors)).await
+    run(router(state, auth.clone(), cors), auth).await
 }

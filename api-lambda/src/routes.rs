@@ -6,6 +6,7 @@ mod health;
 mod logs;
 mod overview;
 mod projects;
+mod push;
 mod tasks;
 
 use axum::Router;
@@ -22,11 +23,12 @@ pub(crate) fn all() -> Router<ApiState> {
         .merge(tasks::routes())
         .merge(logs::routes())
         .merge(projects::routes())
+        .merge(push::routes())
 }
 
 /// The OpenAPI descriptions of all routes, one for each resource.
 #[cfg(test)]
-pub(crate) fn descriptions() -> [utoipa::openapi::OpenApi; 6] {
+pub(crate) fn descriptions() -> [utoipa::openapi::OpenApi; 7] {
     use utoipa::OpenApi as _;
 
     [
@@ -34,6 +36,7 @@ pub(crate) fn descriptions() -> [utoipa::openapi::OpenApi; 6] {
         tasks::Description::openapi(),
         logs::Description::openapi(),
         projects::Description::openapi(),
+        push::Description::openapi(),
         health::Description::openapi(),
         docs::Description::openapi(),
     ]

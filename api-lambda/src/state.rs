@@ -7,9 +7,10 @@ use shared::cache::TaskCache;
 use shared::ingest::Ingest;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, TaskStore};
-use shared::task_reader::{TaskReader, WriteThrough};
+use shared::task_reader::{ChangeListener, TaskReader, WriteThrough};
 use shared::view::Renderer;
 
+use crate::push::PushEndpoint;
 use crate::retry_on_conflict::Turns;
 
 /// The stores, the optional cache, and the clock of the API. Cheap to clone.
@@ -25,6 +26,8 @@ pub struct ApiState {
     pub(crate) turns: Arc<Turns>,
     /// Whether the last lines that are sent are kept.
     pub(crate) keeps_log_tail: bool,
+    /// Where browsers subscribe to changes; `None` if they can't.
+    pub(crate) push: Option<PushEndpoint>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -37,20 +40,19 @@ impl ApiState {
         stale_after: Duration,
     ) -> Self {
         let renderer = Renderer::new(stale_after);
+        let write_through = WriteThrough::new(cache.clone(), renderer);
+        let ingest = Ingest::new(tasks.clone(), projects.clone(), write_through.clone());
         Self {
             reader: TaskReader::new(tasks.clone(), projects.clone(), cache.clone(), renderer),
-            write_through: WriteThrough::new(cache.clone(), renderer),
-            ingest: Arc::new(Ingest::new(
-                tasks.clone(),
-                projects.clone(),
-                WriteThrough::new(cache.clone(), renderer),
-            )),
+            write_through,
+            ingest: Arc::new(ingest),
             tasks,
             projects,
             cache,
             renderer,
             turns: Arc::default(),
             keeps_log_tail: true,
+            push: None,
             clock: Arc::new(Timestamp::now),
         }
     }
@@ -60,6 +62,27 @@ impl ApiState {
     pub fn with_log_tail(self, keeps_log_tail: bool) -> Self {
         Self {
             keeps_log_tail,
+            ..self
+        }
+    }
+
+    /// Sets where browsers subscribe to changes. Without it, they ask again and again.
+    #[must_use]
+    pub fn with_push(self, push: PushEndpoint) -> Self {
+        Self {
+            push: Some(push),
+            ..self
+        }
+    }
+
+    /// Sets the listener to the changes that this API saves.
+    #[must_use]
+    pub fn with_listener(self, listener: Arc<dyn ChangeListener>) -> Self {
+        let write_through = self.write_through.with_listener(listener);
+        let (tasks, projects) = (self.tasks.clone(), self.projects.clone());
+        Self {
+            ingest: Arc::new(Ingest::new(tasks, projects, write_through.clone())),
+            write_through,
             ..self
         }
     }

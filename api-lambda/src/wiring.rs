@@ -11,9 +11,12 @@ use shared::cache::redis::RedisTaskCache;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, stale_after};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
+use crate::auth::Auth;
+use crate::push::PushEndpoint;
 use crate::state::ApiState;
 
-/// Creates the state of the API from `settings`.
+/// Creates the state of the API from `settings`. Browsers learn where to subscribe to changes only
+/// if `auth` can check their tokens.
 ///
 /// # Errors
 ///
@@ -22,9 +25,10 @@ use crate::state::ApiState;
 /// # Panics
 ///
 /// Outside of a Tokio runtime.
-pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
+pub async fn connect(settings: &Settings<'_>, auth: &Auth) -> Result<ApiState, ConfigError> {
     let config = StoreConfig::from_settings(settings)?;
     let stale_after = stale_after(settings)?;
+    let push = PushEndpoint::from_settings(settings)?;
     let cache = match CacheConfig::from_settings(settings)? {
         Some(config) => {
             let cache = RedisTaskCache::new(&config)?;
@@ -38,8 +42,11 @@ pub async fn connect(settings: &Settings<'_>) -> Result<ApiState, ConfigError> {
     let tasks = Arc::new(DynamoDbTaskStore::new(client.clone(), &config));
     let projects = Arc::new(DynamoDbProjectStore::new(client, &config));
     let keeps_log_tail = keeps_log_tail(settings)?;
-    let state = ApiState::new(tasks, projects, cache, stale_after);
-    Ok(state.with_log_tail(keeps_log_tail))
+    let state = ApiState::new(tasks, projects, cache, stale_after).with_log_tail(keeps_log_tail);
+    Ok(match push {
+        Some(push) if auth.checks_tokens() => state.with_push(push),
+        _ => state,
+    })
 }
 
 /// Reads `KEEP_LOG_TAIL` (`on` or `off`, default `on`): whether the last lines that are sent to the API
@@ -71,7 +78,7 @@ mod tests {
             };
             Some(if setting == name { value } else { valid }.to_owned())
         };
-        let error = connect(&Settings::new(&lookup)).await.err();
+        let error = connect(&Settings::new(&lookup), &Auth::none()).await.err();
         error.map_or_else(String::new, |error| error.to_string())
     }
 
@@ -86,6 +93,8 @@ mod tests {
             ("REDIS_CLUSTER", "perhaps"),
             ("REDIS_ENDPOINT", "redis://:x"),
             ("REDIS_CA_CERT", "/no/such/file"),
+            ("PUSH_HTTP_HOST", "https://name"),
+            ("PUSH_REALTIME_HOST", ""),
         ] {
             let error = error_of(name, value).await;
             assert!(error.starts_with(name), "{name}: {error}");

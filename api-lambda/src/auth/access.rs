@@ -55,9 +55,6 @@ impl Access {
     }
 }
 
-/// Whether a path is open to everyone. Open paths show no task and no project.
-///
-/// `/ready` is not open, because it shows the state of internal services and sends a request to
 /// Whether a path is the log of a task: `/api/tasks/{id}/log`.
 fn is_log(path: &str) -> bool {
     let id = path
@@ -66,6 +63,9 @@ fn is_log(path: &str) -> bool {
     id.is_some_and(|id| !id.contains('/'))
 }
 
+/// Whether a path is open to everyone. Open paths show no task and no project.
+///
+/// `/ready` is not open, because it shows the state of internal services and sends a request to
 /// each. Monitors without a token can use `/health`.
 fn is_open(path: &str) -> bool {
     matches!(

@@ -17,11 +17,28 @@ pub(super) fn access_token(headers: &HeaderMap) -> Result<&str, AuthError> {
         return Err(AuthError::SeveralTokens);
     }
     let value = value.to_str().map_err(|_| AuthError::NotBearer)?;
+    after_scheme(value).and_then(checked)
+}
+
+/// Checks a token that may have `Bearer ` before it.
+pub(super) fn without_scheme(value: &str) -> Result<&str, AuthError> {
+    if value.is_empty() {
+        return Err(AuthError::NoToken);
+    }
+    checked(after_scheme(value).unwrap_or(value))
+}
+
+/// What follows `Bearer `.
+fn after_scheme(value: &str) -> Result<&str, AuthError> {
     let (scheme, token) = value.split_once(' ').ok_or(AuthError::NotBearer)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(AuthError::NotBearer);
     }
-    let token = token.trim_start_matches(' ');
+    Ok(token.trim_start_matches(' '))
+}
+
+/// Checks the length and the characters of a token.
+fn checked(token: &str) -> Result<&str, AuthError> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(AuthError::TooLong {
             limit_bytes: MAX_TOKEN_BYTES,

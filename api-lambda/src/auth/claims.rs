@@ -65,8 +65,8 @@ pub(super) struct ClaimRules {
 }
 
 impl ClaimRules {
-    /// Checks the claims at the time `now`.
-    pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<(), AuthError> {
+    /// Checks the claims at the time `now`. Returns when they expire.
+    pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, AuthError> {
         // An f64 represents all milliseconds from 1970 to 9999 exactly.
         let now = now.as_millis() as f64 / 1000.0;
         let leeway = f64::from(self.leeway_seconds);
@@ -87,7 +87,8 @@ impl ClaimRules {
         if !self.audiences.is_empty() && !self.has_our_audience(claims) {
             return Err(AuthError::WrongAudience);
         }
-        Ok(())
+        // The conversion of a float saturates.
+        Ok(Timestamp::from_millis((exp * 1000.0) as i64))
     }
 
     /// Whether the token is for one of our audiences.
@@ -134,7 +135,7 @@ mod tests {
 
     fn check_at(ms: i64, changes: Value, expected: Result<(), AuthError>) {
         let checked = rules().check(&claims(changes.clone()), Timestamp::from_millis(ms));
-        assert_eq!(checked, expected, "{changes}");
+        assert_eq!(checked.map(drop), expected, "{changes}");
     }
 
     fn check(changes: Value, expected: Result<(), AuthError>) {
@@ -179,12 +180,12 @@ mod tests {
         };
         let now = Timestamp::from_millis(NOW * 1000);
         assert_eq!(
-            rules.check(&claims(json!({"exp": NOW})), now),
+            rules.check(&claims(json!({"exp": NOW})), now).map(drop),
             Err(AuthError::Expired)
         );
         assert_eq!(
             rules.check(&claims(json!({"exp": NOW + 1, "nbf": NOW})), now),
-            Ok(())
+            Ok(Timestamp::from_millis((NOW + 1) * 1000))
         );
         let early = claims(json!({"nbf": NOW + 1}));
         assert_eq!(rules.check(&early, now), Err(AuthError::NotYetValid));
@@ -240,7 +241,7 @@ mod tests {
         };
         let now = Timestamp::from_millis(NOW * 1000);
         for claims in [claims(json!({})), claims(json!({"iss": null, "aud": null}))] {
-            assert_eq!(rules.check(&claims, now), Ok(()));
+            assert!(rules.check(&claims, now).is_ok());
         }
     }
 

@@ -78,6 +78,15 @@ pub(crate) struct RunPath {
     task_id: RecordId,
 }
 
+/// The task that someone watches.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WatchedTask {
+    /// A task, or the `run_id` of one of its runs.
+    #[param(required = false, example = "build-7")]
+    task_id: RecordId,
+}
+
 /// The project in the path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

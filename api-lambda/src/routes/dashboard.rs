@@ -6,7 +6,7 @@
 mod assets;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
 };
@@ -18,14 +18,21 @@ use shared::validator::Validator;
 use crate::api_gateway::BasePath;
 use crate::etag::IfNoneMatch;
 use crate::problem::ApiError;
+use crate::push::PushEndpoint;
 use crate::state::ApiState;
 use assets::Asset;
 
-/// The page can load only its own files, and can send requests only to its own API. So text from
-/// logs can't run as code, even if a bug inserted it as markup.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-    require-trusted-types-for 'script'; trusted-types 'none'";
+/// The page can load only its own files, and can send requests only to its own API and to the server
+/// of live push. So text from logs can't run as code, even if a bug inserted it as markup.
+fn policy(push: Option<&PushEndpoint>) -> String {
+    let push = push.and_then(|push| push.origin.as_deref());
+    let push = push.map(|origin| format!(" {origin}")).unwrap_or_default();
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self'{push}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+}
 
 /// `x-frame-options` is `frame-ancestors` for older browsers. The opener policy separates the
 /// window from pages that opened it.
@@ -40,7 +47,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/assets/{name}", get(asset))
 }
 
-async fn page(base: BasePath, known: IfNoneMatch) -> Response {
+async fn page(State(state): State<ApiState>, base: BasePath, known: IfNoneMatch) -> Response {
     let validator = Validator::from(assets::PAGE_HASH.to_owned());
     let make = || assets::page(base.as_str()).into_response();
     let mut response = known.respond_with(&validator, make);
@@ -49,11 +56,13 @@ async fn page(base: BasePath, known: IfNoneMatch) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     };
     set(CONTENT_TYPE, "text/html; charset=utf-8");
-    set(CONTENT_SECURITY_POLICY, POLICY);
     set(CACHE_CONTROL, "no-cache");
     for (name, value) in HEADERS {
         set(HeaderName::from_static(name), value);
     }
+    let policy = HeaderValue::try_from(policy(state.push.as_ref()));
+    let policy = policy.expect("a policy has only printable ASCII");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
     response
 }
 
