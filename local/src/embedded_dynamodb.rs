@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub use self::damage::Damage;
+pub(crate) use self::server::access_key_id_of;
 use shared::aws;
 use shared::checkpoint::CheckpointStore;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;

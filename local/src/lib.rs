@@ -14,6 +14,7 @@ mod follow;
 mod followed_files;
 mod http_server;
 mod inputs;
+mod live_push;
 mod loopback_guard;
 mod readiness;
 pub mod redis_process;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use api_lambda::auth::AuthConfigError;
-use api_lambda::{ApiState, Auth, Cors, router};
+use api_lambda::{ApiState, Auth, Cors, PushEndpoint, router};
 use cli::plain_text::plain;
 use cli::report::write_tasks;
 use shared::config::{Settings, stale_after};
@@ -32,6 +32,7 @@ use crate::follow::{EndedPipe, Follower};
 use crate::followed_files::FollowedFiles;
 use crate::http_server;
 use crate::inputs::{self, Inputs, is_standard_input};
+use crate::live_push::LivePush;
 use crate::loopback_guard::LoopbackGuard;
 use crate::readiness::Readiness;
 use crate::replay::{create_project, replay};
@@ -92,10 +93,12 @@ async fn try_serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         Arc::new(DynamoDbTaskStore::new(client.clone(), &dynamodb.config));
     let projects: Arc<dyn ProjectStore> =
         Arc::new(DynamoDbProjectStore::new(client, &dynamodb.config));
+    let push = LivePush::new(auth.clone(), stale_after, dynamodb.access_key_id());
+    let write_through = WriteThrough::new(cache.task_cache(), Renderer::new(stale_after));
     let ingest = Ingest::new(
         tasks.clone(),
         projects.clone(),
-        WriteThrough::new(cache.task_cache(), Renderer::new(stale_after)),
+        write_through.with_listener(Arc::new(push.clone())),
     );
     let needs_token = !auth.is_none();
     let state = ApiState::new(
@@ -104,7 +107,13 @@ async fn try_serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         cache.task_cache(),
         stale_after,
     );
-    let api = Readiness::new(dynamodb.damage().clone()).tell(router(state, auth, cors));
+    let state = state.with_listener(Arc::new(push.clone()));
+    let state = match auth.checks_tokens() {
+        true => state.with_push(PushEndpoint::beside_api()),
+        false => state,
+    };
+    let api = push.beside(router(state, auth, cors));
+    let api = Readiness::new(dynamodb.damage().clone()).tell(api);
     let guard = LoopbackGuard::new(address.ip(), &args.allow_host, &settings);
     let api = guard.protect(api);
     let banner = banner(args, address, &cache, &inputs.files, needs_token);

@@ -70,7 +70,7 @@ async fn authenticate(
 
 /// The access key id that a request was signed with:
 /// `AWS4-HMAC-SHA256 Credential=<access key id>/<date>/…`.
-fn access_key_id_of(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn access_key_id_of(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (_, credential) = authorization.split_once("Credential=")?;
     let (access_key_id, _) = credential.split_once('/')?;
