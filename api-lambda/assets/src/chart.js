@@ -30,7 +30,7 @@ export class Chart {
 
     /** Draws `entries`. If the run is open, the line goes on from the last entry until now. */
     show(entries, tone, isOpen) {
-        const state = [entries[0].timestamp, entries.length, tone, isOpen].join();
+        const state = [entries[0].timestamp, entries.at(-1).timestamp, entries.length, tone, isOpen].join();
         if (state === this.shown && !isOpen) return;
         this.shown = state;
         this.entries = entries;

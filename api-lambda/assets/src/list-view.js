@@ -2,6 +2,7 @@
 
 import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText } from "./dom.js";
 import { PAGE_SIZE, PagedTasks } from "./paged-tasks.js";
+import { RecentChanges } from "./recent-changes.js";
 import { idOf, listSearch, taskSearch } from "./search-params.js";
 import { announce, showCounts } from "./shell.js";
 import { ACTIVE, ENDED, count, counter, humanize, oneLine, percent, reason, stateOf, toneOf, typeName } from "./text.js";
@@ -19,6 +20,9 @@ const MAX_PARTS = 6;
 const MAX_MISSING = 10;
 /** The most deploys whose parts one refresh loads. */
 const MAX_DEPLOYS = 10;
+/** A page asks within these times for parts that a message left out, and for counts after a task has begun or ended. */
+const ASK_PARTS_MS = 1000;
+const ASK_COUNTS_MS = [2000, 5000];
 /** The pause in typing after which the name filter applies. */
 const TYPING_MS = 250;
 
@@ -32,6 +36,7 @@ export class ListView {
         this.names = new Map();
         this.statuses = new Map();
         this.deploys = new Map();
+        this.recent = new RecentChanges();
         this.showsAllProjects = false;
         this.cards = new KeyedList(byId("active-list"), () => new Card(this));
         this.rows = new KeyedList(byId("ended-list"), () => new Row(this));
@@ -121,8 +126,52 @@ export class ListView {
             await this.loadMissing(left, signal);
         }
         if (active !== this.active) return true;
+        for (const change of this.recent) this.apply(change);
         this.show();
         return active.tasks.some((task) => task.status === "running");
+    }
+
+    /**
+     * Shows changes that live push tells. `isShown` tells whether any was news, and `asksWithinMs` within which time the
+     * page must ask the API for more, if at all.
+     */
+    receive(changes) {
+        if (!this.active?.isLoaded) return { isShown: false, asksWithinMs: null };
+        const news = changes.filter((change) => this.recent.add(change));
+        const asks = news.map((change) => this.apply(change));
+        if (news.length) this.show();
+        return { isShown: news.length > 0, asksWithinMs: asks.some(Number.isFinite) ? Math.min(...asks) : null };
+    }
+
+    /** Applies a change to the lists. Returns within which time to ask the API for more; `Infinity`: never. */
+    apply(change) {
+        const { task, run_id } = change;
+        const { active, ended } = this;
+        const before = [...active.tasks, ...ended.tasks].find((one) => one.run_id === run_id);
+        const isSelected = (list) => task !== null && this.selects(task) && list.params.status.includes(task.status);
+        for (const list of [active, ended]) list.apply(change, isSelected(list));
+        if (before && before.revision >= change.revision) return Infinity;
+        if (before?.status !== task?.status) {
+            this.isForced = true;
+            const [least, most] = ASK_COUNTS_MS;
+            // Not all pages at the same moment.
+            return least + (most - least) * Math.random();
+        }
+        if (task?.task_type !== "cdk_deploy") return Infinity;
+        if (change.isTrimmed) return ASK_PARTS_MS;
+        this.deploys.set(run_id, task);
+        return Infinity;
+    }
+
+    /** Whether the filters select a task, whatever its status. */
+    selects({ project_id, task_type, task_name, task_id }) {
+        const { filters } = this;
+        const text = `${task_name}\n${task_id}`.toLowerCase();
+        return (
+            (!filters.project_id || filters.project_id === project_id) &&
+            (!filters.task_type || filters.task_type === task_type) &&
+            text.includes(filters.q.toLowerCase())
+        );
     }
 
     /** Loads deploys that have changed, because lists have no parts. They were shown already, without the change. */

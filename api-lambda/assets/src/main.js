@@ -5,6 +5,8 @@ import { Api } from "./api.js";
 import { byId, setText } from "./dom.js";
 import { ListView } from "./list-view.js";
 import { Poller } from "./poller.js";
+import { Push } from "./push.js";
+import { changeOf } from "./recent-changes.js";
 import { listSearch, parseSearch } from "./search-params.js";
 import { Session } from "./session.js";
 import { showOffline, showOnline, showSignedOut } from "./shell.js";
@@ -16,7 +18,14 @@ const session = new Session();
 const api = new Api(root, session);
 const list = new ListView(api, (filters, replace) => navigate(listSearch(filters), replace));
 const task = new TaskView(api, () => poller.refreshNow());
-const poller = new Poller(refresh, onError);
+const push = new Push(api, session, { onMessage, onChange: onLiveChange });
+const poller = new Poller(refresh, onError, () => push.isLive);
+/** A page asks for what a message has left out after this time, and not more often. */
+const ASK_MS = 1000;
+/** The latest moment at which a page polls after live push has ended. */
+const LATEST_FALLBACK_MS = 2000;
+/** What live push has told since the last frame. */
+const changes = [];
 
 /** The current view. */
 let view = list;
@@ -29,19 +38,43 @@ async function refresh(signal) {
     if (refreshed !== view) return true;
     byId("list-problem").hidden = true;
     showView();
-    showOnline();
+    showOnline(push.isLive, isRunning);
     view.showSummary();
+    push.watch(view === task ? task.id : "");
     return isRunning;
+}
+
+/** Collects what live push tells until the browser draws the next frame. */
+function onMessage(message) {
+    const change = changeOf(message);
+    if (!change) poller.refreshWithin(ASK_MS);
+    else if (changes.push(change) === 1) requestAnimationFrame(showChanges);
+}
+
+function showChanges() {
+    const { isShown, asksWithinMs } = view.receive(changes.splice(0));
+    if (isShown) {
+        showOnline(push.isLive, true);
+        view.showSummary();
+    }
+    if (asksWithinMs != null) poller.refreshWithin(asksWithinMs);
+}
+
+/** Asks at once when live push begins. When it ends, all pages may do so at the same moment, and wait a little. */
+function onLiveChange() {
+    if (push.isLive) poller.refreshNow();
+    else poller.refreshWithin(LATEST_FALLBACK_MS * Math.random());
 }
 
 function onError(error, retryMs) {
     const { kind, message } = error;
     if (kind === "unauthenticated" || (kind === "forbidden" && session.token)) {
         showSignedOut();
+        push.stop();
         return session.requestToken(message);
     }
     if (kind === "not_found" || kind === "rejected" || kind === "forbidden") {
-        showOnline();
+        showOnline(push.isLive, false);
         if (view === task) return task.showProblem(kind === "not_found" ? `There is no task ${task.id}.` : message);
         list.isReady = true;
         showView();
@@ -70,6 +103,7 @@ function open({ isBack = false } = {}) {
     byId("back").href = listState.search;
     view.show();
     showView();
+    push.stop();
     if (view === list && wasTask) {
         scrollTo(0, listState.scroll);
         const opened = listState.task && document.querySelector(`a[data-task="${CSS.escape(listState.task)}"]`);

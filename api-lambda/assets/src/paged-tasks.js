@@ -47,6 +47,23 @@ export class PagedTasks {
         this.loadedAt = now();
     }
 
+    /** Applies a change to what is loaded. `isSelected` tells whether the changed task belongs to this list. */
+    apply({ run_id, revision, task }, isSelected) {
+        if (!this.isLoaded) return;
+        const known = this.tasks.find((one) => one.run_id === run_id);
+        if (known && known.revision >= revision) return;
+        if (known && isSelected) {
+            this.tasks = this.tasks.map((one) => (one === known ? task : one));
+        } else if (known) {
+            this.tasks = this.tasks.filter((one) => one !== known);
+        } else if (isSelected) {
+            const index = this.tasks.findIndex((one) => isBefore(task, one));
+            // It may be on a later page.
+            if (index < 0 && this.hasMore) return;
+            this.tasks = this.tasks.toSpliced(index < 0 ? this.tasks.length : index, 0, task);
+        }
+    }
+
     /** Makes the next refresh load one page more. */
     loadMore() {
         this.target = Math.max(this.target, this.tasks.length) + PAGE_SIZE;
@@ -57,4 +74,9 @@ export class PagedTasks {
     get count() {
         return `${this.tasks.length}${this.hasMore ? "+" : ""}`;
     }
+}
+
+/** Whether a list has `one` before `other`: the newest run is first, then the greatest id. */
+function isBefore(one, other) {
+    return one.run === other.run ? one.task_id > other.task_id : one.run > other.run;
 }

@@ -54,8 +54,8 @@ function drawFavicon(text, colour) {
 
 let lastSuccess = null;
 
-/** Shows that the page is up to date. */
-export function showOnline() {
+/** Shows that the page is up to date, and how it stays so. */
+export function showOnline(isLive, isRunning) {
     lastSuccess = Date.now();
     const root = document.documentElement;
     if (root.dataset.offline !== undefined) {
@@ -64,7 +64,7 @@ export function showOnline() {
         announce("Back online.");
     }
     byId("connection").dataset.state = "live";
-    setText(byId("connection-text"), "Live");
+    setText(byId("connection-text"), isLive ? "Live" : isRunning ? "Checking every second" : "Checking every 5 s");
     setText(byId("updated-at"), `Updated at ${clock(now())}`);
 }
 

@@ -4,6 +4,7 @@ import { Chart } from "./chart.js";
 import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText } from "./dom.js";
 import { EarlierRuns } from "./earlier-runs.js";
 import { History } from "./history.js";
+import { RecentChanges } from "./recent-changes.js";
 import { taskSearch } from "./search-params.js";
 import { announce, showTask } from "./shell.js";
 import { clean, count, counter, dollars, humanize, number, oneLine, percent, reason, stateOf, toneOf, typeName } from "./text.js";
@@ -11,6 +12,8 @@ import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
 
 /** How long the result of "Copy link" is shown. */
 const COPIED_MS = 3000;
+/** The page asks the API within this time once the status has changed. */
+const ASK_MS = 1000;
 
 export class TaskView {
     /** `refreshNow()` makes the poller refresh at once. */
@@ -39,6 +42,7 @@ export class TaskView {
     open(id) {
         this.id = id;
         this.task = null;
+        this.recent = new RecentChanges();
         this.history = null;
         this.earlierRuns = null;
         setText(byId("task-title"), id);
@@ -51,7 +55,9 @@ export class TaskView {
     async refresh(signal) {
         const { id } = this;
         const before = this.task;
-        const { value: task } = await this.api.get(`api/tasks/${encodeURIComponent(id)}`, {}, signal);
+        const { value } = await this.api.get(`api/tasks/${encodeURIComponent(id)}`, {}, signal);
+        const told = [...this.recent].find(({ run_id }) => run_id === value.run_id)?.task;
+        const task = told && told.revision > value.revision ? told : value;
         if (this.history?.runId !== task.run_id) this.history = new History(this.api, task.run_id);
         if (task.earlier) this.earlierRuns = null;
         else if (this.earlierRuns?.newestId !== task.run_id) this.earlierRuns = new EarlierRuns(this.api, task);
@@ -62,6 +68,23 @@ export class TaskView {
         this.show();
         if (before && before.status !== task.status) announce(`${humanize(task.status)}.`);
         return task.status === "running";
+    }
+
+    /** Shows changes that live push tells: see `ListView.receive`. */
+    receive(changes) {
+        const before = this.task;
+        const isOfThis = ({ run_id, task }) => (task && !task.earlier && !this.id.includes("@")) || run_id === before.run_id;
+        const news = before ? changes.filter(isOfThis).filter((change) => this.recent.add(change)) : [];
+        const newest = news.at(-1);
+        if (!newest || newest.revision <= before.revision) return { isShown: false, asksWithinMs: null };
+        // Another run has begun, or there is none any more.
+        if (newest.task?.run_id !== before.run_id) return { isShown: false, asksWithinMs: 0 };
+        this.task = newest.task;
+        this.history?.add(newest.task);
+        this.show();
+        const hasEnded = before.status !== this.task.status;
+        if (hasEnded) announce(`${humanize(this.task.status)}.`);
+        return { isShown: true, asksWithinMs: hasEnded ? ASK_MS : null };
     }
 
     /** Shows what is loaded. */

@@ -107,7 +107,7 @@ test("a value that the API rejects is reported, and the page stays online", asyn
     const program = await startEmpty(t);
     const page = await open(t, `${program.url}/?project_id=${encodeURIComponent("no spaces!")}`, { expected: /400/ });
     await page.getByText(/project_id/).first().waitFor();
-    assert.equal(await page.locator("#connection-text").innerText(), "Live");
+    assert.equal(await page.locator("#connection-text").innerText(), "Checking every 5 s");
     await page.getByRole("button", { name: "Clear" }).click();
     await page.getByText("Nothing is in progress.").waitFor();
     assert.equal(await page.locator("#list-problem").isVisible(), false);

@@ -1,0 +1,140 @@
+// Live push: changes of tasks over a WebSocket, by the protocol of AppSync Events. Messages may be lost, late or doubled,
+// so the page also asks the API: at once after each connection, and now and then.
+
+const SUBPROTOCOL = "aws-appsync-event-ws";
+/** How long a connection may take until its subscription. Until then, the page polls. */
+const CONNECT_MS = 5000;
+/** The longest silence of a connection. The server gives a sign of life every minute. */
+const MAX_SILENCE_MS = 90_000;
+const FIRST_BACKOFF_MS = 1000;
+const MAX_BACKOFF_MS = 60_000;
+/** AppSync refuses an empty token. */
+const NO_TOKEN = "none";
+
+export class Push {
+    /**
+     * `onMessage(message)` gets each message of the channel. `onChange()` is called when the connection begins or ends
+     * to be live.
+     */
+    constructor(api, session, { onMessage, onChange }) {
+        Object.assign(this, { api, session, onMessage, onChange });
+        this.isLive = false;
+        this.failures = 0;
+        document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.reconnect()));
+        addEventListener("online", () => this.reconnect());
+        addEventListener("pagehide", () => this.close());
+        addEventListener("pageshow", (event) => event.persisted && this.reconnect());
+    }
+
+    /** Watches all tasks, or the runs of the task `id`. */
+    watch(id) {
+        if (this.isWatching && id === this.id) return;
+        Object.assign(this, { id, isWatching: true });
+        this.reconnect();
+    }
+
+    /** Watches nothing any more. */
+    stop() {
+        this.isWatching = false;
+        this.close();
+    }
+
+    /** Connects again at once. */
+    reconnect() {
+        this.failures = 0;
+        this.close();
+        if (this.isWatching && !document.hidden) this.connect();
+    }
+
+    /** Closes the connection, and makes no other one. */
+    close() {
+        clearTimeout(this.retry);
+        clearTimeout(this.watchdog);
+        this.abort?.abort();
+        this.abort = null;
+        this.socket?.close();
+        this.socket = null;
+        this.setLive(false);
+    }
+
+    async connect() {
+        const abort = new AbortController();
+        this.abort = abort;
+        let place;
+        try {
+            ({ value: place } = await this.api.get("api/push", { task_id: this.id }, abort.signal));
+        } catch (error) {
+            // A reader without a valid token is asked for one by the poller, an old API has no push.
+            if (this.abort === abort && (error.kind === "offline" || error.kind === "server")) this.connectLater();
+            return;
+        }
+        if (this.abort !== abort || !place.url) return;
+        this.open(place);
+    }
+
+    open({ url, host, tasks, task }) {
+        const address = new URL(url, this.api.root);
+        address.protocol = address.protocol.replace("http", "ws");
+        const authorization = { host: host ?? location.host, Authorization: this.session.token ?? NO_TOKEN };
+        const socket = new WebSocket(address, [SUBPROTOCOL, `header-${base64Url(JSON.stringify(authorization))}`]);
+        this.socket = socket;
+        this.expectWithin(CONNECT_MS);
+        const send = (message) => socket.send(JSON.stringify(message));
+        socket.onopen = () => send({ type: "connection_init" });
+        socket.onclose = () => this.socket === socket && this.lost();
+        socket.onmessage = ({ data }) => {
+            if (this.socket !== socket) return;
+            const message = parse(data);
+            if (this.isLive || message.type === "subscribe_success") this.expectWithin(MAX_SILENCE_MS);
+            if (message.type === "connection_ack") {
+                send({ type: "subscribe", id: "1", channel: task ?? tasks, authorization });
+            } else if (message.type === "subscribe_success") {
+                this.failures = 0;
+                this.setLive(true);
+            } else if (message.type === "data") {
+                // AppSync sends one event as a text; a list of them is its older form.
+                for (const event of [message.event].flat()) this.onMessage(parse(event));
+            } else if (/error$/.test(message.type)) {
+                this.lost();
+            }
+        };
+    }
+
+    /** Takes the connection for lost if nothing is heard of it for this long. */
+    expectWithin(ms) {
+        clearTimeout(this.watchdog);
+        this.watchdog = setTimeout(() => this.lost(), ms);
+    }
+
+    lost() {
+        this.close();
+        this.connectLater();
+    }
+
+    connectLater() {
+        this.failures += 1;
+        const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** (this.failures - 1), MAX_BACKOFF_MS);
+        // So that not all pages come back at the same moment.
+        this.retry = setTimeout(() => document.hidden || this.connect(), backoff * (0.5 + Math.random()));
+    }
+
+    setLive(isLive) {
+        if (isLive === this.isLive) return;
+        this.isLive = isLive;
+        this.onChange();
+    }
+}
+
+/** The value of a JSON text, or an empty object. */
+function parse(text) {
+    try {
+        return JSON.parse(text) ?? {};
+    } catch {
+        return {};
+    }
+}
+
+/** The text in base64url without padding. A token is ASCII. */
+function base64Url(text) {
+    return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
