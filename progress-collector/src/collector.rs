@@ -5,7 +5,6 @@ use std::sync::Arc;
 use shared::batch::Batch;
 use shared::cache::TaskCache;
 use shared::checkpoint::CheckpointStore;
-use shared::event_sink::EventSink;
 use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_source::LogSource;
 use shared::model::Timestamp;
@@ -44,13 +43,11 @@ pub enum CollectError {
 pub struct Collector {
     pub(crate) parts: Parts,
     pub(crate) config: CollectorConfig,
-    /// Where transitions are published; `None` if no event bus is configured.
-    pub(crate) event_sink: Option<Arc<dyn EventSink>>,
     ingest: Ingest,
 }
 
 impl Collector {
-    /// Creates a collector that publishes no events.
+    /// Creates a collector.
     pub fn new(parts: Parts, config: CollectorConfig) -> Self {
         let ingest = Ingest::new(
             Arc::clone(&parts.tasks),
@@ -60,17 +57,7 @@ impl Collector {
         Self {
             parts,
             config,
-            event_sink: None,
             ingest,
-        }
-    }
-
-    /// Publishes transitions to `event_sink`.
-    #[must_use]
-    pub fn with_event_sink(self, event_sink: Arc<dyn EventSink>) -> Self {
-        Self {
-            event_sink: Some(event_sink),
-            ..self
         }
     }
 

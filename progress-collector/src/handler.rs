@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use shared::error::error_chain;
 use shared::model::Timestamp;
@@ -42,6 +43,24 @@ impl From<InvokeError> for lambda_runtime::Diagnostic {
     }
 }
 
+/// What a function does with an event.
+///
+/// The futures need not be `Send`: an instance of the function handles one event at a time, on one
+/// thread.
+#[async_trait(?Send)]
+pub trait Handler {
+    /// Handles an event, and ends before the deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError`].
+    async fn handle_event(
+        &self,
+        lambda_event: &Value,
+        invocation: Invocation,
+    ) -> Result<Summary, InvokeError>;
+}
+
 /// Runs one invocation of the function.
 ///
 /// `lambda_event` is the event as Lambda passes it. `deadline_ms` is when Lambda stops the
@@ -52,13 +71,13 @@ impl From<InvokeError> for lambda_runtime::Diagnostic {
 ///
 /// [`InvokeError`]. It is logged here with its causes.
 pub async fn invoke(
-    collector: &Collector,
+    handler: &dyn Handler,
     lambda_event: &Value,
     deadline_ms: u64,
     metrics: &mut impl Write,
 ) -> Result<Summary, InvokeError> {
     let now = Timestamp::now();
-    let outcome = try_invoke(collector, lambda_event, now, deadline_ms).await;
+    let outcome = try_invoke(handler, lambda_event, now, deadline_ms).await;
     match &outcome {
         Ok(summary) => {
             if let Err(error) = write_metrics(summary, now, metrics) {
@@ -74,18 +93,30 @@ pub async fn invoke(
 }
 
 async fn try_invoke(
-    collector: &Collector,
+    handler: &dyn Handler,
     lambda_event: &Value,
     now: Timestamp,
     deadline_ms: u64,
 ) -> Result<Summary, InvokeError> {
-    let trigger = parse_trigger(lambda_event)?;
     let deadline_ms = i64::try_from(deadline_ms).ok().filter(|&at| at > 0);
     let deadline = deadline_ms.map(|deadline_ms| {
         let left_ms = Timestamp::from_millis(deadline_ms).millis_since(now);
         Instant::now() + Duration::from_millis(left_ms)
     });
-    Ok(collector.handle(trigger.as_ref(), now, deadline).await?)
+    let invocation = Invocation { now, deadline };
+    handler.handle_event(lambda_event, invocation).await
+}
+
+#[async_trait(?Send)]
+impl Handler for Collector {
+    async fn handle_event(
+        &self,
+        lambda_event: &Value,
+        Invocation { now, deadline }: Invocation,
+    ) -> Result<Summary, InvokeError> {
+        let trigger = parse_trigger(lambda_event)?;
+        Ok(self.handle(trigger.as_ref(), now, deadline).await?)
+    }
 }
 
 impl Collector {
@@ -103,9 +134,7 @@ impl Collector {
         deadline: Option<Instant>,
     ) -> Result<Summary, CollectError> {
         let started = Instant::now();
-        let mut summary = trigger.handle(self, Invocation { now, deadline }).await?;
-        summary.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        summary.log();
-        Ok(summary)
+        let summary = trigger.handle(self, Invocation { now, deadline }).await?;
+        Ok(summary.ended(started))
     }
 }

@@ -1,10 +1,11 @@
-//! The collector: turns log lines into stored tasks.
+//! The collector: turns log lines into stored tasks. With `PUBLISH`, the same program is the
+//! publisher, which tells others what changes.
 //!
 //! Each event that invokes it is of one kind of [trigger](triggers). A sweep, a backfill and a push
 //! read log events, and `shared::ingest` parses them, folds them into tasks and saves the tasks. It
 //! writes to DynamoDB first, then to Redis, then the checkpoint, so a crash between any two writes
-//! only repeats work. Records of the tasks table's stream make the collector publish an event for
-//! each transition of a task. Each invocation writes its metrics to standard output and returns a
+//! only repeats work. Records of the tasks table's stream invoke the publisher: it sends each
+//! transition of a task to an event bus, or each change to those who watch. Each invocation writes its metrics to standard output and returns a
 //! summary.
 
 mod collector;
@@ -12,7 +13,7 @@ mod config;
 mod handler;
 mod invocation;
 mod metrics;
-mod publish;
+mod publisher;
 mod response;
 mod summary;
 mod trigger;
@@ -22,11 +23,12 @@ pub mod wiring;
 
 pub use collector::{CollectError, Collector, Parts};
 pub use config::{CollectorConfig, LogGroup};
-pub use handler::{InvokeError, invoke};
+pub use handler::{Handler, InvokeError, invoke};
 pub use invocation::Invocation;
 pub use metrics::write_metrics;
+pub use publisher::Publisher;
 pub use response::{BatchItemFailure, FunctionResponse};
-pub use summary::{GroupSummary, PublishSummary, Summary};
+pub use summary::{GroupSummary, PublishSummary, PublishTarget, Summary};
 pub use trigger::{InvalidTrigger, Trigger};
 pub use triggers::backfill::Backfill;
 pub use triggers::parse_trigger;

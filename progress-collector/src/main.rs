@@ -1,4 +1,4 @@
-//! The collector as a Lambda function.
+//! The collector or the publisher as a Lambda function.
 
 use std::{env, io};
 
@@ -16,10 +16,11 @@ async fn main() -> Result<(), Error> {
     telemetry::init(json, lookup("RUST_LOG").as_deref());
     #[cfg(feature = "fault-points")]
     shared::fault_point::arm(&lookup("FAULT_POINTS").unwrap_or_default())?;
-    let collector = &wiring::connect(&Settings::new(&lookup)).await?;
+    let handler = wiring::connect(&Settings::new(&lookup)).await?;
+    let handler = handler.as_ref();
     run(service_fn(async move |event: LambdaEvent<Value>| {
         let (event, context) = event.into_parts();
-        let summary = invoke(collector, &event, context.deadline, &mut io::stdout()).await;
+        let summary = invoke(handler, &event, context.deadline, &mut io::stdout()).await;
         summary.map(FunctionResponse::from)
     }))
     .await

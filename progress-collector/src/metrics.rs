@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 use shared::model::Timestamp;
 
-use crate::summary::{GroupSummary, PublishSummary, Summary};
+use crate::summary::{GroupSummary, PublishSummary, PublishTarget, Summary};
 
 /// The namespace of the metrics.
 const NAMESPACE: &str = "MiyabiProgress";
@@ -92,9 +92,13 @@ fn group_metrics(group: &GroupSummary) -> Vec<Metric> {
 /// The metrics of publishing.
 fn publish_metrics(published: &PublishSummary) -> Vec<Metric> {
     let failed = published.failed + published.rejected;
+    let (sent_name, failed_name) = match published.target {
+        PublishTarget::Bus => ("EventsSent", "EventsFailed"),
+        PublishTarget::Push => ("MessagesPushed", "PushesFailed"),
+    };
     vec![
-        ("EventsSent", "Count", published.sent),
-        ("EventsFailed", "Count", failed),
+        (sent_name, "Count", published.sent),
+        (failed_name, "Count", failed),
         ("RecordsUnreadable", "Count", published.unreadable),
     ]
 }

@@ -6,6 +6,7 @@ use shared::batch::named_ids::RefusedIds;
 use shared::ingest::IngestCounts;
 use shared::log_parser::LineCounts;
 use shared::model::Timestamp;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// What an invocation did. Its JSON is the function's response; the names in it are documented in
@@ -72,9 +73,21 @@ pub struct GroupSummary {
     pub error: Option<String>,
 }
 
+/// Whom a publisher tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PublishTarget {
+    /// The event bus.
+    #[default]
+    Bus,
+    /// Those who watch tasks now.
+    Push,
+}
+
 /// What an invocation did with the records of the tasks table's stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublishSummary {
+    /// Whom it told.
+    pub target: PublishTarget,
     /// Records that Lambda passed.
     pub records: u64,
     /// Records that can never be read. The log has the reason.
@@ -83,7 +96,8 @@ pub struct PublishSummary {
     pub expired: u64,
     /// Events that the sink accepted.
     pub sent: u64,
-    /// Events that the sink did not accept now, and all events after them. They will be sent again.
+    /// Events that the sink did not accept now, and on the event bus all events after them. They
+    /// will be sent again.
     pub failed: u64,
     /// Events that the sink will never accept. The log names them.
     pub rejected: u64,
@@ -121,8 +135,9 @@ impl GroupSummary {
 
 impl PublishSummary {
     /// The summary of these records before anything is published.
-    pub(crate) fn of(records: &[Value]) -> Self {
+    pub(crate) fn of(target: PublishTarget, records: &[Value]) -> Self {
         Self {
+            target,
             records: count(records.len()),
             ..Self::default()
         }
@@ -146,6 +161,13 @@ impl Summary {
             published: Some(published),
             ..Self::default()
         }
+    }
+
+    /// Adds the time since `started`, and writes the log line of the invocation.
+    pub(crate) fn ended(mut self, started: Instant) -> Self {
+        self.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.log();
+        self
     }
 
     /// The sums over all log groups, and the longest lag. Complete if every group is complete.
@@ -173,10 +195,11 @@ impl Summary {
     }
 
     /// Writes the log line of the invocation.
-    pub(crate) fn log(&self) {
+    fn log(&self) {
         if let Some(published) = &self.published {
             info!(
                 trigger = self.trigger,
+                target = ?published.target,
                 records = published.records,
                 unreadable = published.unreadable,
                 expired = published.expired,

@@ -1,4 +1,5 @@
-//! The table of triggers: every kind of event that invokes the collector.
+//! The table of triggers: every kind of event that invokes the collector. The publisher has one kind
+//! of its own, [`stream`].
 //!
 //! To add a trigger, write `triggers/<name>.rs` with a type that implements [`Trigger`], and name
 //! it here twice: its module, and its line in [`TRIGGERS`]. Nothing else in this crate changes. A
@@ -28,7 +29,6 @@ pub struct TriggerKind {
 /// All triggers. The first one that matches an event handles it.
 pub const TRIGGERS: &[TriggerKind] = &[
     kind::<push::Push>(),
-    kind::<stream::StreamRecords>(),
     kind::<backfill::Backfill>(),
     kind::<sweep::Sweep>(),
 ];
@@ -73,6 +73,8 @@ mod tests {
             json!({"source": "aws.s3"}),
             json!({"Records": []}),
             json!({"Records": [{"eventSource": "aws:sqs"}, 7]}),
+            // These are for the publisher. Lambda passes them again until it gets them.
+            json!({"Records": [{"eventSource": "aws:dynamodb"}]}),
         ] {
             let error = parse_trigger(&event).unwrap_err();
             let is_unknown = matches!(error, InvalidTrigger::Unknown { .. });

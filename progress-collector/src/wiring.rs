@@ -2,26 +2,45 @@
 //! starts even while a service is down.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::aws;
 use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::checkpoint::dynamodb::DynamoDbCheckpointStore;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig};
+use shared::event_sink::EventSink;
 use shared::event_sink::eventbridge::EventBridgeSink;
 use shared::log_source::CloudWatchLogSource;
+use shared::push_sink::appsync::AppSyncEndpoint;
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
 use crate::collector::{Collector, Parts};
 use crate::config::CollectorConfig;
+use crate::handler::Handler;
+use crate::publisher::Publisher;
 
-/// Creates the collector that `settings` describe, on DynamoDB, Redis, CloudWatch Logs and
-/// EventBridge.
+/// Creates what `settings` describe. `PUBLISH` makes it a publisher: `bus` for the event bus
+/// `EVENT_BUS_NAME`, `push` for the API of AppSync Events `PUSH_HTTP_HOST`. Without `PUBLISH`, it is
+/// a collector.
 ///
 /// # Errors
 ///
 /// [`ConfigError`] if a setting is missing or invalid.
-pub async fn connect(settings: &Settings<'_>) -> Result<Collector, ConfigError> {
+pub async fn connect(settings: &Settings<'_>) -> Result<Box<dyn Handler>, ConfigError> {
+    match settings.optional("PUBLISH").as_deref() {
+        None => Ok(Box::new(collector(settings).await?)),
+        Some("bus") => Ok(Box::new(bus_publisher(settings).await?)),
+        Some("push") => Ok(Box::new(push_publisher(settings).await?)),
+        Some(_) => Err(ConfigError::Invalid {
+            name: "PUBLISH",
+            expected: "bus or push",
+        }),
+    }
+}
+
+/// The collector, on DynamoDB, Redis and CloudWatch Logs.
+async fn collector(settings: &Settings<'_>) -> Result<Collector, ConfigError> {
     let config = CollectorConfig::from_settings(settings)?;
     let tables = StoreConfig::from_settings(settings)?;
     let checkpoints = settings.required("CHECKPOINTS_TABLE_NAME")?;
@@ -36,13 +55,34 @@ pub async fn connect(settings: &Settings<'_>) -> Result<Collector, ConfigError> 
         cache,
         logs: Arc::new(CloudWatchLogSource::new(aws::cloudwatch_logs(&aws))),
     };
-    let collector = Collector::new(parts, config);
-    let Some(event_bus) = settings.optional("EVENT_BUS_NAME") else {
-        return Ok(collector);
-    };
-    // Most cold starts publish nothing, so the first event creates the client.
-    let sink = EventBridgeSink::new(move || aws::eventbridge(&aws), event_bus);
-    Ok(collector.with_event_sink(Arc::new(sink)))
+    Ok(Collector::new(parts, config))
+}
+
+async fn bus_publisher(settings: &Settings<'_>) -> Result<Publisher, ConfigError> {
+    let (tables, stale_after) = publisher_config(settings)?;
+    let event_bus = settings.optional("EVENT_BUS_NAME");
+    let aws = aws::load_config(settings).await;
+    let tasks = Arc::new(DynamoDbTaskStore::new(aws::dynamodb(&aws), &tables));
+    let sink = event_bus.map(|event_bus| {
+        // Most records are no events, so the first event creates the client.
+        let sink = EventBridgeSink::new(move || aws::eventbridge(&aws), event_bus);
+        Arc::new(sink) as Arc<dyn EventSink>
+    });
+    Ok(Publisher::to_bus(tasks, sink, stale_after))
+}
+
+async fn push_publisher(settings: &Settings<'_>) -> Result<Publisher, ConfigError> {
+    let (tables, stale_after) = publisher_config(settings)?;
+    let endpoint = AppSyncEndpoint::from_settings(settings)?;
+    let aws = aws::load_config(settings).await;
+    let tasks = Arc::new(DynamoDbTaskStore::new(aws::dynamodb(&aws), &tables));
+    let sink = aws::appsync(settings, &aws, endpoint);
+    Ok(Publisher::to_push(tasks, Arc::new(sink), stale_after))
+}
+
+fn publisher_config(settings: &Settings<'_>) -> Result<(StoreConfig, Duration), ConfigError> {
+    let tables = StoreConfig::from_settings(settings)?;
+    Ok((tables, shared::config::stale_after(settings)?))
 }
 
 fn cache(settings: &Settings<'_>) -> Result<Option<Arc<dyn TaskCache>>, ConfigError> {

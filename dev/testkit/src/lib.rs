@@ -12,6 +12,7 @@ pub mod faults;
 pub mod log_source;
 pub mod oracle;
 pub mod properties;
+pub mod push_sink;
 pub mod read_meter;
 pub mod runtime_api;
 pub mod store;

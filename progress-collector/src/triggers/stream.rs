@@ -1,15 +1,13 @@
-//! Stream: Lambda passes records of the tasks table's stream. The collector publishes the transitions
-//! among them, and takes expired runs out of the metrics.
+//! Stream: Lambda passes records of the tasks table's stream to the publisher.
 
 use async_trait::async_trait;
 use serde_json::Value;
-use shared::view::Renderer;
 
-use crate::collector::{CollectError, Collector};
+use crate::handler::{Handler, InvokeError};
 use crate::invocation::Invocation;
-use crate::publish::follow_changes;
-use crate::summary::{PublishSummary, Summary};
-use crate::trigger::{InvalidTrigger, Trigger};
+use crate::publisher::Publisher;
+use crate::summary::Summary;
+use crate::trigger::InvalidTrigger;
 
 /// Records of the tasks table's stream.
 ///
@@ -21,41 +19,32 @@ pub struct StreamRecords {
     pub records: Vec<Value>,
 }
 
-#[async_trait(?Send)]
-impl Trigger for StreamRecords {
-    fn expected() -> &'static str {
-        "`Records` of a DynamoDB stream"
-    }
-
+impl StreamRecords {
     /// Matches an object whose `Records` has at least one record of DynamoDB.
-    fn matches(lambda_event: &Value) -> Result<Option<Self>, InvalidTrigger> {
+    pub fn of(lambda_event: &Value) -> Option<Self> {
         let records = lambda_event.get("Records").and_then(Value::as_array);
         let is_from_dynamodb = |record: &Value| record["eventSource"] == "aws:dynamodb";
         let records = records.filter(|records| records.iter().any(is_from_dynamodb));
-        Ok(records.cloned().map(|records| Self { records }))
+        records.cloned().map(|records| Self { records })
     }
+}
 
-    /// Publishes an event for each transition, if there is an event bus, and takes expired runs out
-    /// of the metrics.
-    async fn handle(
+#[async_trait(?Send)]
+impl Handler for Publisher {
+    /// Publishes what the records tell.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTrigger`] for any other event.
+    async fn handle_event(
         &self,
-        collector: &Collector,
+        lambda_event: &Value,
         invocation: Invocation,
-    ) -> Result<Summary, CollectError> {
-        let mut summary = PublishSummary::of(&self.records);
-        let renderer = Renderer::new(collector.config.stale_after);
-        let tasks = collector.parts.tasks.as_ref();
-        let sink = collector.event_sink.as_deref();
-        follow_changes(
-            tasks,
-            sink,
-            &self.records,
-            renderer,
-            invocation,
-            &mut summary,
-        )
-        .await;
-        Ok(Summary::of_publishing("stream", summary))
+    ) -> Result<Summary, InvokeError> {
+        let event = StreamRecords::of(lambda_event).ok_or_else(|| InvalidTrigger::Unknown {
+            expected: "`Records` of a DynamoDB stream".to_owned(),
+        })?;
+        Ok(self.follow(&event.records, invocation).await)
     }
 }
 
@@ -67,8 +56,11 @@ mod tests {
     #[test]
     fn records_are_kept_as_lambda_passes_them() {
         let records = json!([{"eventSource": "aws:dynamodb", "dynamodb": {}}, "rubbish"]);
-        let trigger = StreamRecords::matches(&json!({"Records": records})).unwrap();
+        let event = StreamRecords::of(&json!({"Records": records}));
         let records = records.as_array().unwrap().clone();
-        assert_eq!(trigger, Some(StreamRecords { records }));
+        assert_eq!(event, Some(StreamRecords { records }));
+        assert_eq!(StreamRecords::of(&json!({"Records": []})), None);
+        let other = json!({"Records": [{"eventSource": "aws:sqs"}]});
+        assert_eq!(StreamRecords::of(&other), None);
     }
 }

@@ -10,6 +10,7 @@ mod events;
 mod harness;
 mod limits;
 mod publish;
+mod push_messages;
 mod races;
 mod reading;
 mod silence;

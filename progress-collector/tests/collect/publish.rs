@@ -8,10 +8,10 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use progress_collector::{Collector, Parts, PublishSummary, StreamRecords, Trigger as _};
+use progress_collector::{Invocation, PublishSummary, Publisher, StreamRecords};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::event_sink::{MOST_EVENTS, TaskEvent};
+use shared::event_sink::{EventSink, MOST_EVENTS, TaskEvent};
 use shared::fold::CallerEdit;
 use shared::model::{Task, TaskId, TaskStatus, TaskType, Transition};
 use shared::record::{CallerFields, TaskRecord};
@@ -22,22 +22,22 @@ use testkit::faults::{ErrorKind, Fault, Faults, Faulty};
 use testkit::store::conformance::moment;
 use tokio::time::Instant;
 
-use crate::harness::{self, Harness, now};
+use crate::harness::{Harness, now};
 use crate::races::{block_on, config};
 use crate::stream::{enable_stream, stream_records};
 
 /// Divides the number of cases, because each case starts an embedded DynamoDB.
-const CASES_DIVISOR: u32 = 40;
+pub(crate) const CASES_DIVISOR: u32 = 40;
 const TASKS: usize = 4;
 
 /// A write of one of a few tasks. A write to a task that has ended begins a run.
 #[derive(Debug, Clone)]
-struct Write {
+pub(crate) struct Write {
     task: usize,
     status: TaskStatus,
 }
 
-fn write() -> impl Strategy<Value = Write> {
+pub(crate) fn write() -> impl Strategy<Value = Write> {
     let parts = (0..TASKS, prop::sample::select(TaskStatus::ALL));
     parts.prop_map(|(task, status)| Write { task, status })
 }
@@ -94,7 +94,7 @@ fn faulty_sink(batch_faults: impl IntoIterator<Item = BatchFault>) -> Arc<Faulty
 
 /// How Lambda passes the next records.
 #[derive(Debug, Clone)]
-struct RecordBatch {
+pub(crate) struct RecordBatch {
     size: usize,
     /// How many earlier records are passed again.
     overlap: usize,
@@ -102,7 +102,7 @@ struct RecordBatch {
     is_killed: bool,
 }
 
-fn batch() -> impl Strategy<Value = RecordBatch> {
+pub(crate) fn batch() -> impl Strategy<Value = RecordBatch> {
     let parts = (1..12_usize, 0..4_usize, prop::bool::weighted(0.2));
     parts.prop_map(|(size, overlap, is_killed)| RecordBatch {
         size,
@@ -111,19 +111,29 @@ fn batch() -> impl Strategy<Value = RecordBatch> {
     })
 }
 
-async fn publish(collector: &Collector, records: &[Value]) -> PublishSummary {
+/// A publisher of the tasks of a harness.
+fn publisher(tasks: Arc<dyn TaskStore>, sink: Option<Arc<dyn EventSink>>) -> Publisher {
+    Publisher::to_bus(tasks, sink, Duration::from_secs(900))
+}
+
+fn to_sink(sink: Arc<FaultySink>) -> Publisher {
+    publisher(Harness::new(10).parts().tasks.clone(), Some(sink))
+}
+
+pub(crate) async fn publish(publisher: &Publisher, records: &[Value]) -> PublishSummary {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let records = records.to_vec();
-    let trigger = StreamRecords { records };
-    let summary = collector.handle(&trigger, now(), Some(deadline)).await;
+    let invocation = Invocation {
+        now: now(),
+        deadline: Some(deadline),
+    };
+    let summary = publisher.follow(records, invocation).await;
     assert!(Instant::now() < deadline);
-    summary.unwrap().published.unwrap()
+    summary.published.unwrap()
 }
 
 /// Passes all records as Lambda does: first in `batches`, then in large batches, until no record is
 /// left.
-async fn publish_all(records: &[Value], batches: &[RecordBatch], sink: Arc<FaultySink>) {
-    let collector = Harness::new(10).collector().with_event_sink(sink);
+pub(crate) async fn publish_all(records: &[Value], batches: &[RecordBatch], publisher: &Publisher) {
     let sequence_number = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
     let large = RecordBatch {
         size: 100,
@@ -139,7 +149,7 @@ async fn publish_all(records: &[Value], batches: &[RecordBatch], sink: Arc<Fault
         let batch = batches.next().unwrap_or(&large);
         let start = next.saturating_sub(batch.overlap);
         let end = (next + batch.size).min(records.len());
-        let summary = publish(&collector, &records[start..end]).await;
+        let summary = publish(publisher, &records[start..end]).await;
         assert_eq!(summary.retry_from.is_some(), summary.failed > 0);
         if batch.is_killed {
             continue;
@@ -158,7 +168,7 @@ async fn publish_all(records: &[Value], batches: &[RecordBatch], sink: Arc<Fault
 /// The transitions of a schedule by task. Computed from what callers asked for, not by the code
 /// under test.
 #[derive(Default)]
-struct Expected {
+pub(crate) struct Expected {
     transitions: BTreeMap<TaskId, Vec<(u64, Transition)>>,
 }
 
@@ -185,7 +195,7 @@ impl Expected {
 
 /// Makes the writes of `schedule` on an embedded DynamoDB. Returns the stream's records and the
 /// expected transitions.
-async fn write_all(schedule: &[Write]) -> (Vec<Value>, Expected) {
+pub(crate) async fn write_all(schedule: &[Write]) -> (Vec<Value>, Expected) {
     let embedded = EmbeddedDynamoDb::start().await.unwrap();
     enable_stream(&embedded).await;
     let store = embedded.tasks();
@@ -241,7 +251,7 @@ fn accepted(sink: &FaultySink) -> BTreeMap<TaskId, Vec<(u64, Transition)>> {
     accepted
 }
 
-fn on_network<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn on_network<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -259,28 +269,28 @@ proptest! {
     ) {
         let (records, expected) = on_network(write_all(&schedule));
         let undisturbed = faulty_sink([]);
-        block_on(publish_all(&records, &[], undisturbed.clone()));
+        block_on(publish_all(&records, &[], &to_sink(undisturbed.clone())));
         prop_assert_eq!(&accepted(&undisturbed), &expected.transitions);
         let total: usize = expected.transitions.values().map(Vec::len).sum();
         prop_assert_eq!(undisturbed.inner().events().len(), total, "without faults, once");
 
         let disturbed = faulty_sink(faults);
-        block_on(publish_all(&records, &batches, disturbed.clone()));
+        block_on(publish_all(&records, &batches, &to_sink(disturbed.clone())));
         prop_assert_eq!(&accepted(&disturbed), &expected.transitions);
     }
 }
 
 fn sample() -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/collector/stream.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/publisher/stream.json");
     let event = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    StreamRecords::matches(&event).unwrap().unwrap().records
+    StreamRecords::of(&event).unwrap().records
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_sample_event_has_a_completed_and_an_unblocked_task() {
     let sink = Arc::new(InMemoryEventSink::default());
-    let collector = Harness::new(10).collector().with_event_sink(sink.clone());
-    let summary = publish(&collector, &sample()).await;
+    let publisher = publisher(Harness::new(10).parts().tasks.clone(), Some(sink.clone()));
+    let summary = publish(&publisher, &sample()).await;
     let expected = PublishSummary {
         records: 4,
         expired: 1,
@@ -301,8 +311,8 @@ async fn the_sample_event_has_a_completed_and_an_unblocked_task() {
 
 #[tokio::test(start_paused = true)]
 async fn without_an_event_sink_only_expired_runs_matter() {
-    let collector = Harness::new(10).collector();
-    let summary = publish(&collector, &sample()).await;
+    let publisher = publisher(Harness::new(10).parts().tasks.clone(), None);
+    let summary = publish(&publisher, &sample()).await;
     let expected = PublishSummary {
         records: 4,
         expired: 1,
@@ -314,7 +324,7 @@ async fn without_an_event_sink_only_expired_runs_matter() {
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_record_does_not_stop_the_others() {
     let sink = Arc::new(InMemoryEventSink::default());
-    let collector = Harness::new(10).collector().with_event_sink(sink.clone());
+    let publisher = publisher(Harness::new(10).parts().tasks.clone(), Some(sink.clone()));
     let mut records = sample();
     let mut damaged = records[0].clone();
     damaged["dynamodb"]["NewImage"]["revision"] = json!({"N": "many"});
@@ -326,7 +336,7 @@ async fn an_unreadable_record_does_not_stop_the_others() {
             json!({"eventSource": "aws:dynamodb"}),
         ],
     );
-    let summary = publish(&collector, &records).await;
+    let summary = publish(&publisher, &records).await;
     assert_eq!((summary.unreadable, summary.sent), (3, 2));
     assert_eq!(summary.retry_from, None);
 }
@@ -339,14 +349,10 @@ async fn an_expired_run_that_cannot_be_subtracted_now_is_tried_again() {
         let is_expiry = call.operation == "subtract_expired";
         is_expiry.then_some(Fault::Error(ErrorKind::Unavailable))
     });
-    let parts = harness.parts();
-    let down = Parts {
-        tasks: Arc::new(Faulty::new(parts.tasks.clone(), faults)),
-        ..parts
-    };
+    let down = Faulty::new(harness.parts().tasks.clone(), faults);
     let sink = Arc::new(InMemoryEventSink::default());
-    let collector = Collector::new(down, harness::config()).with_event_sink(sink.clone());
-    let summary = publish(&collector, &sample()).await;
+    let publisher = publisher(Arc::new(down), Some(sink.clone()));
+    let summary = publish(&publisher, &sample()).await;
     assert_eq!(
         (summary.sent, summary.expired),
         (2, 0),

@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use progress_collector::{
-    BatchItemFailure, FunctionResponse, PublishSummary, StreamRecords, Summary,
+    BatchItemFailure, FunctionResponse, Invocation, PublishSummary, Publisher, Summary,
 };
 use serde_json::{Value, json};
-use shared::log_parser::LogFormat;
 use shared::model::Timestamp;
-use testkit::log_source::InMemoryLogSource;
+use testkit::store::memory::InMemoryStore;
 use tokio::time::Instant;
 
-use crate::harness::Harness;
 use crate::scripted::{Request, Response, Script};
 
 /// The lateness of timers that the tests allow.
@@ -49,13 +47,13 @@ fn records(number: usize) -> Vec<Value> {
 }
 
 async fn publish(script: &Script, records: Vec<Value>, deadline: Option<Instant>) -> Summary {
-    let logs = Arc::new(InMemoryLogSource::new(1));
-    let harness = Harness::reading(logs, &[("/miyabi/cdk", LogFormat::CDK)]);
-    let collector = harness.into_collector();
-    let collector = collector.with_event_sink(Arc::new(script.event_sink()));
-    let trigger = StreamRecords { records };
-    let summary = collector.handle(&trigger, Timestamp::now(), deadline);
-    summary.await.unwrap()
+    let tasks = Arc::new(InMemoryStore::new());
+    let sink = Arc::new(script.event_sink());
+    let publisher = Publisher::to_bus(tasks, Some(sink), Duration::from_secs(900));
+    let now = Timestamp::now();
+    publisher
+        .follow(&records, Invocation { now, deadline })
+        .await
 }
 
 fn published(summary: &Summary) -> &PublishSummary {

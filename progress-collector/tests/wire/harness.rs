@@ -46,11 +46,6 @@ impl Harness {
         }
     }
 
-    /// The collector without its store.
-    pub(crate) fn into_collector(self) -> Collector {
-        self.collector
-    }
-
     pub(crate) async fn sweep(&self, now: Timestamp, deadline: Option<Instant>) -> Summary {
         let sweep = self.collector.handle(&Sweep, now, deadline);
         sweep.await.unwrap()

@@ -83,15 +83,18 @@ async fn each_run_that_ends_is_delivered_as_one_event_even_if_records_come_twice
     enable_stream(&dynamodb).await;
     let mut runtime = RuntimeApi::start().await.unwrap();
     let logs = group.endpoint_url();
+    {
+        let more = [("CDK_LOG_GROUP_NAME", group.name.as_str())];
+        let _collector = Function::start(&runtime, &dynamodb, logs, &more);
+        let summary = invoke(&mut runtime, json!({})).await.unwrap();
+        assert_eq!(summary["groups"][0]["complete"], true, "{summary}");
+    }
     let more = [
-        ("CDK_LOG_GROUP_NAME", group.name.as_str()),
+        ("PUBLISH", "bus"),
         ("EVENT_BUS_NAME", bus.name.as_str()),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", logs),
     ];
-    let _function = Function::start(&runtime, &dynamodb, logs, &more);
-    let summary = invoke(&mut runtime, json!({})).await.unwrap();
-    assert_eq!(summary["groups"][0]["complete"], true, "{summary}");
-
+    let _publisher = Function::start(&runtime, &dynamodb, logs, &more);
     let records = json!({"Records": stream_records(&dynamodb)});
     for times in 1..=2 {
         let response = invoke(&mut runtime, records.clone()).await.unwrap();
@@ -111,7 +114,7 @@ async fn each_run_that_ends_is_delivered_as_one_event_even_if_records_come_twice
         assert_eq!(completed.len(), 2);
         assert_eq!(by_id.len(), completed.len());
         for copies in by_id.values() {
-            // There may be more: the collector repeats a request if the emulator is slow.
+            // There may be more: the publisher repeats a request if the emulator is slow.
             assert!(copies.len() >= times);
             assert!(copies.iter().all(|copy| *copy == copies[0]));
         }
@@ -131,16 +134,16 @@ async fn each_run_that_ends_is_delivered_as_one_event_even_if_records_come_twice
 }
 
 #[tokio::test]
-async fn a_missing_bus_fails_the_records_and_no_configured_bus_drops_them() {
+async fn records_are_acknowledged_only_by_a_publisher_that_can_do_its_work() {
     let group = LogGroup::create("/binary/no-bus", &[]).await;
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
     let mut runtime = RuntimeApi::start().await.unwrap();
     let logs = group.endpoint_url();
-    let sample = include_str!("../../../events/collector/stream.json");
+    let sample = include_str!("../../../events/publisher/stream.json");
     let sample: Value = serde_json::from_str(sample).unwrap();
     {
         let more = [
-            ("CDK_LOG_GROUP_NAME", group.name.as_str()),
+            ("PUBLISH", "bus"),
             ("EVENT_BUS_NAME", "nowhere"),
             ("AWS_ENDPOINT_URL_EVENTBRIDGE", logs),
         ];
@@ -149,13 +152,15 @@ async fn a_missing_bus_fails_the_records_and_no_configured_bus_drops_them() {
         let first = json!([{"itemIdentifier": "100000000000000000000001"}]);
         assert_eq!(response, json!({"batchItemFailures": first}));
     }
+    {
+        // The publisher of another deployment, or none.
+        let more = [("CDK_LOG_GROUP_NAME", group.name.as_str())];
+        let _collector = Function::start(&runtime, &dynamodb, logs, &more);
+        let error = invoke(&mut runtime, sample.clone()).await.unwrap_err();
+        assert_eq!(error["errorType"], "InvalidTrigger", "{error}");
+    }
     // EventBridge has no endpoint here. A request to it would fail, and the response would say so.
-    let _function = Function::start(
-        &runtime,
-        &dynamodb,
-        logs,
-        &[("CDK_LOG_GROUP_NAME", group.name.as_str())],
-    );
+    let _publisher = Function::start(&runtime, &dynamodb, logs, &[("PUBLISH", "bus")]);
     let response = invoke(&mut runtime, sample).await.unwrap();
     assert_eq!(response, json!({"batchItemFailures": []}));
 }

@@ -14,6 +14,7 @@ use shared::log_tail::TailPart;
 use shared::model::{
     HistoryEntry, Metrics, Project, ProjectId, RecordId, RunId, Task, TaskId, Timestamp,
 };
+use shared::push_sink::{Channel, PushError, PushSink};
 use shared::record::{TaskChange, TaskOrigin, TaskRecord};
 use shared::store::{IdempotencyRecord, ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
 use shared::validator::Validator;
@@ -165,6 +166,40 @@ impl<T: EventSink + ?Sized> EventSink for Faulty<T> {
                 None => outcomes.next().unwrap_or(Ok(())),
             };
             Ok(refusals.into_iter().map(outcome).collect())
+        };
+        self.faults.around(call, inner).await
+    }
+}
+
+#[async_trait]
+impl<T: PushSink + ?Sized> PushSink for Faulty<T> {
+    /// The faults also decide about each event by itself, as `send_one`.
+    async fn publish(
+        &self,
+        channel: &Channel,
+        events: &[&str],
+    ) -> Result<Vec<Result<(), PushError>>, PushError> {
+        let channel_name = channel.to_string();
+        let call = Call {
+            role: Role::PushSink,
+            operation: "publish",
+            subjects: &[&channel_name],
+        };
+        let inner = async {
+            let mut outcomes = Vec::new();
+            for event in events {
+                let call = Call {
+                    role: Role::PushSink,
+                    operation: "send_one",
+                    subjects: &[&channel_name],
+                };
+                let accepted = self.faults.around(call, async { Ok(()) }).await;
+                if accepted.is_ok() {
+                    self.inner.publish(channel, &[event]).await?;
+                }
+                outcomes.push(accepted);
+            }
+            Ok(outcomes)
         };
         self.faults.around(call, inner).await
     }

@@ -11,6 +11,7 @@ use shared::cache::CacheError;
 use shared::error::Source;
 use shared::event_sink::EventSinkError;
 use shared::log_source::LogSourceError;
+use shared::push_sink::PushError;
 use shared::store::StoreError;
 
 /// The text of every injected error and panic. No client may ever see it.
@@ -31,6 +32,8 @@ pub enum Role {
     LogSource,
     /// [`EventSink`](shared::event_sink::EventSink)
     EventSink,
+    /// [`PushSink`](shared::push_sink::PushSink)
+    PushSink,
 }
 
 /// One call of a decorated part.
@@ -38,7 +41,7 @@ pub enum Role {
 pub struct Call<'a> {
     /// The trait that is called.
     pub role: Role,
-    /// The name of its method. An event sink has a call of its own for each event, `send_one`.
+    /// The name of its method. A sink has a call of its own for each event, `send_one`.
     pub operation: &'static str,
     /// What the call is about: ids of tasks or a project, a cache key, or a log group and its page
     /// token.
@@ -302,6 +305,16 @@ impl InjectedError for LogSourceError {
         match kind {
             ErrorKind::Unavailable => Self::Unavailable { log_group, source },
             ErrorKind::Refused | ErrorKind::Invalid => Self::Refused { log_group, source },
+        }
+    }
+}
+
+impl InjectedError for PushError {
+    fn injected(kind: ErrorKind, _: &Call<'_>) -> Self {
+        let source = Source::from(MESSAGE);
+        match kind {
+            ErrorKind::Unavailable => Self::Unavailable(source),
+            ErrorKind::Refused | ErrorKind::Invalid => Self::Refused(source),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event_sink::InMemoryEventSink;
 use crate::log_source::InMemoryLogSource;
+use crate::push_sink::InMemoryPushSink;
 use crate::store::memory::InMemoryStore;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +16,9 @@ use shared::log_parser::LogFormat;
 use shared::model::properties;
 use shared::store::{TaskQuery, TaskStore};
 
-use progress_collector::{Collector, CollectorConfig, InvokeError, LogGroup, Parts, invoke};
+use progress_collector::{
+    Collector, CollectorConfig, Handler, InvokeError, LogGroup, Parts, Publisher, invoke,
+};
 
 /// Invokes the collector with `event` in three ways: as JSON, as the packed data of a subscription,
 /// and as that data before it is packed. Checks that it does not panic, that no error is one that a
@@ -48,9 +52,17 @@ fn take(event: &Value) -> usize {
         let store = Arc::new(InMemoryStore::new());
         let collector = collector(&store);
         let mut metrics = Vec::new();
-        match invoke(&collector, event, 0, &mut metrics).await {
-            Ok(_) | Err(InvokeError::Trigger(_)) => {}
-            Err(error) => panic!("{error:?}"),
+        let stale_after = Duration::from_secs(900);
+        let event_sink = Arc::new(InMemoryEventSink::default());
+        let bus = Publisher::to_bus(store.clone(), Some(event_sink), stale_after);
+        let push_sink = Arc::new(InMemoryPushSink::default());
+        let push = Publisher::to_push(store.clone(), push_sink, stale_after);
+        let handlers: [&dyn Handler; 3] = [&collector, &bus, &push];
+        for handler in handlers {
+            match invoke(handler, event, 0, &mut metrics).await {
+                Ok(_) | Err(InvokeError::Trigger(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
         }
         let metrics = String::from_utf8(metrics).unwrap();
         for line in metrics.lines() {
@@ -86,5 +98,5 @@ fn collector(store: &Arc<InMemoryStore>) -> Collector {
         cache: None,
         logs: Arc::new(logs),
     };
-    Collector::new(parts, config).with_event_sink(Arc::new(InMemoryEventSink::default()))
+    Collector::new(parts, config)
 }

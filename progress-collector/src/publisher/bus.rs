@@ -1,5 +1,5 @@
-//! What follows from the records of the tasks table's stream: expired runs leave the metrics, and
-//! transitions are published, one event for each.
+//! Publishing to the event bus: expired runs leave the metrics, and transitions are published, one
+//! event for each.
 //!
 //! Events of one task are sent in order. If an event can't be delivered now, nothing after it is
 //! sent, and Lambda passes the records from there on again. The same holds for an expired run that
@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::time::Duration;
 
 use serde_json::Value;
 use shared::error::error_chain;
@@ -20,11 +19,9 @@ use shared::view::Renderer;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
+use super::{TIME_TO_RESPOND, log_unreadable, sequence_number};
 use crate::invocation::Invocation;
 use crate::summary::{PublishSummary, count};
-
-/// The time before the deadline that is reserved for the response.
-const TIME_TO_RESPOND: Duration = Duration::from_secs(1);
 
 /// An event that is not delivered yet.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ enum Work {
 
 /// Does what `records` ask for, and counts in `summary` what became of them. Without a sink no
 /// event is published.
-pub(crate) async fn follow_changes(
+pub(super) async fn follow(
     tasks: &dyn TaskStore,
     sink: Option<&dyn EventSink>,
     records: &[Value],
@@ -166,18 +163,9 @@ fn work_of(
         works.extend(work.map(|work| (sequence_number(record), work)));
     }
     if let Some(first) = first_unreadable {
-        let (error, unreadable) = (error_chain(&first), summary.unreadable);
-        error!(error, unreadable, "stream records can't be read");
+        log_unreadable(&first, summary.unreadable);
     }
     works
-}
-
-/// The sequence number of a record. Lambda always sets it. If it is missing, the text is empty, and
-/// Lambda treats the whole batch as failed.
-fn sequence_number(record: &Value) -> String {
-    let number = record.pointer("/dynamodb/SequenceNumber");
-    let number = number.and_then(Value::as_str);
-    number.unwrap_or_default().to_owned()
 }
 
 /// Splits events into batches that one request may hold. No batch has two events of one task,
