@@ -7,6 +7,8 @@ mod hub;
 mod protocol;
 mod publishing;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
