@@ -4,6 +4,7 @@ use std::env;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -32,20 +33,17 @@ const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 ///
 /// It follows no redirects: the token is for one service.
 pub fn agent(service_url: &str) -> Agent {
-    let mut certificates = Vec::new();
     // Reading all of them takes milliseconds.
-    if service_url.starts_with("https:") {
-        let found = rustls_native_certs::load_native_certs().certs;
-        let found = found.iter();
-        certificates.extend(found.map(|found| Certificate::from_der(found).to_owned()));
-    }
-    // Who names authorities trusts no others.
-    let are_named = AUTHORITIES.map(env::var_os).iter().any(Option::is_some);
-    let roots = if certificates.is_empty() && !are_named {
-        RootCerts::WebPki
-    } else {
-        RootCerts::from(certificates)
-    };
+    let is_secure = service_url.starts_with("https:");
+    let trusted = if is_secure { authorities() } else { None };
+    let roots = trusted.map_or(RootCerts::WebPki, |trusted| {
+        let trusted = trusted.iter();
+        RootCerts::from(
+            trusted
+                .map(|trusted| Certificate::from_der(trusted).to_owned())
+                .collect::<Vec<_>>(),
+        )
+    });
     Agent::config_builder()
         .tls_config(TlsConfig::builder().root_certs(roots).build())
         .http_status_as_error(false)
@@ -56,6 +54,15 @@ pub fn agent(service_url: &str) -> Agent {
         .user_agent(concat!("progress/", env!("CARGO_PKG_VERSION")))
         .build()
         .new_agent()
+}
+
+/// The certificate authorities that are named or that the machine trusts; `None` if there is none:
+/// then the public ones are trusted.
+pub fn authorities() -> Option<Vec<CertificateDer<'static>>> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    // Who names authorities trusts no others.
+    let are_named = AUTHORITIES.map(env::var_os).iter().any(Option::is_some);
+    (are_named || !found.is_empty()).then_some(found)
 }
 
 /// Why a request has no answer.

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod client;
+pub mod live;
 pub mod log_files;
 pub mod plain_text;
 pub mod report;

@@ -15,12 +15,18 @@ use ureq::http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH};
 
 use crate::args::{ListArgs, WatchArgs};
 use crate::client::{agent, body_of, in_path, problem_of, reason_of};
+use crate::live::Live;
 use crate::plain_text::plain;
 use crate::settings::{HOW_TO_SET, Service, Settings, SettingsError};
 use crate::table::{Look, cut, write_table};
 
-/// The time between two looks at a run.
+/// The time between two looks at a run without live push.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// The same while live push tells of changes, and the shortest time then.
+const LIVE_INTERVAL: Duration = Duration::from_secs(30);
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// The time between two attempts to get live push.
+const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a service may be unreachable.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -141,6 +147,7 @@ fn try_watch(args: &WatchArgs) -> Result<TaskStatus, WatchError> {
     let mut last_line = String::new();
     let mut last_answer = Instant::now();
     let mut has_warned = false;
+    let mut news = News::of(&client, &id);
     loop {
         match client.get(&path, &[], tag.as_deref()) {
             Ok(answer) => {
@@ -183,7 +190,62 @@ fn try_watch(args: &WatchArgs) -> Result<TaskStatus, WatchError> {
                 });
             }
         }
+        news.wait();
+    }
+}
+
+/// When to look again.
+struct News<'a> {
+    client: &'a Client,
+    id: &'a str,
+    live: Option<Live>,
+    /// When live push was tried last.
+    tried_at: Option<Instant>,
+}
+
+impl<'a> News<'a> {
+    fn of(client: &'a Client, id: &'a str) -> Self {
+        Self {
+            client,
+            id,
+            live: None,
+            tried_at: None,
+        }
+    }
+
+    /// Waits until there may be news. It returns at once when live push begins or ends, because
+    /// something may have changed meanwhile.
+    fn wait(&mut self) {
+        if let Some(live) = &mut self.live {
+            let woken = live.wait(Instant::now() + LIVE_INTERVAL);
+            match woken {
+                // Several changes may follow each other closely.
+                Ok(is_change) => thread::sleep(match is_change {
+                    true => SHORTEST_INTERVAL,
+                    false => Duration::ZERO,
+                }),
+                Err(_) => self.live = None,
+            }
+            return;
+        }
+        if self
+            .tried_at
+            .is_none_or(|at| at.elapsed() > RECONNECT_INTERVAL)
+        {
+            self.tried_at = Some(Instant::now());
+            self.live = self.subscribe();
+            if self.live.is_some() {
+                return;
+            }
+        }
         thread::sleep(INTERVAL);
+    }
+
+    /// Subscribes; `None` if that is not possible now. Then the run is looked at more often.
+    fn subscribe(&self) -> Option<Live> {
+        let answer = self.client.get("/api/push", &[("task_id", self.id)], None);
+        let place = serde_json::from_slice(&answer.ok()?.body).ok()?;
+        Live::subscribe(&self.client.service, &place).ok()
     }
 }
 

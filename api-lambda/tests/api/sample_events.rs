@@ -92,6 +92,7 @@ async fn check(name: &str, harness: &Harness, response: &ApiResponse) {
             assert_eq!(task["progress"]["current"], 3);
         }
         "get-overview" => assert_eq!(response.json()["counts"]["pending"], 2),
+        "get-push" => is_text(&response.json()["tasks"], "/progress/tasks"),
         "list-task-runs" => {
             let run = &response.json()["runs"][0];
             is_text(&run["task_id"], "cdk-deploy-MiyabiWebUIStack");

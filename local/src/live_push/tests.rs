@@ -7,6 +7,8 @@ use api_lambda::Auth;
 use axum::Router;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use cli::live::Live;
+use cli::settings::Service;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use shared::aws;
@@ -181,6 +183,32 @@ async fn the_sink_of_the_functions_reaches_a_subscriber() {
     let stranger = fixture.sink("AKIASTRANGER").await;
     let refused = stranger.publish(&Channel::Tasks, &["1"]).await.unwrap_err();
     assert!(matches!(refused, PushError::Refused(_)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_watch_is_told_of_a_change() {
+    let fixture = Fixture::start(Auth::none()).await;
+    let task = Channel::of_task(&"nightly".parse().unwrap());
+    let place = json!({"url": "event/realtime", "host": null, "task": task.to_string()});
+    let place = serde_json::from_value(place).unwrap();
+    let service = Service {
+        url: format!("http://ci:secret@{}", fixture.address),
+        token: None,
+    };
+    let subscribe = move || Live::subscribe(&service, &place).unwrap();
+    let mut live = tokio::task::spawn_blocking(subscribe).await.unwrap();
+    let send = |channel: &Channel| {
+        fixture.push.0.hub.send(&PushMessage {
+            channel: channel.clone(),
+            event: "{}".to_owned(),
+        });
+    };
+    send(&Channel::Tasks);
+    let soon = || std::time::Instant::now() + Duration::from_millis(200);
+    assert!(!tokio::task::block_in_place(|| live.wait(soon())).unwrap());
+    send(&task);
+    let later = std::time::Instant::now() + PATIENCE;
+    assert!(tokio::task::block_in_place(|| live.wait(later)).unwrap());
 }
 
 #[tokio::test]
