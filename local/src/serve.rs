@@ -63,6 +63,8 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn try_serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    #[cfg(unix)]
+    raise_file_limit();
     let shutdown = ShutdownSignals::listen().map_err(Failure::Signals)?;
     let mut address = SocketAddr::from((args.host, args.port));
     let listener = match listen(address).await {
@@ -186,6 +188,20 @@ async fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Failur
 fn reads_standard_input(args: &ServeArgs) -> bool {
     let mut logs = args.logs.logs.iter();
     logs.any(|(_, path)| is_standard_input(path))
+}
+
+/// Allows as many open files as the system does, because each viewer needs one.
+#[cfg(unix)]
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // If that fails, the limit stays as it is.
+    drop(setrlimit(Resource::Nofile, raised));
 }
 
 /// What ends the program.

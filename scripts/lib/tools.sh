@@ -50,6 +50,30 @@ need_redis() {
     }
 }
 
+# The program of a Chromium.
+find_chromium() {
+    local name
+    for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome \
+        "/Applications/Chromium.app/Contents/MacOS/Chromium" \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+        if [ -n "$name" ] && command -v "$name"; then return; fi
+    done
+}
+
+# Names a Chromium in CHROMIUM.
+need_chromium() {
+    CHROMIUM=$(find_chromium)
+    [ -n "$CHROMIUM" ] || {
+        install_packages chromium fonts-dejavu-core || { command -v brew >/dev/null && brew install --quiet --cask chromium; } || true
+        CHROMIUM=$(find_chromium)
+    }
+    [ -n "$CHROMIUM" ] || {
+        echo "chromium is not installed and could not be: install it, or name it in CHROMIUM, and try again" >&2
+        exit 1
+    }
+    export CHROMIUM
+}
+
 # Names moto's server, which stands for CloudWatch Logs and EventBridge, in MOTO_SERVER.
 need_moto() {
     [ -z "${MOTO_SERVER:-}" ] || return 0

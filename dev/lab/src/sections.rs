@@ -8,6 +8,7 @@ mod lists;
 pub(crate) mod section;
 mod sizes;
 mod system_calls;
+mod viewers;
 mod warm;
 
 use shared::error::Source;
@@ -21,6 +22,7 @@ pub(crate) fn measure(section: Section, bench: &Bench) -> Result<String, Source>
         Section::Cold => cold::measure(bench),
         Section::Warm => warm::measure(bench),
         Section::Freshness => freshness::measure(bench),
+        Section::Viewers => viewers::measure(bench),
         Section::Lists => lists::measure(bench),
         Section::Collecting => collecting::measure(bench),
         Section::SystemCalls => system_calls::measure(bench),

@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process. Dropping it kills it.
-struct Running(Child);
+pub(super) struct Running(pub(super) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -275,7 +275,7 @@ fn pushed(line: &str) -> Result<Vec<u8>, Source> {
 }
 
 /// Starts `local serve` and reads its address.
-fn serve(program: &Path, log: &Path) -> Result<(Running, SocketAddr), Source> {
+pub(super) fn serve(program: &Path, log: &Path) -> Result<(Running, SocketAddr), Source> {
     let mut child = Command::new(program)
         .args(["serve", "--port", "0", "--cdk"])
         .arg(log)

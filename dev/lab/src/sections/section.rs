@@ -15,6 +15,8 @@ pub(crate) enum Section {
     Collecting,
     /// The time from a log line to the response that shows it
     Freshness,
+    /// Many who watch: the time until all are told of a change
+    Viewers,
     /// System calls of an invocation
     SystemCalls,
     /// Sizes of the programs
@@ -22,13 +24,14 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Sizes,
         Self::Cold,
         Self::Warm,
         Self::SystemCalls,
         Self::Collecting,
         Self::Freshness,
+        Self::Viewers,
         Self::Lists,
     ];
 }
