@@ -63,7 +63,7 @@ impl From<tungstenite::Error> for LiveError {
 }
 
 /// A connection, over TLS or without.
-trait Stream: Read + Write {
+trait Stream: Read + Write + Send {
     fn tcp(&self) -> &TcpStream;
 }
 
@@ -94,7 +94,7 @@ impl Live {
     pub fn subscribe(service: &Service, place: &Place) -> Result<Self, LiveError> {
         let url = place.url.as_deref().ok_or(LiveError::None)?;
         let channel = place.task.as_deref().ok_or(LiveError::None)?;
-        let url = websocket_url(&service.without_credentials(&service.url), url);
+        let url = websocket_url(&service.url, url);
         let mut request = url.as_str().into_client_request()?;
         let own_host = request.uri().authority().map(ToString::to_string);
         let authorization = json!({

@@ -57,7 +57,12 @@ pub struct Settings {
 }
 
 impl Service {
-    fn of(address: &str, token: Option<String>) -> Result<Self, SettingsError> {
+    /// The service at an address, which may hold a user and a password.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] if the address can't be one.
+    pub fn of(address: &str, token: Option<String>) -> Result<Self, SettingsError> {
         let address = address.trim().trim_end_matches('/');
         let known = ["https://", "http://"];
         let scheme = known.into_iter().find(|known| address.starts_with(known));

@@ -201,7 +201,7 @@ fn raise_file_limit() {
         ..limit
     };
     // If that fails, the limit stays as it is.
-    drop(setrlimit(Resource::Nofile, raised));
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// What ends the program.

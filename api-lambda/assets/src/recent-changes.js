@@ -2,8 +2,8 @@
 
 import { now } from "./time.js";
 
-/** How long a change is kept: longer than a list may be out of date. */
-const KEPT_MS = 10_000;
+/** How long a change is kept: longer than a list is out of date (5 s) after a request took its longest (10 s). */
+const KEPT_MS = 20_000;
 const MOST_KEPT = 2000;
 
 export class RecentChanges {

@@ -5,7 +5,7 @@
 //! thread does everything, so that a seed always gives the same run.
 //!
 //! `Harness` builds the system from product parts and test doubles.
-//! `run::run` starts the actors (`collecting`, `writer`, `client`), waits for them, ends
+//! `run::run` starts the actors (`collecting`, `writer`, `client`, `page`), waits for them, ends
 //! all faults, and checks the `end_state`. What clients may be shown is judged by
 //! `testkit::oracle`.
 #![allow(clippy::unwrap_used, reason = "a check fails by panicking")]
@@ -16,6 +16,7 @@ mod end_state;
 mod fault_plan;
 mod harness;
 mod logs;
+mod page;
 mod request;
 mod rng;
 mod run;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use futures::FutureExt as _;
-use futures::future::LocalBoxFuture;
+use futures::future::{LocalBoxFuture, OptionFuture};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use progress_collector::Sweep;
 use serde_json::json;
@@ -17,6 +17,7 @@ use crate::collecting::{Instance, arrive, push};
 use crate::end_state;
 use crate::harness::Harness;
 use crate::logs::{Stream, streams};
+use crate::page::Page;
 use crate::request::send;
 use crate::rng::Rng;
 use crate::writer::Writer;
@@ -56,6 +57,10 @@ pub(crate) async fn run(seed: u64) {
         oracle.expect_task(task_id);
     }
 
+    // The other runs stay as they are: some tests know what happens in one.
+    let has_page = seed.is_multiple_of(4);
+    let page =
+        has_page.then(|| Page::new("page".to_owned(), &harness, &apis, Rng::new(!seed)).run());
     harness.begin_faults();
     let mut actors: Vec<LocalBoxFuture<'_, ()>> = vec![disturb_cache(&harness).boxed_local()];
     actors.extend(
@@ -86,7 +91,8 @@ pub(crate) async fn run(seed: u64) {
     }
     // Unlike `join_all`, this polls only the actors that can go on.
     let mut actors: FuturesUnordered<_> = actors.into_iter().collect();
-    while actors.next().await.is_some() {}
+    let all_others = async { while actors.next().await.is_some() {} };
+    let (page, ()) = tokio::join!(OptionFuture::from(page), all_others);
 
     harness.end_faults();
     // After this, every printed line is in the past by every clock.
@@ -94,6 +100,9 @@ pub(crate) async fn run(seed: u64) {
     sweep(&harness).await;
     let undisturbed = undisturbed(&streams).await;
     end_state::check(&harness, &oracle, &apis[0], &undisturbed).await;
+    if let Some(page) = page {
+        page.check_end().await;
+    }
 }
 
 /// Creates what exists before a run: two projects, and a task to which a log reports.

@@ -11,6 +11,7 @@ use testkit::cache::memory::InMemoryTaskCache;
 use testkit::faults::{Call, Moment, Role};
 use testkit::oracle::Revisions;
 use testkit::store::memory::InMemoryStore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 /// What was stored when. Clones share one state.
@@ -24,6 +25,19 @@ struct Timeline {
     stored: Revisions,
     /// When the present generation of the cache began.
     announced: Option<Instant>,
+    /// The stored runs by their own ids.
+    listed: BTreeMap<String, Revision>,
+    /// Those who are told of each change.
+    watchers: Vec<UnboundedSender<Told>>,
+}
+
+/// What live push tells of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) run_id: String,
+    pub(crate) revision: Revision,
+    /// Whether it still exists.
+    pub(crate) exists: bool,
 }
 
 impl Timeline {
@@ -40,7 +54,42 @@ impl Timeline {
     }
 }
 
+impl Timeline {
+    /// Tells of the runs that differ from what was stored before.
+    fn tell(&mut self, listed: BTreeMap<String, Revision>) {
+        for (run_id, revision) in &listed {
+            if self.listed.get(run_id) != Some(revision) {
+                self.send(run_id, *revision, true);
+            }
+        }
+        for (run_id, revision) in self.listed.clone() {
+            if !listed.contains_key(&run_id) {
+                self.send(&run_id, revision.next(), false);
+            }
+        }
+        self.listed = listed;
+    }
+
+    fn send(&mut self, run_id: &str, revision: Revision, exists: bool) {
+        self.watchers.retain(|watcher| {
+            let told = Told {
+                run_id: run_id.to_owned(),
+                revision,
+                exists,
+            };
+            watcher.send(told).is_ok()
+        });
+    }
+}
+
 impl Watch {
+    /// What live push tells from now on.
+    pub(crate) fn tell(&self) -> UnboundedReceiver<Told> {
+        let (watcher, told) = unbounded_channel();
+        self.lock().watchers.push(watcher);
+        told
+    }
+
     fn lock(&self) -> MutexGuard<'_, Timeline> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,7 +165,9 @@ impl Watch {
                 watch.lock().announced = Some(Instant::now());
             }
             (Role::TaskStore, "save" | "create", Moment::Made) => {
-                watch.lock().note(stored_revisions(&store));
+                let mut timeline = watch.lock();
+                timeline.note(stored_revisions(&store));
+                timeline.tell(stored_runs(&store));
             }
             _ => {}
         }
@@ -130,6 +181,16 @@ fn run_of(call: &Call<'_>) -> Option<CacheKey> {
 
 fn held_version(cache: &InMemoryTaskCache, key: &CacheKey) -> Option<u64> {
     cache.held(key).map(|held| held.version)
+}
+
+/// The revisions of all stored runs, by the runs' own ids.
+pub(crate) fn stored_runs(store: &InMemoryStore) -> BTreeMap<String, Revision> {
+    let query = TaskQuery::default();
+    let page = TaskStore::list(store, &query, None, usize::MAX).now_or_never();
+    let tasks = page.unwrap().unwrap().tasks.into_iter();
+    tasks
+        .map(|task| (task.run_id().to_string(), task.revision))
+        .collect()
 }
 
 /// The revisions of all stored runs.

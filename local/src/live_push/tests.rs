@@ -191,10 +191,7 @@ async fn progress_watch_is_told_of_a_change() {
     let task = Channel::of_task(&"nightly".parse().unwrap());
     let place = json!({"url": "event/realtime", "host": null, "task": task.to_string()});
     let place = serde_json::from_value(place).unwrap();
-    let service = Service {
-        url: format!("http://ci:secret@{}", fixture.address),
-        token: None,
-    };
+    let service = Service::of(&format!("http://{}", fixture.address), None).unwrap();
     let subscribe = move || Live::subscribe(&service, &place).unwrap();
     let mut live = tokio::task::spawn_blocking(subscribe).await.unwrap();
     let send = |channel: &Channel| {

@@ -17,7 +17,7 @@ use crate::scripted::{Request, Response, Script};
 const SLACK: Duration = Duration::from_millis(20);
 
 /// A stream record of a task that failed.
-fn record(task_id: &str, number: usize) -> Value {
+pub(crate) fn record(task_id: &str, number: usize) -> Value {
     let image = |status: &str, revision: &str| {
         json!({
             "format": {"N": "3"}, "kind": {"S": "head"}, "task_id": {"S": task_id},

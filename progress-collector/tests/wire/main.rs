@@ -17,6 +17,7 @@ mod log_server;
 mod memory;
 mod moto;
 mod published;
+mod push_faults;
 mod reading;
 #[path = "../../../api-lambda/tests/binary/recorded.rs"]
 mod recorded;

@@ -15,9 +15,11 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use shared::aws;
+use shared::config::Settings;
 use shared::event_sink::eventbridge::EventBridgeSink;
 use shared::log_source::CloudWatchLogSource;
 use shared::model::Timestamp;
+use shared::push_sink::appsync::{AppSyncEndpoint, AppSyncSink};
 use tokio::time::Instant;
 
 use crate::client::{client_through, config_through};
@@ -111,6 +113,15 @@ impl Script {
         EventBridgeSink::new(move || aws::eventbridge(&config), "transitions")
     }
 
+    /// The publisher's push sink with this client.
+    pub(crate) fn push_sink(&self) -> AppSyncSink {
+        let lookup = |name: &str| (name == "PUSH_HTTP_HOST").then(|| "push.example".to_owned());
+        let endpoint = AppSyncEndpoint::from_settings(&Settings::new(&lookup)).unwrap();
+        let config = config_through(self.clone(), "http://unused.test");
+        let connector = self.clone();
+        AppSyncSink::new(|| SharedHttpConnector::new(connector), config, endpoint)
+    }
+
     /// The requests since the last call.
     pub(crate) fn take_requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.lock().requests)
@@ -136,7 +147,14 @@ impl HttpConnector for Script {
         let mut state = self.lock();
         let target = request.headers().get("x-amz-target");
         let known = ["Logs_20140328.FilterLogEvents", "AWSEvents.PutEvents"];
-        assert!(target.is_some_and(|target| known.contains(&target)));
+        let is_push = request.uri().ends_with(".example/event");
+        assert!(is_push || target.is_some_and(|target| known.contains(&target)));
+        if is_push {
+            // The signature is of the service and of the region, and covers the host.
+            let authorization = request.headers().get("authorization").unwrap();
+            assert!(authorization.contains("/us-east-1/appsync/aws4_request"));
+            assert!(authorization.contains("host;"), "{authorization}");
+        }
         let body = request.body().bytes().unwrap();
         state.requests.push(Request {
             at: Instant::now(),
