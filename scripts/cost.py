@@ -39,6 +39,8 @@ PRICES = {
     "valkey serverless ECPU": 0.0023e-6,
     "interface endpoint hour": 0.01,
     "secret-month": 0.40,
+    "appsync event operation": 1.00e-6,  # a message that is published or delivered, up to 5 KB; a connection; a subscription
+    "appsync connection minute": 0.08e-6,
 }
 
 # A team has 40 deploys and 100 agent runs a day on 22 days. On each of them, ten people watch for two hours.
@@ -47,12 +49,15 @@ DEPLOYS, LINES_OF_DEPLOY = 40 * DAYS, 150
 AGENT_RUNS, LINES_OF_AGENT = 100 * DAYS, 40
 LINES_OF_PUSH = 10  # as measured
 WATCHERS, WATCHING_SECONDS, POLL_SECONDS = 10, 2 * 3600, 2
+# With live push, a page asks every half a minute, and at each change of a status: a run begins and ends.
+LIVE_ASK_SECONDS, STATUS_CHANGES = 30, 2 * (DEPLOYS + AGENT_RUNS)
+VIEWERS = (1, 100, 100_000)
 LINE_BYTES = 300
 TASK_BYTES = 6_000  # head, detail, facts, history, and the head again in each index
 LOADS = {"idle": 0, "1 team": 1, "100 teams": 100}
 MODES = ("none", "node", "serverless")
 
-MEMORY_MB = {"api": 256, "collector": 512}
+MEMORY_MB = {"api": 256, "collector": 512, "publisher": 256}
 # Lambda gives a whole processor at 1,769 MB and a proportional share below.
 WHOLE_CPU_MB = 1769
 # Milliseconds of a round trip within a region: assumed, because nothing here runs on AWS.
@@ -64,6 +69,10 @@ ROUNDS = {
     "list, cache": {"dynamodb": 0, "redis": 1, "logs": 0},
     "list, no cache": {"dynamodb": 2, "redis": 0, "logs": 0},
 }
+# Of an invocation of the publisher of live push, for one task: it reads the run, and publishes on two channels. Assumed.
+PUBLISHER_MS, PUBLISHER_READ_UNITS, CHANNELS = 50, 2, 2
+# Of a decision about a connection or a subscription: it checks a signature. Assumed.
+AUTHORIZER_MS, DECISIONS = 5, 2
 # START, END and REPORT, as JSON.
 PLATFORM_LOG_BYTES, ACCESS_LOG_BYTES = 900, 450
 
@@ -152,6 +161,51 @@ def month(teams, mode, kinds, alarm_metrics):
     return cost, ms, hits, requests, pushes
 
 
+def request_cost(kinds, cache):
+    """The cost of a request for the list of tasks."""
+    kind, p = kinds[f"list, {cache}"], PRICES
+    ms = billed_ms("list", ROUNDS[f"list, {cache}"], kind["cpu_ms"], "api")
+    logged = (kind["log_bytes"] + PLATFORM_LOG_BYTES + ACCESS_LOG_BYTES) / 1e9
+    return (
+        ms / 1000 * MEMORY_MB["api"] / 1024 * p["lambda GB-second, arm64"]
+        + p["lambda request"]
+        + p["http api request"]
+        + kind["read_units"] * p["dynamodb read unit"]
+        + logged * (p["logs GB ingested"] + p["logs GB-month"])
+        + 0.05 * p["trace"]
+        + kind["answer_bytes"] / 1e9 * p["GB to the internet"]
+    )
+
+
+def invocation_cost(ms, memory):
+    """The cost of an invocation that is logged and in five of a hundred cases traced, without its requests."""
+    p = PRICES
+    logged = PLATFORM_LOG_BYTES / 1e9 * (p["logs GB ingested"] + p["logs GB-month"])
+    lambda_cost = ms / 1000 * MEMORY_MB[memory] / 1024 * p["lambda GB-second, arm64"] + p["lambda request"]
+    return lambda_cost + logged + 0.05 * p["trace"]
+
+
+def live_push(viewers, kinds, cache):
+    """What it costs that pages learn of one team's changes: with live push, and by asking."""
+    p = PRICES
+    # Each change is a push of the team's logs. A viewer is there for a part of the working hours.
+    changes = (DEPLOYS * LINES_OF_DEPLOY + AGENT_RUNS * LINES_OF_AGENT) / LINES_OF_PUSH
+    seen = WATCHING_SECONDS / WORK_SECONDS
+    watched = viewers * DAYS * WATCHING_SECONDS
+    published = changes * (
+        CHANNELS * p["appsync event operation"]
+        + invocation_cost(PUBLISHER_MS, "publisher")
+        + PUBLISHER_READ_UNITS * p["dynamodb read unit"]
+    )
+    delivered = viewers * changes * seen
+    message = p["appsync event operation"] + kinds[f"get, {cache}"]["answer_bytes"] / 1e9 * p["GB to the internet"]
+    opened = viewers * DAYS * DECISIONS * (p["appsync event operation"] + invocation_cost(AUTHORIZER_MS, "api"))
+    asked = watched / LIVE_ASK_SECONDS + viewers * STATUS_CHANGES * seen
+    request = request_cost(kinds, cache)
+    pushed = published + delivered * message + opened + watched / 60 * p["appsync connection minute"] + asked * request
+    return pushed, watched / POLL_SECONDS * request
+
+
 def page():
     measured = json.loads((ROOT / "docs" / "measurements.json").read_text())
     kinds = measured["kinds"]
@@ -178,6 +232,13 @@ def page():
             row = [results[load, mode][0][service] for mode in MODES]
             if any(row):
                 lines.append(f"| {service} | " + " | ".join(f"{cost:,.2f}" for cost in row) + " |\n")
+    lines.append("\n### Live push and polling\n\n")
+    lines.append("What pages cost that are open for two hours a day and show the tasks of one team:\n\n")
+    lines.append("| viewers | `Push=appsync` | `Push=none` | with a cache: `Push=appsync` | `Push=none` |\n")
+    lines.append("| ---: | ---: | ---: | ---: | ---: |\n")
+    for viewers in VIEWERS:
+        costs = [*live_push(viewers, kinds, "no cache"), *live_push(viewers, kinds, "cache")]
+        lines.append(f"| {viewers:,} | " + " | ".join(f"{cost:,.2f}" for cost in costs) + " |\n")
     lines.append("\n### What an invocation is billed for\n\n")
     lines.append("| | processor time, measured | DynamoDB requests | read units | write units | billed |\n")
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: |\n")

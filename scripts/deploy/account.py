@@ -17,7 +17,13 @@ import boto3
 from botocore.config import Config
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
-PROGRAMS = {"ApiFunction": "api-lambda", "CollectorFunction": "progress-collector"}
+PROGRAMS = {
+    "ApiFunction": "api-lambda",
+    "PushAuthorizerFunction": "api-lambda",
+    "CollectorFunction": "progress-collector",
+    "BusPublisherFunction": "progress-collector",
+    "PushPublisherFunction": "progress-collector",
+}
 SECRET = "miyabi-progress/tokens"
 
 
@@ -30,16 +36,25 @@ def wait_for(what, seconds=30, pause=0.05):
 
 
 def prepare(programs, build):
-    """Leaves in `build` what `sam build` would: the template, and a folder with the bootstrap of each function."""
+    """Leaves in `build` what `sam build` would: the template, and a folder with the bootstrap of each program."""
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    for function, program in PROGRAMS.items():
-        (build / function).mkdir(parents=True)
-        bootstrap = build / function / "bootstrap"
+    for program in set(PROGRAMS.values()):
+        (build / program).mkdir(parents=True)
+        bootstrap = build / program / "bootstrap"
         shutil.copy(programs / program, bootstrap)
         # With their debug information, the programs are larger than Lambda takes.
         subprocess.run(["strip", bootstrap], check=True)
-        template["Resources"][function]["Properties"]["CodeUri"] = function
+    for function, program in PROGRAMS.items():
+        template["Resources"][function]["Properties"]["CodeUri"] = program
     (build / "template.yaml").write_text(yaml_dump(template))
+
+
+def bootstraps(build):
+    """The bootstrap of each program. `sam build` makes one folder for all functions of a program."""
+    resources = yaml_parse((build / "template.yaml").read_text())["Resources"]
+    return {
+        program: build / resources[function]["Properties"]["CodeUri"] / "bootstrap" for function, program in PROGRAMS.items()
+    }
 
 
 class Account:
@@ -66,7 +81,9 @@ class Account:
             "LAMBDA_EXECUTOR": "local",
             "LAMBDA_STRICT": "0",
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
-            "APPSYNC_EVENTS_ENFORCE_AUTH": "1",
+            # The hosts as AWS names them. The functions' requests go to the emulator in any case.
+            "APPSYNC_EVENTS_HTTP_HOST_TEMPLATE": "{api_id}.appsync-api.{region}.amazonaws.com",
+            "APPSYNC_EVENTS_REALTIME_HOST_TEMPLATE": "{api_id}.appsync-realtime-api.{region}.amazonaws.com",
             "GATEWAY_PORT": str(port),
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "localhost",
@@ -78,6 +95,7 @@ class Account:
             "CACHE_FOLDER": str(folder / "caches"),
             "BOOTSTRAP_RUNNER": runner,
             # Functions inherit the rest.
+            "AWS_ENDPOINT_URL_APPSYNC": self.endpoint,
             "AWS_LAMBDA_LOG_FORMAT": "JSON",
             "REDIS_CA_CERT": str(folder / "caches" / "authority.pem"),
         }
@@ -157,11 +175,12 @@ class Stack:
         summaries = [summary for page in pages for summary in page["StackResourceSummaries"]]
         self.resources = {s["LogicalResourceId"]: s.get("PhysicalResourceId") for s in summaries}
         self.types = {s["LogicalResourceId"]: s["ResourceType"] for s in summaries}
-        self.versions = {function: int(self.live(function)["Version"]) for function in ("Api", "Collector")}
+        functions = [name.removesuffix("Function") for name in PROGRAMS if name in self.resources]
+        self.versions = {function: int(self.live(function)["Version"]) for function in functions}
 
     def live(self, function):
         """The configuration of the version that the alias serves."""
-        name = self.outputs[f"{function}FunctionName"]
+        name = self.resources[f"{function}Function"]
         return self.account.client("lambda").get_function_configuration(FunctionName=f"{name}:live")
 
     def invoke(self, event):

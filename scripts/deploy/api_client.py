@@ -1,4 +1,4 @@
-"""Requests to a deployed API, through API Gateway."""
+"""Requests to an API, such as a deployed one through API Gateway."""
 
 import base64
 import hashlib
@@ -30,12 +30,15 @@ class Response:
         return f"{self.status} {self.body[:600].decode(errors='replace')}"
 
 
+def base_of(stack):
+    """Where the API of a stack is. By path, as the emulator itself answers /health of every host."""
+    name = stack.outputs["ApiUrl"].split("//")[1].split(".")[0]
+    return f"{stack.account.endpoint}/_aws/execute-api/{name}/$default"
+
+
 class Api:
-    def __init__(self, stack, token=None):
-        # By path, as the emulator itself answers /health of every host.
-        name = stack.outputs["ApiUrl"].split("//")[1].split(".")[0]
-        self.base = f"{stack.account.endpoint}/_aws/execute-api/{name}/$default"
-        self.token = token
+    def __init__(self, base, token=None):
+        self.base, self.token = base, token
 
     def __call__(self, method, path, body=None, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -2,7 +2,7 @@
 
     programs.py FOLDER
 
-FOLDER has a folder for each function, with its bootstrap.
+FOLDER has a folder for each program, with its bootstrap.
 """
 
 import pathlib
@@ -22,7 +22,7 @@ def readelf(*words):
 
 def main():
     programs = sorted(pathlib.Path(sys.argv[1]).glob("*/bootstrap"))
-    check("both functions have a program", len(programs) == 2, programs)
+    check("both programs are there", len(programs) == 2, programs)
     for program in programs:
         machine = re.search(r"Machine: +(.*)", readelf("--file-header", program))[1]
         size = program.stat().st_size / 1e6

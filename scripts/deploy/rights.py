@@ -9,8 +9,9 @@ import fnmatch
 import json
 import re
 
+import push_use as push
 import stack_use as use
-from account import PROGRAMS, wait_for
+from account import PROGRAMS, bootstraps, wait_for
 from common import check
 
 # Rights that no step uses, by the role and the action.
@@ -69,20 +70,41 @@ def without(user, role, policy):
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
-def without_calls_of_collector(user, bus):
-    body = {"task_id": "unheard", "task_name": "Unheard", "task_type": "build"}
+def without_calls_of_collector(user):
     with without(user, "CollectorRole", "calls"):
         user.push("Cdk", "denied", use.BEGUN)
         given_up = lambda: [m for m in user.stack.failures() if "awslogs" in m.get("requestPayload", {})]  # noqa: E731
         check("lines that could not be saved end in the failure queue", wait_for(given_up), user.stack.failures())
-        check("a task ends meanwhile", user.writer("POST", "/api/tasks", body).status == 201)
-        ended = user.writer("PATCH", "/api/tasks/unheard", {"status": "failed"})
-        check("and is saved", ended.status == 200, ended)
-    bus.check_once("Task Failed", "unheard")
     summary = user.stack.invoke({"source": "aws.scheduler"})
     task = user.task("cdk:denied")
     check("with its rights back, the next sweep makes up for it", use.is_task(task), (task, summary))
     user.stack.account.client("sqs").purge_queue(QueueUrl=user.stack.outputs["FailureQueueUrl"])
+
+
+def without_calls_of_bus_publisher(user, bus):
+    body = {"task_id": "unheard", "task_name": "Unheard", "task_type": "build"}
+    with without(user, "BusPublisherRole", "calls"):
+        check("a task ends meanwhile", user.writer("POST", "/api/tasks", body).status == 201)
+        ended = user.writer("PATCH", "/api/tasks/unheard", {"status": "failed"})
+        check("and is saved", ended.status == 200, ended)
+        failed = lambda: use.counted(user, "bus-publisher", "EventsFailed")  # noqa: E731
+        check("its event is not sent", wait_for(failed) and not bus.count()["Task Failed", "unheard"], bus.count())
+    bus.check_once("Task Failed", "unheard")
+
+
+def without_calls_of_push_publisher(user):
+    body = {"task_id": "unpushed-build", "task_name": "Unpushed", "task_type": "build"}
+    check("a task is made", user.writer("POST", "/api/tasks", body).status == 201)
+    with push.subscribed(user, "unpushed-build") as socket:
+        socket.drain(2)  # what tells of its creation
+        before = use.counted(user, "push-publisher", "PushesFailed")
+        with without(user, "PushPublisherRole", "calls"):
+            changed = user.writer("PATCH", "/api/tasks/unpushed-build", {"status": "running"})
+            check("a change is saved", changed.status == 200, changed)
+            failed = lambda: use.counted(user, "push-publisher", "PushesFailed") > before  # noqa: E731
+            check("and is not pushed", wait_for(failed, pause=0.02))
+        told = socket.data(until=lambda event: event["task"]["status"] == "running")
+        check("with its rights back, the change is pushed", told, socket.heard)
 
 
 def without_calls_of_api(user):
@@ -112,22 +134,21 @@ def operations(account, program):
 
 def check_programs(account, stack, seen):
     """A request that a program could make, and no step makes, may lack its right."""
-    for function in PROGRAMS:
-        role = function.replace("Function", "Role")
-        used = {action for who, action, _ in seen if who == stack.resources[role]}
-        used |= {action for who, action in UNUSED if who == role} | {"dynamodb:TransactWriteItems"}
-        held = set(operations(account, account.folder / "build" / function / "bootstrap"))
-        check(f"{function}: a step makes each of its {len(held)} kinds of requests", held and held <= used, held - used)
+    for program, bootstrap in bootstraps(account.folder / "build").items():
+        roles = {function.replace("Function", "Role") for function, made_of in PROGRAMS.items() if made_of == program}
+        names = {stack.resources[role] for role in roles}
+        used = {action for who, action, _ in seen if who in names}
+        used |= {action for who, action in UNUSED if who in roles} | {"dynamodb:TransactWriteItems"}
+        held = set(operations(account, bootstrap))
+        check(f"{program}: a step makes each of its {len(held)} kinds of requests", held and held <= used, held - used)
 
 
 def check_used(account, stack):
     seen = {right for right, is_allowed in account.rights_seen() if is_allowed}
     roles = {name: stack.resources[name] for name, kind in stack.types.items() if kind == "AWS::IAM::Role"}
-    calls = set()
     for name, role in sorted(roles.items()):
         used = {(action, resource) for who, action, resource in seen if who == role}
         documents = policies(account, role)
-        calls |= set(allowed(documents.get("calls", {"Statement": []})))
         pairs = {pair for document in documents.values() for pair in allowed(document)}
         wide = {(a, r) for a, r in pairs if "*" in a or (r == "*" and a not in NO_ARN)}
         check(f"{name}: each of {len(pairs)} rights is of one action, on what AWS lets name", not wide, wide)
@@ -137,11 +158,13 @@ def check_used(account, stack):
         needless = {a for a in reasons - {"*"} if any(action == a for action, _ in used)}
         check(f"{name}: no right with a reason was used", not needless, needless)
     check_programs(account, stack, seen)
-    check_endpoints(account, calls)
+    check_endpoints(account, stack)
 
 
-def check_endpoints(account, calls):
+def check_endpoints(account, stack):
     """Each endpoint of the VPC lets through what roles allow for its service, and nothing else."""
+    documents = [policies(account, stack.resources[role])["calls"] for role in ("ApiRole", "CollectorRole")]
+    calls = {pair for document in documents for pair in allowed(document)}
     endpoints = account.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
     check("the VPC has endpoints", endpoints)
     for endpoint in endpoints:

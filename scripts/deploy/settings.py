@@ -7,13 +7,14 @@ import sys
 import transform
 from common import ROOT
 
-# The crates of the functions.
-FUNCTIONS = {"ApiFunction": "api-lambda", "CollectorFunction": "progress-collector"}
+REDIS = {"REDIS_AUTH_TOKEN", "REDIS_CA_CERT", "REDIS_CLUSTER", "REDIS_ENDPOINT", "REDIS_TLS", "REDIS_USERNAME"}
+PUSH = {"PUSH_HTTP_HOST", "PUSH_REALTIME_HOST"}
+OF_COLLECTING = {"CHECKPOINTS_TABLE_NAME", "FIRST_SWEEP_SECONDS", "OVERLAP_SECONDS"} | REDIS
 DEPLOY_DOCS = ROOT / "docs" / "deploy.md"
 DOCS = ROOT / "docs" / "configuration.md"
 # Lambda sets the first (LoggingConfig). The others are right by default: ElastiCache's endpoint is a rediss:// URL with
-# a certificate of a public authority, and the functions use its default user.
-NOT_SET = {"AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS", "REDIS_CA_CERT", "REDIS_USERNAME"}
+# a certificate of a public authority, and the functions use its default user. AppSync's address is PUSH_HTTP_HOST.
+NOT_SET = {"AWS_ENDPOINT_URL_APPSYNC", "AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS", "REDIS_CA_CERT", "REDIS_USERNAME"}
 # The SDK's own, some of which Lambda sets.
 OF_AWS = {
     "AWS_ACCESS_KEY_ID",
@@ -25,9 +26,7 @@ OF_AWS = {
 }
 # Only tests set these.
 OF_TESTS = {"FAULT_POINTS"}
-# `shared` reads these for the other function.
-OF_THE_OTHER = {"api-lambda": {"CHECKPOINTS_TABLE_NAME"}}
-NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"'
+NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PUBLISH)"'
 FORMATS = ROOT / "shared" / "core" / "src" / "log_parser.rs"
 
 
@@ -39,6 +38,21 @@ def product_code(path):
 def log_groups():
     """The settings that the table of log formats names: the collector's log group of each format."""
     return set(re.findall(f"environment_variable: {NAME}", FORMATS.read_text()))
+
+
+# The crate of each function, and what other functions read that are made of it, by PUBLISH or by their events.
+FUNCTIONS = {
+    "ApiFunction": ("api-lambda", {"CHECKPOINTS_TABLE_NAME"}),
+    "PushAuthorizerFunction": (
+        "api-lambda",
+        {"AUTH_GATEWAY_CLAIMS", "CHECKPOINTS_TABLE_NAME", "CORS_ALLOWED_ORIGINS", "KEEP_LOG_TAIL"} | PUSH | REDIS,
+    ),
+    "CollectorFunction": ("progress-collector", {"EVENT_BUS_NAME", "PUBLISH"} | PUSH),
+    "BusPublisherFunction": ("progress-collector", OF_COLLECTING | log_groups() | PUSH),
+    "PushPublisherFunction": ("progress-collector", OF_COLLECTING | log_groups() | {"EVENT_BUS_NAME"}),
+}
+# A value that leaves a variable out.
+NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 def read_by(crate):
@@ -80,15 +94,19 @@ def open_by_default(template):
 
 def faults(template):
     described = set(re.findall(r"(?m)^\| `([A-Z0-9_]+)` \|", DOCS.read_text()))
-    for name, crate in FUNCTIONS.items():
-        function = template["Resources"][name]["Properties"]
-        given, read = set(function["Environment"]["Variables"]), read_by(crate) - OF_TESTS
-        for name in sorted(read - given - NOT_SET - OF_THE_OTHER.get(crate, set())):
-            yield f"{crate} reads {name}, and template.yaml does not set it"
-        for name in sorted(given - read):
-            yield f"template.yaml sets {name} for {crate}, which does not read it"
+    for function, (crate, of_others) in FUNCTIONS.items():
+        variables = template["Resources"][function]["Properties"]["Environment"]["Variables"]
+        given = {name for name, value in variables.items() if value != NO_VALUE}
+        read = read_by(crate) - OF_TESTS
+        for name in sorted(read - of_others - given - NOT_SET):
+            yield f"{function} reads {name}, and template.yaml does not set it"
+        for name in sorted(given - (read - of_others)):
+            yield f"template.yaml sets {name} for {function}, which does not read it"
         for name in sorted(read - described):
             yield f"{crate} reads {name}, and {DOCS.name} does not describe it"
+    functions = {name for name, r in template["Resources"].items() if r["Type"] == "AWS::Lambda::Function"}
+    for function in sorted(functions ^ FUNCTIONS.keys()):
+        yield f"{function} is not in both template.yaml and {__file__}"
     for name in template["Parameters"]:
         if f"`{name}`" not in DEPLOY_DOCS.read_text():
             yield f"{DEPLOY_DOCS.name} does not describe the parameter {name}"

@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 
 from account import wait_for
-from api_client import Api, signed_token
+from api_client import Api, base_of, signed_token
 from common import ROOT, check
 
 SAMPLES = ROOT / "local" / "samples"
@@ -19,11 +19,12 @@ class User:
     """Someone who knows the secret of tokens."""
 
     def __init__(self, stack, secret):
-        self.stack = stack
-        self.anyone = Api(stack)
-        self.stranger = Api(stack, signed_token("x" * 64, "progress:read"))
-        self.reader = Api(stack, signed_token(secret, "progress:read"))
-        self.writer = Api(stack, signed_token(secret, "progress:read", "progress:write", "progress:logs"))
+        self.stack, base = stack, base_of(stack)
+        self.anyone = Api(base)
+        self.stranger = Api(base, signed_token("x" * 64, "progress:read"))
+        self.reader = Api(base, signed_token(secret, "progress:read"))
+        self.write_only = Api(base, signed_token(secret, "progress:write"))
+        self.writer = Api(base, signed_token(secret, "progress:read", "progress:write", "progress:logs"))
 
     def task(self, name, until=lambda task: True, seconds=30):
         """A task, when it is there and as `until` wants it; else what the API last said."""
@@ -195,17 +196,48 @@ def unsubscribe(user, kind, stream):
     return lambda: logs.put_subscription_filter(**kept)
 
 
+def expiry(user):
+    """A run whose time is over: what DynamoDB removes is taken out of the metrics."""
+    dynamodb, table = user.stack.account.client("dynamodb"), user.stack.outputs["TaskRunsTableName"]
+    body = {"task_id": "old", "task_name": "Old", "task_type": "build", "project_id": "shop"}
+    made = user.writer("POST", "/api/tasks", body)
+    check("a task of the project is made", made.status == 201, made)
+    total = lambda: user.reader.get("/api/projects/shop").json()["metrics"]["total_tasks"]  # noqa: E731
+    before = total()
+    keys = {"KeyConditionExpression": "task_id = :id", "ExpressionAttributeValues": {":id": {"S": "old"}}}
+    for item in dynamodb.query(TableName=table, **keys)["Items"]:
+        dynamodb.delete_item(TableName=table, Key={name: item[name] for name in ("task_id", "timestamp")})
+    check("its items are removed, and it is not counted any more", wait_for(lambda: total() == before - 1), total())
+
+
+def objects_of(user, function):
+    """The JSON lines that a function has logged."""
+    return [json.loads(line) for line in user.stack.log_of(function) if line.startswith("{")]
+
+
+def counted(user, function, metric):
+    """The sum of a metric that a function has logged."""
+    return sum(line.get(metric, 0) for line in objects_of(user, function) if "_aws" in line)
+
+
 def logs_and_metrics(user):
     """The functions' logs are JSON, with metrics in them."""
-    lines = user.stack.log_of("collector")
-    other = [line for line in lines if not line.startswith(("{", "START ", "END ", "REPORT "))]
-    check(f"the collector's log has {len(lines)} lines, each JSON", lines and not other, other[:2])
-    objects = [json.loads(line) for line in lines if line.startswith("{")]
-    metrics = [d for o in objects for d in o.get("_aws", {}).get("CloudWatchMetrics", [])]
-    names = {metric["Name"] for directive in metrics for metric in directive["Metrics"]}
-    check("metrics are in it", {"EventsRead", "TasksUpdated", "EventsSent"} <= names, names)
-    problems = [line for line in lines if '"level":"ERROR"' in line or '"level":"WARN"' in line]
-    check("no warnings are in it", not problems, problems[:3])
+    for function, metrics in (
+        ("collector", {"EventsRead", "TasksUpdated"}),
+        ("bus-publisher", {"EventsSent"}),
+        ("push-publisher", {"MessagesPushed"}),
+        ("push-authorizer", set()),
+    ):
+        lines = user.stack.log_of(function)
+        other = [line for line in lines if not line.startswith(("{", "START ", "END ", "REPORT "))]
+        check(f"the log of {function} has {len(lines)} lines, each JSON", lines and not other, other[:2])
+        directives = [d for line in objects_of(user, function) for d in line.get("_aws", {}).get("CloudWatchMetrics", [])]
+        names = {metric["Name"] for directive in directives for metric in directive["Metrics"]}
+        check("metrics are in it", metrics <= names, names)
+        problems = [line for line in lines if '"level":"ERROR"' in line or '"level":"WARN"' in line]
+        # The stack names no issuer and no audience, of which the authorizer warns as the API does.
+        problems = [line for line in problems if " is not set: tokens " not in line]
+        check("no warnings are in it", not problems, problems[:3])
     check("nothing was given up", not user.stack.failures(), user.stack.failures())
 
 
@@ -259,9 +291,10 @@ class Cognito:
         return json.loads(urllib.request.urlopen(request, timeout=30).read())["access_token"]
 
     def use(self, stack):
-        anyone = Api(stack)
-        reader = Api(stack, self.token("miyabi/progress:read"))
-        writer = Api(stack, self.token("miyabi/progress:read", "miyabi/progress:write"))
+        base = base_of(stack)
+        anyone = Api(base)
+        reader = Api(base, self.token("miyabi/progress:read"))
+        writer = Api(base, self.token("miyabi/progress:read", "miyabi/progress:write"))
         check("the dashboard needs no token", anyone.get("/").status == 200, anyone.get("/"))
         check("without a token: 401", anyone.get("/api/tasks").status == 401, anyone.get("/api/tasks"))
         listed = wait_for(lambda: (r := reader.get("/api/tasks")).status == 200 and r)
@@ -270,6 +303,11 @@ class Cognito:
         refused, made = reader("POST", "/api/tasks", body), writer("POST", "/api/tasks", body)
         check("and may not write: 403", refused.status == 403, refused)
         check("one with miyabi/progress:write may write", made.status == 201, made)
+        # The function has no keys, so it can't check the tokens of subscribers.
+        place = reader.get("/api/push")
+        check("GET /api/push: there is no live push", place.status == 200 and place.json()["url"] is None, place)
+        apis = self.account.client("appsync").list_apis()["apis"]
+        check("and no API of AppSync Events", not apis, apis)
 
     def remove(self):
         self.idp.delete_user_pool_domain(Domain="progress", UserPoolId=self.pool)

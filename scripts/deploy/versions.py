@@ -144,15 +144,15 @@ def faults(template):
     """Changes that reach a function and publish nothing, or that publish without need; and what reaches a function."""
     found, reached = set(), set()
     for name, before, after in changes(template):
-        reaches = any(configuration(before, f) != configuration(after, f) for f, _ in versions(template))
-        if reaches:
+        changed = {f for f, _ in versions(template) if configuration(before, f) != configuration(after, f)}
+        if changed:
             reached.add(name)
         for function, version in versions(template):
             # FunctionName is left out: a function that is replaced gets its first version.
             published = before.properties(version)["Description"] != after.properties(version)["Description"]
-            if reaches and not published:
-                found.add(f"{name} changes a function, and {function} keeps its old version")
-            if published and not reaches:
+            if function in changed and not published:
+                found.add(f"{name} changes {function}, which keeps its old version")
+            if published and not changed:
                 found.add(f"{name} changes no function, and {function} gets a new version")
     return found, reached
 

@@ -18,6 +18,8 @@ import tempfile
 import time
 
 import account
+import push_conformance as conformance
+import push_use as push
 import rights
 import stack_use as use
 import tables
@@ -85,13 +87,15 @@ def read(path):
 
 
 def check_change(stack, before, **values):
-    """Both aliases serve a new version, which has the parameters' values."""
+    """The aliases serve new versions, which have the parameters' values."""
     for function, version in stack.versions.items():
         old = before.versions[function]
         check(f"{function}: the alias serves a later version than {old}", version > old, version)
+        variables = stack.live(function)["Environment"]["Variables"]
         for name, value in values.items():
-            has = stack.live(function)["Environment"]["Variables"].get(name)
-            check(f"{function}: {name} is {value}", has == value, has)
+            # The publishers have no cache.
+            if name in variables or function in ("Api", "Collector"):
+                check(f"{function}: {name} is {value}", variables.get(name) == value, variables)
 
 
 def check_docs():
@@ -124,6 +128,12 @@ def prove(aws, secret_of_tokens, write_tables):
         use.latency(user)
     with step("requests that write"):
         use.writes(user, bus)
+    with step("a run expires"):
+        use.expiry(user)
+    with step("live push: the protocol of AppSync Events"):
+        conformance.conform(push.DeployedPush(user))
+    with step("live push: changes reach a subscriber"):
+        push.changes(user)
     with step("a window of a log group, read again"):
         use.window(user)
     with step("rights taken away: of the API"):
@@ -149,7 +159,11 @@ def prove(aws, secret_of_tokens, write_tables):
         use.logs_and_metrics(user)
     with step("rights taken away: of the collector"):
         rights.check_none_denied(aws, "ApiRole")
-        rights.without_calls_of_collector(user, bus)
+        rights.without_calls_of_collector(user)
+    with step("rights taken away: of the publishers"):
+        rights.check_none_denied(aws, "ApiRole", "CollectorRole")
+        rights.without_calls_of_bus_publisher(user, bus)
+        rights.without_calls_of_push_publisher(user)
     with step("roles and endpoints allow what was used, and nothing else"):
         rights.check_used(aws, changed)
     with step("parameters changed: CacheMode=none, tokens of Cognito checked by API Gateway"):

@@ -3,6 +3,7 @@
 Nothing here knows of this project. Each module says what AWS does. `mend` fails when ministack does so itself.
 """
 
+import appsync  # noqa: F401
 import cache  # noqa: F401
 import cloudformation  # noqa: F401
 import invocations  # noqa: F401

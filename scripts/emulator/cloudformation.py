@@ -68,12 +68,16 @@ types[absent(types, "AWS::ElastiCache::ServerlessCache")] = {
 
 # -------------------------------------------------------------------------------------------------- AppSync Events
 def lower(node):
-    """The words of CloudFormation as the service's API has them."""
+    """Properties of CloudFormation as the service's API names them."""
     if isinstance(node, list):
         return [lower(item) for item in node]
     if isinstance(node, dict):
         return {key[:1].lower() + key[1:]: lower(value) for key, value in node.items()}
     return node
+
+
+def body_of(props):
+    return json.dumps(lower(props)).encode()
 
 
 def called(response):
@@ -84,9 +88,18 @@ def called(response):
 
 
 def api_create(logical_id, props, stack_name):
-    api = called(appsync_events._create_api(lower(props)))["api"]
+    api = called(appsync_events._create_api(body_of(props)))["api"]
+    return api["apiArn"], api_attributes(api)
+
+
+def api_attributes(api):
     dns = {f"Dns.{name.title()}": host for name, host in api["dns"].items()}
-    return api["apiArn"], {"ApiId": api["apiId"], "ApiArn": api["apiArn"], **dns}
+    return {"ApiId": api["apiId"], "ApiArn": api["apiArn"], **dns}
+
+
+def api_update(physical_id, old_props, new_props, stack_name):
+    api = called(appsync_events._update_api(physical_id.rsplit("/", 1)[1], body_of(new_props)))["api"]
+    return physical_id, api_attributes(api)
 
 
 def api_delete(physical_id, props):
@@ -94,7 +107,7 @@ def api_delete(physical_id, props):
 
 
 def namespace_create(logical_id, props, stack_name):
-    made = called(appsync_events._create_channel_namespace(props["ApiId"], lower(props)))["channelNamespace"]
+    made = called(appsync_events._create_channel_namespace(props["ApiId"], body_of(props)))["channelNamespace"]
     return made["channelNamespaceArn"], {"ChannelNamespaceArn": made["channelNamespaceArn"]}
 
 
@@ -102,7 +115,7 @@ def namespace_delete(physical_id, props):
     appsync_events._delete_channel_namespace(props["ApiId"], props["Name"])
 
 
-types[absent(types, "AWS::AppSync::Api")] = {"create": api_create, "delete": api_delete}
+types[absent(types, "AWS::AppSync::Api")] = {"create": api_create, "update": api_update, "delete": api_delete}
 types[absent(types, "AWS::AppSync::ChannelNamespace")] = {"create": namespace_create, "delete": namespace_delete}
 
 # ----------------------------------------------------------------------------------------------------- CloudWatch

@@ -1,7 +1,7 @@
 """How Lambda reads streams of DynamoDB, for mappings with ReportBatchItemFailures.
 
 The function's response says from which record on it failed. Lambda goes on there, and gives a record up after
-MaximumRetryAttempts, to the failure destination. It needs the rights of the function's role. (ministack takes each batch
+MaximumRetryAttempts, to the failure destination if there is one. It needs the rights of the function's role. (ministack takes each batch
 for done.)
 """
 
@@ -68,8 +68,8 @@ def read(mapping):
     mapping["LastProcessingResult"] = "FAILED"
     not_before[name] = time.monotonic() + RETRY_SECONDS
     if 0 <= mapping.get("MaximumRetryAttempts", -1) < attempts[name]:
-        destination = mapping["DestinationConfig"]["OnFailure"]["Destination"]
-        if role_may(role, "sqs:SendMessage", destination):
+        destination = ((mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination")
+        if destination and role_may(role, "sqs:SendMessage", destination):
             lambda_svc._send_ddb_stream_failure_record(
                 mapping, function, batch[failed:], stream, result, "RetryAttemptsExhausted"
             )
