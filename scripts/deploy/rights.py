@@ -17,6 +17,7 @@ from common import check
 # Rights that no step uses, by the role and the action.
 ROLLOUT = "CodeDeploy moves the traffic of a rollout, and the emulator only records its deployment groups"
 UNUSED = {
+    ("BusPublisherRole", "sqs:SendMessage"): "reports records that fail for a day, for which no step waits",
     ("CollectorRole", "dynamodb:BatchWriteItem"): "deletes the history where a deletion meets a run that goes on: a race",
     ("RolloutRole", "*"): ROLLOUT,
     ("SweepRole", "sqs:SendMessage"): "reports a sweep that the Scheduler can't start, which no step causes",
