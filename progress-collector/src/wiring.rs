@@ -12,7 +12,7 @@ use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig};
 use shared::event_sink::EventSink;
 use shared::event_sink::eventbridge::EventBridgeSink;
 use shared::log_source::CloudWatchLogSource;
-use shared::push_sink::appsync::AppSyncEndpoint;
+use shared::push_sink::appsync::{AppSyncEndpoint, AppSyncSink};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
 use crate::collector::{Collector, Parts};
@@ -76,7 +76,7 @@ async fn push_publisher(settings: &Settings<'_>) -> Result<Publisher, ConfigErro
     let endpoint = AppSyncEndpoint::from_settings(settings)?;
     let aws = aws::load_config(settings).await;
     let tasks = Arc::new(DynamoDbTaskStore::new(aws::dynamodb(&aws), &tables));
-    let sink = aws::appsync(settings, &aws, endpoint);
+    let sink = AppSyncSink::new(aws::connector(settings), aws, endpoint);
     Ok(Publisher::to_push(tasks, Arc::new(sink), stale_after))
 }
 

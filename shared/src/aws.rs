@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, Region};
-use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::config::Settings;
-use crate::push_sink::appsync::{AppSyncEndpoint, AppSyncSink};
 
 /// The most time for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -112,17 +111,12 @@ pub fn eventbridge(config: &SdkConfig) -> aws_sdk_eventbridge::Client {
     aws_sdk_eventbridge::Client::from_conf(config)
 }
 
-/// Makes a sink to an API of AppSync Events, without retries. It connects at the first message.
-pub fn appsync(
-    settings: &Settings<'_>,
-    config: &SdkConfig,
-    endpoint: AppSyncEndpoint,
-) -> AppSyncSink {
+/// Makes a connector for requests to AWS that no SDK sends, when it is called.
+pub fn connector(settings: &Settings<'_>) -> impl FnOnce() -> SharedHttpConnector + Send + use<> {
     let timeouts = HttpConnectorSettings::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .build();
-    let connector = http_client::connector(settings, timeouts);
-    AppSyncSink::new(connector, config.clone(), endpoint)
+    http_client::connector(settings, timeouts)
 }
 
 fn dynamodb_timeouts() -> TimeoutConfig {

@@ -19,6 +19,9 @@ const URL_PASSWORD: &str = "the-password-in-the-url";
 const AWS_SECRET: &str = "the-secret-of-the-account";
 const AWS_SESSION: &str = "the-session-of-the-account";
 const BAD_TOKEN: &str = "this-is-not-a-token";
+/// The questions of AppSync Events about subscribers.
+const CONNECT: &str = include_str!("../../../events/push-authorizer/connect.json");
+const SUBSCRIBE: &str = include_str!("../../../events/push-authorizer/subscribe.json");
 /// An address without a server.
 const NOWHERE: &str = "http://127.0.0.1:1";
 /// The longest time to wait for a response, on a busy machine.
@@ -89,6 +92,23 @@ async fn redis_status((store_url, key_id): (&str, &str), redis: &[(&str, &str)])
         assert!(is_expected, "{answer}");
         answers.push(answer.to_string());
         ready = answer;
+    }
+    for (question, token, is_authorized) in [
+        (CONNECT, BAD_TOKEN, false),
+        (CONNECT, &token, true),
+        (SUBSCRIBE, &token, true),
+    ] {
+        let mut question: Value = serde_json::from_str(question).unwrap();
+        question["authorizationToken"] = token.into();
+        runtime.offer(question);
+        let answer = runtime.answer_within(PATIENCE).await;
+        let Some(Answer::Response(answer)) = answer else {
+            panic!("{answer:?}: {}", function.output());
+        };
+        assert_eq!(answer["isAuthorized"], is_authorized, "{answer}");
+        let ttl_seconds = answer["ttlOverride"].as_u64().unwrap();
+        assert!(ttl_seconds <= 300, "the token lives for 300 s: {answer}");
+        answers.push(answer.to_string());
     }
     let text = function.output() + &answers.concat();
     assert!(text.contains("TRACE"), "{text}");

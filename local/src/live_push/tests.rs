@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use shared::aws;
 use shared::config::Settings;
 use shared::model::Timestamp;
-use shared::push_sink::appsync::AppSyncEndpoint;
+use shared::push_sink::appsync::{AppSyncEndpoint, AppSyncSink};
 use shared::push_sink::{Channel, PushError, PushMessage, PushSink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -64,7 +64,7 @@ impl Fixture {
         let settings = Settings::new(&lookup);
         let config = aws::load_config(&settings).await;
         let endpoint = AppSyncEndpoint::from_settings(&settings).unwrap();
-        aws::appsync(&settings, &config, endpoint)
+        AppSyncSink::new(aws::connector(&settings), config, endpoint)
     }
 
     fn send(&self, event: &str) {

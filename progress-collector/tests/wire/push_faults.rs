@@ -38,7 +38,8 @@ async fn publish(script: &Script, deadline: Option<Instant>) -> PublishSummary {
     let sink = Arc::new(script.push_sink());
     let publisher = Publisher::to_push(tasks, sink, Duration::from_secs(900));
     let now = Timestamp::now();
-    let summary = publisher.follow(&[record("t", 7)], Invocation { now, deadline });
+    let records = [record("t", 7)];
+    let summary = publisher.follow(&records, Invocation { now, deadline });
     summary.await.published.unwrap()
 }
 

@@ -60,7 +60,7 @@ fn uses_system_roots(settings: &Settings<'_>) -> bool {
 pub(super) fn connector(
     settings: &Settings<'_>,
     timeouts: HttpConnectorSettings,
-) -> impl FnOnce() -> SharedHttpConnector + use<> {
+) -> impl FnOnce() -> SharedHttpConnector + Send + use<> {
     let system_roots = uses_system_roots(settings);
     move || {
         let connector = Connector::builder()
