@@ -2,34 +2,75 @@
 //! request for long.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
-use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
+use tokio::time::{Instant, Sleep, sleep};
+use tower_http::map_request_body::MapRequestBodyLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{debug, error};
 
 /// How long the head of a request may take, and how long the next part of its body. A connection without a request ends
 /// after that time, too.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a request may take in all, with its body and its answer.
+/// How long all of the body may take.
 const MOST_PATIENCE: Duration = Duration::from_secs(15);
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The time between two log lines about that.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A body that must have arrived until a deadline.
+struct TimedBody {
+    body: Body,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl HttpBody for TimedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.deadline.as_mut().poll(context) {
+            Poll::Ready(()) => {
+                let late = io::Error::from(io::ErrorKind::TimedOut);
+                Poll::Ready(Some(Err(axum::Error::new(late))))
+            }
+            Poll::Pending => Pin::new(&mut self.body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Serves `router` on `listener`. Never returns.
 pub(crate) async fn serve(listener: TcpListener, router: Router) {
-    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, MOST_PATIENCE);
+    let deadline = MapRequestBodyLayer::new(|body| {
+        Body::new(TimedBody {
+            body,
+            deadline: Box::pin(sleep(MOST_PATIENCE)),
+        })
+    });
     let router = router
         .layer(RequestBodyTimeoutLayer::new(PATIENCE))
-        .layer(timeout);
+        .layer(deadline);
     let mut logged_at = None;
     loop {
         let stream = match listener.accept().await {

@@ -215,10 +215,22 @@ async fn save(
         Some(task_id) => Batch::of_task(task_id.clone()),
         None => Batch::default(),
     };
+    // Any request of a session may come first. What is saved first tells which run it is.
+    if lines.session().is_some() {
+        let first = first_time(&records);
+        let event = lines.event(origin, 0, (first, now), String::new());
+        let session = match lines.sequence() {
+            0 => Session {
+                context: context_of(&records),
+                ..hints
+            },
+            _ => Session::default(),
+        };
+        let fact = Fact::Session(Box::new(session));
+        batch.put(origin.clone(), (LineKey::of(&event, 0), fact));
+    }
+    let mut counts = IngestCounts::default();
     let mut read = LineCounts::default();
-    let mut context = None;
-    // The earliest time: clocks step back.
-    let mut first: Option<Timestamp> = None;
     let mut tail = TailPart::new(lines.sequence());
     let mut exit_code = None;
     for (record, number) in records.into_iter().zip(1..) {
@@ -232,35 +244,24 @@ async fn save(
                 if std::mem::take(&mut begins_run) {
                     batch.restart(origin.format, &origin.log_group, &event);
                 }
-                let counts = batch.add(origin.format, &origin.log_group, &event);
-                first = Some(first.map_or(event.timestamp, |first| first.min(event.timestamp)));
-                read.lines += counts.lines;
-                read.parsed += counts.parsed;
+                let added = batch.add(origin.format, &origin.log_group, &event);
+                read.lines += added.lines;
+                read.parsed += added.parsed;
             }
-            Said::Context(given) => {
-                context = Some(given.bounded()).filter(|given| *given != Context::default());
-            }
+            Said::Context(_) => {}
             Said::Exit(code) => {
                 exit_code = Some(code);
                 let last_lines = batch.last_lines();
                 let event = event(String::new());
-                first = Some(first.map_or(event.timestamp, |first| first.min(event.timestamp)));
                 let at = exit_at.unwrap_or_else(|| LineKey::of(&event, 0));
                 batch.put(origin.clone(), (at, Fact::Exit { code, last_lines }));
             }
         }
+        if batch.is_full() {
+            let saved = state.ingest.save(&mut batch, Pace::LIVE, now, &mut counts);
+            for_store(saved).await?;
+        }
     }
-    // Any request of a session may come first.
-    if lines.session().is_some() {
-        let event = lines.event(origin, 0, (first, now), String::new());
-        let session = match lines.sequence() {
-            0 => Session { context, ..hints },
-            _ => Session::default(),
-        };
-        let fact = Fact::Session(Box::new(session));
-        batch.put(origin.clone(), (LineKey::of(&event, 0), fact));
-    }
-    let mut counts = IngestCounts::default();
     for_store(state.ingest.save(&mut batch, Pace::LIVE, now, &mut counts)).await?;
     // Each request of a session that is new changes its run.
     let is_known = lines.session().is_some() && counts.saved.is_empty();
@@ -285,6 +286,26 @@ async fn save(
         lines: read.lines,
         facts: read.parsed,
     })
+}
+
+/// The earliest time of lines and exits: clocks step back. `None` if it is that of the request.
+fn first_time(records: &[Record]) -> Option<Timestamp> {
+    let is_timed = |record: &&Record| !matches!(record.said, Said::Context(_));
+    let times = records.iter().filter(is_timed);
+    times.filter_map(|record| record.timestamp).min()
+}
+
+/// The last context among records, if it says anything.
+fn context_of(records: &[Record]) -> Option<Context> {
+    let contexts = records
+        .iter()
+        .rev()
+        .filter_map(|record| match &record.said {
+            Said::Context(context) => Some(context.clone().bounded()),
+            _ => None,
+        });
+    let mut contexts = contexts.filter(|context| *context != Context::default());
+    contexts.next()
 }
 
 /// What the exit in a request ends.

@@ -598,3 +598,31 @@ async fn the_lines_before_a_failure_are_those_of_its_run() {
     assert_eq!(task["status"], "failed", "{task}");
     assert_eq!(task["failure"]["context"], json!(["Step 1/2: blue"]));
 }
+
+/// More facts than fit in memory at once are saved in portions.
+#[tokio::test]
+async fn a_request_of_very_many_lines_is_saved_in_portions() {
+    let harness = Harness::new();
+    let message = |number: i64| format!("[{number}/17000] painting");
+    let record = |number| json!({"timestamp": START_MS + number, "message": message(number)});
+    let records: String = (1..=17_000)
+        .map(|number| format!("{}\n", record(number)))
+        .collect();
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(records.as_bytes()).unwrap();
+    let body = packer.finish().unwrap();
+    let query = format!("stream=deploy&{SESSION}&sequence=0&name=Shop");
+    for _ in 0..2 {
+        let saved = send(&harness, &query, "application/octet-stream", body.clone()).await;
+        let saved = saved.json();
+        assert_eq!([&saved["lines"], &saved["facts"]], [17_000, 17_000]);
+        assert!(saved["revision"].as_u64() >= Some(2), "{saved}");
+        let task = harness.read("/api/tasks/run:deploy").await;
+        assert_eq!(
+            (&task["progress"]["current"], &task["task_name"]),
+            (&json!(17_000), &json!("Shop"))
+        );
+    }
+    assert_eq!(statuses(&harness).await, ["running"]);
+    assert_eq!(tail(&harness, "run:deploy").await.len(), 200);
+}
