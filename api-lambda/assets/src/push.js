@@ -1,6 +1,8 @@
 // Live push: changes of tasks over a WebSocket, by the protocol of AppSync Events. Messages may be lost, late or doubled,
 // so the page also asks the API: at once after each connection, and now and then.
 
+import { now } from "./time.js";
+
 const SUBPROTOCOL = "aws-appsync-event-ws";
 /** How long a connection may take until its subscription. Until then, the page polls. */
 const CONNECT_MS = 5000;
@@ -8,6 +10,8 @@ const CONNECT_MS = 5000;
 const MAX_SILENCE_MS = 90_000;
 const FIRST_BACKOFF_MS = 1000;
 const MAX_BACKOFF_MS = 60_000;
+/** The longest time that a timer of a browser takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** AppSync refuses an empty token. */
 const NO_TOKEN = "none";
 
@@ -50,6 +54,7 @@ export class Push {
     close() {
         clearTimeout(this.retry);
         clearTimeout(this.watchdog);
+        clearTimeout(this.expiry);
         this.abort?.abort();
         this.abort = null;
         this.socket?.close();
@@ -79,6 +84,9 @@ export class Push {
         const socket = new WebSocket(address, [SUBPROTOCOL, `header-${base64Url(JSON.stringify(authorization))}`]);
         this.socket = socket;
         this.expectWithin(CONNECT_MS);
+        // AppSync lets a connection go on when its token has expired.
+        const leftMs = expiryOf(this.session.token) - now();
+        this.expiry = setTimeout(() => this.lost(), Math.min(leftMs, MAX_TIMER_MS));
         const send = (message) => socket.send(JSON.stringify(message));
         socket.onopen = () => send({ type: "connection_init" });
         socket.onclose = () => this.socket === socket && this.lost();
@@ -122,6 +130,20 @@ export class Push {
         if (isLive === this.isLive) return;
         this.isLive = isLive;
         this.onChange();
+    }
+}
+
+/** When a token expires, in milliseconds since 1970; `Infinity` if it does not say so. */
+function expiryOf(token) {
+    const { exp } = parse(decodeBase64Url(token?.split(".")[1] ?? ""));
+    return Number.isFinite(exp) ? exp * 1000 : Infinity;
+}
+
+function decodeBase64Url(text) {
+    try {
+        return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    } catch {
+        return "";
     }
 }
 
