@@ -111,9 +111,18 @@ fn is_bracketed(candidate: Candidate<'_>) -> bool {
         .is_some_and(|rest| rest.ends_with(']'));
     let is_leading = is_near_start && (lead.is_empty() || is_worker);
     // k6: `default   [  45% ] 10 VUs`
-    let is_trailing = !has_measure(lead) && (after.trim().is_empty() || after.contains(" VUs"));
+    let is_trailing = after.trim().is_empty() && is_of_test_or_work(lead) && !has_measure(lead)
+        || after.contains(" VUs");
     // Sphinx: `reading sources... [ 14%] index`
     is_leading || is_trailing || lead.ends_with("...")
+}
+
+/// Whether `lead` names a test, its state or work. A sensor has a percentage, too.
+fn is_of_test_or_work(lead: &str) -> bool {
+    let is_state =
+        |word: &str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_of_test = lead.contains("::") || lead.contains('/') || lead.contains(".py");
+    is_of_test || lead.split_whitespace().next_back().is_some_and(is_state) || has_work(lead)
 }
 
 /// Whether any other context makes the percentage progress.

@@ -69,6 +69,9 @@ fn a_word_beside_a_pair_makes_it_a_counter() {
         ),
         ("Processed 1,200/5,678 records", "Item 1200/5678"),
         ("Downloaded 3 of 10", "Item 3/10"),
+        ("3/10 files checked 30% done", "Item 3/10, Percent 30%"),
+        (".F.       3 / 10 ( 30%)", "Item 3/10 30%"),
+        ("3/10 mix red      OK       0.02s", "Item 3/10"),
         ("45/100 files processed", "Item 45/100"),
         ("3 of 10 steps (30%) done", "Step 3/10 30%"),
         (
@@ -260,6 +263,9 @@ fn a_percentage_of_progress_is_a_counter() {
             "Percent 45%",
         ),
         ("  1,234,567  45%   12.34MB/s    0:00:03", "Percent 45%"),
+        ("reading sources... [ 45%] index", "Percent 45%"),
+        ("########                 45.2%", "Percent 45%"),
+        ("In:45.2% 00:00:18.1 [00:00:21.9] Out:797k", "Percent 45%"),
     ] {
         check(line, expected);
     }
@@ -444,6 +450,8 @@ fn other_numbers_are_not_progress() {
         "spot savings while training: 72.4%",
         "[pool 3/5] red is busy",
         "hit rate of building 87%",
+        "door-4 [45%]",
+        "In:45.2% of the ink",
     ] {
         check(line, "-");
     }
