@@ -21,6 +21,7 @@ use shared::task_reader::WriteThrough;
 use shared::view::Renderer;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tracing::debug;
 
 use crate::args::ServeArgs;
 use crate::banner::Banner;
@@ -200,8 +201,9 @@ fn raise_file_limit() {
         current: limit.maximum,
         ..limit
     };
-    // If that fails, the limit stays as it is.
-    let _ = setrlimit(Resource::Nofile, raised);
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// What ends the program.
