@@ -177,7 +177,7 @@ mod tests {
     fn subscribers_are_told_to_look_if_a_state_is_too_large() {
         let [entry, whole] = events_of(&head(300, 1000, HeadState::Live));
         assert_eq!(entry.pointer("/task/revision"), Some(&json!(7)));
-        let run_id = "cdk:shop@2023-11-14T22:13:20.000Z";
+        let run_id = "cdk:shop@20231114T221320.000Z";
         let changed = json!({"task_id": "cdk:shop", "run_id": run_id, "revision": 7});
         assert_eq!(whole, json!({"changed": changed}));
     }
