@@ -63,7 +63,7 @@ function showChanges() {
 /** Asks at once when live push begins. When it ends, all pages may do so at the same moment, and wait a little. */
 function onLiveChange() {
     if (push.isLive) poller.refreshNow();
-    else poller.refreshWithin(LATEST_FALLBACK_MS * Math.random());
+    else if (!document.hidden) poller.refreshWithin(LATEST_FALLBACK_MS * Math.random());
 }
 
 function onError(error, retryMs) {

@@ -64,7 +64,7 @@ export function showOnline(isLive, isRunning) {
         announce("Back online.");
     }
     byId("connection").dataset.state = "live";
-    setText(byId("connection-text"), isLive ? "Live" : isRunning ? "Checking every second" : "Checking every 5 s");
+    setText(byId("connection-text"), isLive ? "Live" : isRunning ? "Every second" : "Every 5 s");
     setText(byId("updated-at"), `Updated at ${clock(now())}`);
 }
 

@@ -65,7 +65,7 @@ test("after errors the page backs off, and honours Retry-After", { timeout: 60_0
     // Once the network is back, the page refreshes at once.
     proxy.intercept = () => undefined;
     await page.evaluate(() => dispatchEvent(new Event("online")));
-    await page.getByText("Checking every 5 s", { exact: true }).waitFor({ timeout: 3000 });
+    await page.getByText("Every 5 s", { exact: true }).waitFor({ timeout: 3000 });
 });
 
 test("a request without a response times out", { timeout: 60_000 }, async (t) => {

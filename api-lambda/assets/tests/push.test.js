@@ -63,7 +63,7 @@ test("the page of a task shows its changes, and the next run", { timeout: 60_000
     assert.deepEqual(proxy.requests.map(({ path }) => path), [], "the page has not asked");
     assert.equal(Number(await points()), before + 1, "the chart has one point more");
     await program.call("PATCH", "api/tasks/a", { status: "completed" });
-    await page.locator("#task-state").getByText("completed", { exact: false }).waitFor({ timeout: 1000 });
+    await page.locator("#task-state").getByText("completed", { exact: false }).waitFor({ timeout: 2000 });
     await program.createTask(task("a"));
     await page.locator("#task-state").getByText("running", { exact: false }).waitFor({ timeout: 2000 });
     await waitUntil(async () => (await page.locator("#run-rows tr").count()) === 1, "the earlier run is listed", 5000);
@@ -75,7 +75,7 @@ test("when the connection is cut, the page checks by itself and says so", { time
     const { program, proxy, page } = await startLive(t);
     proxy.cutSockets();
     const cut = Date.now();
-    await page.getByText("Checking every second").waitFor({ timeout: 5000 });
+    await page.getByText("Every second").waitFor({ timeout: 5000 });
     await program.call("PATCH", "api/tasks/a", progress(6));
     await counter(page, "Build a").getByText("6 of 9").waitFor({ timeout: 5000 });
     const first = proxy.requests.find(({ path }) => path.startsWith("/api/tasks?"));

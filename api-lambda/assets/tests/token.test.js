@@ -71,6 +71,6 @@ test("when the token expires, the page asks for a new one and keeps what it show
     assert.equal(await page.locator("#connection-text").innerText(), "Not signed in");
     await page.getByLabel("Access token").fill(signToken("progress:read"));
     await page.keyboard.press("Enter");
-    await waitUntil(async () => /^Checking/.test(await page.locator("#connection-text").innerText()), "the page is up to date again");
+    await waitUntil(async () => /^Every/.test(await page.locator("#connection-text").innerText()), "the page is up to date again");
     assert.ok(await title.isVisible());
 });
