@@ -104,12 +104,12 @@ test("the socket is closed while the page is hidden", { timeout: 60_000 }, async
             Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
             document.dispatchEvent(new Event("visibilitychange"));
         }, hidden);
-    assert.equal(proxy.sockets.size, 1);
+    await waitUntil(() => proxy.sockets.size === 1, "there is one connection", 5000);
     await hide(true);
     await waitUntil(() => proxy.sockets.size === 0, "the socket is closed", 2000);
     await hide(false);
     await live(page);
-    assert.equal(proxy.sockets.size, 1);
+    await waitUntil(() => proxy.sockets.size === 1, "there is one connection", 5000);
 });
 
 test("late, doubled and lost messages never set the page back", { timeout: 60_000 }, async (t) => {
