@@ -60,7 +60,7 @@ pub fn agent(service_url: &str) -> Agent {
 /// then the public ones are trusted.
 pub fn authorities() -> Option<Vec<CertificateDer<'static>>> {
     let found = rustls_native_certs::load_native_certs().certs;
-    // Who names authorities trusts no others.
+    // A user who names authorities trusts no others.
     let are_named = AUTHORITIES.map(env::var_os).iter().any(Option::is_some);
     (are_named || !found.is_empty()).then_some(found)
 }

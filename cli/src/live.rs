@@ -1,8 +1,8 @@
 //! Live push: the service says at once that a run has changed. It speaks the protocol of AppSync
 //! Events over a WebSocket.
 //!
-//! A message is only a reason to ask the service again, and may be lost. Whoever waits here must also
-//! ask now and then.
+//! A message is only a reason to ask the service again, and may be lost. So callers must also ask now
+//! and then.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};

@@ -81,7 +81,7 @@ pub struct FoundLogs {
     pub files: Vec<(String, PathBuf)>,
     /// The directories that were searched.
     pub directories: Vec<PathBuf>,
-    /// What has the name of a log, but is no file: named pipes, sockets and devices.
+    /// Named pipes, sockets and devices with the name of a log.
     pub no_files: Vec<PathBuf>,
 }
 

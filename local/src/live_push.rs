@@ -1,7 +1,7 @@
 //! Live push: the protocol of AppSync Events, at `/event/realtime` and `/event`.
 //!
-//! What this process saves goes at once to those who have subscribed. Nobody waits for them: who reads too slowly is
-//! disconnected.
+//! What this process saves goes at once to those who have subscribed. The server does not wait for a client that
+//! reads too slowly: it disconnects that client.
 
 mod hub;
 mod protocol;

@@ -46,11 +46,7 @@ impl Publisher {
         event_sink: Option<Arc<dyn EventSink>>,
         stale_after: Duration,
     ) -> Self {
-        Self {
-            tasks,
-            renderer: Renderer::new(stale_after),
-            target: Target::Bus(event_sink),
-        }
+        Self::new(tasks, Target::Bus(event_sink), stale_after)
     }
 
     /// A publisher that sends the state of each run that changes to `push_sink`.
@@ -59,10 +55,14 @@ impl Publisher {
         push_sink: Arc<dyn PushSink>,
         stale_after: Duration,
     ) -> Self {
+        Self::new(tasks, Target::Push(push_sink), stale_after)
+    }
+
+    fn new(tasks: Arc<dyn TaskStore>, target: Target, stale_after: Duration) -> Self {
         Self {
             tasks,
             renderer: Renderer::new(stale_after),
-            target: Target::Push(push_sink),
+            target,
         }
     }
 

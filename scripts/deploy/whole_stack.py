@@ -190,7 +190,7 @@ def main():
     arguments.add_argument("--write-tables", action="store_true")
     arguments = arguments.parse_args()
 
-    # Whoever ends this ends the emulator, too.
+    # A signal that ends this program ends the emulator, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="deploy-proof-"))
     if arguments.built:

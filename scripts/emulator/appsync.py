@@ -1,6 +1,6 @@
 """AppSync Events.
 
-- Who publishes is checked as the API's configuration says: with AWS_IAM, by the rights of the role that signed. (ministack asks
+- AppSync checks a publisher as the API's configuration says: with AWS_IAM, by the rights of the role that signed. (ministack asks
   the Lambda authorizer for every operation, if there is one.)
 - A channel namespace without modes of its own has those of its API. (ministack: those for publishing also for subscribing.)
 - AppSync may invoke the authorizer only if the function's policy allows it.

@@ -1,4 +1,4 @@
-//! Who has subscribed to which channel.
+//! The subscribers of each channel.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use shared::push_sink::{Channel, PushMessage};
 use tokio::sync::{Notify, mpsc};
 
-/// The most messages that wait for one connection. Whose queue is full is disconnected.
+/// The most messages that wait for one connection. The hub disconnects a client whose queue is full.
 const MOST_WAITING: usize = 512;
 
 /// The subscribers of all channels.
@@ -36,9 +36,9 @@ pub(super) struct Connection {
 
 /// The connection's own side.
 pub(super) struct Deliveries {
-    /// What is to be sent.
+    /// The messages that the connection must send.
     pub(super) queue: mpsc::Receiver<Delivery>,
-    /// Is notified when the queue was full.
+    /// The hub notifies it when the queue was full.
     pub(super) too_slow: Arc<Notify>,
 }
 

@@ -455,7 +455,7 @@ fn exit_at(id: usize, second: i64, code: i32) -> KeyedFact {
     (at, Fact::Exit { code, last_lines })
 }
 
-/// Whoever sends an exit without a session asks which run it ends, and sends it again if the answer was lost.
+/// A client asks which run its exit ends, and sends the exit again if the answer was lost.
 #[test]
 fn an_exit_that_comes_again_after_its_facts_became_state_is_no_exit_of_another_run() {
     let mut store = Store::new();
