@@ -86,6 +86,10 @@ pub(super) async fn publish(
 }
 
 fn refused(status: StatusCode, message: &str) -> Response {
-    let body = json!({"errors": [{"errorType": "BadRequestException", "message": message}]});
+    let error_type = match status {
+        StatusCode::FORBIDDEN => "UnauthorizedException",
+        _ => "BadRequestException",
+    };
+    let body = json!({"errors": [{"errorType": error_type, "message": message}]});
     (status, axum::Json(body)).into_response()
 }
