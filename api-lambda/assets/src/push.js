@@ -57,7 +57,7 @@ export class Push {
         clearTimeout(this.expiry);
         this.abort?.abort();
         this.abort = null;
-        this.socket?.close();
+        if (this.socket) end(this.socket);
         this.socket = null;
         this.setLive(false);
     }
@@ -131,6 +131,14 @@ export class Push {
         this.isLive = isLive;
         this.onChange();
     }
+}
+
+/** Closes a socket. One that still connects is closed afterwards, because browsers log it as a failure otherwise. */
+function end(socket) {
+    socket.onmessage = null;
+    socket.onclose = null;
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
 }
 
 /** When a token expires, in milliseconds since 1970; `Infinity` if it does not say so. */
