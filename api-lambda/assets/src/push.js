@@ -89,9 +89,8 @@ export class Push {
         this.expiry = setTimeout(() => this.lost(), Math.min(leftMs, MAX_TIMER_MS));
         const send = (message) => socket.send(JSON.stringify(message));
         socket.onopen = () => send({ type: "connection_init" });
-        socket.onclose = () => this.socket === socket && this.lost();
+        socket.onclose = () => this.lost();
         socket.onmessage = ({ data }) => {
-            if (this.socket !== socket) return;
             const message = parse(data);
             if (this.isLive || message.type === "subscribe_success") this.expectWithin(MAX_SILENCE_MS);
             if (message.type === "connection_ack") {
