@@ -166,7 +166,9 @@ test("stale, blocked and indeterminate tasks look different from running ones", 
     await writeFile(log, `${JSON.stringify({ timestamp: new Date().toISOString(), message: "Thinking", status: "running", progress: { current: 4 } })}\n`);
     const program = await Program.start(t, { logs: ["--agents", log], env: { STALE_AFTER_SECONDS: "4" } });
     await program.createTask({ task_name: "Waits for a person", status: "blocked", message: "needs approval" });
-    const page = await open(t, program.url);
+    // Nothing is pushed when a task becomes stale: without live push, the page asks in time.
+    const proxy = await TestProxy.start(t, program.url);
+    const page = await open(t, proxy.url);
     const thinking = page.locator(".card", { hasText: "Thinking" });
     await thinking.waitFor();
     const bar = thinking.getByRole("progressbar");
