@@ -5,8 +5,7 @@ on."""
 import re
 import sys
 
-import transform
-from versions import Stack
+from transform import Stack, report, transformed
 
 SECONDS = {"minute": 60, "hour": 3600}
 
@@ -49,14 +48,14 @@ def rollout_faults(template):
 
 
 def main():
-    template = transform.transformed()
-    found = [*stopped_faults(template), *lag_faults(template), *rollout_faults(template)]
-    for fault in found:
-        print(f"template.yaml: {fault}", file=sys.stderr)
-    print("  CollectorStoppedAlarm waits for three sweeps, and is quiet on the first deployment")
-    print("  CollectorLagAlarm is quiet while the collector is up to date")
-    print("  RolloutAlarms turns the alarms of rollouts off and on")
-    return 1 if found else 0
+    template = transformed()
+    return report(
+        "template.yaml",
+        [*stopped_faults(template), *lag_faults(template), *rollout_faults(template)],
+        "CollectorStoppedAlarm waits for three sweeps, and is quiet on the first deployment",
+        "CollectorLagAlarm is quiet while the collector is up to date",
+        "RolloutAlarms turns the alarms of rollouts off and on",
+    )
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ are those that the handlers of AWS::IAM::Role use, as its schema in the CloudFor
 
 import sys
 
-import transform
 from common import ROOT
-from samcli.yamlhelper import yaml_parse
+from transform import report, transformed, yaml_parse
 
 ROLE = ROOT / ".github" / "deploy-role.yaml"
 # The services whose prefix in IAM is not the name in CloudFormation's types.
@@ -46,12 +45,9 @@ def allowed():
 
 
 def main():
-    wanted = needed(transform.transformed()["Resources"])
-    missing = wanted - allowed()
-    for right in sorted(missing):
-        print(f"{ROLE.name} must allow {right}: CloudFormation needs it to make the stack", file=sys.stderr)
-    print(f"  the pipeline's role has the {len(wanted)} rights that the stack's types need")
-    return 1 if missing else 0
+    wanted = needed(transformed()["Resources"])
+    missing = [f"CloudFormation needs {right} to make the stack" for right in sorted(wanted - allowed())]
+    return report(ROLE.name, missing, f"the pipeline's role has the {len(wanted)} rights that the stack's types need")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import json
 import re
 import sys
 
-import transform
-from versions import Stack
+from transform import Stack, report, transformed
 
 # Texts of API Gateway that are not escaped, or that have no quotes where they are missing:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -28,8 +27,7 @@ def routes(template, values):
     """How each route of a stack with these parameters is authorized."""
     stack = Stack(template, values)
     for name, resource in template["Resources"].items():
-        here = "Condition" not in resource or stack.holds({"Condition": resource["Condition"]})
-        if resource["Type"] == "AWS::ApiGatewayV2::Route" and here:
+        if resource["Type"] == "AWS::ApiGatewayV2::Route" and stack.exists(name):
             route = stack.properties(name)
             yield route["RouteKey"], route["AuthorizationType"]
 
@@ -48,12 +46,9 @@ def preflight_faults(template):
 
 
 def main():
-    template = transform.transformed()
+    template = transformed()
     found = [*log_faults(template["Resources"]), *preflight_faults(template)]
-    for fault in found:
-        print(f"template.yaml: {fault}", file=sys.stderr)
-    print("  each line of the access log is JSON, and preflights need no token")
-    return 1 if found else 0
+    return report("template.yaml", found, "each line of the access log is JSON, and preflights need no token")
 
 
 if __name__ == "__main__":

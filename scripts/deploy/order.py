@@ -4,7 +4,7 @@ import graphlib
 import re
 import sys
 
-import transform
+from transform import report, transformed
 
 
 def references(node):
@@ -39,15 +39,14 @@ def cycle(resources):
 
 
 def main():
-    resources = transform.transformed()["Resources"]
-    if found := cycle(resources):
-        print(f"template.yaml: resources depend on each other: {', '.join(found)}", file=sys.stderr)
-        return 1
+    resources = transformed()["Resources"]
+    found = cycle(resources)
     # The check must be able to fail.
     names = list(resources)[:2]
     looped = {name: {"Properties": {"Other": {"Fn::Sub": f"a-${{{other}.Arn}}"}}} for name, other in zip(names, names[::-1])}
     assert cycle(resources | looped), "a cycle is not found"
-    print(f"  {len(resources)} resources can be made one after the other")
+    faults = [f"resources depend on each other: {', '.join(found)}"] if found else []
+    return report("template.yaml", faults, f"{len(resources)} resources can be made one after the other")
 
 
 if __name__ == "__main__":

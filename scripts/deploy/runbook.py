@@ -4,8 +4,8 @@ messages that it names must be those of the code."""
 import re
 import sys
 
-import transform
 from common import ROOT
+from transform import report, transformed
 
 RUNBOOK = ROOT / "docs" / "operations.md"
 
@@ -33,16 +33,13 @@ def unknown_messages(runbook):
 
 
 def main():
-    resources = transform.transformed()["Resources"]
+    resources = transformed()["Resources"]
     alarms = {name for name, resource in resources.items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
     runbook = RUNBOOK.read_text()
     # The check must be able to fail.
     assert list(faults(alarms | {"OtherAlarm"}, runbook)), "a missing section is not found"
     found = [*faults(alarms, runbook), *unknown_messages(runbook)]
-    for fault in found:
-        print(f"docs/operations.md: {fault}", file=sys.stderr)
-    print(f"  {len(alarms)} alarms have a section")
-    return 1 if found else 0
+    return report("docs/operations.md", found, f"{len(alarms)} alarms have a section")
 
 
 if __name__ == "__main__":

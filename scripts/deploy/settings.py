@@ -4,8 +4,8 @@ Also checks that a deployed API asks for tokens unless a stack says otherwise.""
 import re
 import sys
 
-import transform
 from common import ROOT
+from transform import report, transformed
 
 REDIS = {"REDIS_AUTH_TOKEN", "REDIS_CA_CERT", "REDIS_CLUSTER", "REDIS_ENDPOINT", "REDIS_TLS", "REDIS_USERNAME"}
 PUSH = {"PUSH_HTTP_HOST", "PUSH_REALTIME_HOST"}
@@ -113,13 +113,6 @@ def faults(template):
     yield from open_by_default(template)
 
 
-def main():
-    found = list(faults(transform.transformed()))
-    for fault in found:
-        print(fault, file=sys.stderr)
-    print(f"  template.yaml sets and {DOCS.name} describes the settings that the functions read")
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    claim = f"template.yaml sets and {DOCS.name} describes the settings that the functions read"
+    sys.exit(report("settings", faults(transformed()), claim))
