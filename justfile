@@ -92,7 +92,7 @@ cost:
     cargo build --release --locked --package local --package lab
     scripts/lib/python scripts/deploy/measure.py --api {{ target }}/release/api-lambda \
         --collector {{ target }}/release/progress-collector --local {{ target }}/release/local --invoke {{ target }}/release/invoke
-    python3 scripts/cost.py
+    scripts/lib/python scripts/cost.py
 
 # Measure how long Cargo needs to build again after a change
 build-times:

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 """Calculates what a stack costs per month, from prices, loads and measurements.
 
-    scripts/cost.py           writes the tables into docs/cost.md
-    scripts/cost.py --check   fails if the tables there differ
+    scripts/lib/python scripts/cost.py           writes the tables into docs/cost.md
+    scripts/lib/python scripts/cost.py --check   fails if the tables there differ
 
 The measurements are in docs/measurements.json, which scripts/deploy/measure.py writes. All other inputs are in this file.
 """
 
 import json
-import pathlib
-import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from common import ROOT
+from transform import Stack, transformed
+
 PAGE = ROOT / "docs" / "cost.md"
 BEGIN, END = "<!-- made by scripts/cost.py -->\n", "<!-- end -->\n"
 
@@ -54,8 +54,23 @@ LIVE_ASK_SECONDS, STATUS_CHANGES = 30, 2 * (DEPLOYS + AGENT_RUNS)
 VIEWERS = (1, 100, 100_000)
 LINE_BYTES = 300
 TASK_BYTES = 6_000  # head, detail, facts, history, and the head again in each index
-LOADS = {"idle": 0, "1 team": 1, "100 teams": 100}
+# A chatty stream never ends: it prints two lines a second that say nothing of progress. Its last lines are saved once a
+# minute.
+CHATTY_LINES_A_SECOND, CHATTY_SAVES = 2, HOURS * 60
+# Teams and chatty streams.
+LOADS = {"idle": (0, 0), "1 team": (1, 0), "100 teams": (100, 0), "200 chatty streams": (0, 200)}
 MODES = ("none", "node", "serverless")
+DEFAULTS = {"Monitoring": "basic", "VpcEgress": "ipv6"}
+# Parameters that change what an idle stack costs.
+CHOICES = (
+    DEFAULTS,
+    {"Monitoring": "full", "VpcEgress": "ipv6"},
+    {"Monitoring": "basic", "VpcEgress": "endpoints"},
+    {"Monitoring": "full", "VpcEgress": "endpoints"},
+)
+# Metrics that the collector writes. Without log events there is no lag; failures are counted as none.
+BASIC_METRICS = ("CollectorLagMs",)
+FULL_METRICS, LOG_GROUPS = 8, 2  # as a whole, and for each log group
 
 MEMORY_MB = {"api": 256, "collector": 512, "publisher": 256}
 # Lambda gives a whole processor at 1,769 MB and a proportional share below.
@@ -84,14 +99,38 @@ def billed_ms(kind, rounds, cpu_ms, function):
     return work + waiting
 
 
-def month(teams, mode, kinds, alarm_metrics):
+def monitoring(template, mode, choice, lines):
+    """The cost of metrics, alarms and the dashboard of a stack with these parameters."""
+    stack = Stack(template, {"CacheMode": mode} | choice)
+    existing = {name: r for name, r in template["Resources"].items() if stack.exists(name)}
+    alarms = [stack.properties(name) for name, r in existing.items() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    # Each metric of an expression counts.
+    watched = sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1 for alarm in alarms)
+    dashboards = sum(r["Type"] == "AWS::CloudWatch::Dashboard" for r in existing.values())
+    metrics = len(BASIC_METRICS) if lines else 0
+    if choice["Monitoring"] == "full":
+        metrics = FULL_METRICS * (1 + LOG_GROUPS)
+    p = PRICES
+    return metrics * p["metric-month"] + watched * p["alarm metric-month"] + dashboards * p["dashboard-month"]
+
+
+def traced(invocations, seconds):
+    """How many of the invocations in this time X-Ray traces: the first one of each second, and five of a hundred others."""
+    return min(invocations, seconds + 0.05 * max(0, invocations - seconds))
+
+
+def month(load, mode, kinds, template, choice):
     """The cost of each service."""
+    teams, streams = load
     cached = mode != "none"
     suffix = "cache" if cached else "no cache"
     push, sweep = kinds[f"push, {suffix}"], kinds[f"sweep, {suffix}"]
     lists = {name: kinds[f"list, {name}"] for name in ("cache", "no cache")}
 
     lines = teams * (DEPLOYS * LINES_OF_DEPLOY + AGENT_RUNS * LINES_OF_AGENT)
+    chatty = streams * CHATTY_LINES_A_SECOND * HOURS * 3600
+    saves = lines / LINES_OF_PUSH + streams * CHATTY_SAVES
+    lines += chatty
     pushes, sweeps = lines / LINES_OF_PUSH, HOURS * 60
     requests = teams * WATCHERS * WATCHING_SECONDS / POLL_SECONDS * DAYS
     # The cache keeps a list until the next write of any task. Reads and writes happen in working hours.
@@ -118,7 +157,7 @@ def month(teams, mode, kinds, alarm_metrics):
     )
     invocations = pushes + sweeps + requests
     read_units = pushes * push["read_units"] + sweeps * sweep["read_units"] + missed * lists["no cache"]["read_units"]
-    write_units = pushes * push["write_units"] + sweeps * sweep["write_units"]
+    write_units = saves * push["write_units"] + sweeps * sweep["write_units"]
     logged = (
         pushes * (push["log_bytes"] + PLATFORM_LOG_BYTES)
         + sweeps * (sweep["log_bytes"] + PLATFORM_LOG_BYTES)
@@ -126,11 +165,8 @@ def month(teams, mode, kinds, alarm_metrics):
         + lines * LINE_BYTES
     ) / 1e9
     stored = teams * 3 * (DEPLOYS + AGENT_RUNS) * TASK_BYTES / 1e9  # items live for 90 days
-    # Eight metrics, as a whole and for each of two log groups.
-    metrics = 8 * 3
-    traces = (
-        sweeps + pushes + min(requests, teams and HOURS * 3600 * WORK_SECONDS / 86_400 * DAYS / 30 + 0.05 * requests)
-    )
+    working = DAYS * WORK_SECONDS
+    traces = sweeps + traced(pushes, HOURS * 3600 if streams else working) + traced(requests, working)
 
     p = PRICES
     cost = {
@@ -140,9 +176,7 @@ def month(teams, mode, kinds, alarm_metrics):
         + write_units * p["dynamodb write unit"]
         + stored * p["dynamodb GB-month"],
         "Logs": logged * (p["logs GB ingested"] + p["logs GB-month"]),
-        "Metrics, alarms, dashboard": metrics * p["metric-month"]
-        + (alarm_metrics - (not cached)) * p["alarm metric-month"]
-        + p["dashboard-month"],
+        "Metrics, alarms, dashboard": monitoring(template, mode, choice, lines),
         "X-Ray": traces * p["trace"],
         "Scheduler": sweeps * p["scheduler invocation"],
         "Data to browsers": requests * lists[suffix]["answer_bytes"] / 1e9 * p["GB to the internet"],
@@ -150,8 +184,9 @@ def month(teams, mode, kinds, alarm_metrics):
         "Network": 0.0,
     }
     if cached:
-        # An endpoint of CloudWatch Logs in each of two subnets.
-        cost["Network"] = 2 * HOURS * p["interface endpoint hour"]
+        if choice["VpcEgress"] == "endpoints":
+            # An endpoint of CloudWatch Logs in each of two subnets.
+            cost["Network"] = 2 * HOURS * p["interface endpoint hour"]
         cost["Cache"] = p["secret-month"]
     if mode == "node":
         cost["Cache"] += HOURS * p["cache.t4g.micro hour, Valkey"]
@@ -209,11 +244,10 @@ def live_push(viewers, kinds, cache):
 def page():
     measured = json.loads((ROOT / "docs" / "measurements.json").read_text())
     kinds = measured["kinds"]
-    # The alarm of events exists only with an event bus.
-    alarm_metrics = len(re.findall(r"MetricName:", (ROOT / "template.yaml").read_text())) - 1
+    template = transformed()
     lines = [f"US dollars per month in {REGION}, at prices of {PRICES_DATE}, without free tiers.\n"]
     results = {
-        (load, mode): month(teams, mode, kinds, alarm_metrics) for load, teams in LOADS.items() for mode in MODES
+        (name, mode): month(load, mode, kinds, template, DEFAULTS) for name, load in LOADS.items() for mode in MODES
     }
 
     lines.append("\n| | " + " | ".join(f"`CacheMode={mode}`" for mode in MODES) + " |\n")
@@ -221,7 +255,13 @@ def page():
     for load in LOADS:
         totals = (sum(results[load, mode][0].values()) for mode in MODES)
         lines.append(f"| **{load}** | " + " | ".join(f"**{total:,.2f}**" for total in totals) + " |\n")
-    for load, teams in LOADS.items():
+    lines.append("\n### An idle stack, by its parameters\n\n| | " + " | ".join(MODES))
+    lines.append(" |\n| --- |" + " ---: |" * len(MODES) + "\n")
+    for choice in CHOICES:
+        totals = (sum(month(LOADS["idle"], mode, kinds, template, choice)[0].values()) for mode in MODES)
+        row = ", ".join(f"`{name}={value}`" for name, value in choice.items())
+        lines.append(f"| {row} | " + " | ".join(f"{total:,.2f}" for total in totals) + " |\n")
+    for load, (teams, _) in LOADS.items():
         _, _, _, requests, pushes = results[load, "none"]
         lines.append(f"\n### {load[0].upper()}{load[1:]}\n\n")
         lines.append(f"{requests:,.0f} requests, {pushes:,.0f} pushes and {HOURS * 60:,} sweeps a month")

@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use crate::collector::{CollectError, Collector};
 use crate::invocation::Invocation;
-use crate::metrics::write_metrics;
+use crate::metrics::{MetricsLevel, write_metrics};
 use crate::summary::Summary;
 use crate::trigger::{InvalidTrigger, Trigger};
 use crate::triggers::parse_trigger;
@@ -64,8 +64,8 @@ pub trait Handler {
 /// Runs one invocation of the function.
 ///
 /// `lambda_event` is the event as Lambda passes it. `deadline_ms` is when Lambda stops the
-/// function, in milliseconds since 1970; 0 means never. The metrics are written to `metrics`, which
-/// is standard output in production.
+/// function, in milliseconds since 1970; 0 means never. The metrics of this level are written to
+/// `metrics`, which is standard output in production.
 ///
 /// # Errors
 ///
@@ -74,13 +74,14 @@ pub async fn invoke(
     handler: &dyn Handler,
     lambda_event: &Value,
     deadline_ms: u64,
+    level: MetricsLevel,
     metrics: &mut impl Write,
 ) -> Result<Summary, InvokeError> {
     let now = Timestamp::now();
     let outcome = try_invoke(handler, lambda_event, now, deadline_ms).await;
     match &outcome {
         Ok(summary) => {
-            if let Err(error) = write_metrics(summary, now, metrics) {
+            if let Err(error) = write_metrics(summary, level, now, metrics) {
                 warn!(%error, "can't write metrics");
             }
         }

@@ -25,7 +25,7 @@ pub use collector::{CollectError, Collector, Parts};
 pub use config::{CollectorConfig, LogGroup};
 pub use handler::{Handler, InvokeError, invoke};
 pub use invocation::Invocation;
-pub use metrics::write_metrics;
+pub use metrics::{MetricsLevel, write_metrics};
 pub use publisher::Publisher;
 pub use response::{BatchItemFailure, FunctionResponse};
 pub use summary::{GroupSummary, PublishSummary, PublishTarget, Summary};

@@ -3,7 +3,7 @@
 use std::{env, io};
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use progress_collector::{FunctionResponse, invoke, wiring};
+use progress_collector::{FunctionResponse, MetricsLevel, invoke, wiring};
 use serde_json::Value;
 use shared::config::Settings;
 use shared::telemetry;
@@ -16,11 +16,14 @@ async fn main() -> Result<(), Error> {
     telemetry::init(json, lookup("RUST_LOG").as_deref());
     #[cfg(feature = "fault-points")]
     shared::fault_point::arm(&lookup("FAULT_POINTS").unwrap_or_default())?;
-    let handler = wiring::connect(&Settings::new(&lookup)).await?;
+    let settings = Settings::new(&lookup);
+    let level = &MetricsLevel::from_settings(&settings)?;
+    let handler = wiring::connect(&settings).await?;
     let handler = handler.as_ref();
     run(service_fn(async move |event: LambdaEvent<Value>| {
         let (event, context) = event.into_parts();
-        let summary = invoke(handler, &event, context.deadline, &mut io::stdout()).await;
+        let deadline = context.deadline;
+        let summary = invoke(handler, &event, deadline, *level, &mut io::stdout()).await;
         summary.map(FunctionResponse::from)
     }))
     .await

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
+use shared::config::{ConfigError, Settings};
 use shared::model::Timestamp;
 
 use crate::summary::{GroupSummary, PublishSummary, PublishTarget, Summary};
@@ -13,6 +14,46 @@ const NAMESPACE: &str = "MiyabiProgress";
 /// The value of the dimension `Service`.
 const SERVICE: &str = "progress-collector";
 
+/// Which metrics are written. CloudWatch charges for each metric, with each set of dimensions, that
+/// has a value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MetricsLevel {
+    /// The lag, and failures where there are any, of all log groups together.
+    #[default]
+    Basic,
+    /// All metrics, of each log group too.
+    Full,
+}
+
+impl MetricsLevel {
+    /// Reads `METRICS_LEVEL`: `basic` (the default) or `full`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is something else.
+    pub fn from_settings(settings: &Settings<'_>) -> Result<Self, ConfigError> {
+        match settings.optional("METRICS_LEVEL").as_deref() {
+            None | Some("basic") => Ok(Self::Basic),
+            Some("full") => Ok(Self::Full),
+            Some(_) => Err(ConfigError::Invalid {
+                name: "METRICS_LEVEL",
+                expected: "basic or full",
+            }),
+        }
+    }
+
+    /// Leaves out the metrics that this level does not have.
+    fn choose(self, metrics: &mut Vec<Metric>) {
+        if self == Self::Basic {
+            metrics.retain(|(name, _, value)| match *name {
+                "CollectorLagMs" => true,
+                "CacheErrors" | "EventsFailed" | "FallbackUsed" | "PushesFailed" => *value > 0,
+                _ => false,
+            });
+        }
+    }
+}
+
 /// Writes the metrics of an invocation that started at `at`.
 ///
 /// A line can hold one value of each metric, so each log group has a line of its own, and so has
@@ -21,16 +62,28 @@ const SERVICE: &str = "progress-collector";
 /// # Errors
 ///
 /// An [`io::Error`] of `output`.
-pub fn write_metrics(summary: &Summary, at: Timestamp, output: &mut impl Write) -> io::Result<()> {
+pub fn write_metrics(
+    summary: &Summary,
+    level: MetricsLevel,
+    at: Timestamp,
+    output: &mut impl Write,
+) -> io::Result<()> {
+    let of_groups = summary.groups.iter().map(|group| {
+        let log_group = Some(group.log_group.as_str()).filter(|_| level == MetricsLevel::Full);
+        (group_metrics(group), log_group)
+    });
+    let of_publishing = summary.published.iter();
+    let of_publishing = of_publishing.map(|published| (publish_metrics(published), None));
     let mut lines = String::new();
-    for group in &summary.groups {
-        let log_group = Some(group.log_group.as_str());
-        lines.push_str(&document(&group_metrics(group), log_group, at).to_string());
-        lines.push('\n');
+    for (mut metrics, log_group) in of_groups.chain(of_publishing) {
+        level.choose(&mut metrics);
+        if !metrics.is_empty() {
+            lines.push_str(&document(&metrics, log_group, at).to_string());
+            lines.push('\n');
+        }
     }
-    if let Some(published) = &summary.published {
-        lines.push_str(&document(&publish_metrics(published), None, at).to_string());
-        lines.push('\n');
+    if lines.is_empty() {
+        return Ok(());
     }
     // One write, so that no other log line comes between.
     output.write_all(lines.as_bytes())?;
@@ -112,9 +165,14 @@ mod tests {
     }
 
     fn documents_of(summary: &Summary) -> Vec<Value> {
+        documents_at(MetricsLevel::Full, summary)
+    }
+
+    fn documents_at(level: MetricsLevel, summary: &Summary) -> Vec<Value> {
         let mut output = Vec::new();
         write_metrics(
             summary,
+            level,
             Timestamp::from_millis(1_795_255_200_123),
             &mut output,
         )
@@ -228,5 +286,92 @@ mod tests {
                 assert!(document[dimension].is_string());
             }
         }
+    }
+
+    fn metrics_of(document: &Value) -> Vec<&str> {
+        let directive = &document["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Dimensions"], json!([["Service"]]));
+        let metrics = directive["Metrics"].as_array().unwrap();
+        let names = metrics
+            .iter()
+            .map(|metric| metric["Name"].as_str().unwrap());
+        names.collect()
+    }
+
+    #[test]
+    fn the_basic_level_has_the_lag_and_failures_of_all_log_groups_together() {
+        let behind = GroupSummary {
+            log_events: 10,
+            tasks_changed: 2,
+            retries: 3,
+            lag_ms: Some(0),
+            ..GroupSummary::of("/behind")
+        };
+        let failing = GroupSummary {
+            cache_errors: 4,
+            fallback_used: true,
+            ..GroupSummary::of("/failing")
+        };
+        let quiet = GroupSummary::of("/quiet");
+        let summary = Summary::new("sweep", vec![behind, failing, quiet]);
+        let documents = documents_at(MetricsLevel::Basic, &summary);
+        let names: Vec<_> = documents.iter().map(metrics_of).collect();
+        let expected = [vec!["CollectorLagMs"], vec!["CacheErrors", "FallbackUsed"]];
+        assert_eq!(names, expected);
+        assert!(
+            documents
+                .iter()
+                .all(|document| document.get("LogGroup").is_none())
+        );
+    }
+
+    #[test]
+    fn the_basic_level_of_publishing_has_failures_alone() {
+        let sent = PublishSummary {
+            records: 5,
+            sent: 5,
+            ..PublishSummary::default()
+        };
+        for (target, name) in [
+            (PublishTarget::Bus, "EventsFailed"),
+            (PublishTarget::Push, "PushesFailed"),
+        ] {
+            let sent = PublishSummary {
+                target,
+                ..sent.clone()
+            };
+            let failed = PublishSummary {
+                rejected: 1,
+                ..sent.clone()
+            };
+            let documents_of = |published| {
+                documents_at(
+                    MetricsLevel::Basic,
+                    &Summary::of_publishing("stream", published),
+                )
+            };
+            assert_eq!(documents_of(sent), Vec::<Value>::new());
+            let documents = documents_of(failed);
+            assert_eq!(
+                documents.iter().map(metrics_of).collect::<Vec<_>>(),
+                [[name]]
+            );
+        }
+    }
+
+    #[test]
+    fn the_level_is_basic_unless_it_is_set() {
+        let level = |value: &'static str| {
+            MetricsLevel::from_settings(&Settings::new(&move |_| Some(value.to_owned())))
+        };
+        assert_eq!(level(""), Ok(MetricsLevel::Basic));
+        assert_eq!(level("basic"), Ok(MetricsLevel::Basic));
+        assert_eq!(level("full"), Ok(MetricsLevel::Full));
+        assert!(
+            level("all")
+                .unwrap_err()
+                .to_string()
+                .starts_with("METRICS_LEVEL")
+        );
     }
 }

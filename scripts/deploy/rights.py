@@ -159,15 +159,15 @@ def check_used(account, stack):
         needless = {a for a in reasons - {"*"} if any(action == a for action, _ in used)}
         check(f"{name}: no right with a reason was used", not needless, needless)
     check_programs(account, stack, seen)
-    check_endpoints(account, stack)
 
 
-def check_endpoints(account, stack):
-    """Each endpoint of the VPC lets through what roles allow for its service, and nothing else."""
+def check_endpoints(account, stack, *services):
+    """The VPC has endpoints of these services. Each lets through what roles allow for its service, and nothing else."""
     documents = [policies(account, stack.resources[role])["calls"] for role in ("ApiRole", "CollectorRole")]
     calls = {pair for document in documents for pair in allowed(document)}
     endpoints = account.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
-    check("the VPC has endpoints", endpoints)
+    found = sorted(endpoint["ServiceName"].rsplit(".", 1)[1] for endpoint in endpoints)
+    check(f"the VPC has endpoints of {', '.join(services)}", found == sorted(services), found)
     for endpoint in endpoints:
         service = endpoint["ServiceName"].rsplit(".", 1)[1]
         document = endpoint["PolicyDocument"]

@@ -19,8 +19,17 @@ def faults(alarms, runbook):
         yield f"{alarm} is not an alarm of the template"
     for alarm, section in sections.items():
         for part in ["Means", "Look", "Do"]:
-            if not re.search(rf"^- \*\*{part}\*\*: \S", section, re.MULTILINE):
+            if not re.search(rf"^- \*\*{part}\*\*(?: \(`Monitoring=full`\))?: \S", section, re.MULTILINE):
                 yield f"{alarm} does not say: {part}"
+
+
+def level_faults(resources, runbook):
+    """Alarms of which the runbook does not say rightly whether they need Monitoring=full."""
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            needs_full = resource.get("Condition") == "HasFullMonitoring"
+            if (f"### {name}\n\n- **Means** (`Monitoring=full`): " in runbook) != needs_full:
+                yield f"{name} {'is' if needs_full else 'is not'} an alarm of Monitoring=full alone"
 
 
 def unknown_messages(runbook):
@@ -38,7 +47,7 @@ def main():
     runbook = RUNBOOK.read_text()
     # The check must be able to fail.
     assert list(faults(alarms | {"OtherAlarm"}, runbook)), "a missing section is not found"
-    found = [*faults(alarms, runbook), *unknown_messages(runbook)]
+    found = [*faults(alarms, runbook), *level_faults(resources, runbook), *unknown_messages(runbook)]
     return report("docs/operations.md", found, f"{len(alarms)} alarms have a section")
 
 

@@ -18,6 +18,7 @@ NOT_SET = {"AWS_ENDPOINT_URL_APPSYNC", "AWS_LAMBDA_LOG_FORMAT", "REDIS_TLS", "RE
 # The SDK's own, some of which Lambda sets.
 OF_AWS = {
     "AWS_ACCESS_KEY_ID",
+    "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
     "AWS_REGION",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -96,7 +97,7 @@ def faults(template):
     described = set(re.findall(r"(?m)^\| `([A-Z0-9_]+)` \|", DOCS.read_text()))
     for function, (crate, of_others) in FUNCTIONS.items():
         variables = template["Resources"][function]["Properties"]["Environment"]["Variables"]
-        given = {name for name, value in variables.items() if value != NO_VALUE}
+        given = {name for name, value in variables.items() if value != NO_VALUE} - OF_AWS
         read = read_by(crate) - OF_TESTS
         for name in sorted(read - of_others - given - NOT_SET):
             yield f"{function} reads {name}, and template.yaml does not set it"

@@ -220,6 +220,21 @@ def counted(user, function, metric):
     return sum(line.get(metric, 0) for line in objects_of(user, function) if "_aws" in line)
 
 
+def metrics_of(user, function):
+    """The names of the metrics that a function has logged, and their dimensions."""
+    directives = [d for line in objects_of(user, function) for d in line.get("_aws", {}).get("CloudWatchMetrics", [])]
+    names = {metric["Name"] for directive in directives for metric in directive["Metrics"]}
+    return names, {name for directive in directives for dimensions in directive["Dimensions"] for name in dimensions}
+
+
+def basic_metrics(user):
+    """With Monitoring=basic, there is one metric of all log groups together, while nothing fails."""
+    for function, metrics in (("collector", {"CollectorLagMs"}), ("bus-publisher", set()), ("push-publisher", set())):
+        found = metrics_of(user, function)
+        expected = (metrics, {"Service"} if metrics else set())
+        check(f"{function} writes the metrics {sorted(metrics)}", found == expected, found)
+
+
 def logs_and_metrics(user):
     """The functions' logs are JSON, with metrics in them."""
     for function, metrics in (
@@ -231,8 +246,7 @@ def logs_and_metrics(user):
         lines = user.stack.log_of(function)
         other = [line for line in lines if not line.startswith(("{", "START ", "END ", "REPORT "))]
         check(f"the log of {function} has {len(lines)} lines, each JSON", lines and not other, other[:2])
-        directives = [d for line in objects_of(user, function) for d in line.get("_aws", {}).get("CloudWatchMetrics", [])]
-        names = {metric["Name"] for directive in directives for metric in directive["Metrics"]}
+        names, _ = metrics_of(user, function)
         check("metrics are in it", metrics <= names, names)
         problems = [line for line in lines if '"level":"ERROR"' in line or '"level":"WARN"' in line]
         # The stack names no issuer and no audience, of which the authorizer warns as the API does.

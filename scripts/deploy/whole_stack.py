@@ -64,6 +64,7 @@ def everything(aws):
         "subnets": ("ec2", "describe_subnets", "Subnets", "SubnetId"),
         "security groups": ("ec2", "describe_security_groups", "SecurityGroups", "GroupId"),
         "endpoints": ("ec2", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+        "gateways": ("ec2", "describe_egress_only_internet_gateways", "EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId"),
         "route tables": ("ec2", "describe_route_tables", "RouteTables", "RouteTableId"),
     }
     for kind, (service, operation, key, name) in kinds.items():
@@ -139,14 +140,18 @@ def prove(aws, secret_of_tokens, write_tables):
     with step("rights taken away: of the API"):
         rights.check_none_denied(aws)
         rights.without_calls_of_api(user)
-    with step("parameters changed: CacheMode=node, LogLevel=debug"):
-        changed = aws.deploy(NAME, base | {"CacheMode": "node", "LogLevel": "debug"})
+    with step("metrics of Monitoring=basic"):
+        use.basic_metrics(user)
+    with step("parameters changed: CacheMode=node, VpcEgress=endpoints, LogLevel=debug"):
+        changed = aws.deploy(NAME, base | {"CacheMode": "node", "VpcEgress": "endpoints", "LogLevel": "debug"})
         check_change(changed, stack, RUST_LOG="debug", REDIS_CLUSTER="false")
         user.stack = changed
         use.ready(user, "ok")
         use.with_cache(user, "node")
-    with step("parameters changed: CacheMode=serverless, LogLevel=info"):
-        stack, changed = changed, aws.deploy(NAME, base | {"CacheMode": "serverless", "LogLevel": "info"})
+        rights.check_endpoints(aws, changed, "dynamodb", "logs")
+    with step("parameters changed: CacheMode=serverless, VpcEgress=ipv6, Monitoring=full, LogLevel=info"):
+        values = {"CacheMode": "serverless", "VpcEgress": "ipv6", "Monitoring": "full", "LogLevel": "info"}
+        stack, changed = changed, aws.deploy(NAME, base | values)
         check_change(changed, stack, RUST_LOG="info", REDIS_CLUSTER="true")
         user.stack = changed
         use.ready(user, "ok")
@@ -166,6 +171,7 @@ def prove(aws, secret_of_tokens, write_tables):
         rights.without_calls_of_push_publisher(user)
     with step("roles and endpoints allow what was used, and nothing else"):
         rights.check_used(aws, changed)
+        rights.check_endpoints(aws, changed, "dynamodb")
     with step("parameters changed: CacheMode=none, tokens of Cognito checked by API Gateway"):
         cognito = use.Cognito(aws)
         keep = {key: value for key, value in base.items() if not key.startswith("Auth")}

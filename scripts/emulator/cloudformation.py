@@ -2,7 +2,7 @@
 
 - CodeDeploy: an application and a deployment group are only recorded. An alias moves to its new version at once, with the
   rights of the group's role.
-- EC2's SecurityGroupEgress.
+- EC2's SecurityGroupEgress, VPCCidrBlock and EgressOnlyInternetGateway.
 - ElastiCache's ServerlessCache: see cache.py.
 - AppSync's Api and ChannelNamespace, for Events.
 - Alarms on expressions: their first metric is watched.
@@ -48,6 +48,41 @@ def egress_delete(physical_id, props):
 
 
 types[absent(types, "AWS::EC2::SecurityGroupEgress")] = {"create": egress_create, "delete": egress_delete}
+
+
+# A VPC has its range from the beginning here, and not only with its VPCCidrBlock.
+IPV6 = "2001:db8:0:100::/56"
+types[absent(types, "AWS::EC2::VPCCidrBlock")] = RECORDED
+for action in ("create", "update"):
+
+    def with_ipv6(*args, act=lacking(provisioners, f"_ec2_vpc_{action}", "Ipv6CidrBlocks"), **kwargs):
+        physical_id, attributes = act(*args, **kwargs)
+        return physical_id, attributes | {"Ipv6CidrBlocks": [IPV6]}
+
+    types["AWS::EC2::VPC"][action] = with_ipv6
+
+subnet_attributes = lacking(provisioners, "_ec2_subnet_attributes", 'subnet["Ipv6CidrBlock"]')
+
+
+def subnet_with_ipv6(subnet, props):
+    subnet_attributes(subnet, props)
+    subnet["Ipv6CidrBlock"] = props.get("Ipv6CidrBlock")
+
+
+provisioners._ec2_subnet_attributes = subnet_with_ipv6
+
+
+def egress_gateway_create(logical_id, props, stack_name):
+    before = set(ec2._egress_igws)
+    ec2._create_egress_only_igw({"VpcId": [props["VpcId"]]})
+    (made,) = set(ec2._egress_igws) - before
+    return made, {"Id": made}
+
+
+types[absent(types, "AWS::EC2::EgressOnlyInternetGateway")] = {
+    "create": egress_gateway_create,
+    "delete": lambda physical_id, props: ec2._egress_igws.pop(physical_id, None),
+}
 
 
 # ---------------------------------------------------------------------------------------------------- ElastiCache

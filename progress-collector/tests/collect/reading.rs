@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use progress_collector::{Backfill, Sweep, invoke};
+use progress_collector::{Backfill, MetricsLevel, Sweep, invoke};
 use serde_json::{Value, json};
 use shared::log_event::LogEvent;
 use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
@@ -106,7 +106,7 @@ async fn an_invocation_writes_its_metrics_and_nothing_else() {
     let harness = Harness::new(2);
     let mut written = Vec::new();
     let collector = harness.collector();
-    let summary = invoke(&collector, &json!({}), 0, &mut written)
+    let summary = invoke(&collector, &json!({}), 0, MetricsLevel::Full, &mut written)
         .await
         .unwrap();
     assert!(summary.totals().complete);
@@ -122,7 +122,7 @@ async fn an_invocation_writes_its_metrics_and_nothing_else() {
     assert_eq!(groups, [CDK, AGENTS]);
 
     let mut written = Vec::new();
-    let failed = invoke(&collector, &json!([]), 0, &mut written).await;
+    let failed = invoke(&collector, &json!([]), 0, MetricsLevel::Full, &mut written).await;
     assert!(failed.is_err() && written.is_empty());
 }
 

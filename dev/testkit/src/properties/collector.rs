@@ -17,7 +17,8 @@ use shared::model::properties;
 use shared::store::{TaskQuery, TaskStore};
 
 use progress_collector::{
-    Collector, CollectorConfig, Handler, InvokeError, LogGroup, Parts, Publisher, invoke,
+    Collector, CollectorConfig, Handler, InvokeError, LogGroup, MetricsLevel, Parts, Publisher,
+    invoke,
 };
 
 /// Invokes the collector with `event` in three ways: as JSON, as the packed data of a subscription,
@@ -59,7 +60,7 @@ fn take(event: &Value) -> usize {
         let push = Publisher::to_push(store.clone(), push_sink, stale_after);
         let handlers: [&dyn Handler; 3] = [&collector, &bus, &push];
         for handler in handlers {
-            match invoke(handler, event, 0, &mut metrics).await {
+            match invoke(handler, event, 0, MetricsLevel::Full, &mut metrics).await {
                 Ok(_) | Err(InvokeError::Trigger(_)) => {}
                 Err(error) => panic!("{error:?}"),
             }
