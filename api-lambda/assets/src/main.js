@@ -3,6 +3,7 @@
 import "./style/main.css";
 import { Api } from "./api.js";
 import { byId, setText } from "./dom.js";
+import { listenToKeys } from "./keyboard.js";
 import { ListView } from "./list-view.js";
 import { Poller } from "./poller.js";
 import { Push } from "./push.js";
@@ -121,6 +122,7 @@ function showView() {
     byId("list-view").hidden = view !== list || !list.isReady;
     byId("task-view").hidden = view !== task;
     byId("main").ariaBusy = String(view === list && !list.isReady);
+    if (view === list) list.draw();
 }
 
 /** Changes the URL and opens its view. */
@@ -131,6 +133,12 @@ function navigate(search, replace = false) {
     open();
 }
 
+listenToKeys({
+    isList: () => view === list,
+    step: (offset) => list.step(offset),
+    back: () => navigate(listState.search),
+    openFilters: () => list.bar.focusSearch(),
+});
 history.scrollRestoration = "manual";
 addEventListener("popstate", () => open({ isBack: true }));
 document.addEventListener("click", (event) => {

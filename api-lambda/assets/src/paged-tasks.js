@@ -8,6 +8,8 @@ export const PAGE_SIZE = 50;
 const MAX_PAGE_SIZE = 200;
 /** The most requests for one refresh. A page may be short or empty although more pages follow. */
 const MAX_REQUESTS = 30;
+/** The most tasks that are loaded. */
+const MAX_TASKS = 2000;
 /** How long later pages are shown as they are while the first one has not changed. */
 const LATER_PAGES_MS = 5000;
 
@@ -16,6 +18,7 @@ export class PagedTasks {
         this.api = api;
         this.params = params;
         this.tasks = [];
+        this.index = new Map();
         this.target = PAGE_SIZE;
         this.hasMore = false;
         this.isLoaded = false;
@@ -25,7 +28,10 @@ export class PagedTasks {
 
     /** Loads the list again: always its first page, and the later ones if that has changed, or after a time. */
     async refresh(signal) {
-        const get = (page) => this.api.get("api/tasks", { ...this.params, ...page }, signal);
+        // A time range that ends now moves.
+        const { from } = this.params;
+        const params = { ...this.params, from: typeof from === "function" ? from() : from };
+        const get = (page) => this.api.get("api/tasks", { ...params, ...page }, signal);
         let { value, changed } = await get({ limit: PAGE_SIZE });
         if (!changed && this.isComplete && now() - this.loadedAt < LATER_PAGES_MS) return;
         this.isComplete = false;
@@ -41,38 +47,53 @@ export class PagedTasks {
             if (!cursor || byId.size >= target || request === MAX_REQUESTS) break;
             ({ value } = await get({ limit: Math.min(target - byId.size, MAX_PAGE_SIZE), cursor }));
         }
-        this.tasks = [...byId.values()];
+        this.set([...byId.values()]);
         this.isLoaded = true;
         this.isComplete = target === this.target;
         this.loadedAt = now();
     }
 
+    set(tasks) {
+        this.tasks = tasks;
+        this.index = new Map(tasks.map(({ run_id }, index) => [run_id, index]));
+    }
+
+    /** The loaded run with this id. */
+    find(runId) {
+        return this.tasks[this.index.get(runId)];
+    }
+
     /** Applies a change to what is loaded. `isSelected` tells whether the changed task belongs to this list. */
     apply({ run_id, revision, task }, isSelected) {
         if (!this.isLoaded) return;
-        const known = this.tasks.find((one) => one.run_id === run_id);
+        const known = this.find(run_id);
         if (known && known.revision >= revision) return;
         if (known && isSelected) {
-            this.tasks = this.tasks.map((one) => (one === known ? task : one));
+            this.tasks[this.index.get(run_id)] = task;
         } else if (known) {
-            this.tasks = this.tasks.filter((one) => one !== known);
+            this.set(this.tasks.filter((one) => one !== known));
         } else if (isSelected) {
             const index = this.tasks.findIndex((one) => isBefore(task, one));
             // It may be on a later page.
             if (index < 0 && this.hasMore) return;
-            this.tasks = this.tasks.toSpliced(index < 0 ? this.tasks.length : index, 0, task);
+            this.set(this.tasks.toSpliced(index < 0 ? this.tasks.length : index, 0, task));
         }
     }
 
-    /** Makes the next refresh load one page more. */
-    loadMore() {
-        this.target = Math.max(this.target, this.tasks.length) + PAGE_SIZE;
+    /** Makes the next refresh load so many tasks more. */
+    loadMore(step = PAGE_SIZE) {
+        this.loadAtLeast(Math.max(this.target, this.tasks.length) + step);
+    }
+
+    /** Makes the next refresh load this many tasks. */
+    loadAtLeast(target) {
+        this.target = Math.min(target, MAX_TASKS);
         this.isComplete = false;
     }
 
-    /** The number of loaded tasks; `50+` if there are more. */
-    get count() {
-        return `${this.tasks.length}${this.hasMore ? "+" : ""}`;
+    /** Whether no more tasks are loaded, although there may be more. */
+    get isFull() {
+        return this.tasks.length >= MAX_TASKS;
     }
 }
 

@@ -28,6 +28,11 @@ export class RecentChanges {
         return true;
     }
 
+    /** The change of this run that is kept. */
+    find(runId) {
+        return this.changes.get(runId);
+    }
+
     /** All that are kept, the oldest first. */
     [Symbol.iterator]() {
         return this.changes.values();

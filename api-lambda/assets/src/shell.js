@@ -1,26 +1,26 @@
 // Everything around the views: the tab's title and icon, the header's counts, the connection status, announcements.
 
 import { byId, setText } from "./dom.js";
+import { number } from "./text.js";
 import { clock, duration, now } from "./time.js";
 
 const NAME = "Miyabi Progress";
 /** The icon's colours, which suit light and dark browsers. */
 const COLOURS = { failed: "#b3372f", running: "#335f9c", offline: "#6b7280" };
 
-/** Shows in the header, the title and the icon how many tasks run, and how many have failed recently. */
-export function showCounts({ running, failed, stale }) {
+/** Shows in the header, the title and the icon how many tasks run, wait, and have failed recently. */
+export function showCounts(counts) {
     byId("summary").hidden = false;
-    setText(byId("count-running"), running);
-    setText(byId("count-failed"), failed);
-    setText(byId("count-stale"), String(stale));
-    byId("summary-stale").hidden = !stale;
-    byId("summary-failed").toggleAttribute("data-none", failed === "0");
-    const counts = [];
-    if (running !== "0") counts.push(`${running} running`);
-    if (failed !== "0") counts.push(`${failed} failed`);
-    setTitle(counts.length ? `${counts.join(", ")} · ${NAME}` : NAME);
-    const colour = failed === "0" ? "running" : "failed";
-    drawFavicon(running === "0" ? (failed === "0" ? "" : failed) : running, colour);
+    const texts = [];
+    for (const [name, value] of Object.entries(counts)) {
+        setText(byId(`count-${name}`), number(value));
+        byId(`summary-${name}`).hidden = value === 0 && name !== "running" && name !== "failed";
+        byId(`summary-${name}`).toggleAttribute("data-none", value === 0);
+        if (value && (name === "running" || name === "failed")) texts.push(`${number(value)} ${name}`);
+    }
+    setTitle(texts.length ? `${texts.join(", ")} · ${NAME}` : NAME);
+    const { running, failed } = counts;
+    drawFavicon(running || failed ? String(running || failed) : "", failed ? "failed" : "running");
 }
 
 /** Shows the progress of one task in the title and the icon. */

@@ -4,10 +4,13 @@ import { Chart } from "./chart.js";
 import { KeyedList, byId, cloneTemplate, setAttribute, setBar, setIcon, setText } from "./dom.js";
 import { EarlierRuns } from "./earlier-runs.js";
 import { History } from "./history.js";
+import { LogTail } from "./log-tail.js";
+import { showRunBars } from "./run-bars.js";
 import { RecentChanges } from "./recent-changes.js";
 import { taskSearch } from "./search-params.js";
 import { announce, showTask } from "./shell.js";
-import { clean, count, counter, dollars, humanize, number, oneLine, percent, reason, stateOf, toneOf, typeName } from "./text.js";
+import { tookOf } from "./table.js";
+import { ACTIVE, clean, count, counter, dollars, humanize, number, oneLine, percent, reason, stateOf, toneOf, typeName } from "./text.js";
 import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
 
 /** How long the result of "Copy link" is shown. */
@@ -25,7 +28,10 @@ export class TaskView {
         this.runRows = new KeyedList(byId("run-rows"), () => new RunRow());
         this.failure = new KeyedList(byId("failure"), () => new Detail());
         this.agent = new KeyedList(byId("agent"), () => new Detail());
+        this.todos = new KeyedList(byId("todos"), () => new Todo());
+        this.origin = new KeyedList(byId("origin"), () => new Detail());
         this.details = new KeyedList(byId("details"), () => new Detail());
+        this.log = new LogTail(api, () => this.showOpenLog());
         this.metadata = new KeyedList(byId("metadata"), () => new Detail());
         byId("history-more").addEventListener("click", () => {
             this.history?.loadMore();
@@ -45,6 +51,7 @@ export class TaskView {
         this.recent = new RecentChanges();
         this.history = null;
         this.earlierRuns = null;
+        this.log.open(null);
         setText(byId("task-title"), id);
         byId("task-body").hidden = true;
         byId("task-problem").hidden = true;
@@ -66,6 +73,7 @@ export class TaskView {
         if (id !== this.id || history !== this.history) return true;
         this.task = task;
         this.show();
+        this.log.refresh(task);
         if (before && before.status !== task.status) announce(`${humanize(task.status)}.`);
         return task.status === "running";
     }
@@ -82,6 +90,7 @@ export class TaskView {
         this.task = newest.task;
         this.history?.add(newest.task);
         this.show();
+        if (this.log.hasLines) this.log.refresh(this.task);
         const hasEnded = before.status !== this.task.status;
         if (hasEnded) announce(`${humanize(this.task.status)}.`);
         return { isShown: true, asksWithinMs: hasEnded ? ASK_MS : null };
@@ -99,10 +108,12 @@ export class TaskView {
         setAttribute(byId("task-body"), "data-tone", tone);
         setIcon(document.querySelector("#task-hero use"), tone);
         const silence = duration(now() - Date.parse(task.updated_at));
-        setText(byId("task-state"), tone === "stale" ? `Stale: no update for ${silence}` : humanize(stateOf(task)));
+        const states = { stale: `no update for ${silence}`, rolling: "rolling back" };
+        setText(byId("task-state"), states[tone] ?? humanize(stateOf(task)));
         const step = humanize(task.current_step || task.phase || "");
-        setText(byId("task-phase"), step === task.status ? "" : step);
+        setText(byId("task-phase"), step === task.status || tone === "rolling" ? "" : step);
         setText(byId("task-eta"), task.status === "running" && !task.stale ? eta(task) : "");
+        setText(byId("task-took"), timing(task));
         const counted = counter(task.progress);
         const percentage = percent(task.progress);
         setText(byId("task-percentage"), percentage || counted || "–");
@@ -110,6 +121,8 @@ export class TaskView {
         setBar(byId("task-bar"), task.progress, tone, counted);
         this.showFailure();
         this.showAgent();
+        this.showOrigin();
+        this.showOpenLog();
         byId("earlier-note").hidden = !task.earlier;
         setAttribute(byId("newest-link"), "href", taskSearch(task.task_id));
         this.showHistory(tone);
@@ -145,6 +158,33 @@ export class TaskView {
         setText(byId("context"), context.map(clean).join("\n"));
     }
 
+    /** Shows where the log is: at its source, or further down on this page. */
+    showOpenLog() {
+        const url = this.task?.source?.url ?? "";
+        const isLink = isWebAddress(url);
+        byId("open-log").hidden = !isLink && !this.log.hasLines;
+        const link = byId("open-log-link");
+        setAttribute(link, "href", isLink ? url : "#log-title");
+        setAttribute(link, "rel", isLink ? "noopener noreferrer" : null);
+        setAttribute(link, "target", isLink ? "_blank" : null);
+    }
+
+    /** Shows who started the run, and from what. */
+    showOrigin() {
+        const { context } = this.task;
+        byId("origin-section").hidden = !context;
+        const rows = [
+            ["Who", context?.actor],
+            ["Repository", context?.repository],
+            ["Commit", context?.commit],
+            ["Branch", context?.branch],
+            ["Pull request", context?.pull_request],
+            ["CI job", context?.ci_url],
+        ];
+        const details = detailsOf(rows).map((detail) => ({ ...detail, mayBeLink: true }));
+        this.origin.show(details, ({ label }) => label);
+    }
+
     /** Shows what the agent tells about itself. */
     showAgent() {
         const { agent } = this.task;
@@ -154,9 +194,9 @@ export class TaskView {
         this.agent.show(
             detailsOf([
                 ["Waits for", agent.waiting_for],
+                ["Tool", agent.tool],
                 ["Name", agent.name],
                 ["Model", agent.model],
-                ["Tool", agent.tool],
                 ["Turns", counted(agent.turns)],
                 ["Tokens read", counted(agent.input_tokens)],
                 ["Tokens written", counted(agent.output_tokens)],
@@ -165,6 +205,8 @@ export class TaskView {
             ]),
             ({ label }) => label,
         );
+        const todos = (agent.todos ?? []).map((todo, index) => ({ ...todo, index }));
+        this.todos.show(todos, ({ index }) => index);
     }
 
     /** Shows this task in the title and the icon. */
@@ -195,6 +237,7 @@ export class TaskView {
         byId("runs-section").hidden = runs.length === 0;
         byId("runs-more").hidden = !hasMore;
         this.runRows.show(runs, ({ run_id }) => run_id);
+        showRunBars(this.task, runs);
     }
 
     showParts() {
@@ -205,6 +248,7 @@ export class TaskView {
             return { name, part, start, end };
         });
         byId("parts-section").hidden = parts.length === 0;
+        setText(byId("parts-title"), { cdk_deploy: "Stacks", agent_execution: "Sub-agents" }[task.task_type] ?? "Parts");
         const from = Math.min(...parts.map(({ start }) => start).filter(Number.isFinite));
         const to = Math.max(...parts.map(({ end }) => end).filter(Number.isFinite));
         const isScaled = Number.isFinite(from) && Number.isFinite(to);
@@ -243,7 +287,7 @@ export class TaskView {
         this.details.show(detailsOf(details), ({ label }) => label);
         const metadata = Object.entries(task.metadata ?? {});
         byId("metadata-section").hidden = metadata.length === 0;
-        const shown = ([label, value]) => ({ label: oneLine(label), value: typeof value === "string" ? clean(value) : JSON.stringify(value), isMetadata: true });
+        const shown = ([label, value]) => ({ label: oneLine(label), value: typeof value === "string" ? clean(value) : JSON.stringify(value), mayBeLink: true });
         this.metadata.show(metadata.map(shown), ({ label }) => label);
     }
 
@@ -270,10 +314,41 @@ export class TaskView {
     }
 }
 
+/** How long the run takes, and how long earlier ones took: `2 min 5 s of usually 4 min 10 s`. */
+function timing(task) {
+    const took = tookOf(task);
+    const texts = [];
+    if (took != null) texts.push(`${ACTIVE.includes(task.status) ? "for" : "took"} ${duration(took)}`);
+    if (task.usual_duration_ms != null) texts.push(`usually ${duration(task.usual_duration_ms)}`);
+    return texts.join(", ");
+}
+
+/** Whether a text is an address that may become a link. */
+function isWebAddress(text) {
+    return /^https?:\/\/[^\s]+$/i.test(text);
+}
+
 /** What `Detail` shows of `[label, value, hint]`: those with a value, on one line. */
 function detailsOf(rows) {
     const known = rows.filter(([, value]) => value);
     return known.map(([label, value, hint]) => ({ label, value: oneLine(value), hint }));
+}
+
+const TODO_ICONS = { done: "completed", in_progress: "running", pending: "pending" };
+
+/** An item of an agent's to-do list. */
+class Todo {
+    constructor() {
+        Object.assign(this, cloneTemplate("todo"));
+    }
+
+    update({ text, status }) {
+        const { node, refs } = this;
+        setAttribute(node, "data-tone", TODO_ICONS[status] ?? "pending");
+        setAttribute(node, "aria-current", status === "in_progress" ? "step" : null);
+        setIcon(refs.icon, TODO_ICONS[status] ?? "pending");
+        setText(refs.text, oneLine(text));
+    }
 }
 
 /** An entry of the history. */
@@ -352,11 +427,11 @@ class Detail {
         this.value = this.node.appendChild(document.createElement("dd"));
     }
 
-    update({ label, value, hint, isMetadata }) {
+    update({ label, value, hint, mayBeLink }) {
         setText(this.term, label);
         setAttribute(this.value, "title", hint || null);
-        // Metadata comes from callers: only http and https URLs become links.
-        if (isMetadata && /^https?:\/\/[^\s]+$/i.test(value)) {
+        // It comes from callers: only http and https URLs become links.
+        if (mayBeLink && isWebAddress(value)) {
             if (this.link?.textContent === value) return;
             this.link = document.createElement("a");
             Object.assign(this.link, { href: value, rel: "noopener noreferrer", target: "_blank" });

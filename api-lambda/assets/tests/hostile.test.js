@@ -21,10 +21,11 @@ test("markup in names and messages is shown as text", { timeout: 60_000 }, async
     const images = [];
     page.on("request", (request) => request.resourceType() === "image" && images.push(request.url()));
     const names = page.getByRole("link", { name: MARKUP, exact: true });
-    await waitUntil(async () => (await names.count()) === 2, "both tasks are shown with their names");
+    await waitUntil(async () => (await names.count()) === 3, "both tasks are shown with their names, one also above the list");
+    assert.equal(await page.locator(".alert .cause").innerText(), task.message);
     assert.equal(await page.locator(".tile .name").innerText(), MARKUP);
     assert.equal(await page.locator(".row .message").innerText(), task.message);
-    await names.first().click();
+    await page.locator(".card a").click();
     await page.getByRole("heading", { level: 1, name: MARKUP }).waitFor();
     assert.equal(await page.locator("#task-message").innerText(), task.message);
     await page.getByText("Raw JSON").click();
@@ -46,7 +47,7 @@ test("terminal sequences and control characters are not shown", { timeout: 60_00
     const shown = page.locator(".row .message");
     await shown.waitFor();
     assert.equal(await shown.textContent(), "red link plain cleared txet second line ✅");
-    await page.getByRole("link", { name: "Noisy" }).click();
+    await page.getByRole("link", { name: "Noisy" }).first().click();
     await page.locator("#cause").waitFor();
     assert.equal(await page.locator("#cause").textContent(), "red link plain cleared txet\nsecond\tline ✅");
 });

@@ -4,7 +4,7 @@ import { mkdtemp, writeFile, appendFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestProxy } from "./support/proxy.js";
-import { checkAccessibility, close, open, texts, waitUntil } from "./support/page.js";
+import { checkAccessibility, close, open, showNews, texts, waitUntil } from "./support/page.js";
 import { Program } from "./support/program.js";
 
 after(close);
@@ -65,7 +65,7 @@ test("filters select tasks and are part of the URL", { timeout: 90_000 }, async 
 
     await t.test("a project's tile shows its metrics and filters by the project", async () => {
         const tile = page.getByRole("button", { name: /The shop/ });
-        assert.match(await tile.innerText(), /2 tasks · 1 running · 1 failed\s+0 % succeeded/);
+        assert.match(await tile.innerText(), /2 tasks · 1 running · 1 failed\s+1 finished/);
         await tile.click();
         await showsOnly(page, ["Alpha build", "Alpine tests"]);
         assert.equal(search(), "?project_id=shop");
@@ -78,7 +78,8 @@ test("filters select tasks and are part of the URL", { timeout: 90_000 }, async 
         await page.getByRole("combobox", { name: "Type" }).focus();
         await page.keyboard.press("b");
         await showsOnly(page, ["Alpha build", "Alpine tests", "Beta build"]);
-        await page.keyboard.press("Tab");
+        await page.keyboard.press("Escape");
+        await page.keyboard.press("/");
         await page.keyboard.type("Alp");
         await showsOnly(page, ["Alpha build", "Alpine tests"]);
         await page.keyboard.type("ha");
@@ -109,7 +110,7 @@ test("a value that the API rejects is reported, and the page stays online", asyn
     await page.getByText(/project_id/).first().waitFor();
     assert.equal(await page.locator("#connection-text").innerText(), "Every 5 s");
     await page.getByRole("button", { name: "Clear" }).click();
-    await page.getByText("Nothing is in progress.").waitFor();
+    await page.getByText("No task yet").waitFor();
     assert.equal(await page.locator("#list-problem").isVisible(), false);
 });
 
@@ -119,45 +120,89 @@ test("Load more adds a page, and loaded tasks stay up to date", { timeout: 60_00
         await program.createTask({ task_id: `t-${number}`, task_name: `Task ${number}`, status: "completed" });
     }
     const page = await open(t, program.url);
-    const count = () => page.locator(".row").count();
+    const count = async () => Number(await page.locator("#ended-table").getAttribute("aria-rowcount")) - 1;
     await waitUntil(async () => (await count()) === 50, "one page is shown");
-    assert.equal(await page.locator("#ended-count").innerText(), "50+");
-    const first = await page.locator(".row").first().elementHandle();
+    assert.equal(await page.locator("#ended-count").innerText(), "120", "the count is of all tasks");
     const more = page.getByRole("button", { name: "Load more", exact: true });
     await more.click();
     await waitUntil(async () => (await count()) === 100, "two pages are shown");
     await more.click();
     await waitUntil(async () => (await count()) === 120, "all tasks are shown");
     assert.equal(await more.isVisible(), false);
-    assert.equal(await page.locator("#ended-count").innerText(), "120");
     const expected = Array.from({ length: 120 }, (_, index) => `Task ${120 - index}`);
-    assert.deepEqual(await texts(page, ".row:visible h3"), expected);
+    await page.evaluate(() => scrollTo(0, 0));
+    const shown = async () => (await texts(page, ".row:visible h3")).slice(0, 20);
+    await waitUntil(async () => (await shown())[0] === "Task 120", "the first rows are in the document");
+    assert.deepEqual(await shown(), expected.slice(0, 20));
 
     await program.createTask({ task_id: "new", task_name: "New task", status: "failed", message: "at once" });
-    await waitUntil(async () => (await count()) === 121, "the new task is shown", 20_000);
-    assert.deepEqual(await texts(page, ".row:visible h3"), ["New task", ...expected]);
-    assert.equal(await first.evaluate((row) => row.isConnected && row.querySelector("h3").textContent), "Task 120");
+    await page.locator("#news", { hasText: "New task failed · 1 new" }).waitFor({ timeout: 20_000 });
+    assert.deepEqual(await shown(), expected.slice(0, 20), "nothing moves");
+    await showNews(page);
+    await waitUntil(async () => (await count()) === 121, "the new task is shown");
+    assert.deepEqual(await shown(), ["New task", ...expected.slice(0, 19)]);
+    assert.equal(await page.locator("#news").isVisible(), false);
 });
 
-test("rows stand still while tasks change, also on later pages", { timeout: 90_000 }, async (t) => {
+test("rows stand still while tasks change, begin and end, also on later pages", { timeout: 90_000 }, async (t) => {
     const program = await startEmpty(t);
     for (let number = 1; number <= 60; number++) {
         const progress = { current: 1, total: 9 };
         await program.createTask({ task_id: `t${number}`, task_name: `Task ${number}`, status: "running", progress });
     }
-    const page = await open(t, program.url);
-    const count = () => page.locator(".card").count();
-    await waitUntil(async () => (await count()) === 50, "one page is shown");
+    const page = await open(t, program.url, { viewport: { width: 1280, height: 2600 } });
+    const count = () => page.locator(".row").count();
+    await waitUntil(async () => (await count()) === 50, "one page is shown, as a table");
     await page.getByRole("button", { name: "Load more tasks in progress" }).click();
     await waitUntil(async () => (await count()) === 60, "all tasks are shown");
-    const before = await texts(page, ".card h3");
-    assert.equal(before.at(-1), "Task 1");
-    await program.call("PATCH", "api/tasks/t1", { progress: { current: 5 } });
-    await program.call("PATCH", "api/tasks/t30", { progress: { current: 6 } });
-    const shows = (name, text) => page.locator(".card", { has: page.getByText(name, { exact: true }), hasText: text }).waitFor();
-    await shows("Task 30", "6 of 9");
-    await shows("Task 1", "5 of 9");
-    assert.deepEqual(await texts(page, ".card h3"), before);
+    const places = () => page.locator(".row").evaluateAll((rows) => rows.map((row) => [row.querySelector("h3").textContent, row.getBoundingClientRect().top]));
+    const before = await places();
+    assert.equal(before.at(-1)[0], "Task 1");
+    await page.getByText("Live", { exact: true }).waitFor();
+    const change = (id, body) => program.call("PATCH", `api/tasks/${id}`, body);
+    await change("t1", { progress: { current: 5 } });
+    await change("t30", { progress: { current: 6 } });
+    await change("t40", { status: "completed" });
+    await change("t41", { status: "failed", message: "no room" });
+    for (const name of ["A", "B", "C"]) await program.createTask({ task_id: name, task_name: name, status: "running" });
+    const row = (name) => page.locator(".row", { has: page.getByText(name, { exact: true }) });
+    await row("Task 30").getByText("66 %").waitFor();
+    await row("Task 1").getByText("55 %").waitFor();
+    await row("Task 40").getByText("completed").waitFor();
+    await row("Task 41").getByText("no room").waitFor();
+    await page.locator("#news", { hasText: "Task 41 failed · 3 new · 2 finished" }).waitFor();
+    await page.waitForTimeout(6000);
+    assert.deepEqual(await places(), before);
+    // Each click opens the task that it aims at.
+    for (const name of ["Task 33", "Task 7"]) {
+        const box = await row(name).boundingBox();
+        await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
+        await page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
+        await page.keyboard.press("Escape");
+        await row(name).waitFor();
+    }
+    assert.deepEqual(await places(), before, "and the list stays as it was");
+    await showNews(page);
+    await waitUntil(async () => (await places())[0][0] === "C", "the new tasks are on top");
+    assert.equal(await page.locator(".alert .cause").innerText(), "no room");
+    assert.deepEqual(await texts(page, "#ended-table .row h3"), ["Task 41", "Task 40"]);
+});
+
+test("a wall display shows what is new by itself", { timeout: 60_000 }, async (t) => {
+    const program = await startEmpty(t);
+    await program.createTask({ task_name: "Old", status: "running" });
+    const page = await open(t, program.url);
+    await page.locator(".card", { hasText: "Old" }).waitFor();
+    await page.getByText("Live", { exact: true }).waitFor();
+    await program.createTask({ task_name: "New", status: "running" });
+    await page.locator("#news", { hasText: "1 new" }).waitFor();
+    // As if a minute had passed without any input.
+    await page.evaluate(() => {
+        const real = performance.now.bind(performance);
+        performance.now = () => real() + 61_000;
+    });
+    await page.locator(".card", { hasText: "New" }).waitFor({ timeout: 3000 });
+    assert.equal(await page.locator("#news").isVisible(), false);
 });
 
 test("stale, blocked and indeterminate tasks look different from running ones", { timeout: 60_000 }, async (t) => {
@@ -176,10 +221,12 @@ test("stale, blocked and indeterminate tasks look different from running ones", 
     assert.equal(await bar.getAttribute("aria-valuetext"), "4 done");
     await waitUntil(async () => (await thinking.getAttribute("data-tone")) === "stale", "the task is stale", 20_000);
     assert.match(await thinking.innerText(), /no update for \d+ s/);
-    assert.match(await page.locator("#summary").innerText(), /1 running\s*1 stale/);
+    assert.match(await page.locator("#summary").innerText(), /1 running\s*1 waiting\s*1 silent/);
     const blocked = page.locator(".card", { hasText: "Waits for a person" });
     assert.match(await blocked.innerText(), /blocked/);
-    assert.deepEqual(await texts(page, ".card h3"), ["agent", "Waits for a person"]);
+    assert.deepEqual(await texts(page, ".card h3"), ["Waits for a person", "agent"], "the newest run is first");
+    await showNews(page, "agent is silent");
+    assert.deepEqual(await texts(page, ".alert h3"), ["Waits for a person", "agent"]);
     await checkAccessibility(page, "a list with stale and blocked tasks");
 });
 
@@ -206,7 +253,7 @@ test("the page polls every second while a task runs, seldom when idle, and not w
     const page = await open(t, proxy.url);
     const polls = [];
     page.on("request", (request) => request.url().includes("/api/tasks?") && polls.push(Date.now()));
-    await page.getByText("Nothing is in progress.").waitFor();
+    await page.getByText("No task yet").waitFor();
     await page.waitForTimeout(4000);
     assert.ok(polls.length <= 6, `idle: ${polls.length} requests in 4 s`);
     await program.write({ message: "One", progress: { current: 1, total: 9 }, status: "running" });
@@ -262,10 +309,12 @@ test("a task that ends never disappears, although the index of ended tasks lags 
         watch();
     });
     await program.write({ message: "Two", progress: { current: 2, total: 2 }, status: "completed" });
-    await page.locator(".row", { hasText: "completed" }).waitFor();
+    await page.locator(".card", { hasText: "completed" }).waitFor();
     await page.waitForTimeout(2500);
     proxy.intercept = () => undefined;
     await page.waitForTimeout(6000);
+    await showNews(page, "1 finished");
     assert.equal(await page.locator(".row").count(), 1);
+    assert.equal(await page.locator(".card").count(), 0);
     assert.equal(await page.evaluate(() => globalThis.gone), 0, "frames without the task");
 });

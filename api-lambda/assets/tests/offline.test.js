@@ -38,7 +38,8 @@ test("the page says how old its data is while offline, and recovers by itself", 
 
     const again = await Program.start(t, { data, logs, port: program.port });
     await again.createTask({ task_id: "b", task_name: "Created meanwhile", status: "running" });
-    await page.getByRole("link", { name: "Created meanwhile" }).waitFor({ timeout: 40_000 });
+    await page.locator("#news", { hasText: "1 new" }).click({ timeout: 40_000 });
+    await page.getByRole("link", { name: "Created meanwhile" }).waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
     assert.equal(await page.locator("#offline-text").isVisible(), false);
 });
@@ -47,7 +48,7 @@ test("after errors the page backs off, and honours Retry-After", { timeout: 60_0
     const program = await Program.start(t, { logs });
     const proxy = await TestProxy.start(t, program.url);
     const page = await open(t, proxy.url, { expected: FAILED });
-    await page.getByText("Nothing is in progress.").waitFor();
+    await page.getByText("No task yet").waitFor();
     const attempts = () => proxy.requests.filter(({ path }) => path.startsWith("/api/tasks?status=running")).map(({ at }) => at);
     proxy.intercept = ({ path }) => (path.startsWith("/api/") ? "drop" : undefined);
     await page.getByText(/^Offline\. The API can't be reached/).waitFor();
@@ -72,7 +73,7 @@ test("a request without a response times out", { timeout: 60_000 }, async (t) =>
     const program = await Program.start(t, { logs });
     const proxy = await TestProxy.start(t, program.url);
     const page = await open(t, proxy.url, { expected: /ERR_/ });
-    await page.getByText("Nothing is in progress.").waitFor();
+    await page.getByText("No task yet").waitFor();
     proxy.intercept = ({ path }) => (path.startsWith("/api/") ? new Promise(() => {}) : undefined);
     await page.getByText(/^Offline\. The API did not respond in time\./).waitFor({ timeout: 25_000 });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { TestProxy } from "./support/proxy.js";
-import { close, open, waitUntil } from "./support/page.js";
+import { close, open, showNews, waitUntil } from "./support/page.js";
 import { Program } from "./support/program.js";
 import { SECRET, signToken } from "./support/token.js";
 
@@ -36,8 +36,12 @@ test("the list shows changes without asking for them", { timeout: 60_000 }, asyn
     await counter(page, "Build a").getByText("4 of 9").waitFor({ timeout: 1000 });
     assert.deepEqual(proxy.requests.map(({ path }) => path), [], "the page has not asked");
     await program.createTask(task("b"));
+    await page.locator("#news", { hasText: "1 new" }).waitFor({ timeout: 1000 });
+    await showNews(page);
     await page.locator(".card", { hasText: "Build b" }).waitFor({ timeout: 1000 });
     await program.call("PATCH", "api/tasks/a", { status: "failed", message: "out of memory" });
+    await page.locator(".card", { hasText: "Build a" }).getByText("out of memory").waitFor({ timeout: 1000 });
+    await showNews(page, "Build a failed");
     await page.locator(".row", { hasText: "Build a" }).getByText("out of memory").waitFor({ timeout: 1000 });
     assert.equal(await page.locator(".card", { hasText: "Build a" }).count(), 0, "it is in one list");
     await program.call("DELETE", "api/tasks/b");
@@ -50,6 +54,7 @@ test("only what the filters select is shown", { timeout: 60_000 }, async (t) => 
     await program.createTask(task("b"));
     await program.createTask(task("other", { task_name: "build anew", task_type: "other" }));
     await program.createTask(task("c", { task_name: "A new build again" }));
+    await showNews(page, "1 new");
     await page.locator(".card", { hasText: "A new build again" }).waitFor({ timeout: 1000 });
     assert.equal(await page.locator(".card").count(), 2);
 });

@@ -155,7 +155,7 @@ test("a task shows its agent, and what the agent waits for", { timeout: 60_000 }
         const section = page.getByRole("region", { name: "Agent", exact: true });
         await section.waitFor();
         const facts = Object.fromEntries(await section.locator("dl > div").evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent))));
-        const expected = ["Waits for", question, "Model", "needle-2", "Tool", "sew", "Turns", "1,204", "Tokens read", "120,345", "Tokens written", "678", "Tokens from the cache", "90,000", "Cost", "$0.4251"];
+        const expected = ["Waits for", question, "Tool", "sew", "Model", "needle-2", "Turns", "1,204", "Tokens read", "120,345", "Tokens written", "678", "Tokens from the cache", "90,000", "Cost", "$0.4251"];
         assert.deepEqual(Object.entries(facts).flat(), expected);
         assert.equal(await page.locator("#failure-section").isVisible(), false);
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no overflow at ${width}`);
@@ -174,7 +174,7 @@ test("a task's page shows every field, and Copy link copies its URL", { timeout:
         metadata: { issue: 142, pull_request: "https://example.com/pr/9", script: "javascript:alert(1)" },
     });
     const page = await open(t, program.url, { permissions: ["clipboard-read", "clipboard-write"] });
-    await page.getByRole("link", { name: "Nightly build" }).click();
+    await page.getByRole("link", { name: "Nightly build" }).first().click();
     await page.getByRole("heading", { level: 1, name: "Nightly build" }).waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.id), "task-title");
     assert.match(await page.title(), /^failed · Nightly build/);

@@ -92,6 +92,11 @@ export async function screenshot(page, name) {
     assert.ok(image.length > 10_000, `${name} is not empty`);
 }
 
+/** Clicks on what announces news, such as "1 new". */
+export async function showNews(page, text = /./) {
+    await page.locator("#news", { hasText: text }).click();
+}
+
 /** The texts of all elements that match `selector`. */
 export function texts(page, selector) {
     return page.locator(selector).allTextContents();
