@@ -8,13 +8,15 @@ const TIMEOUT_MS = 10_000;
 const CACHE_SIZE = 100;
 
 /**
- * A request that failed. `kind` is `offline`, `server`, `unauthenticated`, `forbidden`, `not_found` or `rejected`.
+ * A request that failed. `kind` is `offline`, `server`, `unauthenticated`, `forbidden`, `not_found` or `rejected`. `scope`
+ * is what a token must have.
  */
 export class ApiError extends Error {
-    constructor(kind, message, { retryAfterMs = 0, cause } = {}) {
+    constructor(kind, message, { retryAfterMs = 0, scope = "", cause } = {}) {
         super(message, { cause });
         this.kind = kind;
         this.retryAfterMs = retryAfterMs;
+        this.scope = scope;
     }
 }
 
@@ -81,7 +83,7 @@ function toError(response, text, token) {
     }
     if (status === 403) {
         const scope = challengeParam(challenge, "scope") || "progress:read";
-        return new ApiError("forbidden", `This token does not have the scope ${scope}.`);
+        return new ApiError("forbidden", `This token does not have the scope ${scope}.`, { scope });
     }
     if (status === 404) return new ApiError("not_found", detail);
     if (status === 429 || status >= 500) {

@@ -39,7 +39,8 @@ export class LogTail {
             if (error.kind === "not_found") this.revision = revision;
             if (error.kind !== "forbidden") return;
             this.isDenied = true;
-            this.show([], `${error.message} With it, this page shows the last lines of the log.`);
+            const how = `Sign in with a token that has it, such as one of scripts/token progress:read ${error.scope}.`;
+            this.show([], `${error.message} With it, this page shows the last lines of the log. ${how}`);
         }
     }
 

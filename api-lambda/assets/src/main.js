@@ -72,11 +72,11 @@ function onError(error, retryMs) {
     if (kind === "unauthenticated" || (kind === "forbidden" && session.token)) {
         showSignedOut();
         push.stop();
-        return session.requestToken(message);
+        return session.requestToken(message, error.scope);
     }
     if (kind === "not_found" || kind === "rejected" || kind === "forbidden") {
         showOnline(push.isLive, false);
-        if (view === task) return task.showProblem(kind === "not_found" ? `There is no task ${task.id}.` : message);
+        if (view === task) return task.showProblem(kind === "not_found" ? `There is no task ${task.id}. It was deleted, or it has expired, or the address is not whole.` : message);
         list.isReady = true;
         showView();
         byId("list-problem").hidden = false;

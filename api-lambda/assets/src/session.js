@@ -3,6 +3,8 @@
 import { byId, setText } from "./dom.js";
 
 const KEY = "miyabi-progress-token";
+/** The scope that the page needs. */
+const READ = "progress:read";
 
 export class Session {
     constructor() {
@@ -52,8 +54,14 @@ export class Session {
         this.showSignOut();
     }
 
-    /** Opens the sign-in dialog with this reason. The promise resolves when the user has entered a token. */
-    requestToken(reason) {
+    /**
+     * Opens the sign-in dialog with this reason. `scope` is what the token lacks. The promise resolves when the user has
+     * entered a token.
+     */
+    requestToken(reason, scope = "") {
+        const scopes = [READ, ...(scope && scope !== READ ? [scope] : [])];
+        setText(byId("token-scopes"), scopes.join(" "));
+        setText(byId("token-command"), `scripts/token ${scopes.join(" ")}`);
         setText(byId("token-reason"), reason || "This API needs an access token.");
         this.input.toggleAttribute("data-refused", Boolean(reason));
         if (!this.pending) {

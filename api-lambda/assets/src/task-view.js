@@ -42,6 +42,11 @@ export class TaskView {
             refreshNow();
         });
         byId("history-details").addEventListener("toggle", () => this.showTable());
+        byId("open-log-link").addEventListener("click", (event) => {
+            if (!event.currentTarget.hash) return;
+            event.preventDefault();
+            byId("log-title").focus();
+        });
         byId("copy-link").addEventListener("click", () => this.copyLink());
     }
 

@@ -73,7 +73,7 @@ test("the page of a task shows its changes, and the next run", { timeout: 60_000
     await page.locator("#task-state").getByText("running", { exact: false }).waitFor({ timeout: 2000 });
     await waitUntil(async () => (await page.locator("#run-rows tr").count()) === 1, "the earlier run is listed", 5000);
     await program.call("DELETE", "api/tasks/a");
-    await page.getByText("There is no task a.").waitFor({ timeout: 2000 });
+    await page.getByText("There is no task a. It was deleted").waitFor({ timeout: 2000 });
 });
 
 test("when the connection is cut, the page checks by itself and says so", { timeout: 60_000 }, async (t) => {

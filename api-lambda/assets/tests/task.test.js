@@ -221,10 +221,69 @@ test("going back restores filters, scroll position and focus", { timeout: 60_000
     }
 });
 
+test("a rollback is striped, keeps its first cause and has no expected end", { timeout: 60_000 }, async (t) => {
+    const row = (state, rest) => `Web | 2/4 | 10:00:00 | ${state} | ${rest}`;
+    const log = await logOf("web.log", [
+        "Web: deploying... [1/1]",
+        row("CREATE_IN_PROGRESS", "AWS::SQS::Queue | Jobs (Jobs1A2B) "),
+        row("CREATE_COMPLETE", "AWS::SNS::Topic | News (News1A2B) "),
+        row("CREATE_FAILED", "AWS::SQS::Queue | Jobs (Jobs1A2B) no third queue"),
+        row("ROLLBACK_IN_PROGRESS", "AWS::CloudFormation::Stack | Web The following resource(s) failed to create: [Jobs1A2B]."),
+        row("DELETE_COMPLETE", "AWS::SNS::Topic | News (News1A2B) "),
+    ]);
+    const program = await Program.start(t, { logs: ["--cdk", log] });
+    const page = await open(t, program.url);
+    const card = page.locator(".card");
+    await card.getByText("rolling back").waitFor();
+    assert.match(await card.innerText(), /no third queue/);
+    const stripes = (bar) => bar.locator("i").evaluate((fill) => getComputedStyle(fill).backgroundImage);
+    assert.match(await stripes(card.getByRole("progressbar")), /repeating-linear-gradient/);
+    await page.locator(".card a").click();
+    await page.locator("#task-state").getByText("rolling back", { exact: false }).waitFor();
+    assert.match(await stripes(page.locator("#task-bar")), /repeating-linear-gradient/);
+    assert.equal(await page.locator("#task-eta").innerText(), "");
+    assert.equal(await page.locator("#cause").innerText(), "Jobs1A2B: no third queue");
+    await checkAccessibility(page, "a rollback");
+});
+
+test("a task shows its usual duration, its earlier runs as bars, and where it was started", { timeout: 60_000 }, async (t) => {
+    const program = await Program.start(t, { logs: ["--agents", "/dev/null"] });
+    const context = { actor: "aki", repository: "shop/website", commit: "0a1b2c3d", branch: "main", pull_request: "https://example.com/pull/9", ci_url: "javascript:alert(1)" };
+    const post = async (records, stream = "nightly") => {
+        const body = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+        const headers = { "content-type": "application/x-ndjson" };
+        const query = new URLSearchParams({ stream, session: crypto.randomUUID(), sequence: "0" });
+        const response = await fetch(`${program.url}/api/logs?${query}`, { method: "POST", headers, body });
+        assert.equal(response.status, 202, await response.text());
+    };
+    const at = (minute) => new Date(Date.UTC(2026, 0, 1, 10, minute)).toISOString();
+    for (const [from, minutes, exit_code] of [[0, 4, 0], [10, 2, 1], [20, 5, 0]]) {
+        await post([{ message: "[1/2] <b>one</b>", timestamp: at(from) }, { message: "[2/2] two", timestamp: at(from + minutes) }, { exit_code, timestamp: at(from + minutes) }]);
+    }
+    await post([{ context }, { message: "[1/2] <b>one</b>" }]);
+    const page = await open(t, `${program.url}/?task=run:nightly`);
+    await page.locator("#log").getByText("[1/2] <b>one</b>").waitFor();
+    assert.match(await page.locator("#task-took").innerText(), /^for \d+ s, usually \d+ min( \d+ s)?$/);
+    const bars = page.locator("#run-bars a");
+    const labels = await bars.evaluateAll((links) => links.map((link) => link.getAttribute("aria-label")));
+    assert.deepEqual(labels.map((label) => label.replace(/^.*: /, "").replace(/\d+ s$/, "… s")), ["completed, 4 min", "failed, 2 min", "completed, 5 min", "running, … s"]);
+    const heights = await bars.locator("i").evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect().height));
+    assert.ok(heights[2] > heights[0] && heights[0] > heights[1] * 1.8, `${heights}`);
+    const origin = page.getByRole("region", { name: "Started from" });
+    assert.deepEqual(await origin.locator("dd").allTextContents(), Object.values(context));
+    assert.deepEqual(await origin.getByRole("link").allTextContents(), [context.pull_request], "only addresses of the web are links");
+    await checkAccessibility(page, "a task with earlier runs and a log");
+    await bars.nth(1).click();
+    await page.locator("#cause").waitFor();
+    await page.getByRole("link", { name: "Open log" }).click();
+    assert.equal(await page.evaluate(() => document.activeElement.id), "log-title");
+    assert.match(await page.locator("#log").innerText(), /two$/);
+});
+
 test("an unknown task is reported", async (t) => {
     const program = await Program.start(t);
     const page = await open(t, `${program.url}/?task=no-such`, { expected: /404/ });
-    await page.getByText("There is no task no-such.").waitFor();
+    await page.getByText("There is no task no-such. It was deleted").waitFor();
     await checkAccessibility(page, "an unknown task");
     await page.getByRole("link", { name: "All tasks" }).click();
     await page.locator(".card").first().waitFor();

@@ -44,6 +44,9 @@ test("the user enters a token once, and only the tab keeps it", { timeout: 60_00
     await page.getByText(/expired/).waitFor();
     await enter(signToken("openid"));
     await page.getByText("This token does not have the scope progress:read.").waitFor();
+    assert.equal(await page.locator("#token-command").innerText(), "scripts/token progress:read");
+    assert.equal(await dialog.getByRole("link", { name: "About the API" }).getAttribute("href"), "docs");
+    await checkAccessibility(page, "the sign-in dialog after a refusal");
     const good = signToken("openid progress:read");
     await enter(`Bearer ${good} `);
     await page.getByRole("link", { name: "Secret build" }).waitFor();
@@ -58,6 +61,20 @@ test("the user enters a token once, and only the tab keeps it", { timeout: 60_00
     await page.getByRole("button", { name: "Sign out" }).click();
     await dialog.waitFor();
     assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage)), []);
+});
+
+test("without the scope for logs, a task is shown, and how to see its last lines", { timeout: 60_000 }, async (t) => {
+    const proxy = await startWithTokens(t);
+    const page = await open(t, `${proxy.url}/?task=a`, { expected: REFUSED });
+    await page.getByLabel("Access token").fill(signToken("progress:read"));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText(/does not have the scope progress:logs\. With it, this page shows.*scripts\/token progress:read progress:logs\./).waitFor();
+    assert.ok(await page.getByRole("heading", { level: 1, name: "Secret build" }).isVisible());
+    assert.equal(await page.getByRole("dialog").isVisible(), false);
+    await page.waitForTimeout(4000);
+    const asked = proxy.requests.filter(({ path }) => path.endsWith("/log"));
+    assert.equal(asked.length, 1, "it asks once");
+    await checkAccessibility(page, "a task without its log");
 });
 
 test("when the token expires, the page asks for a new one and keeps what it shows", { timeout: 60_000 }, async (t) => {
