@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::error::error_chain;
 use shared::fold::InvalidTransition;
+use shared::log_source::LogSourceError;
 use shared::model::{ProjectId, RecordId, RunId, TaskId};
 use shared::store::StoreError;
 use tracing::error;
@@ -107,6 +108,8 @@ pub(crate) enum ApiError {
     NotReady(Map<String, Value>),
     #[error("the request can't be handled at the moment; try again")]
     Unavailable(#[source] StoreError),
+    #[error("CloudWatch Logs can't be read at the moment; try again")]
+    LogsUnavailable(#[source] LogSourceError),
     #[error("the request could not be handled; report its request_id")]
     Internal(#[source] StoreError),
     #[error("the request could not be handled; report its request_id")]
@@ -144,7 +147,7 @@ impl ApiError {
             Self::UnsupportedMediaType | Self::UnsupportedLines => Kind::UnsupportedMediaType,
             Self::BodyTooLarge { .. } | Self::UnpackedBodyTooLarge { .. } => Kind::BodyTooLarge,
             Self::NotReady(_) => Kind::NotReady,
-            Self::Unavailable(_) => Kind::Unavailable,
+            Self::Unavailable(_) | Self::LogsUnavailable(_) => Kind::Unavailable,
             Self::Internal(_) | Self::Panicked => Kind::Internal,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use shared::cache::TaskCache;
 use shared::ingest::Ingest;
+use shared::log_source::TailSource;
 use shared::model::Timestamp;
 use shared::store::{ProjectStore, TaskStore};
 use shared::task_reader::{ChangeListener, TaskReader, WriteThrough};
@@ -26,6 +27,8 @@ pub struct ApiState {
     pub(crate) turns: Arc<Turns>,
     /// Whether the last lines that are sent are kept.
     pub(crate) keeps_log_tail: bool,
+    /// Where the last lines of log streams are read, if anywhere.
+    pub(crate) log_tails: Option<Arc<dyn TailSource>>,
     /// Where browsers subscribe to changes; `None` if they can't.
     pub(crate) push: Option<PushEndpoint>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -52,6 +55,7 @@ impl ApiState {
             renderer,
             turns: Arc::default(),
             keeps_log_tail: true,
+            log_tails: None,
             push: None,
             clock: Arc::new(Timestamp::now),
         }
@@ -62,6 +66,15 @@ impl ApiState {
     pub fn with_log_tail(self, keeps_log_tail: bool) -> Self {
         Self {
             keeps_log_tail,
+            ..self
+        }
+    }
+
+    /// Sets where the last lines of log streams are read. Nowhere, unless it is called.
+    #[must_use]
+    pub fn with_log_tails(self, log_tails: Arc<dyn TailSource>) -> Self {
+        Self {
+            log_tails: Some(log_tails),
             ..self
         }
     }

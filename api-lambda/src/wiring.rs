@@ -9,6 +9,7 @@ use shared::aws;
 use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
 use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, stale_after};
+use shared::log_source::CloudWatchTailSource;
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
 use crate::auth::Auth;
@@ -38,11 +39,19 @@ pub async fn connect(settings: &Settings<'_>, auth: &Auth) -> Result<ApiState, C
     };
     // Loading the AWS configuration can be slow. It comes last, so that invalid settings fail
     // first.
-    let client = aws::dynamodb(&aws::load_config(settings).await);
+    let aws = aws::load_config(settings).await;
+    let client = aws::dynamodb(&aws);
     let tasks = Arc::new(DynamoDbTaskStore::new(client.clone(), &config));
     let projects = Arc::new(DynamoDbProjectStore::new(client, &config));
     let keeps_log_tail = keeps_log_tail(settings)?;
     let state = ApiState::new(tasks, projects, cache, stale_after).with_log_tail(keeps_log_tail);
+    let state = match keeps_log_tail {
+        true => {
+            let log_tails = CloudWatchTailSource::new(move || aws::cloudwatch_logs(&aws));
+            state.with_log_tails(Arc::new(log_tails))
+        }
+        false => state,
+    };
     Ok(match push {
         Some(push) if auth.checks_tokens() => state.with_push(push),
         _ => state,
@@ -50,7 +59,7 @@ pub async fn connect(settings: &Settings<'_>, auth: &Auth) -> Result<ApiState, C
 }
 
 /// Reads `KEEP_LOG_TAIL` (`on` or `off`, default `on`): whether the last lines that are sent to the API
-/// are kept.
+/// are kept, and those of log streams shown.
 fn keeps_log_tail(settings: &Settings<'_>) -> Result<bool, ConfigError> {
     const NAME: &str = "KEEP_LOG_TAIL";
     match settings.optional(NAME).as_deref() {

@@ -8,6 +8,7 @@
 mod first_seen;
 mod log_file;
 mod notifications;
+mod tails;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::File;
@@ -26,6 +27,7 @@ use self::notifications::Watcher;
 
 pub(crate) use self::log_file::{FileLine, Spool};
 pub(crate) use self::notifications::Changes;
+pub(crate) use self::tails::FileTails;
 
 /// A turn reads no further file after this many bytes.
 const TURN_BYTES: usize = 1024 * 1024;
@@ -76,6 +78,7 @@ pub(crate) struct FollowedFiles {
     queue: VecDeque<usize>,
     changes: Changes,
     watcher: Watcher,
+    tails: FileTails,
     /// Whether it was logged that no more files can be opened.
     has_too_many_open: bool,
 }
@@ -121,6 +124,7 @@ impl FollowedFiles {
             queue: VecDeque::new(),
             watcher: Watcher::new(changes.clone()),
             changes,
+            tails: FileTails::default(),
             has_too_many_open: false,
         }
     }
@@ -184,6 +188,11 @@ impl FollowedFiles {
     /// What the system tells about the files.
     pub(crate) fn changes(&self) -> Changes {
         self.changes.clone()
+    }
+
+    /// The ends of the files, also of those that are found later.
+    pub(crate) fn tails(&self) -> FileTails {
+        self.tails.clone()
     }
 
     /// The names of the log streams of a format.
@@ -434,6 +443,10 @@ impl FollowedFiles {
                 log_stream: name.1,
             }
             .into());
+        }
+        if !file.is_spool() {
+            let group = format.file_log_group;
+            self.tails.add(group, file.log_stream(), file.path());
         }
         let index = self.files.len();
         self.files.push(Followed {

@@ -110,7 +110,9 @@ async fn try_serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         cache.task_cache(),
         stale_after,
     );
-    let state = state.with_listener(Arc::new(push.clone()));
+    let state = state
+        .with_listener(Arc::new(push.clone()))
+        .with_log_tails(Arc::new(inputs.files.tails()));
     let state = match auth.checks_tokens() {
         true => state.with_push(PushEndpoint::beside_api()),
         false => state,

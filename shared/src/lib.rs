@@ -23,5 +23,5 @@ pub mod telemetry;
 pub mod validator;
 
 pub use progress_core::{
-    batch, error, fold, log_event, log_file, log_parser, log_tail, model, record, view,
+    batch, error, fold, log_event, log_file, log_parser, log_tail, model, record, secrets, view,
 };

@@ -1,13 +1,16 @@
 //! Sources of log events.
 
 mod cloudwatch;
+mod tail;
 
 pub use cloudwatch::CloudWatchLogSource;
+pub use tail::CloudWatchTailSource;
 
 use async_trait::async_trait;
 
 use crate::error::Source;
 use crate::log_event::LogEvent;
+use crate::log_tail::TailLine;
 use crate::model::Timestamp;
 
 /// A request for one page of the events in a time window.
@@ -32,7 +35,20 @@ pub struct LogPage {
     pub next_token: Option<String>,
 }
 
-/// Why a page could not be read.
+/// A request for the last lines of a log stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TailRequest<'a> {
+    /// The log group.
+    pub log_group: &'a str,
+    /// The log stream.
+    pub log_stream: &'a str,
+    /// The time of the first line that may be in it.
+    pub start: Timestamp,
+    /// The time of the last line that may be in it.
+    pub end: Timestamp,
+}
+
+/// Why lines could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogSourceError {
     /// The log group does not exist (yet). Callers treat it as empty.
@@ -70,4 +86,15 @@ impl LogSourceError {
 pub trait LogSource: Send + Sync {
     /// Reads one page, without retries.
     async fn fetch_page(&self, request: PageRequest<'_>) -> Result<LogPage, LogSourceError>;
+}
+
+/// Reads the end of a log stream.
+#[async_trait]
+pub trait TailSource: Send + Sync {
+    /// The last lines, oldest first: at most [`MOST_TAIL_LINES`](crate::log_tail::MOST_TAIL_LINES).
+    ///
+    /// # Errors
+    ///
+    /// [`LogSourceError`]. A stream that does not exist is [`LogSourceError::GroupNotFound`], too.
+    async fn fetch_tail(&self, request: TailRequest<'_>) -> Result<Vec<TailLine>, LogSourceError>;
 }

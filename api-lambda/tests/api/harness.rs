@@ -14,6 +14,7 @@ use shared::cache::TaskCache;
 use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_event::LogEvent;
 use shared::log_parser::LogFormat;
+use shared::log_source::TailSource;
 use shared::model::{Task, Timestamp};
 use shared::record::{FactItems, FactsChange, Head, HeadChange, HeadState, TaskChange, TaskRecord};
 use shared::store::{ProjectStore, TaskQuery, TaskStore};
@@ -112,6 +113,20 @@ impl Harness {
             store,
             cache,
             router,
+        }
+    }
+
+    /// An API with this store, which reads the last lines of log streams from `log_tails`.
+    pub(crate) fn with_log_tails(
+        store: Arc<InMemoryStore>,
+        log_tails: Arc<dyn TailSource>,
+    ) -> Self {
+        let state = ApiState::new(store.clone(), store.clone(), None, STALE_AFTER);
+        let state = state.with_log_tails(log_tails);
+        Self {
+            store,
+            cache: None,
+            router: router(state, Auth::none(), Cors::default()),
         }
     }
 

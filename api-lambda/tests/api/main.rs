@@ -12,6 +12,7 @@ mod harness;
 mod head;
 mod health;
 mod http_semantics;
+mod log_tails;
 mod logs;
 mod lost_responses;
 mod overview;

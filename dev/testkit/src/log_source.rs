@@ -6,7 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use shared::log_event::LogEvent;
-use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
+use shared::log_source::{
+    LogPage, LogSource, LogSourceError, PageRequest, TailRequest, TailSource,
+};
+use shared::log_tail::{TailLine, TailPart};
 
 /// Log groups in memory. A log group without a call of [`put`](Self::put) does not exist.
 #[derive(Debug)]
@@ -55,5 +58,23 @@ impl LogSource for InMemoryLogSource {
             events: page,
             next_token,
         })
+    }
+}
+
+#[async_trait]
+impl TailSource for InMemoryLogSource {
+    async fn fetch_tail(&self, request: TailRequest<'_>) -> Result<Vec<TailLine>, LogSourceError> {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = groups
+            .get(request.log_group)
+            .ok_or_else(|| LogSourceError::GroupNotFound(request.log_group.to_owned()))?;
+        let mut tail = TailPart::new(0);
+        for event in group {
+            let is_in_window = (request.start..=request.end).contains(&event.timestamp);
+            if is_in_window && event.log_stream == request.log_stream {
+                tail.push(event.timestamp, false, &event.message);
+            }
+        }
+        Ok(tail.finish().lines)
     }
 }

@@ -29,3 +29,4 @@ mod secrets;
 mod sockets;
 #[path = "../collect/stream.rs"]
 mod stream;
+mod tails;

@@ -16,4 +16,5 @@ pub mod log_parser;
 pub mod log_tail;
 pub mod model;
 pub mod record;
+pub mod secrets;
 pub mod view;

@@ -1,9 +1,10 @@
 //! Log events from CloudWatch Logs.
 
+use std::error::Error;
+
 use async_trait::async_trait;
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::error::SdkError;
-use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
@@ -65,7 +66,11 @@ fn log_event(event: FilteredLogEvent) -> Option<LogEvent> {
     })
 }
 
-fn classify(log_group: &str, error: SdkError<FilterLogEventsError>) -> LogSourceError {
+/// What a failed call for a log group means.
+pub(super) fn classify<E>(log_group: &str, error: SdkError<E>) -> LogSourceError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
     let log_group = log_group.to_owned();
     if let SdkError::ServiceError(service) = &error {
         let code = service.err().code();

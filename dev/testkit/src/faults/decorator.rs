@@ -9,8 +9,10 @@ use shared::batch::named_ids::NamedIds;
 use shared::cache::{Answer, CacheError, CacheKey, Lookup, TaskCache};
 use shared::checkpoint::{Checkpoint, CheckpointStore};
 use shared::event_sink::{EventSink, EventSinkError, TaskEvent};
-use shared::log_source::{LogPage, LogSource, LogSourceError, PageRequest};
-use shared::log_tail::TailPart;
+use shared::log_source::{
+    LogPage, LogSource, LogSourceError, PageRequest, TailRequest, TailSource,
+};
+use shared::log_tail::{TailLine, TailPart};
 use shared::model::{
     HistoryEntry, Metrics, Project, ProjectId, RecordId, RunId, Task, TaskId, Timestamp,
 };
@@ -133,6 +135,10 @@ fn subject_of(key: &CacheKey) -> &str {
 decorate!(LogSource, LogSourceError {
     fetch_page(request: PageRequest<'_>) -> LogPage,
         [Some(request.log_group), request.next_token].into_iter().flatten().collect::<Vec<_>>();
+});
+
+decorate!(TailSource, LogSourceError {
+    fetch_tail(request: TailRequest<'_>) -> Vec<TailLine>, [request.log_group, request.log_stream];
 });
 
 #[async_trait]

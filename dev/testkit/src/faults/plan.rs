@@ -30,6 +30,8 @@ pub enum Role {
     TaskCache,
     /// [`LogSource`](shared::log_source::LogSource)
     LogSource,
+    /// [`TailSource`](shared::log_source::TailSource)
+    TailSource,
     /// [`EventSink`](shared::event_sink::EventSink)
     EventSink,
     /// [`PushSink`](shared::push_sink::PushSink)
