@@ -124,12 +124,26 @@ def cdk_log(user, bus):
     listed = user.reader.get("/api/tasks?status=completed").json()["tasks"]
     check("a list by status has it", "cdk:shop-deploy" in {task["task_id"] for task in listed}, listed)
     bus.check_once("Task Completed", "cdk:shop-deploy")
+    check_end_of_log(user, "cdk:shop-deploy", lines)
+
+
+def check_end_of_log(user, task, lines):
+    """The API reads the last lines of a task from its log group."""
+    last = [line for line in lines if line.strip()][-1]
+    path = f"/api/tasks/{task}/log"
+    refused = user.reader.get(path)
+    check("the last lines need the scope progress:logs", refused.status == 403, refused)
+    log = user.writer.get(path)
+    texts = [one["text"] for one in log.json()["lines"]] if log.status == 200 else []
+    check(f"the last lines of {task} are those of its log", last in texts, log)
 
 
 def agent_log(user):
-    user.push("Agent", "coder", (SAMPLES / "coder-142.log").read_text().splitlines())
+    lines = (SAMPLES / "coder-142.log").read_text().splitlines()
+    user.push("Agent", "coder", lines)
     task = user.task("agent:coder", lambda task: task["status"] == "completed")
     check("an agent's log is a completed task", is_task(task) and task["task_type"] == "agent_execution", task)
+    check_end_of_log(user, "agent:coder", lines)
 
 
 def latency(user):
@@ -262,6 +276,7 @@ def with_cache(user, kind):
     task = user.task(f"cdk:{name}")
     check("a line is a task", is_task(task), task)
     check("the collector's writes reach the cache", window(user)["cache_errors"] == 0)
+    check_end_of_log(user, f"cdk:{name}", BEGUN)
     timing = lambda: user.reader.get("/api/tasks").headers["server-timing"]  # noqa: E731
     from_cache = wait_for(lambda: "cache;" in (last := timing()) and "store" not in last, 10)
     check("a list comes from the cache", from_cache, timing())
