@@ -2,7 +2,7 @@
 //!
 //! A counter rises. A gauge, such as a pool or the use of a disk, rises and falls, and repeats
 //! itself, because somebody asks for it from time to time. Two samples can't tell them apart, but
-//! some more do. Where the log is whole, fewer are enough, because nothing follows that could
+//! some more do. A percentage needs more samples than a pair, and begins low. Where the log is whole, fewer are enough, because nothing follows that could
 //! contradict them.
 //!
 //! A late sample may show that what counted does not. So that nothing leads back, a template that
@@ -23,6 +23,25 @@ const MOST_OF_PLAIN: usize = 3;
 const MOST_FALLS: u8 = 3;
 /// More rises in a row than these tell nothing new, so samples after them may be dropped.
 pub(super) const MOST_RISES: u8 = 4;
+
+/// The work of a percentage begins at or below this one. Others are tables of percentiles.
+const LOW_SHARE: u64 = 10;
+
+/// A sample as a counter.
+pub(super) fn counter(current: u64, total: u64, is_share: bool) -> Counter {
+    match is_share {
+        true => Counter {
+            current: None,
+            total: None,
+            percentage: u8::try_from(current).ok(),
+        },
+        false => Counter {
+            current: Some(current),
+            total: Some(total),
+            percentage: None,
+        },
+    }
+}
 
 /// The templates of a log, the last seen last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +83,9 @@ struct Template {
     has_risen: bool,
     #[serde(default)]
     counts: bool,
+    /// Whether it is a percentage.
+    #[serde(default, rename = "pct", skip_serializing_if = "std::ops::Not::not")]
+    is_share: bool,
 }
 
 /// A sample of a template that has risen.
@@ -73,6 +95,7 @@ pub(super) struct Moved {
     pub(super) first: LineKey,
     pub(super) current: u64,
     pub(super) total: u64,
+    pub(super) is_share: bool,
     /// Whether the template counts. Two samples can't tell.
     pub(super) counts: bool,
     /// Whether it did not count before.
@@ -120,6 +143,7 @@ impl Templates {
             first: template.first.unwrap_or(at),
             current: sample.current,
             total: sample.total,
+            is_share: sample.is_share,
             counts: template.counts,
             is_new,
         };
@@ -167,11 +191,7 @@ impl Templates {
             (template.restarts, is_full, place, Reverse(*index))
         });
         let (_, template) = outer?;
-        let counter = Counter {
-            current: Some(template.high),
-            total: Some(template.total),
-            percentage: None,
-        };
+        let counter = counter(template.high, template.total, template.is_share);
         Some((template.first?, counter))
     }
 }
@@ -192,6 +212,7 @@ impl Template {
             is_repeated: false,
             has_risen: false,
             counts: false,
+            is_share: sample.is_share,
         }
     }
 
@@ -238,15 +259,25 @@ impl Template {
     /// Whether it can't but be a counter.
     fn is_counter(&self) -> bool {
         let is_from_start = self.low <= self.step;
+        if self.is_share {
+            return self.falls == 0 && self.rises >= MOST_RISES && self.low <= LOW_SHARE;
+        }
         self.falls == 0
             && match self.is_repeated {
                 false => self.rises >= 3 || self.rises >= 2 && is_from_start,
+                // A terminal shows each step several times.
+                true if self.rises >= 3 && self.low <= 1 && self.step == 1 => true,
                 true => self.rises >= MOST_RISES && self.low <= self.total / 4,
             }
     }
 
     /// Whether it is a counter if no more samples follow. One rise is enough in a log that is plain.
     fn has_moved(&self, is_plain: bool) -> bool {
+        if self.is_share {
+            let is_whole = self.last == self.total && self.rises >= 2;
+            let has_risen = is_whole || self.rises >= 3 || self.rises == 2 && is_plain;
+            return self.falls == 0 && has_risen && self.low <= LOW_SHARE;
+        }
         let is_even = self.low <= self.step.max(1) || self.step == 1 || self.last == self.total;
         let has_risen = match self.rises {
             0 => false,

@@ -58,11 +58,25 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
     } else {
         Verdict::Ended
     };
+    let last = lines.backward().next();
+    if last.is_some_and(|(_, text)| WAITING.is_match(&text)) {
+        return Verdict::Ended;
+    }
+    // Output that was buffered may follow.
+    let mut aborted = lines.backward().map(|(_, text)| text);
+    if let Some(text) = aborted.find(|text| ABORTED.is_match(strip_all_prefixes(text))) {
+        return Verdict::Failed {
+            message: strip_all_prefixes(&text).to_owned(),
+        };
+    }
     let (mut lines_after, mut details_after) = (0, 0);
     let mut texts = lines.backward();
     let last_word = texts.find_map(|(is_detail, text)| {
         let class = classify(&text);
-        if class == LineClass::Neutral {
+        let is_step = class == LineClass::Success
+            && lines_after + details_after > 0
+            && STEP_DONE.is_match(&text);
+        if class == LineClass::Neutral || is_step {
             lines_after += usize::from(!is_detail);
             details_after += usize::from(is_detail);
             return None;
@@ -78,7 +92,11 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
     let words = words.filter(|(class, _)| *class != LineClass::Neutral);
     match last_word {
         (LineClass::Neutral | LineClass::Sample, _) => of_counter,
-        (LineClass::Error, _) if lines_after > MAX_LINES_AFTER_ERROR => of_counter,
+        (LineClass::Error, text)
+            if lines_after > MAX_LINES_AFTER_ERROR && !TALLY.is_match(&text) =>
+        {
+            of_counter
+        }
         (LineClass::Cancel, _) => Verdict::Cancelled,
         (LineClass::Success, text) => {
             // Programs still print their sums after they were interrupted.
@@ -86,6 +104,12 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
                 !is_counter_full && percentage_of(text).is_some_and(|done| done < NEARLY_FULL)
             };
             let words: Vec<_> = words.collect();
+            let before = words.first().filter(|_| TIME_TAKEN.is_match(&text));
+            if let Some((LineClass::Crash | LineClass::Error, failed)) = before {
+                return Verdict::Failed {
+                    message: strip_all_prefixes(failed).to_owned(),
+                };
+            }
             let sibling = words.iter().find(|(class, other)| {
                 matches!(class, LineClass::Crash | LineClass::Error) && are_siblings(&text, other)
             });
@@ -220,6 +244,8 @@ pub fn classify(text: &str) -> LineClass {
         LineClass::Error
     } else if outer_percentage(rest).is_some() {
         LineClass::Sample
+    } else if TICKED.is_match(rest) {
+        LineClass::Neutral
     } else if !is_low && SUCCESS.find_iter(rest).any(|word| succeeds(rest, word)) {
         LineClass::Success
     } else if SAMPLE.is_match(rest) {
@@ -310,7 +336,7 @@ macro_rules! patterns {
 
 patterns! {
     FATAL_LEVEL = r"\b(?:FATAL|CRITICAL)\b|^F[0-9]{4} ";
-    ERROR_LEVEL = r"\bERROR\b|[\[:]error[\]:]|✘|^E[0-9]{4} ";
+    ERROR_LEVEL = r"\bERROR\b|\[\w*(?:Error|Exception)\]|[\[:]error[\]:]|✘|^E[0-9]{4} ";
     /// Warnings and below: what they report did not end the run.
     LOW_LEVEL = r"\b(?:WARN|WARNING|DEBUG|TRACE)\b|[\[:](?:warning|debug)[\]:]|^W[0-9]{4} ";
 
@@ -332,18 +358,19 @@ patterns! {
 
     CRASH =
         r"^Traceback \(most recent call last\)|^\[?(?:FATAL|CRITICAL)\b",
-        r"^(?:Uncaught |Unhandled )?(?:[\w$]+\.)*[\w$]*(?:Error|Exception)(?:: |:?$| \[)",
+        r"^(?:\[!\] |[✖✗✘×❌] ?)?(?:Uncaught |Unhandled )?(?:[\w$]+\.)*[\w$]*(?:Error|Exception)(?:: |:?$| \[)",
         r"^(?:Unhandled |Uncaught |Exception in thread |Caused by: |(?:PHP )?Fatal error)|\(\w*(?:Error|Exception)\)$|^\*\* \(\w+\) ",
         r"\bpanicked at\b|^panic: |^(?i:fatal)(?: error)?: |^goroutine [0-9]+ \[",
         r"^Killed(?:: 9)?$|: line [0-9]+: +[0-9]+ (?:Killed|Aborted|Terminated|Segmentation)\b",
         r"(?i)\bsegmentation fault\b|\bcore dumped\b|\bout of memory: |\bOOMKilled\b|signal: (?:killed|aborted)",
-        r"^npm (?:ERR!|error)|\bERR_PNPM_|\bELIFECYCLE\b|^g?make(?:\[[0-9]+\])?: \*\*\* ",
+        r"^npm error|^[\w@/.-]+ ERR! |\bERR_PNPM_|\bELIFECYCLE\b|^g?make(?:\[[0-9]+\])?: \*\*\* ",
         r"(?i)\bexited before completing\b|\bnot recoverable\b|\blevel=(?:fatal|critical|panic)\b",
         r"(?i)\b(?:giving|gave) up\b|\bretries (?:exhausted|exceeded)\b";
 
     /// Lines about the exit code of a process.
     EXIT_CODE =
         r"(?i)\bexit(?:ed)?(?: with)?(?: [a-z-]+){0,2} ?(?:code|status)[ :=]*[('\x22]*-?[1-9][0-9]{0,9}\b",
+        r"\bexited with (?:code|signal) SIG[A-Z]+\b",
         r"(?i)\bexit(?:ed)? \(?[1-9][0-9]{0,2}\b|\bnon-?zero (?:exit|return|status)",
         r"^\s*g?make(?:\[[0-9]{1,3}\])?: \*\*\* .*\bError [0-9]{1,3}\b";
 
@@ -353,9 +380,10 @@ patterns! {
         r"^\[?(?i:warn|warning|debug)\b|\blevel=(?:warn|warning|debug)\b";
 
     ERROR =
-        r"(?:^|: |^\w+ |^\W+)(?i:(?:fatal |internal )?error)(?:\[\w+\]| [A-Z]*[0-9]+)?:(?: *$| +[^ 0-9])",
+        r"(?:^|: |^\W*\w+ |^\W+)(?i:(?:fatal |internal )?error)(?:\[\w+\]| [A-Z]*[0-9]+)?:(?: *$| +[^ 0-9])",
         r"^(?:ERROR|FAIL|FAILED|FAILURE)\b[^:=]*$|^\[?ERROR\]? |^[✖✗✘❌]\x{fe0f}? *\w",
         r"(?i)(?:: |\()(?:no such file or directory|permission denied|connection refused|no space left on device|is a directory|cannot allocate memory|broken pipe|command not found)\b",
+        r"^[0-9]+\. +\w+(?:Error|Exception)\b",
         r"(?i)\berrors? (?:has |have |were )?occurr?ed\b|\b(?:quota|limit|size|budget) exceeded\b|\bdoes not exist\W*$|^\w+ aborted\W*$",
         r"(?i)^(?:unable to|cannot|can't|could not|couldn't|failed to|abort(?:ed|ing)\b)|^E: \w",
         r"(?i)^(?:\w+ )?error (?:response|while|during|when|in|at|on|occurred|opening|reading|loading|creating|connecting|executing|running)\b",
@@ -379,6 +407,24 @@ patterns! {
         r"(?i)\b(?:erfolgreich|abgeschlossen|terminé|finalizado|completado)\b",
         r"完了しました|正常終了|已完成|完成了|完了$|완료";
 
+    /// Success of one step of a program that goes on.
+    STEP_DONE = r"(?i)(?:\.\.|…) ?(?:done|ok|yes|completed?|success)\.?$";
+
+    /// How long it took, whatever came out.
+    TIME_TAKEN = r"(?i)^\W*(?:finished|done|completed|ran)(?: in| after)? [0-9.]+ ?(?:m?s|sec|seconds|min|minutes)\b";
+
+    /// One test or one file of many: `✓  2 draws a map`, `✓ draws a map (12ms)`.
+    TICKED = r"^[✓✔√]\x{fe0f}? +[0-9]+ +\S|^[✓✔√]\x{fe0f}? .*\([0-9.]+ ?m?s\)$";
+
+    /// How many tests passed and how many failed. What explains the failures may follow.
+    TALLY = r"(?i)\b[0-9]+ (?:success(?:es)?|passed|passes)\b.*\b[0-9]+ fail(?:ed|ures?|s)?\b";
+
+    /// The last word of a program that gives up: `rake aborted!`.
+    ABORTED = r"^\w+ aborted!$";
+
+    /// A program that waits for something.
+    WAITING = r"(?i)^(?:\S+: )?(?:.*, )?waiting (?:for|until)\b[^.…]*(?:\.\.\.|…)?$";
+
     /// The end of the text before a word of success that is about a part of the work.
     PART_BEFORE =
         r"^#[0-9]+ |(?i)\b(?:batch|chunk|epoch|step|stage|phase|iteration|round|item|file|page|part|layer)s?(?: #?[0-9]+)?(?: (?:is|was|has been))? ?$",
@@ -386,7 +432,7 @@ patterns! {
 
     NO_SUCCESS_AFTER =
         r"(?i)^\W*(?:batch|chunk|epoch|step|stage|phase|iteration|round|item|file|page|part|layer|task|job|trial)s? #?[0-9]",
-        r"(?i)^\W*(?:no|none)\W*$",
+        r"(?i)^\W*(?:no|none)\W*$|^ in:",
         r"(?i)^\W*(?:false|null|rate|with errors|only|when|once|if|next|now|then|going on|moving on|.*\bin progress)\b";
 
     NEGATION =
@@ -429,6 +475,9 @@ mod tests {
                 "run.sh: line 4:  4120 Killed                  ./paint --all",
                 "Segmentation fault (core dumped)",
                 "npm ERR! code ELIFECYCLE",
+                "easel ERR! ENOBRUSH no brush",
+                "[!] BrushError: Could not find the brush",
+                "[paint] npm run paint exited with code SIGTERM",
                 "npm error missing script: paint",
                 "exit status 2",
                 "the painter exited with code 137",
@@ -449,6 +498,9 @@ mod tests {
         check(
             LineClass::Error,
             &[
+                "--> easel error: no brush is left",
+                "[BrushError]: no brush is left",
+                " 1.  AssertionError  is blue",
                 "2026-03-01 07:00:00 - studio - ERROR - the brush is lost",
                 "[ERROR] the brush is lost",
                 "ERROR the brush is lost",
@@ -604,6 +656,9 @@ mod tests {
     #[test]
     fn near_misses_are_no_success() {
         for line in [
+            "✓  2 tests/wall.js:7 › paints (180ms)",
+            "✓ paints a wall (12ms)",
+            "Passed in:",
             "not done",
             "unsuccessful",
             "The picture is not yet finished",
@@ -732,6 +787,58 @@ mod tests {
             judge(&["Epoch 3/9", "Training completed"], false),
             Verdict::Completed
         );
+    }
+
+    #[test]
+    fn the_success_of_a_step_is_not_that_of_the_run() {
+        let step = ["checking brushes... done", "mixing red from blue"];
+        assert_eq!(judge(&step, false), Verdict::Ended);
+        assert_eq!(judge(&step[..1], false), Verdict::Completed);
+    }
+
+    #[test]
+    fn the_time_taken_is_no_success_after_a_failure() {
+        let sum = ["9 walls, 1 failure", "Finished in 0.03 seconds", "Seed 7"];
+        assert_eq!(judge(&sum, false), failed("9 walls, 1 failure"));
+        let sum = ["9 walls, 0 failures", "Finished in 0.03 seconds"];
+        assert_eq!(judge(&sum, false), Verdict::Completed);
+        let sum = ["9 walls, 1 failure", "All walls finished"];
+        assert_eq!(judge(&sum, false), Verdict::Completed);
+    }
+
+    #[test]
+    fn a_tally_with_failures_decides_whatever_explains_them() {
+        let after = [
+            "a brush",
+            "a canvas",
+            "a frame",
+            "a nail",
+            "Passed in:",
+            "7",
+        ];
+        let lines = [&["1 success / 1 failure / 0 errors"][..], &after].concat();
+        assert_eq!(judge(&lines, false), failed(lines[0]));
+        let lines = [&["2 successes / 0 failures / 0 errors"][..], &after].concat();
+        assert_ne!(judge(&lines, false), failed(lines[0]));
+    }
+
+    #[test]
+    fn a_program_that_aborts_has_failed_although_buffered_lines_follow() {
+        let lines = ["rake aborted!", "no brush", "wall 1 painted", "wall 2 done"];
+        assert_eq!(judge(&lines, false), failed("rake aborted!"));
+    }
+
+    #[test]
+    fn a_program_that_waits_has_not_completed() {
+        let lines = [
+            "7 of 7 walls (100%) done",
+            "starting, waiting for the paint to dry",
+        ];
+        assert_eq!(judge(&lines, true), Verdict::Ended);
+        let lines = ["waiting for the paint to dry.... done", "easel stopped"];
+        assert_eq!(judge(&lines, true), Verdict::Completed);
+        let lines = ["Timed out waiting for the paint"];
+        assert_eq!(judge(&lines, false), failed(lines[0]));
     }
 
     #[test]

@@ -105,6 +105,7 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
             "mutually exclusive",
             "been bootstrapped?",
             "app contains no stacks",
+            "Context lookups have been",
         ])
         .expect("the words are constants")
 });

@@ -135,9 +135,10 @@ static BARE_TIME: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// `deployer-1  | `, written by Docker Compose. Event rows look similar, so it is handled
-/// separately.
-static COMPOSE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^[A-Za-z0-9][\w.-]*\s+\|\s").expect("the pattern is a constant"));
+/// separately. A number alone is that of a line: `2 | ERROR | …`.
+static COMPOSE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:[0-9][0-9._-]*)?[A-Za-z][\w.-]*\s+\|\s").expect("the pattern is a constant")
+});
 
 /// Removes timestamps, levels and names of other programs from the start of `line`. Text that looks
 /// like a column of an event row stays.

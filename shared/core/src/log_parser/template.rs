@@ -32,10 +32,11 @@ impl Template {
     }
 
     /// Adds the words of a text. URLs, paths and names of files are one sign each, and so are
-    /// numbers and words with digits.
+    /// numbers and words with digits. Bars and signs that turn are left out.
     pub(super) fn add_masked(&mut self, text: &str) {
         let text = super::text::head(text, MOST_BYTES);
-        for token in text.split_whitespace() {
+        let is_drawing = |token: &str| token.chars().all(is_drawn) || is_ruler(token);
+        for token in text.split_whitespace().filter(|token| !is_drawing(token)) {
             let name = token.trim_end_matches(['.', ',', ':', ';', ')', ']', '"', '\'']);
             let is_name = name.len() > 1
                 && (name.contains(['/', '\\', '@']) || is_file(name) || name.contains("://"));
@@ -43,7 +44,10 @@ impl Template {
                 true => self.add("@"),
                 false => self.add_word(token),
             }
-            self.add(" ");
+            // Aligned numbers follow an opening bracket with and without a space.
+            if !token.ends_with(['(', '[']) {
+                self.add(" ");
+            }
         }
     }
 
@@ -72,6 +76,17 @@ impl Template {
             }
         }
     }
+}
+
+/// Whether a word is a row of signs: `:::::`, `=====>`, `-----|`.
+fn is_ruler(word: &str) -> bool {
+    let mut signs = word.chars().zip(word.chars().skip(1));
+    word.len() > 3 && !word.contains(char::is_alphanumeric) && signs.any(|(one, next)| one == next)
+}
+
+/// Whether bars and signs that turn are drawn with `character`: `⠙`, `◐`, `█`.
+fn is_drawn(character: char) -> bool {
+    matches!(character, '\u{2800}'..='\u{28ff}' | '\u{2580}'..='\u{25ff}' | '━' | '╸' | '╺')
 }
 
 /// Whether a word is the name of a file, a host or a module: `map.svg`.
@@ -105,6 +120,10 @@ mod tests {
             ("第3章を描画", "第12章を描画"),
             ("[worker-3] ok", "[worker-12] ok"),
             ("n=3 rest", "n=4 rest"),
+            ("⠙ Paint 3", "⠹ Paint 4"),
+            ("██░░ 3", "███░ 4"),
+            ("(  0.5%)", "(100.0%)"),
+            ("::::: | 3", ":::::::: | 4"),
         ] {
             assert_eq!(template(one), template(other), "{one:?} {other:?}");
         }

@@ -126,9 +126,8 @@ impl Perform for Screen {
                 let erased = self.row.iter_mut().take(self.column + 1);
                 erased.take(MOST_COLUMNS).for_each(|cell| *cell = ' ');
             }
-            ('K', _) => drop(self.take_row()),
-            // What a cleared screen has shown counts, unless something follows.
-            ('A' | 'B' | 'J', _) => self.leave_row(),
+            // What a cleared row or screen has shown counts, unless something follows.
+            ('A' | 'B' | 'J' | 'K', _) => self.leave_row(),
             ('E' | 'F' | 'H' | 'f', _) => {
                 self.leave_row();
                 self.column = 0;

@@ -319,6 +319,29 @@ fn a_word_that_says_so_tells_more() {
 }
 
 #[test]
+fn a_percentage_without_a_word_counts_once_it_rose_from_a_low_start() {
+    let percentage = |values: &[u64]| {
+        let lines = lines_of("tide {n}% of the basin, {x} boats", values, 0);
+        let (live, whole) = progress_of(&lines);
+        let percentage = |shown: Option<Progress>| shown.and_then(|shown| shown.percentage);
+        (percentage(live), percentage(whole))
+    };
+    assert_eq!(percentage(&[2, 9, 17, 30, 44]), (Some(44), Some(44)));
+    assert_eq!(percentage(&[2, 9, 17]), (None, Some(17)));
+    assert_eq!(percentage(&[2, 9]), (None, None));
+    // Percentiles, and a measure.
+    assert_eq!(percentage(&[50, 66, 75, 90, 99, 100]), (None, None));
+    assert_eq!(percentage(&[2, 9, 17, 30, 22, 44, 60]), (None, None));
+}
+
+#[test]
+fn a_terminal_shows_each_step_of_a_counter_several_times() {
+    let lines = lines_of("{n}/{of} Karten", &[1, 1, 2, 2, 3, 3, 4, 4], 5);
+    let (live, _) = progress_of(&lines);
+    assert!(is_at(live, 4, 5), "{live:?}");
+}
+
+#[test]
 fn a_further_run_begins_with_its_counter() {
     let once = [
         lines_of("Karte {n} von {of}", &[1, 2, 3, 4], 4),

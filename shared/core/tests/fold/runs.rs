@@ -138,6 +138,7 @@ fn samples(template: u64, current: u64, total: u64) -> Observation {
         template,
         current: current.min(total),
         total,
+        is_share: false,
     };
     Observation::Samples(Samples {
         samples: vec![sample],

@@ -3,7 +3,7 @@
 use super::{LONGEST_SILENCE_MS, Run};
 use crate::fold::LineKey;
 use crate::fold::end::Strength;
-use crate::fold::templates::Moved;
+use crate::fold::templates::{Moved, counter};
 use crate::log_parser::{Counter, CounterKind, Samples};
 
 impl Run {
@@ -27,11 +27,7 @@ impl Run {
 
     /// Whether a number pair shows that the work goes on, although an end was reported.
     fn is_resumed_by_sample(&self, moved: Moved) -> bool {
-        let counter = Counter {
-            current: Some(moved.current),
-            total: Some(moved.total),
-            percentage: None,
-        };
+        let counter = counter(moved.current, moved.total, moved.is_share);
         let is_weak = |strength| strength < Strength::Exit;
         !moved.is_new
             && !self.edits.has_end()

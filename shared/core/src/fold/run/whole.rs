@@ -151,7 +151,7 @@ impl Whole {
             return false;
         }
         let is_blocked = self.status == Some(TaskStatus::Blocked);
-        let is_full = !self.counters.is_empty() && !self.counters.is_open();
+        let is_full = self.counters.are_done();
         let ending = match verdict(last_lines, is_blocked, is_full) {
             Verdict::Blocked => return false,
             // A tool that succeeds at last does not undo the failure of another one, and is only a

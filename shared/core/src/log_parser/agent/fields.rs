@@ -199,6 +199,7 @@ fn samples<'a>(
             template: template.finish(),
             current: current.1,
             total: total.1,
+            is_share: false,
         })
     });
     let pairs: Vec<Sample> = pairs.take(MAX_SAMPLES).collect();

@@ -74,7 +74,7 @@ static FAILURES: LazyLock<[(FailureOf, Regex); 4]> = LazyLock::new(|| {
                 r"|(?:Building Assets|Publishing Assets|Stack Deployments) Failed: ",
                 r"|Failed to execute CDK app: |Assuming role failed: ",
                 r"|Could not assume role in target account |Bundling did not produce any output",
-                r"|Arguments \S+ and \S+ are mutually exclusive$)",
+                r"|Context lookups have been disabled\. |Arguments \S+ and \S+ are mutually exclusive$)",
                 r"|Has the environment been bootstrapped\? Please run 'cdk bootstrap'",
             ),
         ),

@@ -29,7 +29,7 @@ impl Samples {
     }
 }
 
-/// A number pair and where it stands.
+/// A number pair, or a percentage, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// A hash of the total and of the line without its numbers.
@@ -38,7 +38,10 @@ pub struct Sample {
     /// The first number. It is not above the total.
     #[serde(rename = "n")]
     pub current: u64,
-    /// The second number.
+    /// The second number: 100, if it is a percentage.
     #[serde(rename = "of")]
     pub total: u64,
+    /// Whether it is a percentage.
+    #[serde(rename = "pct", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_share: bool,
 }

@@ -1,5 +1,8 @@
 //! Progress bars beside a number.
 
+/// Blocks without an opening bracket are a bar if there are as many.
+const WIDE: usize = 24;
+
 /// Whether `text` ends with a progress bar: `[#####....`, `|████  |`, `━━━━╸`.
 pub(super) fn ends_with_bar(text: &str) -> bool {
     let text = text.trim_end();
@@ -11,10 +14,24 @@ pub(super) fn ends_with_bar(text: &str) -> bool {
         } else {
             '|'
         };
-        let inner_bar = inner.trim_end_matches(|c: char| is_bar(c) || c == ' ');
+        let trim = |text: &'_ str| text.trim_end_matches(|c: char| is_bar(c) || c == ' ').len();
+        let mut start = trim(inner);
+        // The tip of a bar may turn: `[====\   ]`.
+        if opening == '['
+            && inner
+                .get(..start)
+                .is_some_and(|text| text.ends_with(['/', '\\', '|']))
+        {
+            start = inner.get(..start - 1).map_or(start, trim);
+        }
+        let inner_bar = inner.get(..start).unwrap_or_default();
         let length = inner.len().saturating_sub(inner_bar.len());
         let filled = inner.get(inner_bar.len()..).unwrap_or_default();
-        return length >= 4 && inner_bar.ends_with(opening) && filled.contains(|c: char| c != ' ');
+        // The start of a wide bar may be too far away to be examined.
+        let is_wide =
+            inner_bar.is_empty() && filled.chars().filter(|&c| is_block(c)).count() >= WIDE;
+        return is_wide
+            || length >= 4 && inner_bar.ends_with(opening) && filled.contains(|c: char| c != ' ');
     }
     text.chars().rev().take(3).filter(|&c| is_block(c)).count() == 3
 }
@@ -46,8 +63,6 @@ fn is_bar(c: char) -> bool {
 
 /// Whether only progress bars are drawn with `c`.
 fn is_block(c: char) -> bool {
-    matches!(
-        c,
-        '\u{2580}'..='\u{259f}' | '━' | '╸' | '╺' | '─' | '■' | '□' | '▰' | '▱' | '●' | '○'
-    ) || matches!(c, '\u{2800}'..='\u{28ff}')
+    matches!(c, '\u{2580}'..='\u{25ff}' | '━' | '╸' | '╺' | '─' | '∙')
+        || matches!(c, '\u{2800}'..='\u{28ff}')
 }

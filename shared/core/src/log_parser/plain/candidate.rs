@@ -40,7 +40,7 @@ pub(super) struct Hit {
 pub(super) struct Found {
     /// The counters: the last one of each kind.
     pub(super) counters: Vec<(CounterKind, Counter)>,
-    /// The first pair that may be a counter, if there is none.
+    /// The first pair that may be a counter, or else the first percentage, if there is none.
     pub(super) sample: Option<Sample>,
 }
 

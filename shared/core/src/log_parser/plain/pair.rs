@@ -14,8 +14,25 @@ pub(super) fn is_excluded(candidate: Candidate<'_>) -> bool {
     let next = candidate.after.trim_start_matches(' ');
     let mut next = next.split(|c: char| !c.is_ascii_alphabetic());
     is_unit(next.next().unwrap_or_default())
+        || is_day(candidate.after)
         || is_of_bytes(candidate.after)
         || has_attempt(candidate.label())
+}
+
+/// Whether a time of day follows, so that the pair is a day: `11/30 09:30`.
+fn is_day(after: &str) -> bool {
+    matches!(
+        after.as_bytes(),
+        [
+            b' ',
+            b'0'..=b'2',
+            b'0'..=b'9',
+            b':',
+            b'0'..=b'5',
+            b'0'..=b'9',
+            ..
+        ]
+    )
 }
 
 type Kind = Option<CounterKind>;
@@ -279,7 +296,7 @@ fn at_start(candidate: Candidate<'_>) -> Kind {
     if is_memory && words.next().is_some_and(|word| word.parse::<f32>().is_ok()) {
         return Some(CounterKind::Phase);
     }
-    if ends_with_state(after) {
+    if ends_with_state(after) || ends_with_duration(after) {
         return Some(CounterKind::Item);
     }
     let is_test = first == "Test" && words.next().is_some_and(|word| word.starts_with('#'));
@@ -304,6 +321,23 @@ fn ends_with_state(after: &str) -> bool {
         .split_whitespace()
         .skip_while(|word| !STATES.contains(word));
     words.next().is_some() && words.next().is_some_and(is_time)
+}
+
+/// `3/10 docs/map.md 12.31ms`: what was done, and how long it took.
+fn ends_with_duration(after: &str) -> bool {
+    let is_duration = |word: &str| {
+        let number = word.strip_suffix("ms").or_else(|| word.strip_suffix('s'));
+        number.is_some_and(|number| number.parse::<f32>().is_ok())
+    };
+    let mut words = after.split_whitespace().rev();
+    let last = words.next().unwrap_or_default();
+    // A mark may follow.
+    let last = match last.len() {
+        1 => words.next().unwrap_or_default(),
+        _ => last,
+    };
+    let name = words.next().unwrap_or_default();
+    is_duration(last) && name.contains(['/', '.']) && words.next().is_none()
 }
 
 /// `  Installing : package    3/10`

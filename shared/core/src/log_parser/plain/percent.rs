@@ -4,7 +4,7 @@ use super::bar::{ends_with_bar, starts_with_bar};
 use super::candidate::Candidate;
 use super::languages;
 use super::words::{
-    has_measure, has_remaining_time, has_work, is_bundling, is_done, is_progress_word,
+    has_measure, has_remaining_time, has_work, is_bundling, is_done, is_progress_word, is_unit,
 };
 
 /// What a percentage is of.
@@ -23,13 +23,25 @@ pub(super) fn classify(candidate: Candidate<'_>) -> Share {
     if candidate.after.starts_with('|') {
         return Share::OfWork;
     }
-    if is_tool_status(candidate) {
+    if is_tool_status(candidate) || is_of_sizes(candidate) {
         return Share::OfLine;
     }
     match has_count(candidate) || is_bracketed(candidate) || is_progress(candidate) {
         true => Share::OfWork,
         false => Share::Unknown,
     }
+}
+
+/// Whether the percentage is of the sizes before it, and a rate follows: `12.0 MiB / 96.0 MiB, 12%, 4 MiB/s`.
+/// The files on such a line are a part of the work.
+fn is_of_sizes(candidate: Candidate<'_>) -> bool {
+    let sizes = candidate.before.strip_suffix(", ").unwrap_or_default();
+    let unit = sizes.rsplit(' ').next().unwrap_or_default();
+    let is_size = is_unit(unit) && unit.ends_with('B');
+    is_size
+        && sizes.contains(" / ")
+        && candidate.after.starts_with(", ")
+        && candidate.after.contains("/s")
 }
 
 /// Whether a count follows the percentage of a phase of work.
@@ -111,10 +123,19 @@ fn is_bracketed(candidate: Candidate<'_>) -> bool {
         .is_some_and(|rest| rest.ends_with(']'));
     let is_leading = is_near_start && (lead.is_empty() || is_worker);
     // k6: `default   [  45% ] 10 VUs`
-    let is_trailing = after.trim().is_empty() && is_of_test_or_work(lead) && !has_measure(lead)
+    let is_trailing = after.trim().is_empty()
+        && (is_of_test_or_work(lead) && !has_measure(lead) || is_column_of_marks(before))
         || after.contains(" VUs");
     // Sphinx: `reading sources... [ 14%] index`
     is_leading || is_trailing || lead.ends_with("...")
+}
+
+/// Whether the percentage stands in the last column of a row of marks, one for each test: `✓✓✓    [ 45%]`.
+fn is_column_of_marks(before: &str) -> bool {
+    const FEWEST_SPACES: usize = 8;
+    let row = before.trim_end_matches(['[', ' ']);
+    let is_mark = |character: char| !character.is_alphanumeric() && !character.is_control();
+    before.len() - row.len() > FEWEST_SPACES && row.chars().rev().take(FEWEST_SPACES).all(is_mark)
 }
 
 /// Whether `lead` names a test, its state or work. A sensor has a percentage, too.
@@ -235,7 +256,13 @@ fn has_rate(after: &str) -> bool {
                     .is_ok()
             })
     };
-    after.starts_with(' ') && after.split_whitespace().take(3).any(is_rate)
+    // A space may stand before the unit: `45% 37.2 MiB/s`.
+    let mut words = after.split_whitespace();
+    let is_apart = words.next().is_some_and(|word| word.parse::<f32>().is_ok())
+        && words
+            .next()
+            .is_some_and(|unit| unit.len() > 2 && unit.ends_with("B/s"));
+    after.starts_with(' ') && (is_apart || after.split_whitespace().take(3).any(is_rate))
 }
 
 /// Whether nothing follows, or only a text in brackets or the next column.

@@ -1,4 +1,4 @@
-//! Number pairs of which the words do not say that they are progress. Such a pair counts once it has
+//! Number pairs and percentages of which the words do not say that they are progress. Such a pair counts once it has
 //! moved, so what may move without being progress is left out here.
 
 use std::collections::HashSet;
@@ -95,6 +95,48 @@ pub(super) fn sample(
         template: template.finish(),
         current,
         total,
+        is_share: false,
+    })
+}
+
+/// The percentage `share` at `place` in `line` as a sample, unless its words say that it is something
+/// else than progress. What follows it, such as a size, differs from line to line, so only the words
+/// beside it make the template.
+pub(super) fn share(
+    line: &str,
+    place: Range<usize>,
+    share: u64,
+    candidate: Candidate<'_>,
+) -> Option<Sample> {
+    const MOST_WORDS: usize = 2;
+    let Candidate { before, after, .. } = candidate;
+    let lead = line.get(..place.start)?;
+    // The rows of a table have other numbers, and a bound is no progress: `62% <= 1.2 ms`.
+    let is_other = lead.contains(|character: char| character.is_ascii_digit())
+        || after
+            .trim_start()
+            .starts_with(['<', '>', '=', '±', '+', '-'])
+        || is_page(last_word(before))
+        || is_request(line)
+        || is_gauge(before)
+        || is_gauge(first_words(after));
+    if is_other {
+        return None;
+    }
+    let is_word = |word: &&str| word.chars().all(char::is_alphabetic);
+    let words = after
+        .split_whitespace()
+        .take(MOST_WORDS)
+        .take_while(is_word);
+    let mut template = Template::new();
+    template.add_masked(lead);
+    template.add("%");
+    words.for_each(|word| template.add_masked(word));
+    Some(Sample {
+        template: template.finish(),
+        current: share,
+        total: 100,
+        is_share: true,
     })
 }
 
@@ -115,6 +157,16 @@ pub(in crate::log_parser) fn is_gauge(text: &str) -> bool {
 fn after_clause(after: &str) -> &str {
     let end = after.find([';', '|', '。']).unwrap_or(after.len());
     after.get(..end).unwrap_or_default()
+}
+
+/// The words beside a percentage.
+fn first_words(after: &str) -> &str {
+    const MOST_WORDS: usize = 3;
+    let after = after_clause(after.trim_start());
+    let after = after.split(',').next().unwrap_or_default();
+    let mut ends = after.match_indices(' ');
+    let end = ends.nth(MOST_WORDS - 1).map(|(end, _)| end);
+    after.get(..end.unwrap_or(after.len())).unwrap_or_default()
 }
 
 /// Whether the pair after `before` counts what is up: `hosts up 3/5`, but not `backing up 3/5`.

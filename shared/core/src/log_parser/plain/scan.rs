@@ -3,7 +3,7 @@
 use super::candidate::{Candidate, Found, Hit};
 use super::number::{digits, narrow, pair, pair_after_total, percent_end, spark_total};
 use super::percent::Share;
-use super::sample::sample;
+use super::sample::{is_gauge, sample, share};
 use super::{languages, pair, percent};
 use crate::log_parser::observation::{Counter, CounterKind};
 use crate::log_parser::text::{head, tail};
@@ -16,11 +16,12 @@ const WINDOW: usize = 128;
 /// line of a tool, and for the last of many frames of a bar.
 const ENDS: usize = 16 * 1024;
 
-/// Finds all counters of a line, and a pair that may be one if there is none.
+/// Finds all counters of a line, and a pair or a percentage that may be one if there is none.
 pub(super) fn counters(line: &str) -> Found {
     let line = narrow(line);
     let mut found = Found::default();
     let mut unknown = None;
+    let mut unknown_share = None;
     let mut hits = hits(&line).into_iter().peekable();
     while let Some(hit) = hits.next() {
         let with_next = hits.peek().and_then(|next| join(&line, &hit, next));
@@ -31,6 +32,8 @@ pub(super) fn counters(line: &str) -> Found {
             found.put(kind, counter);
         } else if hit.counter.total.is_some() {
             unknown = unknown.or(Some(hit));
+        } else {
+            unknown_share = unknown_share.or(Some(hit));
         }
     }
     if found.counters.is_empty() {
@@ -42,6 +45,12 @@ pub(super) fn counters(line: &str) -> Found {
                 pair,
                 around(&line, hit.start, hit.end),
             )
+        });
+        found.sample = found.sample.or_else(|| {
+            let hit: Hit = unknown_share?;
+            let value = u64::from(hit.counter.percentage?);
+            let candidate = around(&line, hit.start, hit.end);
+            share(&line, hit.start..hit.end, value, candidate)
         });
     }
     found
@@ -144,7 +153,6 @@ fn join(line: &str, hit: &Hit, next: &Hit) -> Option<(CounterKind, Counter)> {
     };
     let (current, total) = pair.counter.current.zip(pair.counter.total)?;
     let percentage = share.counter.percentage?;
-    let kind = pair.kind.or(share.kind)?;
     let computed = u128::from(current) * 100 / u128::from(total);
     let is_same = computed.abs_diff(u128::from(percentage)) <= 1;
     let counter = Counter {
@@ -152,8 +160,21 @@ fn join(line: &str, hit: &Hit, next: &Hit) -> Option<(CounterKind, Counter)> {
         ..pair.counter
     };
     let gap = line.get(hit.end..next.start)?;
+    let is_measure = || is_gauge(before(line, hit.start)) || is_gauge(gap);
+    let bar = (is_ruled(gap) && !is_measure()).then_some(CounterKind::Bar);
+    let kind = pair.kind.or(share.kind).or(bar)?;
     // Without a count, the bar of an epoch is one that restarts.
     (is_same && is_near(gap)).then(|| (kind.max(CounterKind::Bar), counter))
+}
+
+/// Whether the text between two numbers has a row of the same sign: a bar in any style.
+fn is_ruled(gap: &str) -> bool {
+    let is_sign = |sign: char| !sign.is_alphanumeric() && sign != ' ';
+    let mut signs = gap
+        .chars()
+        .zip(gap.chars().skip(1))
+        .zip(gap.chars().skip(2));
+    signs.any(|((one, two), three)| is_sign(one) && one == two && two == three)
 }
 
 /// Whether the text between two numbers has nothing but signs, a bar and one word.

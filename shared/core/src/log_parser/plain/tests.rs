@@ -587,3 +587,82 @@ fn a_first_step_starts_a_run() {
         assert_eq!(parse_sure(line).unwrap().is_start, expected, "{line:?}");
     }
 }
+
+#[test]
+fn bars_have_many_styles() {
+    let wide = "█".repeat(90);
+    for (line, expected) in [
+        (
+            format!("⠄ [00:00:01] [{wide}] 41/60 (1s)").as_str(),
+            "Bar 41/60",
+        ),
+        (r"[======\      ] 640/929  68%", "Bar 640/929 68%"),
+        ("[======|] 929/929 100%", "Bar 929/929 100%"),
+        (
+            " 31.25% ::::::      |    25 /       80 |:  paint",
+            "Bar 25/80 31%",
+        ),
+        ("Painting ████∙∙∙∙∙∙ 40%", "Percent 40%"),
+        (
+            "fetching ███░░ 12.4 MiB/47.6 MiB 26% 37.2 MiB/s",
+            "Percent 26%",
+        ),
+        ("✓✓✓✓✓✓✓✓✓✓✓✓            [ 40%]", "Percent 40%"),
+        ("a cellar            [ 40%]", "-"),
+        ("memory 31.25% :::::: | 25 / 80 |", "-"),
+        (
+            "54.1 MiB / 114.3 MiB, 47%, 12.0 MiB/s, ETA 5s (xfr#24/33)",
+            "Percent 47%",
+        ),
+        ("2/9 docs/map.md 12.31ms", "Item 2/9"),
+        ("2/9 docs/map.md 12.31ms X", "Item 2/9"),
+        ("2/9 boats 12.31ms", "-"),
+        ("11/30 09:30 painted", "-"),
+    ] {
+        check(line, expected);
+    }
+}
+
+#[test]
+fn a_percentage_without_a_word_may_count() {
+    let share = |line: &str| match parse(line) {
+        Some(Observation::Samples(found)) => {
+            found.samples.iter().find(|sample| sample.is_share).copied()
+        }
+        _ => None,
+    };
+    for (one, other) in [
+        ("14% 2:12=0s 4", "21% 3:11=0s 5"),
+        (
+            "Approx 5% complete for a.map",
+            "Approx 10% complete for b.map",
+        ),
+        (
+            "  5.3 %   2.1 MiB / 2.1 MiB = 0.985",
+            "  58.8 %   23.5 MiB = 0.998   1.7 MiB/s",
+        ),
+        (
+            "[7% of 40Mb] 100 blocks written",
+            "[15% of 40Mb] 200 blocks written",
+        ),
+        (
+            "pct rescued:   7%, read errors: 0",
+            "pct rescued:  20%, read errors: 0",
+        ),
+    ] {
+        let (one, other) = (share(one), share(other));
+        assert!(one.is_some(), "{other:?}");
+        assert_eq!(
+            one.map(|sample| sample.template),
+            other.map(|sample| sample.template)
+        );
+    }
+    for line in [
+        "62.4% <= 1.2 milliseconds (cumulative count 12484)",
+        "/dev/sda1 10G 4G 40% /",
+        "battery 40% charging",
+        "brightness 40%",
+    ] {
+        assert_eq!(share(line), None, "{line}");
+    }
+}
