@@ -261,8 +261,25 @@ pub(crate) fn text_of(raw: &str) -> String {
     if text.len() <= MAX_TEXT_BYTES {
         return clip(text);
     }
+    let short = without_rulers(text);
+    let text = short.trim();
+    if text.len() <= MAX_TEXT_BYTES {
+        return clip(text);
+    }
     let start = head(text, MAX_TEXT_BYTES - TAIL_BYTES - GAP.len());
     format!("{}{GAP}{}", clip(start), clip(tail(text, TAIL_BYTES)))
+}
+
+/// `text` with at most three of the same sign beside each other: `─── done ───`.
+fn without_rulers(text: &str) -> String {
+    const MOST: usize = 3;
+    let (mut last, mut count) = (None, 0);
+    let is_short = |sign: &char| {
+        count = if last == Some(*sign) { count + 1 } else { 1 };
+        last = Some(*sign);
+        count <= MOST || sign.is_alphanumeric()
+    };
+    text.chars().filter(is_short).collect()
 }
 
 #[cfg(test)]

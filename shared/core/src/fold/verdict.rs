@@ -88,7 +88,11 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
     let Some(last_word) = last_word else {
         return of_counter;
     };
-    let words = texts.map(|(_, text)| (classify(&text), text));
+    // A percentage that is not known to be progress shows at least that the program went on.
+    let words = texts.map(|(_, text)| match classify(&text) {
+        LineClass::Neutral if PERCENT.is_match(&text) => (LineClass::Sample, text),
+        class => (class, text),
+    });
     let words = words.filter(|(class, _)| *class != LineClass::Neutral);
     match last_word {
         (LineClass::Neutral | LineClass::Sample, _) => of_counter,
@@ -438,9 +442,11 @@ patterns! {
     NEGATION =
         r"(?i)^(?:no|not|never|without|zero|non|until|unless|if|when|once|before|almost|nearly|partially|partly|be|being|\w+n't)$";
 
+    PERCENT = r"[0-9] ?%";
+
     /// Counters in any language, and work that has begun.
     SAMPLE =
-        r"[0-9] ?%|(?:^|[\s(\[:])[0-9][0-9.,]* ?(?:/| (?:of|von|de|sur|out of) )\s?[0-9][0-9.,]*(?:[\s)\],.:;]|$)",
+        r"(?:^|[\s(\[:])[0-9][0-9.,]* ?(?:/| (?:of|von|de|sur|out of) )\s?[0-9][0-9.,]*(?:[\s)\],.:;]|$)",
         r"\w(?:\.\.\.|…)$";
 }
 
@@ -804,6 +810,19 @@ mod tests {
         assert_eq!(judge(&sum, false), Verdict::Completed);
         let sum = ["9 walls, 1 failure", "All walls finished"];
         assert_eq!(judge(&sum, false), Verdict::Completed);
+    }
+
+    #[test]
+    fn a_percentage_of_anything_is_not_the_last_word() {
+        let lines = ["Done in 36 ms!", "0.08 KiB - 21.8% = 0.06 KiB"];
+        assert_eq!(judge(&lines, false), Verdict::Completed);
+    }
+
+    #[test]
+    fn a_wide_ruler_hides_no_word() {
+        let ruler = "─".repeat(60);
+        let line = format!("{ruler} SUCCESS in 0.04 seconds {ruler}");
+        assert_eq!(judge(&[&line], false), Verdict::Completed);
     }
 
     #[test]

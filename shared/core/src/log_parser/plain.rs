@@ -29,7 +29,7 @@ static HINT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!(
         concat!(
             r"[0-9０-９]\s?(?:%|％|percent|per cent|Prozent|pour cent|por cient|por cento|パーセント)",
-            r"|[0-9０-９]\)?\s{{0,2}}[/／⁄∕]\s{{0,12}}[0-9０-９]",
+            r"|[0-9０-９]\)?\s{{0,12}}[/／⁄∕]\s{{0,12}}[0-9０-９]",
             r"|[0-9０-９]\s+(?:of|out of|von|van|de|sur|di|из)\s+[0-9０-９]",
             r"|[0-9０-９][^0-9]{{0,5}}[中중]|{}|{}",
         ),

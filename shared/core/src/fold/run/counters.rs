@@ -126,7 +126,11 @@ impl Counters {
     /// brackets is outside of a named counter that started later; and the counter of a phase that is
     /// over gives way to one that began after it.
     pub(in crate::fold) fn outermost(&self) -> Option<&Count> {
-        let (kind, (first, greatest)) = self.0.last_key_value()?;
+        let mut by_kind = self.0.iter().rev();
+        // One of one tells less than any other counter.
+        let is_telling = |(_, (_, count)): &(_, &(_, Count))| count.last.total != Some(1);
+        let telling = by_kind.find(is_telling);
+        let (kind, (first, greatest)) = telling.or_else(|| self.0.last_key_value())?;
         let is_named = matches!(kind, CounterKind::Step | CounterKind::Phase);
         let around = self.0.get(&CounterKind::Bracket);
         let around =
@@ -386,6 +390,14 @@ mod tests {
         check(&[(Bracket, 11, 12), (Item, 1, 6)], 11, 12);
         // The last step is full from its start.
         check(&[(Phase, 3, 3), (Item, 1, 6)], 3, 3);
+    }
+
+    #[test]
+    fn one_of_one_gives_way_to_any_other_counter() {
+        let shown = |samples: &[_]| counters(samples).outermost().unwrap().last();
+        let shown = shown(&[(Item, 1, 1), (Percent, 61, 0)]);
+        assert_eq!((shown.total, shown.percentage), (None, Some(61)));
+        check(&[(Item, 1, 1)], 1, 1);
     }
 
     #[test]

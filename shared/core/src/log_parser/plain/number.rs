@@ -140,15 +140,17 @@ const BETWEEN: [&[u8]; 8] = [
 
 /// The start of the second number of a pair whose first number ends at `end`.
 fn total_start(bytes: &[u8], end: usize) -> Option<usize> {
-    const MOST_SPACES: usize = 2;
-    /// Programs align totals: `       25 /       80`.
-    const MOST_SPACES_BEFORE_TOTAL: usize = 12;
-    /// Programs align numbers after words.
+    /// Programs align numbers: `       25 /       80`, `25      /       80`.
+    const MOST_SPACES: usize = 12;
+    /// The same after words.
     const MOST_SPACES_AT_WORD: usize = 6;
-    let start = skip_spaces(bytes, end, MOST_SPACES_AT_WORD);
+    let start = skip_spaces(bytes, end, MOST_SPACES);
     let rest = bytes.get(start..)?;
-    if rest.first() == Some(&b'/') && start - end <= MOST_SPACES {
-        return Some(skip_spaces(bytes, start + 1, MOST_SPACES_BEFORE_TOTAL));
+    if rest.first() == Some(&b'/') {
+        return Some(skip_spaces(bytes, start + 1, MOST_SPACES));
+    }
+    if start - end > MOST_SPACES_AT_WORD {
+        return None;
     }
     let mut words = BETWEEN.iter().filter(|word| rest.starts_with(word));
     let word = words.find(|word| rest.get(word.len()) == Some(&b' '))?;

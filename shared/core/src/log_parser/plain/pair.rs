@@ -225,8 +225,17 @@ fn in_parentheses(candidate: Candidate<'_>) -> Kind {
     let is_timed = lead.trim_end().ends_with("s]");
     // A pair after a percentage counts the same work, and is as far as the percentage.
     let is_counted = has_work(lead) && !has_measure(lead) && !lead.trim_end().ends_with('%');
-    let is_progress = is_first || is_timed || is_blank(rest) && is_counted;
+    let is_progress = is_first
+        || is_timed
+        || is_blank(rest) && (is_counted || candidate.is_near_start && is_row_of_marks(lead));
     (is_progress && !is_retry(rest) && !is_retry(lead)).then_some(CounterKind::Bracket)
+}
+
+/// Whether `lead` has nothing but signs, one for each test: `• • ✘ •   (3 / 4)`.
+fn is_row_of_marks(lead: &str) -> bool {
+    const FEWEST: usize = 4;
+    let signs = lead.chars().filter(|sign| *sign != ' ').take(FEWEST);
+    signs.count() == FEWEST && is_blank(lead)
 }
 
 /// `Processed 3/10`, `Downloading 3 of 10`, `rollout to finish: 2 of 3 updated replicas`

@@ -174,6 +174,9 @@ fn is_progress(candidate: Candidate<'_>) -> bool {
         || has_rate(after)
         // youtube-dl: `45% of 12.3MiB at 1.2MiB/s`
         || is_leading && after.starts_with(" of ") && after.contains("B at ")
+        // zpaq: `45.1% 0:00:07 + map.svg`
+        || is_leading && after.split_whitespace().next().is_some_and(is_clock)
+        || is_of_test_row(lead, before) && is_end(after)
         // apt: `45% [Working]`
         || is_leading && after.starts_with(" [")
         // `Reading package lists... 45%`, `(Reading database ... 45%`
@@ -191,6 +194,23 @@ fn has_progress_word(before: &str) -> bool {
     !has_long_gap && is_progress_word(word)
         // A digit in the gap means another number; a comma or semicolon, another clause.
         && before.get(label.len()..).is_some_and(|gap| !gap.contains(|c: char| c.is_ascii_digit() || c == ',' || c == ';'))
+}
+
+/// Whether `word` is a time of a clock with seconds: `0:00:07`.
+fn is_clock(word: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    word.split(':').count() == 3 && word.split(':').all(is_number)
+}
+
+/// Whether the percentage is in the last column of the row of a test, as in ward: `PASS draws a map       45%`.
+fn is_of_test_row(lead: &str, before: &str) -> bool {
+    const STATES: [&str; 7] = ["PASS", "FAIL", "OK", "SKIP", "ERROR", "XFAIL", "PASSED"];
+    let gap = before.len() - before.trim_end().len();
+    gap > 2
+        && lead
+            .split(' ')
+            .next()
+            .is_some_and(|word| STATES.contains(&word))
 }
 
 /// Whether `lead` is a time in brackets: `[1:12]`.
@@ -232,7 +252,10 @@ fn has_two_times(after: &str) -> bool {
 
 /// `45% complete`, `45% done (3 min left)`; not `90% complete in under 58ms`.
 fn is_done_after(after: &str) -> bool {
-    let Some(text) = after.strip_prefix(' ') else {
+    let Some(text) = after
+        .strip_prefix(" - ")
+        .or_else(|| after.strip_prefix(' '))
+    else {
         return false;
     };
     let end = text
