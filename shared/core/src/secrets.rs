@@ -30,7 +30,7 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
         "[a-z0-9_-]*",
     );
     regex(&format!(
-        r#"(?i)(?P<before>{NAME}["']?\s*[=:]\s*["']?|--[a-z0-9-]*{NAME}\s+["']?)(?P<value>[^\s"',;&]+)"#
+        r#"(?i)(?P<before>{NAME}["']?\s*[=:]\s*["']?|--[a-z0-9-]*{NAME}\s+["']?)(?P<value>[^\s"',;&:][^\s"',;&]*)"#
     ))
 });
 
