@@ -105,7 +105,9 @@ pub fn verdict(lines: &LastLines, is_blocked: bool, is_counter_full: bool) -> Ve
         (LineClass::Success, text) => {
             // Programs still print their sums after they were interrupted.
             let is_open = |text: &str| {
-                !is_counter_full && percentage_of(text).is_some_and(|done| done < NEARLY_FULL)
+                // One that has not moved may count something else.
+                let done = percentage_of(text).filter(|_| !is_counter_full);
+                done.is_some_and(|done| done > 0 && done < NEARLY_FULL)
             };
             let words: Vec<_> = words.collect();
             let before = words.first().filter(|_| TIME_TAKEN.is_match(&text));
@@ -447,7 +449,7 @@ patterns! {
     /// Counters in any language, and work that has begun.
     SAMPLE =
         r"(?:^|[\s(\[:])[0-9][0-9.,]* ?(?:/| (?:of|von|de|sur|out of) )\s?[0-9][0-9.,]*(?:[\s)\],.:;]|$)",
-        r"\w(?:\.\.\.|…)$";
+        r"\w(?:\.\.\.|…)$|(?i:\bis starting\W*$)";
 }
 
 #[cfg(test)]
@@ -816,6 +818,24 @@ mod tests {
     fn a_percentage_of_anything_is_not_the_last_word() {
         let lines = ["Done in 36 ms!", "0.08 KiB - 21.8% = 0.06 KiB"];
         assert_eq!(judge(&lines, false), Verdict::Completed);
+    }
+
+    #[test]
+    fn a_part_that_starts_at_last_is_no_end() {
+        let lines = [
+            "[sky/4] Task finished successfully.",
+            "[sea/5] Task is starting.",
+        ];
+        assert_eq!(judge(&lines, false), Verdict::Ended);
+    }
+
+    #[test]
+    fn a_percentage_that_never_moved_does_not_contradict_a_word_of_success() {
+        assert_eq!(
+            judge(&["In: 0.0% done", "Done."], false),
+            Verdict::Completed
+        );
+        assert_eq!(judge(&["In: 40.0% done", "Done."], false), Verdict::Ended);
     }
 
     #[test]

@@ -217,6 +217,10 @@ pub(super) fn percent_end(bytes: &[u8], end: usize) -> Option<usize> {
         let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
         at += 1 + digits.take(18).count();
     }
+    // `30.21/100%`
+    if bytes.get(at..)?.starts_with(b"/100%") {
+        return Some(at + 5);
+    }
     at = skip_spaces(bytes, at, 1);
     let rest = bytes.get(at..)?;
     if rest.first() == Some(&b'%') {

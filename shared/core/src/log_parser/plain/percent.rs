@@ -153,7 +153,9 @@ fn is_progress(candidate: Candidate<'_>) -> bool {
         after,
         is_near_start,
     } = candidate;
-    if has_measure(before) && !has_progress_word(before) {
+    // `rate: 0.1-kpps, 30% done`: a clause of its own.
+    let is_apart = before.trim_end().ends_with(',') && is_done_after(after);
+    if has_measure(before) && !has_progress_word(before) && !is_apart {
         return false;
     }
     let lead = before.trim();

@@ -622,6 +622,7 @@ fn bars_have_many_styles() {
         ("63.5% 07:07 + map.svg 200", "-"),
         ("PASS  test_sea:4 draws a map          17%", "Percent 17%"),
         ("PASS 17%", "-"),
+        ("rate: 0.1-kpps, 30.00% done, waiting 0-secs", "Percent 30%"),
         ("zeroing the boat: 100% - Done.", "Percent 100%"),
         ("2/9 docs/map.md 12.31ms X", "Item 2/9"),
         ("2/9 boats 12.31ms", "-"),
@@ -641,6 +642,7 @@ fn a_percentage_without_a_word_may_count() {
     };
     for (one, other) in [
         ("14% 2:12=0s 4", "21% 3:11=0s 5"),
+        ("    (3.12/100%)", "    (30.21/100%)"),
         (
             "Approx 5% complete for a.map",
             "Approx 10% complete for b.map",
