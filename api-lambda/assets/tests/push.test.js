@@ -117,6 +117,46 @@ test("the socket is closed while the page is hidden", { timeout: 60_000 }, async
     await waitUntil(() => proxy.sockets.size === 1, "there is one connection", 5000);
 });
 
+test("cut after any of its messages, the page shows what is stored and never goes back", { timeout: 120_000 }, async (t) => {
+    const program = await Program.start(t, { logs });
+    const of = (current) => ({ progress: { current, total: 99 } });
+    await program.createTask(task("a", of(1)));
+    const page = await open(t, "about:blank", { expected: FAILED });
+    let most = 0;
+    const passed = [];
+    await page.routeWebSocket(/event\/realtime/, (socket) => {
+        const server = socket.connectToServer();
+        const left = { messages: most };
+        passed.push(left);
+        server.onMessage((message) => {
+            if (left.messages > 0) socket.send(message);
+            else if (left.messages === 0) socket.close();
+            left.messages -= 1;
+        });
+    });
+    await page.goto(program.url);
+    const shown = counter(page, "Build a");
+    await shown.waitFor();
+    await page.evaluate(() => {
+        globalThis.counters = [];
+        const look = () => globalThis.counters.push(document.querySelector('.card [data-ref="counter"]')?.textContent);
+        new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+    });
+    let current = 1;
+    // Before the acknowledgement, before the subscription, and after each of the messages.
+    for (; most <= 6; most++) {
+        await page.evaluate(() => dispatchEvent(new Event("online")));
+        for (let change = 0; change < 5; change++) {
+            current += 1;
+            await program.call("PATCH", "api/tasks/a", of(current));
+        }
+        await shown.getByText(`${current} of 99`).waitFor({ timeout: 10_000 });
+    }
+    assert.ok(passed.filter(({ messages }) => messages < 0).length >= 6, `connections were cut: ${JSON.stringify(passed)}`);
+    const counters = (await page.evaluate(() => globalThis.counters)).map((text) => parseInt(text, 10)).filter(Number.isInteger);
+    assert.deepEqual(counters, counters.toSorted((one, other) => one - other), "it never goes back");
+});
+
 test("late, doubled and lost messages never set the page back", { timeout: 60_000 }, async (t) => {
     const program = await Program.start(t, { logs });
     await program.createTask(task("a"));
