@@ -134,6 +134,7 @@ fn group_metrics(group: &GroupSummary) -> Vec<Metric> {
     let rare = [
         ("TaskIdsRefused", "Count", group.task_ids_refused.count()),
         ("PushesCut", "Count", group.pushes_cut),
+        ("MessagesRefused", "Count", group.messages_refused),
     ];
     metrics.extend(rare.into_iter().filter(|(_, _, value)| *value > 0));
     if let Some(lag_ms) = group.lag_ms {

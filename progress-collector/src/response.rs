@@ -12,31 +12,34 @@ pub enum FunctionResponse {
     Summary(Summary),
     /// A partial batch response
     /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>),
-    /// for stream records. Lambda accepts no other fields, so the summary is only in the log and
-    /// the metrics.
+    /// for records of streams and messages of queues. Lambda accepts no other fields, so the summary is
+    /// only in the log and the metrics.
     PartialBatch {
-        /// The first record that failed, if any. Lambda passes that record and all after it again.
+        /// The records that failed. Of a stream, it is the first one: Lambda passes that record and all
+        /// after it again. Of a queue, Lambda passes these alone.
         #[serde(rename = "batchItemFailures")]
         failures: Vec<BatchItemFailure>,
     },
 }
 
-/// A stream record that failed.
+/// A record that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BatchItemFailure {
-    /// Its sequence number.
+    /// Its sequence number in a stream, or its message id.
     #[serde(rename = "itemIdentifier")]
-    pub sequence_number: String,
+    pub id: String,
 }
 
 impl From<Summary> for FunctionResponse {
     fn from(summary: Summary) -> Self {
-        let Some(published) = summary.published else {
-            return Self::Summary(summary);
+        let failed: Vec<String> = match (&summary.published, &summary.failed_records) {
+            (Some(published), _) => published.retry_from.clone().into_iter().collect(),
+            (None, Some(failed)) => failed.clone(),
+            (None, None) => return Self::Summary(summary),
         };
-        let failure = |sequence_number| BatchItemFailure { sequence_number };
+        let failures = failed.into_iter().map(|id| BatchItemFailure { id });
         Self::PartialBatch {
-            failures: published.retry_from.map(failure).into_iter().collect(),
+            failures: failures.collect(),
         }
     }
 }

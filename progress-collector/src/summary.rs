@@ -13,13 +13,17 @@ use tracing::{info, warn};
 /// `docs/metrics.md`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// The trigger: `sweep`, `backfill`, `push` or `stream`.
+    /// The trigger: `sweep`, `backfill`, `push`, `queue` or `stream`.
     pub trigger: &'static str,
     /// One entry per log group; empty for `stream`.
     pub groups: Vec<GroupSummary>,
     /// The events published; only set for `stream`, whose response has another form.
     #[serde(skip)]
     pub published: Option<PublishSummary>,
+    /// The ids of the records that Lambda must pass again; only set for `queue`, whose response has
+    /// another form.
+    #[serde(skip)]
+    pub failed_records: Option<Vec<String>>,
     /// Runs that ended because their logs were silent for long; only a sweep ends them.
     pub runs_silent: u64,
     /// Whether a log group could not be read, so the cache was refreshed from the store instead.
@@ -54,6 +58,8 @@ pub struct GroupSummary {
     pub task_ids_refused: RefusedIds,
     /// Pushes that are too large. The next sweep reads the rest of them.
     pub pushes_cut: u64,
+    /// Messages that can never be read. The log has the reasons.
+    pub messages_refused: u64,
     /// Requests to CloudWatch Logs that were repeated.
     pub retries: u64,
     /// Writes that the cache failed.
@@ -154,6 +160,18 @@ impl Summary {
         }
     }
 
+    /// The summary of an invocation that read records, of which these failed.
+    pub(crate) fn of_records(
+        trigger: &'static str,
+        group: GroupSummary,
+        failed_records: Vec<String>,
+    ) -> Self {
+        Self {
+            failed_records: Some(failed_records),
+            ..Self::new(trigger, vec![group])
+        }
+    }
+
     /// The summary of an invocation that published events.
     pub(crate) fn of_publishing(trigger: &'static str, published: PublishSummary) -> Self {
         Self {
@@ -186,6 +204,7 @@ impl Summary {
             totals.tasks_refused += group.tasks_refused;
             totals.task_ids_refused.add_all(&group.task_ids_refused);
             totals.pushes_cut += group.pushes_cut;
+            totals.messages_refused += group.messages_refused;
             totals.retries += group.retries;
             totals.cache_errors += group.cache_errors;
             totals.complete &= group.complete;
@@ -229,6 +248,7 @@ impl Summary {
             parse_failures = totals.parse_failures,
             tasks_changed = totals.tasks_changed,
             task_ids_refused = totals.task_ids_refused.count(),
+            messages_refused = totals.messages_refused,
             retries = totals.retries,
             cache_errors = totals.cache_errors,
             lag_ms = totals.lag_ms,

@@ -7,6 +7,7 @@
 
 pub mod backfill;
 pub mod push;
+pub mod queue;
 pub mod stream;
 pub mod sweep;
 
@@ -29,6 +30,7 @@ pub struct TriggerKind {
 /// All triggers. The first one that matches an event handles it.
 pub const TRIGGERS: &[TriggerKind] = &[
     kind::<push::Push>(),
+    kind::<queue::Messages>(),
     kind::<backfill::Backfill>(),
     kind::<sweep::Sweep>(),
 ];
@@ -72,7 +74,7 @@ mod tests {
             json!("x"),
             json!({"source": "aws.s3"}),
             json!({"Records": []}),
-            json!({"Records": [{"eventSource": "aws:sqs"}, 7]}),
+            json!({"Records": [{"eventSource": "aws:ses"}, 7]}),
             // These are for the publisher. Lambda passes them again until it gets them.
             json!({"Records": [{"eventSource": "aws:dynamodb"}]}),
         ] {

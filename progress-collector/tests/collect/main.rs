@@ -11,6 +11,7 @@ mod harness;
 mod limits;
 mod publish;
 mod push_messages;
+mod queue;
 mod races;
 mod reading;
 mod silence;

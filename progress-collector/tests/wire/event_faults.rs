@@ -66,9 +66,7 @@ fn failures(summary: &Summary) -> Vec<String> {
         panic!("expected a partial batch response")
     };
     let numbers = failures.into_iter();
-    numbers
-        .map(|BatchItemFailure { sequence_number }| sequence_number)
-        .collect()
+    numbers.map(|BatchItemFailure { id }| id).collect()
 }
 
 /// The tasks of a request's events.
