@@ -7,7 +7,8 @@ use shared::cache::TaskCache;
 use shared::checkpoint::CheckpointStore;
 use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_source::LogSource;
-use shared::model::Timestamp;
+use shared::model::{TaskId, Timestamp};
+use shared::object_source::{ObjectError, ObjectSource};
 use shared::store::{ProjectStore, StoreError, TaskStore};
 use shared::task_reader::WriteThrough;
 use shared::view::Renderer;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub cache: Option<Arc<dyn TaskCache>>,
     /// The source of log events.
     pub logs: Arc<dyn LogSource>,
+    /// The source of logs that were stored whole.
+    pub objects: Arc<dyn ObjectSource>,
 }
 
 /// Why an invocation failed. Invoking the collector again may help.
@@ -37,6 +40,9 @@ pub enum CollectError {
     /// A task or a checkpoint could not be read or written.
     #[error("tasks or checkpoints can't be read or saved")]
     Store(#[from] StoreError),
+    /// An object could not be read to its end.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
 }
 
 /// Reads log events and saves tasks.
@@ -84,6 +90,27 @@ impl Collector {
             .end_silent_runs(since, now, last_moment, &mut counts);
         ended.await?;
         Ok(counts.tasks_changed)
+    }
+
+    /// Saves the tasks of `batch`, and empties it.
+    pub(crate) async fn ingest(
+        &self,
+        batch: &mut Batch,
+        pace: Pace,
+        now: Timestamp,
+        counts: &mut IngestCounts,
+    ) -> Result<(), StoreError> {
+        self.ingest.save(batch, pace, now, counts).await
+    }
+
+    /// Ends the newest run of a task as its last lines say.
+    pub(crate) async fn end_of_log(
+        &self,
+        task_id: &TaskId,
+        now: Timestamp,
+        counts: &mut IngestCounts,
+    ) -> Result<(), StoreError> {
+        self.ingest.end_of_log(task_id, now, counts).await
     }
 
     /// Saves the tasks of `batch`, empties it, and adds the counts to `summary`.

@@ -34,7 +34,8 @@ impl From<InvokeError> for lambda_runtime::Diagnostic {
     fn from(error: InvokeError) -> Self {
         let error_type = match error {
             InvokeError::Trigger(_) => "InvalidTrigger",
-            InvokeError::Collect(_) => "StoreUnavailable",
+            InvokeError::Collect(CollectError::Store(_)) => "StoreUnavailable",
+            InvokeError::Collect(CollectError::Object(_)) => "ObjectUnavailable",
         };
         Self {
             error_type: error_type.to_owned(),

@@ -6,6 +6,7 @@
 //! sample of its event belongs in `events/collector/`, and the event's source in `template.yaml`.
 
 pub mod backfill;
+pub mod objects;
 pub mod push;
 pub mod queue;
 pub mod stream;
@@ -31,6 +32,7 @@ pub struct TriggerKind {
 pub const TRIGGERS: &[TriggerKind] = &[
     kind::<push::Push>(),
     kind::<queue::Messages>(),
+    kind::<objects::Objects>(),
     kind::<backfill::Backfill>(),
     kind::<sweep::Sweep>(),
 ];

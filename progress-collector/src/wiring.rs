@@ -12,6 +12,7 @@ use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig};
 use shared::event_sink::EventSink;
 use shared::event_sink::eventbridge::EventBridgeSink;
 use shared::log_source::CloudWatchLogSource;
+use shared::object_source::S3ObjectSource;
 use shared::push_sink::appsync::{AppSyncEndpoint, AppSyncSink};
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
@@ -54,6 +55,7 @@ async fn collector(settings: &Settings<'_>) -> Result<Collector, ConfigError> {
         checkpoints: Arc::new(DynamoDbCheckpointStore::new(dynamodb, checkpoints)),
         cache,
         logs: Arc::new(CloudWatchLogSource::new(aws::cloudwatch_logs(&aws))),
+        objects: Arc::new(S3ObjectSource::new(aws::connector(settings), aws)),
     };
     Ok(Collector::new(parts, config))
 }

@@ -1,6 +1,7 @@
 """What people do with a deployed stack. Each function is a step of whole_stack.py, and fails with what it expected."""
 
 import collections
+import gzip
 import json
 import time
 import urllib.parse
@@ -10,6 +11,8 @@ from account import wait_for
 from api_client import Api, base_of, signed_token
 from common import ROOT, check
 
+# A bucket of the account, which sends events to EventBridge.
+BUCKET = "stored-logs"
 SAMPLES = ROOT / "local" / "samples"
 # A deploy that has begun, and that no line ends.
 BEGUN = ["Q: deploying... [1/1]", "Q | 3/9 | 10:00:03 AM | CREATE_COMPLETE | AWS::SQS::Queue | Jobs (Jobs1A2B)"]
@@ -144,6 +147,47 @@ def agent_log(user):
     task = user.task("agent:coder", lambda task: task["status"] == "completed")
     check("an agent's log is a completed task", is_task(task) and task["task_type"] == "agent_execution", task)
     check_end_of_log(user, "agent:coder", lines)
+
+
+def reports(user):
+    """Messages of the queue, one of them twice and late."""
+    sqs, queue = user.stack.account.client("sqs"), user.stack.outputs["ReportQueueUrl"]
+
+    def send(current, **more):
+        report = {"task_id": "queued", "status": "running", "progress": {"current": current, "total": 9}, **more}
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(report))
+
+    send(3)
+    task = user.task("queued")
+    check("a message of the queue is a task", is_task(task) and task["progress"]["current"] == 3, task)
+    send(9, status="completed")
+    task = user.task("queued", lambda task: task["status"] == "completed")
+    check("and another one ends it", is_task(task) and task["progress"]["current"] == 9, task)
+    attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    left = lambda: sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=attributes)["Attributes"]  # noqa: E731
+    check("the queue is empty", wait_for(lambda: set(left().values()) == {"0"}), left())
+
+
+def objects(user):
+    """A log that is stored in the bucket, packed, under a name that is encoded in notifications."""
+    lines = (SAMPLES / "shop-deploy.log").read_bytes()
+    key = "builds/shop 7+1.log.gz"
+    user.stack.account.client("s3").put_object(Bucket=BUCKET, Key=key, Body=gzip.compress(lines))
+    stream = "builds/shop 7+1"
+
+    def task():
+        listed = user.reader.get("/api/tasks?limit=200").json()["tasks"]
+        return next((one for one in listed if one.get("log_stream") == stream), None)
+
+    found = wait_for(task)
+    check("a stored log is a task", found and found["status"] == "completed", found)
+    check("its log group is the bucket", found["log_group"] == f"s3://{BUCKET}", found)
+    notification = {"bucket": {"name": BUCKET}, "object": {"key": urllib.parse.quote_plus(key), "size": len(lines)}}
+    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": notification}
+    again = user.stack.invoke({"Records": [record]})
+    read = again["groups"][0]
+    check("told of it again, the collector changes nothing", read["complete"] and not read["tasks_changed"], again)
+    check("the task is as it was", task() == found, (task(), found))
 
 
 def latency(user):

@@ -110,6 +110,11 @@ def check_docs():
 def prove(aws, secret_of_tokens, write_tables):
     arn, version, secret = secret_of_tokens
     base = {"Stage": "dev", "AuthSecretArn": arn, "AuthSecretVersion": version, "EventBusName": "default"}
+    base |= {"ReportQueue": "standard", "LogBucketName": use.BUCKET}
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=use.BUCKET)
+    to_eventbridge = {"EventBridgeConfiguration": {}}
+    s3.put_bucket_notification_configuration(Bucket=use.BUCKET, NotificationConfiguration=to_eventbridge)
     before = set(everything(aws))
     with step("deploy: CacheMode=none"):
         stack = aws.deploy(NAME, base | {"CacheMode": "none"})
@@ -127,6 +132,10 @@ def prove(aws, secret_of_tokens, write_tables):
     with step("a CDK log: subscription, stream, event bus"):
         use.cdk_log(user, bus)
         use.latency(user)
+    with step("messages of a queue"):
+        use.reports(user)
+    with step("an object of a bucket"):
+        use.objects(user)
     with step("requests that write"):
         use.writes(user, bus)
     with step("a run expires"):
@@ -148,7 +157,7 @@ def prove(aws, secret_of_tokens, write_tables):
         user.stack = changed
         use.ready(user, "ok")
         use.with_cache(user, "node")
-        rights.check_endpoints(aws, changed, "dynamodb", "logs")
+        rights.check_endpoints(aws, changed, "dynamodb", "logs", "s3")
     with step("parameters changed: CacheMode=serverless, VpcEgress=ipv6, Monitoring=full, LogLevel=info"):
         values = {"CacheMode": "serverless", "VpcEgress": "ipv6", "Monitoring": "full", "LogLevel": "info"}
         stack, changed = changed, aws.deploy(NAME, base | values)
@@ -171,7 +180,7 @@ def prove(aws, secret_of_tokens, write_tables):
         rights.without_calls_of_push_publisher(user)
     with step("roles and endpoints allow what was used, and nothing else"):
         rights.check_used(aws, changed)
-        rights.check_endpoints(aws, changed, "dynamodb")
+        rights.check_endpoints(aws, changed, "dynamodb", "s3")
     with step("parameters changed: CacheMode=none, tokens of Cognito checked by API Gateway"):
         cognito = use.Cognito(aws)
         keep = {key: value for key, value in base.items() if not key.startswith("Auth")}

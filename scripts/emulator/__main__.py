@@ -7,6 +7,7 @@ import appsync  # noqa: F401
 import cache  # noqa: F401
 import cloudformation  # noqa: F401
 import invocations  # noqa: F401
+import queues  # noqa: F401
 import rights  # noqa: F401
 import streams  # noqa: F401
 import vpc  # noqa: F401

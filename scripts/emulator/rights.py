@@ -31,7 +31,8 @@ evaluate = iam_evaluator.evaluate
 
 def evaluate_and_record(ctx, policies, *limits):
     result = evaluate(ctx, policies, *limits)
-    if ctx.principal_type == "AssumedRole":
+    # A resource without a policy leaves the decision to the role's policies.
+    if ctx.principal_type == "AssumedRole" and any(policies):
         role = iam_evaluator._role_name_from_assumed_arn(ctx.principal_arn)
         line = f"{role} {ctx.action} {ctx.resource_arn} {result.decision}\n"
         if line not in seen:

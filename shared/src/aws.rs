@@ -4,6 +4,7 @@
 //! and the like). No client connects before its first call.
 
 mod http_client;
+pub(crate) mod signed;
 
 use std::time::Duration;
 

@@ -14,6 +14,7 @@ pub mod event_sink;
 pub mod fault_point;
 pub mod ingest;
 pub mod log_source;
+pub mod object_source;
 pub mod push_sink;
 pub mod retry;
 pub mod server_timing;

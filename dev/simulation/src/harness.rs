@@ -13,6 +13,7 @@ use testkit::cache::memory::InMemoryTaskCache;
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::faults::{Faults, Faulty};
 use testkit::log_source::InMemoryLogSource;
+use testkit::object_source::InMemoryObjectSource;
 use testkit::store::memory::InMemoryStore;
 use tokio::time::Instant;
 
@@ -125,6 +126,7 @@ impl Harness {
             checkpoints: Arc::new(self.faulty(&self.checkpoints)),
             cache: Some(self.faulty_cache()),
             logs: Arc::new(self.faulty(&self.logs)),
+            objects: Arc::new(InMemoryObjectSource::default()),
         };
         let group = |name: &str, format| LogGroup {
             name: name.to_owned(),

@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod event_sink;
 pub mod faults;
 pub mod log_source;
+pub mod object_source;
 pub mod oracle;
 pub mod properties;
 pub mod push_sink;

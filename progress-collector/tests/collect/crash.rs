@@ -81,6 +81,7 @@ fn faulty(harness: &Harness, faults: &Faults) -> Collector {
         tasks: Arc::new(Faulty::new(parts.tasks, faults.clone())),
         checkpoints: Arc::new(Faulty::new(parts.checkpoints, faults.clone())),
         logs: Arc::new(Faulty::new(parts.logs, faults.clone())),
+        objects: Arc::new(Faulty::new(parts.objects, faults.clone())),
         projects: parts.projects,
         cache: parts.cache,
     };

@@ -12,6 +12,7 @@ use shared::store::TaskStore;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::checkpoint::InMemoryCheckpointStore;
 use testkit::log_source::InMemoryLogSource;
+use testkit::object_source::InMemoryObjectSource;
 use testkit::store::memory::InMemoryStore;
 
 pub(crate) const CDK: &str = "/miyabi/cdk";
@@ -25,6 +26,7 @@ pub(crate) struct Harness {
     pub(crate) checkpoints: Arc<InMemoryCheckpointStore>,
     pub(crate) cache: Arc<InMemoryTaskCache>,
     pub(crate) logs: Arc<InMemoryLogSource>,
+    pub(crate) objects: Arc<InMemoryObjectSource>,
 }
 
 impl Harness {
@@ -38,6 +40,7 @@ impl Harness {
             checkpoints: Arc::default(),
             cache: Arc::default(),
             logs,
+            objects: Arc::default(),
         }
     }
 
@@ -48,6 +51,7 @@ impl Harness {
             checkpoints: self.checkpoints.clone(),
             cache: Some(self.cache.clone()),
             logs: self.logs.clone(),
+            objects: self.objects.clone(),
         }
     }
 

@@ -9,6 +9,7 @@ mod damaged;
 mod events;
 mod harness;
 mod limits;
+mod objects;
 mod publish;
 mod push_messages;
 mod queue;

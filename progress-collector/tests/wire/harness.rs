@@ -10,6 +10,7 @@ use shared::model::{Revision, Task, Timestamp};
 use shared::store::TaskStore;
 use testkit::cache::memory::InMemoryTaskCache;
 use testkit::checkpoint::InMemoryCheckpointStore;
+use testkit::object_source::InMemoryObjectSource;
 use testkit::store::memory::InMemoryStore;
 use tokio::time::Instant;
 
@@ -29,6 +30,7 @@ impl Harness {
             checkpoints: Arc::new(InMemoryCheckpointStore::new()),
             cache: Some(Arc::new(InMemoryTaskCache::default())),
             logs,
+            objects: Arc::new(InMemoryObjectSource::default()),
         };
         let group = |(name, format): &(&str, LogFormat)| LogGroup {
             name: (*name).to_owned(),

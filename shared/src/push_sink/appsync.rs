@@ -1,22 +1,16 @@
 //! Publishes messages to an API of AppSync Events, over HTTP. There is no SDK for this.
 
-use std::sync::LazyLock;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::config::ProvideCredentials as _;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{Channel, PushError, PushSink};
 use crate::aws::is_transient;
+use crate::aws::signed::{BadStatus, SignedClient, Unsigned, body_of};
 use crate::config::{ConfigError, Settings};
 use crate::error::Source;
 
@@ -24,12 +18,6 @@ use crate::error::Source;
 const SERVICE: &str = "appsync";
 /// The most time for a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of a response that an error message shows.
-const SHOWN_BYTES: usize = 300;
-
-/// Makes a connector when it is needed.
-type MakeConnector = Box<dyn FnOnce() -> SharedHttpConnector + Send>;
-
 /// Where an API of AppSync Events is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppSyncEndpoint {
@@ -59,8 +47,7 @@ impl AppSyncEndpoint {
 /// Publishes with `POST /event`
 /// (<https://docs.aws.amazon.com/appsync/latest/eventapi/publish-http.html>).
 pub struct AppSyncSink {
-    connector: LazyLock<SharedHttpConnector, MakeConnector>,
-    config: SdkConfig,
+    client: SignedClient,
     endpoint: AppSyncEndpoint,
 }
 
@@ -95,23 +82,10 @@ struct Failed {
     error_message: String,
 }
 
-/// A response with another status than 200.
-#[derive(Debug, thiserror::Error)]
-#[error("status {status}: {text}")]
-struct BadStatus {
-    status: u16,
-    text: String,
-}
-
 /// The response does not tell what became of the event.
 #[derive(Debug, thiserror::Error)]
 #[error("the response has no outcome for the event")]
 struct NoOutcome;
-
-/// No credentials or no region is configured.
-#[derive(Debug, thiserror::Error)]
-#[error("no {0} is configured")]
-struct NotConfigured(&'static str);
 
 impl AppSyncSink {
     /// Creates a sink to `endpoint`, which signs with the credentials and the region of `config`.
@@ -122,49 +96,9 @@ impl AppSyncSink {
         endpoint: AppSyncEndpoint,
     ) -> Self {
         Self {
-            connector: LazyLock::new(Box::new(make_connector)),
-            config,
+            client: SignedClient::new(SERVICE, make_connector, config),
             endpoint,
         }
-    }
-
-    /// A request with this body, signed.
-    async fn request(&self, body: String) -> Result<HttpRequest, Source> {
-        let credentials = self.config.credentials_provider();
-        let credentials = credentials.ok_or(NotConfigured("access key"))?;
-        let identity = credentials.provide_credentials().await?.into();
-        let region = self.config.region().ok_or(NotConfigured("region"))?;
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region.as_ref())
-            .name(SERVICE)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()?
-            .into();
-        let AppSyncEndpoint { host, url } = &self.endpoint;
-        // The signature is for the host that AppSync knows, wherever the request goes.
-        let signed_url = format!("https://{host}/event");
-        let headers = [
-            ("content-type", "application/json"),
-            ("host", host.as_str()),
-        ];
-        let signable = SignableRequest::new(
-            "POST",
-            &signed_url,
-            headers.into_iter(),
-            SignableBody::Bytes(body.as_bytes()),
-        )?;
-        let (signature, _) = sign(signable, &parameters)?.into_parts();
-        let mut request = HttpRequest::new(SdkBody::from(body.as_str()));
-        request.set_method("POST")?;
-        request.set_uri(format!("{url}/event"))?;
-        for (name, value) in headers.into_iter().chain(signature.headers()) {
-            request
-                .headers_mut()
-                .try_insert(name.to_owned(), value.to_owned())?;
-        }
-        Ok(request)
     }
 }
 
@@ -181,11 +115,18 @@ impl PushSink for AppSyncSink {
             events,
         });
         let body = body.map_err(|error| PushError::Refused(error.into()))?;
-        let request = self.request(body).await.map_err(PushError::Unavailable)?;
+        let AppSyncEndpoint { host, url } = &self.endpoint;
+        let request = Unsigned {
+            method: "POST",
+            host,
+            base: url,
+            path: "/event",
+            content_type: Some("application/json"),
+            body: &body,
+        };
         let exchange = async {
-            let mut response = self.connector.call(request).await?;
-            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-            let body = ByteStream::new(body).collect().await?.into_bytes();
+            let mut response = self.client.send(request).await?;
+            let body = body_of(&mut response).collect().await?.into_bytes();
             Ok::<_, Source>((response.status().as_u16(), body))
         };
         let exchanged = timeout(REQUEST_TIMEOUT, exchange).await;
@@ -223,9 +164,7 @@ fn outcomes_of(outcomes: Outcomes, count: usize) -> Vec<Result<(), PushError>> {
 }
 
 fn bad_status(status: u16, body: &[u8]) -> PushError {
-    let text = String::from_utf8_lossy(body);
-    let text = text.chars().take(SHOWN_BYTES).collect();
-    let error = Box::new(BadStatus { status, text });
+    let error = Box::new(BadStatus::new(status, body));
     match is_transient(None, status) {
         true => PushError::Unavailable(error),
         false => PushError::Refused(error),

@@ -16,6 +16,7 @@ use shared::log_tail::{TailLine, TailPart};
 use shared::model::{
     HistoryEntry, Metrics, Project, ProjectId, RecordId, RunId, Task, TaskId, Timestamp,
 };
+use shared::object_source::{Object, ObjectError, ObjectName, ObjectSource};
 use shared::push_sink::{Channel, PushError, PushSink};
 use shared::record::{TaskChange, TaskOrigin, TaskRecord};
 use shared::store::{IdempotencyRecord, ProjectStore, StoreError, TaskPage, TaskQuery, TaskStore};
@@ -135,6 +136,10 @@ fn subject_of(key: &CacheKey) -> &str {
 decorate!(LogSource, LogSourceError {
     fetch_page(request: PageRequest<'_>) -> LogPage,
         [Some(request.log_group), request.next_token].into_iter().flatten().collect::<Vec<_>>();
+});
+
+decorate!(ObjectSource, ObjectError {
+    open(name: &ObjectName) -> Object, [name.key.as_str()];
 });
 
 decorate!(TailSource, LogSourceError {

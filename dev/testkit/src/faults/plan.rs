@@ -11,6 +11,7 @@ use shared::cache::CacheError;
 use shared::error::Source;
 use shared::event_sink::EventSinkError;
 use shared::log_source::LogSourceError;
+use shared::object_source::ObjectError;
 use shared::push_sink::PushError;
 use shared::store::StoreError;
 
@@ -32,6 +33,8 @@ pub enum Role {
     LogSource,
     /// [`TailSource`](shared::log_source::TailSource)
     TailSource,
+    /// [`ObjectSource`](shared::object_source::ObjectSource)
+    ObjectSource,
     /// [`EventSink`](shared::event_sink::EventSink)
     EventSink,
     /// [`PushSink`](shared::push_sink::PushSink)
@@ -307,6 +310,25 @@ impl InjectedError for LogSourceError {
         match kind {
             ErrorKind::Unavailable => Self::Unavailable { log_group, source },
             ErrorKind::Refused | ErrorKind::Invalid => Self::Refused { log_group, source },
+        }
+    }
+}
+
+impl InjectedError for ObjectError {
+    fn injected(kind: ErrorKind, call: &Call<'_>) -> Self {
+        let key = call.subjects.first().copied().unwrap_or_default();
+        let (bucket, key, source) = (String::new(), key.to_owned(), MESSAGE.into());
+        match kind {
+            ErrorKind::Unavailable => Self::Unavailable {
+                bucket,
+                key,
+                source,
+            },
+            ErrorKind::Refused | ErrorKind::Invalid => Self::Refused {
+                bucket,
+                key,
+                source,
+            },
         }
     }
 }

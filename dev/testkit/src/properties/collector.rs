@@ -98,6 +98,7 @@ fn collector(store: &Arc<InMemoryStore>) -> Collector {
         checkpoints: Arc::new(crate::checkpoint::InMemoryCheckpointStore::new()),
         cache: None,
         logs: Arc::new(logs),
+        objects: Arc::new(crate::object_source::InMemoryObjectSource::default()),
     };
     Collector::new(parts, config)
 }
