@@ -51,15 +51,18 @@ fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> Str
         ("INDEX_SHARDS", config.index_shards.to_string()),
         ("AUTH_MODE", "none".to_owned()),
     ]);
-    variables.extend(LogFormat::ALL.map(|format| {
-        let log_group = format.file_log_group.to_owned();
-        (format.environment_variable, log_group)
-    }));
+    variables.push(("LOG_GROUPS", log_groups()));
     variables.extend(redis.map(|redis| ("REDIS_ENDPOINT", redis.endpoint())));
     let lines = variables.into_iter();
     lines
         .map(|(name, value)| format!("{name}={value}\n"))
         .collect()
+}
+
+/// A log group of each format, with its hint, and one without a hint.
+fn log_groups() -> String {
+    let hinted = LogFormat::ALL.map(|format| format!("{}={}", format.file_log_group, format.id));
+    format!("{},{}", hinted.join(","), LogFormat::ANY.file_log_group)
 }
 
 /// Writes a file that only its owner may read, because it holds the access key id of DynamoDB and the password of

@@ -1,30 +1,27 @@
 //! The collector's settings.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use shared::config::{ConfigError, Settings};
 use shared::log_parser::LogFormat;
 
-/// The environment variables of all log formats: `CDK_LOG_GROUP_NAME or …`.
-static VARIABLES: LazyLock<String> = LazyLock::new(|| {
-    let variables = LogFormat::ALL.map(|format| format.environment_variable);
-    variables.join(" or ")
-});
+/// The setting with the log groups.
+const LOG_GROUPS: &str = "LOG_GROUPS";
 
 /// A log group that the collector reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogGroup {
     /// Its name.
     pub name: String,
-    /// The format of its log events.
+    /// The format of most of its log events: a hint.
     pub format: LogFormat,
 }
 
 /// The collector's settings.
 #[derive(Debug, Clone)]
 pub struct CollectorConfig {
-    /// The log groups in the environment variables of the log formats; at least one.
+    /// `LOG_GROUPS`: names of log groups, separated by commas; at least one. Behind a name may be
+    /// `=` and the id of a log format, as a hint.
     pub groups: Vec<LogGroup>,
     /// `OVERLAP_SECONDS` (0 to 86,400, default 300): how far before its checkpoint a sweep starts,
     /// to find events that arrived late. CloudWatch Logs can't filter by time of arrival.
@@ -54,14 +51,7 @@ impl CollectorConfig {
     ///
     /// [`ConfigError`] if no log group is set, or a number is out of range.
     pub fn from_settings(settings: &Settings<'_>) -> Result<Self, ConfigError> {
-        let group = |format: LogFormat| {
-            let name = settings.optional(format.environment_variable)?;
-            Some(LogGroup { name, format })
-        };
-        let groups: Vec<_> = LogFormat::ALL.into_iter().filter_map(group).collect();
-        if groups.is_empty() {
-            return Err(ConfigError::Missing { name: &VARIABLES });
-        }
+        let groups = log_groups(&settings.required(LOG_GROUPS)?)?;
         let seconds = |name, default, (least, most), expected| {
             settings
                 .number(name, default, (least, most), expected)
@@ -83,5 +73,85 @@ impl CollectorConfig {
             )?,
             stale_after: shared::config::stale_after(settings)?,
         })
+    }
+}
+
+/// Reads a list of log groups. A log group that is in it twice is read once, and with two hints as
+/// with none.
+fn log_groups(list: &str) -> Result<Vec<LogGroup>, ConfigError> {
+    let invalid = || ConfigError::Invalid {
+        name: LOG_GROUPS,
+        expected: "names of log groups, separated by commas, each alone or with =cdk or =agent",
+    };
+    let mut groups: Vec<LogGroup> = Vec::new();
+    for entry in list.split(',').map(str::trim) {
+        let (name, hint) = match entry.split_once('=') {
+            Some((name, hint)) => (name, Some(hint)),
+            None => (entry, None),
+        };
+        let format = match hint {
+            Some(hint) => LogFormat::ALL.into_iter().find(|format| format.id == hint),
+            None => Some(LogFormat::ANY),
+        };
+        let format = format.ok_or_else(invalid)?;
+        match groups.iter_mut().find(|group| group.name == name) {
+            _ if entry.is_empty() => {}
+            _ if name.is_empty() => return Err(invalid()),
+            Some(known) if known.format == format => {}
+            Some(known) => known.format = LogFormat::ANY,
+            None => groups.push(LogGroup {
+                name: name.to_owned(),
+                format,
+            }),
+        }
+    }
+    if groups.is_empty() {
+        return Err(invalid());
+    }
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups_of(list: &'static str) -> Vec<(String, &'static str)> {
+        let groups = log_groups(list).unwrap().into_iter();
+        groups.map(|group| (group.name, group.format.id)).collect()
+    }
+
+    #[test]
+    fn a_log_group_has_a_hint_or_none() {
+        let named = |name: &str, id| (name.to_owned(), id);
+        let groups = groups_of("/cdk=cdk, /agents=agent,/any,");
+        let expected = [
+            named("/cdk", "cdk"),
+            named("/agents", "agent"),
+            named("/any", "run"),
+        ];
+        assert_eq!(groups, expected);
+    }
+
+    #[test]
+    fn a_log_group_that_is_named_twice_is_read_once() {
+        assert_eq!(groups_of("/a=cdk,/a=cdk"), [("/a".to_owned(), "cdk")]);
+        assert_eq!(groups_of("/a=cdk,/a=agent"), [("/a".to_owned(), "run")]);
+        assert_eq!(groups_of("/a=cdk,/a"), [("/a".to_owned(), "run")]);
+    }
+
+    #[test]
+    fn an_unknown_hint_and_a_list_without_a_name_are_errors() {
+        for list in ["/a=jenkins", "/a=", "=cdk", ",", "/a=cdk=cdk"] {
+            let error = log_groups(list).unwrap_err();
+            assert!(error.to_string().starts_with(LOG_GROUPS), "{list}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_error_names_every_hint() {
+        let error = log_groups("/a=jenkins").unwrap_err().to_string();
+        for format in LogFormat::ALL {
+            assert!(error.contains(&format!("={}", format.id)), "{error}");
+        }
     }
 }

@@ -99,7 +99,7 @@ def main():
             services.environment["INDEX_SHARDS"] = "4"  # as in template.yaml
             if not cache:
                 services.environment.pop("REDIS_ENDPOINT")
-            group = services.environment["CDK_LOG_GROUP_NAME"]
+            group = services.environment["LOG_GROUPS"].split("=")[0]
             now = int(time.time() * 1000) - 3_600_000
             try:
                 collector = services.start("progress-collector", arguments.collector)

@@ -16,10 +16,6 @@ CASES = [
     ({}, "TokensCanBeChecked"),
     (SECRET, "SecretHasItsVersion"),
     (GATEWAY | {"AuthAudience": ""}, "GatewayKnowsTheIssuer"),
-    (KEY | {"CdkLogGroupName": "/all", "AgentLogGroupName": "/all"}, "EachKindHasItsLogGroup"),
-    (KEY | {"CdkLogGroupName": "/all"}, None),
-    (KEY | {"AgentLogGroupName": "/all"}, None),
-    (KEY | {"CdkLogGroupName": "/cdk", "AgentLogGroupName": "/agents"}, None),
 ]
 
 

@@ -9,7 +9,7 @@ from transform import report, transformed
 
 REDIS = {"REDIS_AUTH_TOKEN", "REDIS_CA_CERT", "REDIS_CLUSTER", "REDIS_ENDPOINT", "REDIS_TLS", "REDIS_USERNAME"}
 PUSH = {"PUSH_HTTP_HOST", "PUSH_REALTIME_HOST"}
-OF_COLLECTING = {"CHECKPOINTS_TABLE_NAME", "FIRST_SWEEP_SECONDS", "OVERLAP_SECONDS"} | REDIS
+OF_COLLECTING = {"CHECKPOINTS_TABLE_NAME", "FIRST_SWEEP_SECONDS", "LOG_GROUPS", "OVERLAP_SECONDS"} | REDIS
 DEPLOY_DOCS = ROOT / "docs" / "deploy.md"
 DOCS = ROOT / "docs" / "configuration.md"
 # Lambda sets the first (LoggingConfig). The others are right by default: ElastiCache's endpoint is a rediss:// URL with
@@ -28,17 +28,11 @@ OF_AWS = {
 # Only tests set these.
 OF_TESTS = {"FAULT_POINTS"}
 NAME = r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PUBLISH)"'
-FORMATS = ROOT / "shared" / "core" / "src" / "log_parser.rs"
 
 
 def product_code(path):
     """The source of a file, without comments and tests."""
     return re.split(r"#\[cfg\(test\)\]\s*mod ", re.sub(r"(?m)^\s*//.*$", "", path.read_text()))[0]
-
-
-def log_groups():
-    """The settings that the table of log formats names: the collector's log group of each format."""
-    return set(re.findall(f"environment_variable: {NAME}", FORMATS.read_text()))
 
 
 # The crate of each function, and what other functions read that are made of it, by PUBLISH or by their events.
@@ -49,8 +43,8 @@ FUNCTIONS = {
         {"AUTH_GATEWAY_CLAIMS", "CHECKPOINTS_TABLE_NAME", "CORS_ALLOWED_ORIGINS", "KEEP_LOG_TAIL"} | PUSH | REDIS,
     ),
     "CollectorFunction": ("progress-collector", {"EVENT_BUS_NAME", "PUBLISH"} | PUSH),
-    "BusPublisherFunction": ("progress-collector", OF_COLLECTING | log_groups() | PUSH),
-    "PushPublisherFunction": ("progress-collector", OF_COLLECTING | log_groups() | {"EVENT_BUS_NAME"}),
+    "BusPublisherFunction": ("progress-collector", OF_COLLECTING | PUSH),
+    "PushPublisherFunction": ("progress-collector", OF_COLLECTING | {"EVENT_BUS_NAME"}),
 }
 # A value that leaves a variable out.
 NO_VALUE = {"Ref": "AWS::NoValue"}
@@ -58,7 +52,7 @@ NO_VALUE = {"Ref": "AWS::NoValue"}
 
 def read_by(crate):
     """The settings that a function reads."""
-    names = log_groups() if crate == "progress-collector" else set()
+    names = set()
     for folder in (crate, "shared", "shared/core"):
         for path in (ROOT / folder / "src").rglob("*.rs"):
             text = product_code(path)

@@ -115,6 +115,7 @@ def prove(aws, secret_of_tokens, write_tables):
     s3.create_bucket(Bucket=use.BUCKET)
     to_eventbridge = {"EventBridgeConfiguration": {}}
     s3.put_bucket_notification_configuration(Bucket=use.BUCKET, NotificationConfiguration=to_eventbridge)
+    base["LogGroups"] = use.create_log_groups(aws)
     before = set(everything(aws))
     with step("deploy: CacheMode=none"):
         stack = aws.deploy(NAME, base | {"CacheMode": "none"})
@@ -127,6 +128,8 @@ def prove(aws, secret_of_tokens, write_tables):
         use.ready(user, "disabled")
     with step("an agent's log"):
         use.agent_log(user)
+    with step("log groups that were there before"):
+        use.named_log_groups(user)
     with step("a log group without its subscription"):
         subscribe_again = use.unsubscribe(user, "Agent", "unpushed")
     with step("a CDK log: subscription, stream, event bus"):

@@ -6,6 +6,7 @@
 - ElastiCache's ServerlessCache: see cache.py.
 - AppSync's Api and ChannelNamespace, for Events.
 - Alarms on expressions: their first metric is watched.
+- Conditions with Fn::Join, Fn::Select and Fn::Split.
 - Generated secrets, without the characters that the template excludes.
 """
 
@@ -14,7 +15,7 @@ import json
 import cache
 from mend import absent, lacking
 from ministack.services import appsync_events, ec2, secretsmanager
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 types = provisioners._RESOURCE_HANDLERS
 
@@ -30,6 +31,25 @@ RECORDED = {
 }
 types[absent(types, "AWS::CodeDeploy::Application")] = RECORDED
 types[absent(types, "AWS::CodeDeploy::DeploymentGroup")] = RECORDED
+
+
+# ----------------------------------------------------------------------------------------------------- conditions
+evaluate_conditions = lacking(engine, "_evaluate_conditions", "Fn::Split")
+
+
+def evaluate_conditions_with_functions(template, params):
+    def literal(node):
+        if isinstance(node, list):
+            return [literal(item) for item in node]
+        if isinstance(node, dict) and node.keys() & {"Fn::Join", "Fn::Select", "Fn::Split"}:
+            return engine._resolve_refs(node, {}, params, {}, {}, "", "")
+        return {key: literal(value) for key, value in node.items()} if isinstance(node, dict) else node
+
+    return evaluate_conditions(template | {"Conditions": literal(template.get("Conditions", {}))}, params)
+
+
+for module in (changesets, engine, handlers, stacks):
+    module._evaluate_conditions = evaluate_conditions_with_functions
 
 
 # ------------------------------------------------------------------------------------------------------------ EC2

@@ -105,6 +105,10 @@ class Stack:
                 case "Fn::Join":
                     parts = self.value(argument[1])
                     return argument[0].join(map(str, parts if isinstance(parts, list) else [parts]))
+                case "Fn::Split":
+                    return str(self.value(argument[1])).split(argument[0])
+                case "Fn::Select" if isinstance(chosen := self.value(argument[1]), list):
+                    return chosen[int(argument[0])]
                 case "Fn::Sub":
                     text, given = (argument, {}) if isinstance(argument, str) else argument
                     given = self.value(given)

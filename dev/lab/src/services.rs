@@ -61,13 +61,12 @@ impl Services {
         let config = &self.dynamodb.config;
         let redis = self.redis.address.to_string();
         let shards = config.index_shards.to_string();
-        let own: [(&str, &str); 8] = [
+        let own: [(&str, &str); 7] = [
             ("REDIS_ENDPOINT", &redis),
             ("TASKS_TABLE_NAME", &config.tasks_table),
             ("PROJECTS_TABLE_NAME", &config.projects_table),
             ("CHECKPOINTS_TABLE_NAME", "checkpoints"),
-            ("CDK_LOG_GROUP_NAME", "/miyabi/cdk"),
-            ("AGENT_LOG_GROUP_NAME", "/miyabi/agents"),
+            ("LOG_GROUPS", "/miyabi/cdk=cdk,/miyabi/agents=agent"),
             ("INDEX_SHARDS", &shards),
             ("AUTH_MODE", "none"),
         ];

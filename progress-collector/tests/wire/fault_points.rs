@@ -198,9 +198,9 @@ impl Harness {
 
     fn start(&self, fault_points: &str) -> Function {
         let redis = format!("127.0.0.1:{}", self.redis.port);
+        let groups = format!("{CDK}=cdk,{AGENTS}=agent");
         let settings = [
-            ("CDK_LOG_GROUP_NAME", CDK),
-            ("AGENT_LOG_GROUP_NAME", AGENTS),
+            ("LOG_GROUPS", groups.as_str()),
             ("REDIS_ENDPOINT", redis.as_str()),
             ("FAULT_POINTS", fault_points),
         ];

@@ -29,7 +29,8 @@ const KILLS_PER_BACKLOG: usize = 3;
 const MAX_DELAY_MS: u64 = 300;
 
 fn start(runtime: &RuntimeApi, dynamodb: &EmbeddedDynamoDb, group: &LogGroup) -> Function {
-    let settings = [("CDK_LOG_GROUP_NAME", group.name.as_str())];
+    let groups = format!("{}=cdk", group.name);
+    let settings = [("LOG_GROUPS", groups.as_str())];
     Function::start(runtime, dynamodb, group.endpoint_url(), &settings)
 }
 

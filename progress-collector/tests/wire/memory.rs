@@ -37,7 +37,7 @@ const LAST: &str = r#"{"id":"1","timestamp":0,"message":""}]}"#;
 async fn an_event_takes_less_than_256_megabytes_whatever_it_unpacks_to() {
     let dynamodb = EmbeddedDynamoDb::start().await.unwrap();
     let mut runtime = RuntimeApi::start().await.unwrap();
-    let settings = [("AGENT_LOG_GROUP_NAME", "/agents")];
+    let settings = [("LOG_GROUPS", "/agents=agent")];
     let unreachable = "http://127.0.0.1:9";
     let long = [START, r#"{"id":"1","timestamp":0,"message":""#].concat();
     let stream = START.replace("main", "");

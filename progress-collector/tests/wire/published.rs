@@ -84,7 +84,7 @@ async fn each_run_that_ends_is_delivered_as_one_event_even_if_records_come_twice
     let mut runtime = RuntimeApi::start().await.unwrap();
     let logs = group.endpoint_url();
     {
-        let more = [("CDK_LOG_GROUP_NAME", group.name.as_str())];
+        let more = [("LOG_GROUPS", group.name.as_str())];
         let _collector = Function::start(&runtime, &dynamodb, logs, &more);
         let summary = invoke(&mut runtime, json!({})).await.unwrap();
         assert_eq!(summary["groups"][0]["complete"], true, "{summary}");
@@ -154,7 +154,7 @@ async fn records_are_acknowledged_only_by_a_publisher_that_can_do_its_work() {
     }
     {
         // The publisher of another deployment, or none.
-        let more = [("CDK_LOG_GROUP_NAME", group.name.as_str())];
+        let more = [("LOG_GROUPS", group.name.as_str())];
         let _collector = Function::start(&runtime, &dynamodb, logs, &more);
         let error = invoke(&mut runtime, sample.clone()).await.unwrap_err();
         assert_eq!(error["errorType"], "InvalidTrigger", "{error}");

@@ -29,7 +29,7 @@ fn settings<'a>(runtime: &'a str, redis: &[(&'a str, &'a str)]) -> Vec<(&'a str,
         ("TASKS_TABLE_NAME", "tasks"),
         ("PROJECTS_TABLE_NAME", "projects"),
         ("CHECKPOINTS_TABLE_NAME", "checkpoints"),
-        ("CDK_LOG_GROUP_NAME", "/aws/cdk"),
+        ("LOG_GROUPS", "/aws/cdk=cdk"),
         ("INDEX_SHARDS", "3"),
         ("RUST_LOG", "trace"),
     ];

@@ -44,12 +44,18 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
+/// The names in a list of log groups with hints.
+fn log_groups(list: &str) -> Vec<String> {
+    let names = list.split(',').filter_map(|entry| entry.split('=').next());
+    names.map(ToOwned::to_owned).collect()
+}
+
 struct Collector {
     logs: aws_sdk_cloudwatchlogs::Client,
     dynamodb: aws_sdk_dynamodb::Client,
     redis: MultiplexedConnection,
     table: String,
-    log_groups: [String; 2],
+    log_groups: Vec<String>,
 }
 
 impl Collector {
@@ -66,10 +72,7 @@ impl Collector {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             redis: redis.get_multiplexed_async_connection().await?,
             table: env::var("TASKS_TABLE_NAME")?,
-            log_groups: [
-                env::var("CDK_LOG_GROUP_NAME")?,
-                env::var("AGENT_LOG_GROUP_NAME")?,
-            ],
+            log_groups: log_groups(&env::var("LOG_GROUPS")?),
         })
     }
 

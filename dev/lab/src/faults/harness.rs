@@ -150,8 +150,10 @@ fn environment(
         ("TASKS_TABLE_NAME", config.tasks_table.clone()),
         ("PROJECTS_TABLE_NAME", config.projects_table.clone()),
         ("CHECKPOINTS_TABLE_NAME", "checkpoints".to_owned()),
-        ("CDK_LOG_GROUP_NAME", "/miyabi/cdk".to_owned()),
-        ("AGENT_LOG_GROUP_NAME", "/miyabi/agents".to_owned()),
+        (
+            "LOG_GROUPS",
+            "/miyabi/cdk=cdk,/miyabi/agents=agent".to_owned(),
+        ),
         ("INDEX_SHARDS", config.index_shards.to_string()),
         ("AUTH_MODE", "none".to_owned()),
     ];

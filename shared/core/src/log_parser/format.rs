@@ -20,8 +20,6 @@ pub struct FormatEntry {
     pub option: &'static str,
     /// The help text of that option.
     pub option_help: &'static str,
-    /// The environment variable with the log group of this format.
-    pub environment_variable: &'static str,
     /// The log group of logs that are read from files.
     pub file_log_group: &'static str,
     /// The type of tasks with this format.
