@@ -23,6 +23,7 @@ import push_use as push
 import rights
 import stack_use as use
 import tables
+from account import wait_for
 from common import ROOT, Failure, check
 
 NAME = "progress"
@@ -75,16 +76,17 @@ def everything(aws):
 def check_nothing_left(aws, before):
     left = set(everything(aws)) - before
     check("nothing is left of the stack", not left, left)
-    caches = [p for p in pathlib.Path("/proc").glob("[0-9]*/cmdline") if str(aws.folder).encode() in read(p)]
-    caches = [p for p in caches if b"redis-server" in read(p)]
-    check("no cache is left", not caches, caches)
+    check("no cache is left", wait_for(lambda: not list(caches_of(aws))), list(caches_of(aws)))
 
 
-def read(path):
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+def caches_of(aws):
+    """The servers of caches that run, by their folder: each names itself otherwise than it was started."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if aws.folder in folder.readlink().parents and "redis-server" in (folder.parent / "comm").read_text():
+                yield folder.parent.name
+        except OSError:
+            pass  # it has ended
 
 
 def check_change(stack, before, **values):

@@ -4,12 +4,14 @@ users that the cache was given. (ministack has them only with Docker.)
 CACHE_FOLDER has their logs, and `authority.pem`, which their clients must trust.
 """
 
+import atexit
 import os
 import pathlib
 import secrets
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 from mend import lacking
@@ -18,6 +20,7 @@ from ministack.services import elasticache
 FOLDER = pathlib.Path(os.environ["CACHE_FOLDER"])
 AUTHORITY, CERTIFICATE, KEY = FOLDER / "authority.pem", FOLDER / "cache.pem", FOLDER / "cache.key"
 HOST = "127.0.0.1"
+LEFT_SECONDS = 10
 running, endpoints = {}, {}
 
 
@@ -83,6 +86,17 @@ def stop(name):
         process.wait()
 
 
+def stop_soon(name):
+    """Deletes a cache. AWS takes minutes for it, so that functions that have it no longer come to their end."""
+    threading.Timer(LEFT_SECONDS, stop, [name]).start()
+
+
+@atexit.register
+def stop_all():
+    for name in list(running):
+        stop(name)
+
+
 # ---------------------------------------------------------------------------------------------- replication groups
 lacking(elasticache, "_spawn_redis_container", "redis-server")
 
@@ -101,7 +115,7 @@ def delete_group_and_server(params):
     if response[0] < 400:
         group = elasticache._p(params, "ReplicationGroupId")
         for name in [name for name in running if group in name]:
-            stop(name)
+            stop_soon(name)
     return response
 
 

@@ -117,7 +117,7 @@ def serverless_update(physical_id, old_props, new_props, stack_name):
 types[absent(types, "AWS::ElastiCache::ServerlessCache")] = {
     "create": serverless_create,
     "update": serverless_update,
-    "delete": lambda physical_id, props: cache.stop(physical_id),
+    "delete": lambda physical_id, props: cache.stop_soon(physical_id),
 }
 
 
