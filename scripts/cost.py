@@ -68,6 +68,8 @@ CHOICES = (
     {"Monitoring": "basic", "VpcEgress": "endpoints"},
     {"Monitoring": "full", "VpcEgress": "endpoints"},
 )
+# Once an hour, a sweep reads the last six hours of each log group again, by a request an hour.
+LOOK_HOURS = 6
 # Metrics that the collector writes. Without log events there is no lag; failures are counted as none.
 BASIC_METRICS = ("CollectorLagMs",)
 FULL_METRICS, LOG_GROUPS = 8, 2  # as a whole, and for each log group
@@ -147,9 +149,10 @@ def month(load, mode, kinds, template, choice):
         "hit": billed_ms("list", ROUNDS["list, cache"], lists["cache"]["cpu_ms"], "api"),
         "miss": billed_ms("list", ROUNDS["list, no cache"], lists["no cache"]["cpu_ms"], "api"),
     }
+    looks = HOURS * LOG_GROUPS * LOOK_HOURS
     gb_seconds = (
         (
-            (pushes * ms["push"] + sweeps * ms["sweep"]) * MEMORY_MB["collector"]
+            (pushes * ms["push"] + sweeps * ms["sweep"] + looks * LOGS_MS) * MEMORY_MB["collector"]
             + (hit * ms["hit"] + missed * ms["miss"]) * MEMORY_MB["api"]
         )
         / 1024
@@ -157,6 +160,7 @@ def month(load, mode, kinds, template, choice):
     )
     invocations = pushes + sweeps + requests
     read_units = pushes * push["read_units"] + sweeps * sweep["read_units"] + missed * lists["no cache"]["read_units"]
+    read_units += (teams * (DEPLOYS + AGENT_RUNS) * LOOK_HOURS + streams * HOURS) * push["read_units"]
     write_units = saves * push["write_units"] + sweeps * sweep["write_units"]
     logged = (
         pushes * (push["log_bytes"] + PLATFORM_LOG_BYTES)

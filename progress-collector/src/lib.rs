@@ -12,6 +12,7 @@ mod collector;
 mod config;
 mod handler;
 mod invocation;
+mod late_lines;
 mod metrics;
 mod publisher;
 mod response;

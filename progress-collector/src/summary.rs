@@ -66,8 +66,13 @@ pub struct GroupSummary {
     pub cache_errors: u64,
     /// Whether this log group could not be read, so the cache was refreshed from the store instead.
     pub fallback_used: bool,
-    /// Whether everything was read and saved. If not, the next run continues.
+    /// Whether everything was read and saved that had arrived in time. If not, the next run
+    /// continues.
     pub complete: bool,
+    /// The earliest time from which this sweep read all lines. Nothing is known of lines with an
+    /// earlier time that arrived after they were last looked for. Absent for other triggers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_from: Option<Timestamp>,
     /// How far the log group has been read; absent if the trigger does not use checkpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Timestamp>,
@@ -128,6 +133,22 @@ impl GroupSummary {
         self.lines += counts.lines;
         self.lines_parsed += counts.parsed;
         self.parse_failures += counts.failures;
+    }
+
+    /// Adds what was read and saved of another window of this log group, or of another log group.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.pages += other.pages;
+        self.log_events += other.log_events;
+        self.lines += other.lines;
+        self.lines_parsed += other.lines_parsed;
+        self.parse_failures += other.parse_failures;
+        self.tasks_changed += other.tasks_changed;
+        self.tasks_refused += other.tasks_refused;
+        self.task_ids_refused.add_all(&other.task_ids_refused);
+        self.pushes_cut += other.pushes_cut;
+        self.messages_refused += other.messages_refused;
+        self.retries += other.retries;
+        self.cache_errors += other.cache_errors;
     }
 
     /// Adds the counts of a saved batch.
@@ -195,18 +216,7 @@ impl Summary {
             ..GroupSummary::default()
         };
         for group in &self.groups {
-            totals.pages += group.pages;
-            totals.log_events += group.log_events;
-            totals.lines += group.lines;
-            totals.lines_parsed += group.lines_parsed;
-            totals.parse_failures += group.parse_failures;
-            totals.tasks_changed += group.tasks_changed;
-            totals.tasks_refused += group.tasks_refused;
-            totals.task_ids_refused.add_all(&group.task_ids_refused);
-            totals.pushes_cut += group.pushes_cut;
-            totals.messages_refused += group.messages_refused;
-            totals.retries += group.retries;
-            totals.cache_errors += group.cache_errors;
+            totals.add(group);
             totals.complete &= group.complete;
             totals.lag_ms = totals.lag_ms.max(group.lag_ms);
         }

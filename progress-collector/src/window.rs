@@ -41,6 +41,8 @@ pub(crate) struct Window<'a> {
     pub(crate) page_token: Option<String>,
     /// How far the log group was read before this window. `None` if no checkpoint is to be saved.
     pub(crate) read_up_to: Option<Timestamp>,
+    /// The most pages to read; `None` if there is no limit.
+    pub(crate) max_pages: Option<u64>,
 }
 
 /// How the reading of a window ended. In each case the tasks are saved that the pages reported.
@@ -48,8 +50,8 @@ pub(crate) struct Window<'a> {
 pub(crate) enum WindowEnd {
     /// All pages were read.
     Complete,
-    /// The time was over, or the log group can't be read. The next sweep continues at the resume
-    /// point.
+    /// The time or the pages were used up, or the log group can't be read. The next sweep continues
+    /// at the resume point, if one is saved.
     CutShort,
     /// CloudWatch Logs refused the window's page token: the window must be read from its start.
     PageTokenRefused,
@@ -59,6 +61,8 @@ pub(crate) enum WindowEnd {
 enum Stopped {
     /// The time was over.
     OutOfTime,
+    /// As many pages were read as may be.
+    OutOfPages,
     /// The log group can't be read.
     Unreadable(LogSourceError),
 }
@@ -123,6 +127,13 @@ impl WindowReader<'_> {
                 break None;
             }
             has_advanced = true;
+            if self
+                .window
+                .max_pages
+                .is_some_and(|max| self.summary.pages >= max)
+            {
+                break Some(Stopped::OutOfPages);
+            }
             if saved_at.elapsed() >= SAVE_EVERY {
                 self.save().await?;
                 self.save_resume_point(page_token.as_deref()).await?;
@@ -151,6 +162,7 @@ impl WindowReader<'_> {
             Stopped::OutOfTime => {
                 info!(log_group, "out of time: the next run continues here");
             }
+            Stopped::OutOfPages => {}
         }
         Ok(WindowEnd::CutShort)
     }

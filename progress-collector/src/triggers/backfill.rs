@@ -74,6 +74,7 @@ impl Trigger for Backfill {
                 end: self.end,
                 page_token: None,
                 read_up_to: None,
+                max_pages: None,
             };
             let end = window.read(collector, invocation, &mut summary).await?;
             summary.complete = end == WindowEnd::Complete;

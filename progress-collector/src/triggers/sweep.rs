@@ -14,6 +14,7 @@ use tracing::info;
 use crate::collector::{CollectError, Collector};
 use crate::config::{CollectorConfig, LogGroup};
 use crate::invocation::Invocation;
+use crate::late_lines;
 use crate::summary::{GroupSummary, Summary};
 use crate::trigger::{InvalidTrigger, Trigger};
 use crate::window::{Window, WindowEnd};
@@ -87,7 +88,9 @@ async fn sweep_group(
     let unfinished = stored
         .as_ref()
         .and_then(|checkpoint| unfinished_window(group, checkpoint, now));
+    let look_is_due = late_lines::is_due(collector, group, stored.as_ref(), now);
     let mut window = unfinished.unwrap_or_else(|| next_window(config, group, stored.as_ref(), now));
+    summary.read_from = Some(window.start);
     loop {
         match window.read(collector, invocation, &mut summary).await? {
             WindowEnd::Complete => {}
@@ -100,6 +103,11 @@ async fn sweep_group(
                 window = next_window(config, group, stored.as_ref(), now);
                 continue;
             }
+        }
+        // Before the checkpoint: if this fails, the next sweep looks again.
+        if look_is_due && window.end >= now {
+            let end = summary.read_from.unwrap_or(window.start).min(window.start);
+            late_lines::look(collector, group, end, invocation, &mut summary).await?;
         }
         let checkpoint = Checkpoint {
             read_up_to: window.end,
@@ -140,6 +148,7 @@ fn next_window<'a>(
         end: now,
         page_token: None,
         read_up_to: Some(checkpoint.map_or(start, |checkpoint| checkpoint.read_up_to)),
+        max_pages: None,
     }
 }
 
@@ -161,6 +170,7 @@ fn unfinished_window<'a>(
         end: resume.end,
         page_token: Some(resume.next_token.clone()),
         read_up_to: Some(checkpoint.read_up_to),
+        max_pages: None,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::races::{block_on, config};
 
 /// Kills the process after `steps` steps, each of which takes `takes`. A read is one step. A write is two:
 /// the process may die before it and after it.
-fn dies_after(mut steps: usize, takes: Duration) -> Faults {
+pub(crate) fn dies_after(mut steps: usize, takes: Duration) -> Faults {
     let faults = Faults::none();
     faults.disturb(move |call| Disturbance {
         before: if is_read(call) || is_write(call) {
@@ -75,7 +75,7 @@ fn filled(page_size: usize) -> Harness {
 }
 
 /// A collector whose parts share `faults`.
-fn faulty(harness: &Harness, faults: &Faults) -> Collector {
+pub(crate) fn faulty(harness: &Harness, faults: &Faults) -> Collector {
     let parts = harness.parts();
     let faulty = Parts {
         tasks: Arc::new(Faulty::new(parts.tasks, faults.clone())),

@@ -8,6 +8,7 @@ mod crash;
 mod damaged;
 mod events;
 mod harness;
+mod late;
 mod limits;
 mod objects;
 mod publish;

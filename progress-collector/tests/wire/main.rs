@@ -12,6 +12,7 @@ mod faults;
 mod function;
 mod harness;
 mod killed;
+mod late;
 mod log_group;
 mod log_server;
 mod memory;
