@@ -61,6 +61,7 @@ class Account:
     def __init__(self, python, folder, runner=""):
         """`python` has ministack. `runner` starts programs of another processor, such as qemu."""
         self.folder, self.environment = folder, {}
+        self.template = folder / "build" / "template.yaml"
         self.log, self.rights_log = folder / "emulator.log", folder / "rights.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -72,7 +73,7 @@ class Account:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": transform.REGION,
         }
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "SAM_CLI_TELEMETRY": "0", **aws}
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.2", **aws}
         (folder / "tmp").mkdir()
         environment = {
             **self.environment,
@@ -144,10 +145,14 @@ class Account:
 
     def deploy(self, stack, parameters):
         self.sam(
-            "deploy", "--template-file", self.folder / "build" / "template.yaml", "--stack-name", stack, "--resolve-s3",
+            "deploy", "--template-file", self.template, "--stack-name", stack, "--resolve-s3",
             "--s3-prefix", stack, "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
             "--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items()),
         )  # fmt: skip
+        # With the addresses of the uploaded programs, so that sam packs them only once.
+        self.template = self.folder / "deployed.yaml"
+        body = self.client("cloudformation").get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]
+        self.template.write_text(body if isinstance(body, str) else yaml_dump(body))
         return Stack(self, stack)
 
     def delete(self, stack):

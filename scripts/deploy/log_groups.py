@@ -58,5 +58,10 @@ def faults(template):
                 yield f"LogGroups={text} makes {what} {found}"
 
 
+def main():
+    claim = f"{len(CASES)} lists of log groups are refused, or subscribed and read"
+    return report("template.yaml", faults(transformed()), claim)
+
+
 if __name__ == "__main__":
-    sys.exit(report("template.yaml", faults(transformed()), f"{len(CASES)} lists of log groups are refused, or subscribed and read"))
+    sys.exit(main())

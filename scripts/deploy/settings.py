@@ -108,6 +108,10 @@ def faults(template):
     yield from open_by_default(template)
 
 
-if __name__ == "__main__":
+def main():
     claim = f"template.yaml sets and {DOCS.name} describes the settings that the functions read"
-    sys.exit(report("settings", faults(transformed()), claim))
+    return report("settings", faults(transformed()), claim)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -162,6 +162,7 @@ def start_serverless(props):
     with connected(port) as server:
         request(server, "AUTH", "administrator", administrator)
         request(server, "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        wait_for_cluster(server)
     endpoints[name] = {"Endpoint.Address": HOST, "Endpoint.Port": str(port)}
     return endpoints[name]
 
@@ -175,9 +176,22 @@ def connected(port):
     return context.wrap_socket(socket.create_connection((HOST, port)), server_hostname=HOST)
 
 
-def request(server, *words):
+def ask(server, *words):
     parts = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
     server.sendall(f"*{len(words)}\r\n{parts}".encode())
-    answer = server.recv(1024)
+    return server.recv(4096)
+
+
+def request(server, *words):
+    answer = ask(server, *words)
     if answer != b"+OK\r\n":
         raise ValueError(f"redis-server refuses {words[0]}: {answer}")
+
+
+def wait_for_cluster(server):
+    """A new cluster refuses requests for a second or two."""
+    for _ in range(200):
+        if b"cluster_state:ok" in ask(server, "CLUSTER", "INFO"):
+            return
+        time.sleep(0.05)
+    raise ValueError("the cluster does not come up")

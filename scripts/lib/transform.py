@@ -2,6 +2,8 @@
 parameters; and the report of a check.
 """
 
+import copy
+import functools
 import hashlib
 import json
 import logging
@@ -29,9 +31,14 @@ from samtranslator.parser.parser import Parser  # noqa: E402
 from samtranslator.translator.translator import Translator  # noqa: E402
 
 
-def transformed(path=ROOT / "template.yaml"):
-    """The template without SAM. Code that is not uploaded gets an address that does not exist."""
-    template = yaml_parse(path.read_text())
+def transformed():
+    """The template without SAM, which the caller may change. Code that is not uploaded gets an address that does not exist."""
+    return copy.deepcopy(_transformed())
+
+
+@functools.cache
+def _transformed():
+    template = yaml_parse((ROOT / "template.yaml").read_text())
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         if not str(properties.get("CodeUri", "s3://")).startswith("s3://"):
