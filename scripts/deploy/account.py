@@ -58,8 +58,9 @@ def bootstraps(build):
 
 
 class Account:
-    def __init__(self, python, folder, runner=""):
-        """`python` has ministack. `runner` starts programs of another processor, such as qemu."""
+    def __init__(self, python, folder, runner="", endpoints=()):
+        """`python` has ministack. `runner` starts programs of another processor, such as qemu. `endpoints` are those of
+        services that functions request and ministack lacks, by the variable that names each."""
         self.folder, self.environment = folder, {}
         self.template = folder / "build" / "template.yaml"
         self.log, self.rights_log = folder / "emulator.log", folder / "rights.log"
@@ -96,6 +97,7 @@ class Account:
             "CACHE_FOLDER": str(folder / "caches"),
             "BOOTSTRAP_RUNNER": runner,
             # Functions inherit the rest.
+            **dict(endpoints),
             "AWS_ENDPOINT_URL_APPSYNC": self.endpoint,
             "AWS_LAMBDA_LOG_FORMAT": "JSON",
             "REDIS_CA_CERT": str(folder / "caches" / "authority.pem"),

@@ -1,6 +1,6 @@
 """Checks that CollectorStoppedAlarm fits to each rate of sweeps, and does not go off on the first deployment; that
-CollectorLagAlarm is quiet while the collector is up to date; and that RolloutAlarms turns the alarms of rollouts off and
-on."""
+CollectorLagAlarm is quiet while the collector is up to date; and that RolloutAlarms turns the alarms and the hook of
+rollouts off and on."""
 
 import re
 import sys
@@ -45,6 +45,10 @@ def rollout_faults(template):
             properties = Stack(template, {"RolloutAlarms": setting}).properties(group)
             if bool(properties["AlarmConfiguration"].get("Enabled")) != (setting == "on"):
                 yield f"with RolloutAlarms={setting}, {group} has {properties['AlarmConfiguration']}"
+    for setting, hook in (("on", "RolloutHook"), ("off", None)):
+        policy = Stack(template, {"RolloutAlarms": setting}).value(template["Resources"]["CollectorFunctionAliaslive"]["UpdatePolicy"])
+        if policy["CodeDeployLambdaAliasUpdate"].get("BeforeAllowTrafficHook") != hook:
+            yield f"with RolloutAlarms={setting}, the hook of the collector's rollout is not {hook}"
 
 
 def main():
@@ -54,7 +58,7 @@ def main():
         [*stopped_faults(template), *lag_faults(template), *rollout_faults(template)],
         "CollectorStoppedAlarm waits for three sweeps, and is quiet on the first deployment",
         "CollectorLagAlarm is quiet while the collector is up to date",
-        "RolloutAlarms turns the alarms of rollouts off and on",
+        "RolloutAlarms turns the alarms and the hook of rollouts off and on",
     )
 
 

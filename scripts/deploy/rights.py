@@ -19,6 +19,7 @@ ROLLOUT = "CodeDeploy moves the traffic of a rollout, and the emulator only reco
 UNUSED = {
     ("BusPublisherRole", "sqs:SendMessage"): "reports records that fail for a day, for which no step waits",
     ("CollectorRole", "dynamodb:BatchWriteItem"): "deletes the history where a deletion meets a run that goes on: a race",
+    ("RolloutHookRole", "codedeploy:PutLifecycleEventHookExecutionStatus"): "the emulator has no CodeDeploy to answer",
     ("RolloutRole", "*"): ROLLOUT,
     ("SweepRole", "sqs:SendMessage"): "reports a sweep that the Scheduler can't start, which no step causes",
 }
@@ -71,8 +72,9 @@ def without(user, role, policy):
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
-def without_calls_of_collector(user):
+def without_calls_of_collector(user, rollouts):
     with without(user, "CollectorRole", "calls"):
+        rollouts.check_hook(user, "Failed")
         user.push("Cdk", "denied", use.BEGUN)
         given_up = lambda: [m for m in user.stack.failures() if "awslogs" in m.get("requestPayload", {})]  # noqa: E731
         check("lines that could not be saved end in the failure queue", wait_for(given_up), user.stack.failures())

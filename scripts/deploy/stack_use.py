@@ -201,16 +201,11 @@ def named_log_groups(user):
     """Lines of log groups in LogGroups, with a hint and without."""
     for group, task_id in (("/theirs/ci", "cdk:named"), ("/theirs/jobs", "run:named")):
         user.stack.put_lines(group, "named", BEGUN)
-        # Where a stream of this name has a task already, the id has a hash behind it.
-        found = wait_for(lambda task_id=task_id: task_id in named_tasks(user))
-        check(f"a line of {group} is the task {task_id}", found, named_tasks(user))
+        task = user.task(task_id)
+        check(f"a line of {group} is the task {task_id}", is_task(task), task)
+        check_end_of_log(user, task_id, BEGUN)
         filters = user.stack.account.client("logs").describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
         check(f"{group} has one subscription", len(filters) == 1, filters)
-
-
-def named_tasks(user):
-    ids = [task["task_id"] for task in user.reader.get("/api/tasks").json()["tasks"]]
-    return [task_id.split("-")[0] for task_id in ids]
 
 
 def latency(user):

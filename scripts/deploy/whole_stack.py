@@ -21,6 +21,7 @@ import account
 import push_conformance as conformance
 import push_use as push
 import rights
+import rollouts
 import stack_use as use
 import tables
 from account import wait_for
@@ -109,7 +110,7 @@ def check_docs():
     check("docs/deploy.md names the types that are mended", mended and mended == named, mended ^ named)
 
 
-def prove(aws, secret_of_tokens, write_tables):
+def prove(aws, secret_of_tokens, hooks, write_tables):
     arn, version, secret = secret_of_tokens
     base = {"Stage": "dev", "AuthSecretArn": arn, "AuthSecretVersion": version, "EventBusName": "default"}
     base |= {"ReportQueue": "standard", "LogBucketName": use.BUCKET}
@@ -132,6 +133,9 @@ def prove(aws, secret_of_tokens, write_tables):
         use.agent_log(user)
     with step("log groups that were there before"):
         use.named_log_groups(user)
+    # It sweeps, so that it would find the next step's line before the schedule does.
+    with step("the hook of a rollout"):
+        hooks.check_hook(user, "Succeeded")
     with step("a log group without its subscription"):
         subscribe_again = use.unsubscribe(user, "Agent", "unpushed")
     with step("a CDK log: subscription, stream, event bus"):
@@ -178,7 +182,7 @@ def prove(aws, secret_of_tokens, write_tables):
         use.logs_and_metrics(user)
     with step("rights taken away: of the collector"):
         rights.check_none_denied(aws, "ApiRole")
-        rights.without_calls_of_collector(user)
+        rights.without_calls_of_collector(user, hooks)
     with step("rights taken away: of the publishers"):
         rights.check_none_denied(aws, "ApiRole", "CollectorRole")
         rights.without_calls_of_bus_publisher(user, bus)
@@ -220,9 +224,10 @@ def main():
     aws = None
     try:
         with step("the emulator starts"):
-            aws = account.Account(arguments.ministack, folder, arguments.runner)
+            hooks = rollouts.Rollouts()
+            aws = account.Account(arguments.ministack, folder, arguments.runner, hooks.endpoints)
             secret = aws.create_secret()
-        prove(aws, secret, arguments.write_tables)
+        prove(aws, secret, hooks, arguments.write_tables)
         with step("what is mended is documented"):
             check_docs()
     except Failure as failure:

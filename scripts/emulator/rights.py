@@ -6,6 +6,7 @@
 """
 
 import os
+import threading
 
 from mend import lacking
 from ministack.core import iam_actions, iam_evaluator, responses
@@ -26,13 +27,25 @@ def arn_as_logs_has_it(*args, **kwargs):
 iam_actions.extract_resource_arn = arn_as_logs_has_it
 
 # --------------------------------------------------------------------------------------------------------- record
-evaluate = iam_evaluator.evaluate
+evaluate, evaluate_resource_policy = iam_evaluator.evaluate, iam_evaluator.evaluate_resource_policy
+of_resource = threading.local()
+
+
+def resource_policy_not_recorded(*args, **kwargs):
+    """The policy of a resource need not allow what a role's policy allows."""
+    of_resource.evaluated = True
+    try:
+        return evaluate_resource_policy(*args, **kwargs)
+    finally:
+        of_resource.evaluated = False
+
+
+iam_evaluator.evaluate_resource_policy = resource_policy_not_recorded
 
 
 def evaluate_and_record(ctx, policies, *limits):
     result = evaluate(ctx, policies, *limits)
-    # A resource without a policy leaves the decision to the role's policies.
-    if ctx.principal_type == "AssumedRole" and any(policies):
+    if ctx.principal_type == "AssumedRole" and not getattr(of_resource, "evaluated", False):
         role = iam_evaluator._role_name_from_assumed_arn(ctx.principal_arn)
         line = f"{role} {ctx.action} {ctx.resource_arn} {result.decision}\n"
         if line not in seen:
