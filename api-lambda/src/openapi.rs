@@ -305,12 +305,16 @@ mod tests {
             turns: Some(1),
             tool: Some(String::new()),
             waiting_for: Some(String::new()),
+            todos: vec![model::TodoItem {
+                text: String::new(),
+                status: model::TodoStatus::Done,
+            }],
         }
     }
 
     #[test]
     fn schemas_and_records_have_the_same_fields() {
-        let renderer = Renderer::new(Duration::from_secs(900));
+        let renderer = Renderer::new(Duration::from_secs(900)).with_region(Some("eu-west-1"));
         let task = full_task();
         let least = model::Task {
             priority: None,
@@ -337,9 +341,11 @@ mod tests {
         let now = task.updated_at;
         check(
             "Task",
-            renderer.view(&task, now),
-            renderer.view(&least, now),
+            renderer.full_view(&task, now),
+            renderer.full_view(&least, now),
         );
+        let source = renderer.full_view(&task, now).source;
+        check("Source", &source, &source);
         let part = &task.parts["b"];
         let least = model::Part {
             started_at: None,
@@ -350,7 +356,9 @@ mod tests {
         let failure = task.failure.as_deref().unwrap();
         check("Failure", failure, model::Failure::new(String::new(), now));
         check("Progress", task.progress, task.progress);
-        check("Agent", full_agent(), model::Agent::default());
+        let agent = full_agent();
+        check("TodoItem", &agent.todos[0], &agent.todos[0]);
+        check("Agent", agent, model::Agent::default());
         let entry = model::HistoryEntry {
             timestamp: now,
             run: now,

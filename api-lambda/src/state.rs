@@ -61,6 +61,27 @@ impl ApiState {
         }
     }
 
+    /// Sets the AWS region of the log groups. Without it, no task tells where its log is.
+    #[must_use]
+    pub fn with_region(self, region: Option<&'static str>) -> Self {
+        let renderer = self.renderer.with_region(region);
+        let write_through = WriteThrough::new(self.cache.clone(), renderer);
+        let (tasks, projects) = (self.tasks.clone(), self.projects.clone());
+        let reader = TaskReader::new(
+            tasks.clone(),
+            projects.clone(),
+            self.cache.clone(),
+            renderer,
+        );
+        Self {
+            ingest: Arc::new(Ingest::new(tasks, projects, write_through.clone())),
+            write_through,
+            reader,
+            renderer,
+            ..self
+        }
+    }
+
     /// Sets whether the last lines that are sent are kept. They are unless it is called.
     #[must_use]
     pub fn with_log_tail(self, keeps_log_tail: bool) -> Self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use shared::aws;
 use shared::cache::TaskCache;
 use shared::cache::redis::RedisTaskCache;
-use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, stale_after};
+use shared::config::{CacheConfig, ConfigError, Settings, StoreConfig, log_region, stale_after};
 use shared::log_source::CloudWatchTailSource;
 use shared::store::dynamodb::{DynamoDbProjectStore, DynamoDbTaskStore};
 
@@ -44,7 +44,9 @@ pub async fn connect(settings: &Settings<'_>, auth: &Auth) -> Result<ApiState, C
     let tasks = Arc::new(DynamoDbTaskStore::new(client.clone(), &config));
     let projects = Arc::new(DynamoDbProjectStore::new(client, &config));
     let keeps_log_tail = keeps_log_tail(settings)?;
-    let state = ApiState::new(tasks, projects, cache, stale_after).with_log_tail(keeps_log_tail);
+    let state = ApiState::new(tasks, projects, cache, stale_after)
+        .with_region(log_region(settings))
+        .with_log_tail(keeps_log_tail);
     let state = match keeps_log_tail {
         true => {
             let log_tails = CloudWatchTailSource::new(move || aws::cloudwatch_logs(&aws));

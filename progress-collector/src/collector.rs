@@ -55,10 +55,11 @@ pub struct Collector {
 impl Collector {
     /// Creates a collector.
     pub fn new(parts: Parts, config: CollectorConfig) -> Self {
+        let renderer = Renderer::new(config.stale_after).with_region(config.region);
         let ingest = Ingest::new(
             Arc::clone(&parts.tasks),
             Arc::clone(&parts.projects),
-            WriteThrough::new(parts.cache.clone(), Renderer::new(config.stale_after)),
+            WriteThrough::new(parts.cache.clone(), renderer),
         );
         Self {
             parts,

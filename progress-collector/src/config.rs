@@ -31,6 +31,8 @@ pub struct CollectorConfig {
     pub first_sweep: Duration,
     /// `STALE_AFTER_SECONDS`: see [`shared::config::stale_after`].
     pub stale_after: Duration,
+    /// `AWS_REGION`: see [`shared::config::log_region`].
+    pub region: Option<&'static str>,
 }
 
 impl Default for CollectorConfig {
@@ -40,6 +42,7 @@ impl Default for CollectorConfig {
             overlap: Duration::from_secs(300),
             first_sweep: Duration::from_secs(86_400),
             stale_after: Duration::from_secs(900),
+            region: None,
         }
     }
 }
@@ -72,6 +75,7 @@ impl CollectorConfig {
                 "seconds from 60 to 1209600",
             )?,
             stale_after: shared::config::stale_after(settings)?,
+            region: shared::config::log_region(settings),
         })
     }
 }

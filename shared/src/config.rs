@@ -129,6 +129,14 @@ impl StoreConfig {
     }
 }
 
+/// The AWS region of the log groups, which Lambda sets as `AWS_REGION`. It lives as long as the program,
+/// which reads it once.
+pub fn log_region(settings: &Settings<'_>) -> Option<&'static str> {
+    settings
+        .optional("AWS_REGION")
+        .map(|region| &*region.leak())
+}
+
 /// Reads `STALE_AFTER_SECONDS` (1 to 604,800, default 900): a running task is stale after this many
 /// seconds without an update.
 pub fn stale_after(settings: &Settings<'_>) -> Result<Duration, ConfigError> {

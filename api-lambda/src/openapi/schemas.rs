@@ -22,6 +22,7 @@ pub(crate) struct RunId;
 pub(crate) struct Timestamp;
 pub(crate) struct TaskType;
 pub(crate) struct TaskStatus;
+pub(crate) struct TodoStatus;
 pub(crate) struct Priority;
 pub(crate) struct ProjectStatus;
 
@@ -44,6 +45,8 @@ text_schema! {
     TaskType = words(&["cdk_deploy", "agent_execution", "build", "other"]);
     /// The status of a task or a part. The last four are terminal: only a new run changes them.
     TaskStatus = words(&["pending", "running", "blocked", "completed", "failed", "cancelled", "ended"]);
+    /// How far an item of a to-do list is. What was cancelled is `done` too.
+    TodoStatus = words(&["pending", "in_progress", "done"]);
     /// The priority, `P0` highest.
     Priority = words(&["P0", "P1", "P2", "P3"]);
     /// The status of a project.
@@ -195,6 +198,30 @@ pub(crate) struct Agent {
     /// What it asks a person for, while the task is blocked.
     #[schema(required = false)]
     waiting_for: String,
+    /// Its newest to-do list. Lists leave it out.
+    #[schema(required = false, min_items = 1, max_items = 50)]
+    todos: Vec<TodoItem>,
+}
+
+/// An item of an agent's to-do list.
+#[derive(ToSchema)]
+pub(crate) struct TodoItem {
+    /// The words of the item: at most 160 bytes.
+    #[schema(max_length = 160)]
+    text: String,
+    /// How far it is.
+    status: TodoStatus,
+}
+
+/// Where the log of a run is.
+#[derive(ToSchema)]
+pub(crate) struct Source {
+    /// The AWS region of its log group.
+    #[schema(min_length = 1)]
+    region: String,
+    /// The page of CloudWatch Logs that shows it.
+    #[schema(min_length = 1)]
+    url: String,
 }
 
 /// Why a run failed, or why it rolls back: the first cause.
@@ -289,6 +316,9 @@ pub(crate) struct Task {
     /// The log stream of the run.
     #[schema(required = false)]
     log_stream: String,
+    /// Where the log is, if it is in CloudWatch Logs. Lists and live push leave it out.
+    #[schema(required = false)]
+    source: Source,
     /// When a caller created the run, or the time of its first event.
     created_at: Timestamp,
     /// When the run started.

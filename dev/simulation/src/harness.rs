@@ -137,6 +137,7 @@ impl Harness {
             overlap: OVERLAP,
             first_sweep: Duration::from_secs(1_800),
             stale_after: STALE_AFTER,
+            region: None,
         };
         Collector::new(parts, config)
     }

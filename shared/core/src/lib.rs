@@ -12,6 +12,7 @@ pub mod error;
 pub mod fold;
 pub mod log_event;
 pub mod log_file;
+pub mod log_link;
 pub mod log_parser;
 pub mod log_tail;
 pub mod model;

@@ -11,7 +11,7 @@ mod task;
 mod timestamp;
 mod transition;
 
-pub use agent::Agent;
+pub use agent::{Agent, TodoItem, TodoStatus};
 pub use context::{Context, MAX_CONTEXT_CHARS};
 pub use failure::{Failure, MAX_CAUSE_BYTES, MAX_FAILURE_NAME_BYTES};
 pub use ids::{InvalidId, InvalidRecordId, ProjectId, RecordId, Revision, RunId, TaskId};

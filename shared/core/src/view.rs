@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::log_link::Source;
 use crate::model::{Metrics, Project, RunId, Task, Timestamp};
 
 /// The most bytes of JSON in a page of tasks: 1 MB. AWS Lambda refuses a response of more than 6 MB
@@ -23,6 +24,9 @@ pub struct TaskView<'a> {
     /// The estimated end of the run; `None` if there is no estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta: Option<Timestamp>,
+    /// Where the log is; `None` in lists, and where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 #[derive(Serialize)]
@@ -49,6 +53,7 @@ struct Page<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Renderer {
     stale_after_ms: u64,
+    region: Option<&'static str>,
 }
 
 impl Renderer {
@@ -57,10 +62,17 @@ impl Renderer {
     pub fn new(stale_after: Duration) -> Self {
         Self {
             stale_after_ms: u64::try_from(stale_after.as_millis()).unwrap_or(u64::MAX),
+            region: None,
         }
     }
 
-    /// The view of `task` at `now`.
+    /// Sets the AWS region of the log groups. Without it, no task tells where its log is.
+    #[must_use]
+    pub fn with_region(self, region: Option<&'static str>) -> Self {
+        Self { region, ..self }
+    }
+
+    /// The view of `task` at `now`, as lists have it.
     pub fn view<'a>(&self, task: &'a Task, now: Timestamp) -> TaskView<'a> {
         let stale = task.is_stale(now, self.stale_after_ms);
         // An estimate in the past was wrong.
@@ -68,9 +80,21 @@ impl Renderer {
         view_of(task, stale, eta)
     }
 
+    /// The view of `task` at `now` with all that is known.
+    pub fn full_view<'a>(&self, task: &'a Task, now: Timestamp) -> TaskView<'a> {
+        TaskView {
+            source: self.source(task),
+            ..self.view(task, now)
+        }
+    }
+
+    fn source(&self, task: &Task) -> Option<Source> {
+        Source::of(task, self.region?)
+    }
+
     /// Renders a task.
     pub fn task(&self, task: &Task, now: Timestamp) -> Vec<u8> {
-        to_json(&self.view(task, now))
+        to_json(&self.full_view(task, now))
     }
 
     /// Renders every view that this revision of `task` can have, whatever the time.
@@ -79,8 +103,12 @@ impl Renderer {
         let overdue = view_of(task, false, None);
         let stale = view_of(task, true, None);
         [fresh, overdue, stale]
-            .into_iter()
+            .map(|view| TaskView {
+                source: self.source(task),
+                ..view
+            })
             .map(|view| to_json(&view))
+            .into_iter()
     }
 
     /// Renders a page of tasks: the first of `tasks` in at most [`MAX_PAGE_BYTES`], but at least one.
@@ -192,6 +220,7 @@ fn view_of(task: &Task, stale: bool, eta: Option<Timestamp>) -> TaskView<'_> {
         run_id: task.run_id(),
         stale,
         eta,
+        source: None,
     }
 }
 
@@ -230,7 +259,9 @@ mod tests {
             seconds in -100_i64..3000,
         ) {
             let renderer = Renderer::new(Duration::from_millis(STALE_AFTER_MS));
-            let task = task(status, current, usual_ms);
+            let renderer = renderer.with_region(Some("eu-west-1"));
+            let mut task = task(status, current, usual_ms);
+            (task.log_group, task.log_stream) = (Some("g".to_owned()), Some("s".to_owned()));
             let now = Timestamp::from_millis(1_700_000_000_000 + seconds * 1000);
             let all: BTreeSet<_> = renderer.all_of_task(&task).collect();
             prop_assert!(all.contains(&renderer.task(&task, now)));

@@ -2,6 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How far an item of a to-do list is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TodoStatus {
+    /// Not begun, or waiting.
+    Pending,
+    /// The agent works on it.
+    InProgress,
+    /// Done or cancelled: nothing is left to do.
+    Done,
+}
+
+/// An item of an agent's to-do list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TodoItem {
+    /// The words of the item, at most 160 bytes.
+    pub text: String,
+    /// How far it is.
+    pub status: TodoStatus,
+}
+
 /// The agent of a run, and what it has used since the start of the run. Absent fields are unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
@@ -37,6 +58,20 @@ pub struct Agent {
     /// What it asks a person for, while the task is blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// Its newest to-do list, at most 50 items. Lists do not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub todos: Vec<TodoItem>,
+}
+
+impl Agent {
+    /// The agent as lists show it: without its to-do list.
+    #[must_use]
+    pub fn listed(&self) -> Self {
+        Self {
+            todos: Vec::new(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Amounts of money as JSON has them. Inside they are integers, so that they stay exact.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agent, Context, Failure, ProjectId, RecordId, Revision, RunId, TaskId, Timestamp};
+use super::{
+    Agent, Context, Failure, ProjectId, RecordId, Revision, RunId, TaskId, Timestamp, TodoItem,
+};
 
 /// The longest `task_name`, in characters.
 pub const MAX_NAME_CHARS: usize = 256;
@@ -310,13 +312,16 @@ impl Task {
         }
     }
 
-    /// The run as lists show it: without what only its own view needs. That is `parts`, the lines
-    /// before the failure, and `metadata` of more than [`MAX_LISTED_METADATA_BYTES`].
+    /// The run as lists show it: without what only its own view needs. That is `parts`, the to-do list
+    /// of the agent, the lines before the failure, and `metadata` of more than
+    /// [`MAX_LISTED_METADATA_BYTES`].
     #[must_use]
     pub fn listed(&self) -> Self {
         let failure = self.failure.as_ref();
+        let agent = self.agent.as_ref();
         Self {
             parts: BTreeMap::new(),
+            agent: agent.map(|agent| Box::new(agent.listed())),
             failure: failure.map(|failure| Box::new(failure.listed())),
             metadata: self.metadata.clone().filter(|_| !self.has_long_metadata()),
             ..self.clone()
@@ -325,12 +330,16 @@ impl Task {
 
     /// Whether the run has anything that lists do not show.
     pub fn has_detail(&self) -> bool {
-        !self.parts.is_empty() || !self.failure_context().is_empty() || self.has_long_metadata()
+        !self.parts.is_empty()
+            || !self.todos().is_empty()
+            || !self.failure_context().is_empty()
+            || self.has_long_metadata()
     }
 
     /// Whether `other` has the same values in the fields that lists may leave out.
     pub fn has_same_detail(&self, other: &Self) -> bool {
         self.parts == other.parts
+            && self.todos() == other.todos()
             && self.failure_context() == other.failure_context()
             && self.metadata == other.metadata
     }
@@ -339,6 +348,11 @@ impl Task {
     pub fn failure_context(&self) -> &[String] {
         let failure = self.failure.as_ref();
         failure.map_or(&[], |failure| &failure.context)
+    }
+
+    /// The to-do list of the agent.
+    pub fn todos(&self) -> &[TodoItem] {
+        self.agent.as_ref().map_or(&[], |agent| &agent.todos)
     }
 
     /// Whether lists leave out the `metadata`.

@@ -3,6 +3,7 @@
 use progress_core::fold::{FactLog, Run};
 use progress_core::log_parser::LogFormat;
 use progress_core::model::TaskStatus::{self, Blocked, Completed, Failed, Running};
+use progress_core::model::TodoStatus;
 
 use crate::limits::facts_of;
 
@@ -162,6 +163,33 @@ fn sub_agents_are_parts() {
         (parts["a1"].status, parts["a2"].status),
         (Completed, Running)
     );
+}
+
+#[test]
+fn the_agent_has_its_newest_to_do_list() {
+    let todos = |lines: &[&str]| -> Vec<(String, TodoStatus)> {
+        let todos = run(lines).report().agent.unwrap_or_default().todos;
+        let items = todos.into_iter();
+        items.map(|item| (item.text, item.status)).collect()
+    };
+    let first = uses("TodoWrite", r#"{"todos":[{"content":"measure"}]}"#);
+    let second = uses(
+        "TodoWrite",
+        r#"{"todos":[{"content":"cut","status":"completed"},{"content":"sew","status":"in_progress"},{"content":"iron","status":"pending"}]}"#,
+    );
+    let expected = [
+        ("cut", TodoStatus::Done),
+        ("sew", TodoStatus::InProgress),
+        ("iron", TodoStatus::Pending),
+    ];
+    let expected = expected.map(|(text, status)| (text.to_owned(), status));
+    assert_eq!(todos(&[&first, &second]), expected);
+    // A single box may be anything, several are a list.
+    assert_eq!(todos(&["Step 1/3", "- [x] cut"]), []);
+    let boxes = ["- [x] cut", "- [ ] sew"];
+    let expected = [("cut", TodoStatus::Done), ("sew", TodoStatus::Pending)];
+    let expected = expected.map(|(text, status)| (text.to_owned(), status));
+    assert_eq!(todos(&boxes), expected);
 }
 
 #[test]

@@ -376,6 +376,9 @@ fn with_detail(
         if let Some(failure) = &mut head.task.failure {
             failure.context = detail.failure_context;
         }
+        if let Some(agent) = &mut head.task.agent {
+            agent.todos = detail.todos;
+        }
         head
     }))
 }

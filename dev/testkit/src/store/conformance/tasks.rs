@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::model::{
     Agent, Context, Failure, Metrics, Part, Priority, Progress, RunId, Task, TaskId, TaskStatus,
-    TaskType, Timestamp,
+    TaskType, Timestamp, TodoItem, TodoStatus,
 };
 use shared::store::{
     IDEMPOTENCY_RECORD_LIFETIME, IdempotencyRecord, StoreError, TaskPage, TaskQuery,
@@ -32,6 +32,10 @@ pub(super) fn full_task(id: &str) -> Task {
         started_at: Some(moment(1)),
         completed_at: Some(moment(2)),
     };
+    let todo = |status| TodoItem {
+        text: format!("進捗 {status:?}"),
+        status,
+    };
     let metadata = serde_json::json!({"exact": 0.1, "large": u64::MAX, "nested": {"": [null, ""]}});
     Task {
         task_name: "MiyabiWebUIStack".to_owned(),
@@ -50,6 +54,13 @@ pub(super) fn full_task(id: &str) -> Task {
             input_tokens: Some(u64::MAX),
             cost_micro_usd: Some(1_000_000_000_000_001),
             waiting_for: Some("進捗?".to_owned()),
+            todos: [
+                TodoStatus::Pending,
+                TodoStatus::InProgress,
+                TodoStatus::Done,
+            ]
+            .map(todo)
+            .into(),
             ..Agent::default()
         })),
         project_id: Some(project_id("p.1")),
@@ -80,7 +91,8 @@ pub(super) fn is_conflict<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Err(StoreError::Conflict(_)))
 }
 
-/// All fields of a task survive a save. Lists leave parts and the lines before a failure out.
+/// All fields of a task survive a save. Lists leave out parts, to-do lists and the lines before a
+/// failure.
 pub async fn a_saved_task_is_read_as_it_was(stores: Stores) {
     for task in [new_task("least"), full_task("most")] {
         save(&*stores.tasks, None, &task).await.unwrap();

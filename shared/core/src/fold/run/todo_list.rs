@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::log_parser::{
     AgentObservation, Counter, CounterKind, MAX_TODOS, Todo, TodoEdit, TodoState,
 };
+use crate::model::{TodoItem, TodoStatus};
 
 /// The newest list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub(super) struct TodoList {
     /// Whether it is a list for certain, because a line has a sign that only lists have.
     #[serde(rename = "sure", skip_serializing_if = "std::ops::Not::not")]
     is_sure: bool,
+    /// Whether the agent has told a list, or single items of one, other than in text.
+    #[serde(rename = "told", skip_serializing_if = "std::ops::Not::not")]
+    is_told: bool,
     /// How often a list in text was begun.
     #[serde(rename = "p", skip_serializing_if = "is_zero")]
     prints: u32,
@@ -51,12 +55,34 @@ impl TodoList {
         items.map(|item| &item.todo)
     }
 
+    /// The items to show: none, unless it is a list for certain.
+    pub(super) fn shown(&self) -> Vec<TodoItem> {
+        if !(self.is_told || self.is_list()) {
+            return Vec::new();
+        }
+        let item = |todo: &Todo| TodoItem {
+            text: todo.text.clone(),
+            status: match todo.state {
+                TodoState::Pending => TodoStatus::Pending,
+                TodoState::InProgress => TodoStatus::InProgress,
+                TodoState::Done => TodoStatus::Done,
+            },
+        };
+        self.items().map(item).collect()
+    }
+
+    /// Whether a list in text is one for certain: a single box may be anything.
+    fn is_list(&self) -> bool {
+        self.is_sure && self.items().count() >= 2
+    }
+
     /// Adds what a line says. Returns the counter of the list, if the line has changed single
     /// items. The counter of a whole list is among those of the line.
     pub(super) fn see(&mut self, line: &AgentObservation) -> Option<(CounterKind, Counter)> {
         if !line.todos.is_empty() {
             let items = line.todos.iter().map(|todo| Item::new(todo, 0));
             self.items = items.collect();
+            self.is_told = true;
             self.prints = 0;
         }
         let kinds = line.todo_edits.iter().map(|edit| self.edit(edit));
@@ -68,9 +94,8 @@ impl TodoList {
             total: u64::try_from(total).ok(),
             percentage: None,
         };
-        // A single box may be anything.
-        let is_list = self.is_sure && total >= 2;
-        (is_list || kind != CounterKind::Checklist).then_some((kind, counter))
+        let counts = self.is_list() || kind != CounterKind::Checklist;
+        counts.then_some((kind, counter))
     }
 
     fn edit(&mut self, edit: &TodoEdit) -> CounterKind {
@@ -91,6 +116,8 @@ impl TodoList {
                 return CounterKind::Checklist;
             }
         }
+        // An empty list is not stored.
+        self.is_told |= !self.items.is_empty();
         CounterKind::Report
     }
 

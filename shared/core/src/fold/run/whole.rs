@@ -127,6 +127,7 @@ impl Whole {
             turns: usage.turns,
             tool: usage.tool,
             waiting_for: self.waiting().and_then(|waiting| waiting.question.clone()),
+            todos: self.todos.shown(),
         };
         Some(agent).filter(|agent| *agent != Agent::default())
     }

@@ -8,11 +8,13 @@ use super::{
     DETAIL_TIMESTAMP, LIFE, METADATA, NAMED_LIFETIME_SECONDS, REVISION, TASK_ID, TIMESTAMP,
     earlier_timestamp,
 };
-use crate::model::{Part, Revision, Task};
+use crate::model::{Part, Revision, Task, TodoItem};
 use crate::store::dynamodb_item::{Item, ItemError, ItemReader, ItemWriter, RUN_FORMAT, TTL};
 
 const PARTS: &str = "parts";
 const FAILURE_CONTEXT: &str = "failure_context";
+/// The to-do list of the agent, as JSON.
+const TODOS: &str = "todos";
 
 /// The item of the detail of `task`.
 pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, serde_json::Error> {
@@ -24,6 +26,8 @@ pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, ser
     let metadata = metadata.map(serde_json::to_string).transpose()?;
     let context = Some(task.failure_context()).filter(|context| !context.is_empty());
     let context = context.map(serde_json::to_string).transpose()?;
+    let todos = Some(task.todos()).filter(|todos| !todos.is_empty());
+    let todos = todos.map(serde_json::to_string).transpose()?;
     Ok(ItemWriter::in_format(RUN_FORMAT)
         .text(TASK_ID, &task.task_id)
         .number(TIMESTAMP, timestamp)
@@ -33,6 +37,7 @@ pub(crate) fn item(task: &Task, life: i64, now_seconds: i64) -> Result<Item, ser
         .text(PARTS, serde_json::to_string(&task.parts)?)
         .optional_text(METADATA, metadata)
         .optional_text(FAILURE_CONTEXT, context)
+        .optional_text(TODOS, todos)
         .finish())
 }
 
@@ -46,6 +51,8 @@ pub(crate) struct StoredDetail {
     pub(crate) metadata: Option<Map<String, Value>>,
     /// The lines before the failure.
     pub(crate) failure_context: Vec<String>,
+    /// The to-do list of the agent.
+    pub(crate) todos: Vec<TodoItem>,
 }
 
 /// Reads a detail.
@@ -59,5 +66,6 @@ pub(crate) fn read(item: &Item) -> Result<StoredDetail, ItemError> {
             .ok_or(ItemError::Missing(PARTS))?,
         metadata: item.optional_json(METADATA)?,
         failure_context: item.optional_json(FAILURE_CONTEXT)?.unwrap_or_default(),
+        todos: item.optional_json(TODOS)?.unwrap_or_default(),
     })
 }

@@ -8,7 +8,7 @@ use super::{
     STATUS, STATUS_SHARD, TASK_ID, TASK_TYPE, TIMESTAMP, UPDATED_AT, earlier_timestamp, list_key,
     read_progress, shard_of, status_shard, timestamp_of,
 };
-use crate::model::{Failure, Revision, Task};
+use crate::model::{Agent, Failure, Revision, Task};
 use crate::record::{FactItems, Head, HeadState};
 use crate::store::dynamodb_item::{
     Condition, Item, ItemError, ItemReader, ItemWriter, RUN_FORMAT, TTL, alias, is_expired, number,
@@ -67,7 +67,8 @@ pub(crate) fn item(
     let task = &head.task;
     let metadata = task.metadata.as_ref().filter(|_| !task.has_long_metadata());
     let metadata = metadata.map(serde_json::to_string);
-    let agent = task.agent.as_ref().map(serde_json::to_string);
+    let agent = task.agent.as_deref().map(Agent::listed);
+    let agent = agent.as_ref().map(serde_json::to_string);
     let failure = task.failure.as_deref().map(Failure::listed);
     let failure = failure.as_ref().map(serde_json::to_string);
     let context = task.context.as_ref().map(serde_json::to_string);
