@@ -24,7 +24,8 @@ function isUrgent(task) {
  */
 export function urgentTasks(listed, others, recent) {
     const tasks = new Map(listed.map((task) => [task.run_id, task]));
-    const states = others.map((task) => ({ run_id: task.run_id, revision: task.revision, task }));
+    const about = others.filter((task) => tasks.has(task.run_id) || isUrgent(task));
+    const states = about.map((task) => ({ run_id: task.run_id, revision: task.revision, task }));
     for (const { run_id, revision, task } of [...states, ...recent]) {
         const known = tasks.get(run_id);
         // A run becomes stale without a new revision.

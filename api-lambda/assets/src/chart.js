@@ -78,7 +78,8 @@ export class Chart {
         const options = {
             width: Math.max(this.element.clientWidth, 100),
             height: rem(HEIGHT_REM),
-            padding: [12, 12, 0, 0],
+            // Room for half of the last label of the time axis.
+            padding: [12, rem(2.6), 0, 0],
             legend: { show: false },
             cursor: { y: false, drag: { x: false, y: false }, points: { size: 9, width: 2, fill: colour("--card"), stroke: colour("--tone") } },
             scales: { y: { range: this.isPercent ? [0, 100] : (_, __, max) => [0, Math.max(max * 1.1, 1)] } },

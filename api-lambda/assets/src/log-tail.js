@@ -1,10 +1,10 @@
 // The last lines of a run's log. They are asked for when the run has changed, and not more often than every few seconds.
 
 import { byId, setText } from "./dom.js";
-import { clean, number } from "./text.js";
+import { clean, number, sentence } from "./text.js";
 import { now } from "./time.js";
 
-const LEAST_MS = 3000;
+const LEAST_MS = 5000;
 
 export class LogTail {
     /** `onChange()` is called when there are other lines. */
@@ -32,7 +32,7 @@ export class LogTail {
             const { value } = await this.api.get(`api/tasks/${encodeURIComponent(run_id)}/log`);
             if (run_id !== this.runId) return;
             this.revision = revision;
-            this.show(value.lines);
+            this.show(value.lines, sentence(value.note ?? ""));
         } catch (error) {
             if (run_id !== this.runId) return;
             // Other errors are those of the whole page, which tells them.

@@ -142,6 +142,10 @@ listenToKeys({
 history.scrollRestoration = "manual";
 addEventListener("popstate", () => open({ isBack: true }));
 document.addEventListener("click", (event) => {
+    const box = event.target.closest?.(".alert, .card, .row");
+    const inBox = box && !event.target.closest("a") ? box.querySelector("a[data-task]") : null;
+    // With the keys that the user holds, so that a browser opens another tab if they say so.
+    if (inBox) return inBox.dispatchEvent(new MouseEvent("click", event));
     const link = event.target.closest?.('a[href^="?"]');
     const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
     if (!link || !isPlain || event.defaultPrevented) return;

@@ -3,7 +3,7 @@
 import { KeyedList, cloneTemplate, setAttribute, setBar, setIcon, setText } from "./dom.js";
 import { idOf, taskSearch } from "./search-params.js";
 import { ACTIVE, counter, humanize, oneLine, percent, reason, stateOf, toneOf, typeName } from "./text.js";
-import { ago, duration, fullTime, now, shortTime } from "./time.js";
+import { ago, duration, fullTime, now, shortTime, timeLeft } from "./time.js";
 
 /** Tables with fewer rows are whole in the document. */
 const MOST_WHOLE = 60;
@@ -113,6 +113,9 @@ class Row {
         setText(refs.type, typeName(task.task_type));
         const took = tookOf(task);
         setText(refs.took, took == null ? "" : duration(took));
+        const left = task.status === "running" && !task.stale ? timeLeft(task) : "";
+        setText(refs.eta, left);
+        setAttribute(refs.eta, "title", left ? `Expected to end ${fullTime(Date.parse(task.eta))}` : null);
         const start = startOf(task);
         setText(refs.when, now() - start < 3_600_000 ? ago(start) : shortTime(start));
         setAttribute(refs.when, "datetime", new Date(start).toISOString());

@@ -12,6 +12,7 @@ import { announce, showTask } from "./shell.js";
 import { tookOf } from "./table.js";
 import { ACTIVE, clean, count, counter, dollars, humanize, number, oneLine, percent, reason, stateOf, toneOf, typeName } from "./text.js";
 import { ago, duration, eta, fullTime, now, shortTime } from "./time.js";
+import { layout } from "./waterfall.js";
 
 /** How long the result of "Copy link" is shown. */
 const COPIED_MS = 3000;
@@ -69,7 +70,7 @@ export class TaskView {
         const before = this.task;
         const { value } = await this.api.get(`api/tasks/${encodeURIComponent(id)}`, {}, signal);
         const told = [...this.recent].find(({ run_id }) => run_id === value.run_id)?.task;
-        const task = told && told.revision > value.revision ? told : value;
+        const task = told && told.revision > value.revision ? { ...told, source: value.source } : value;
         if (this.history?.runId !== task.run_id) this.history = new History(this.api, task.run_id);
         if (task.earlier) this.earlierRuns = null;
         else if (this.earlierRuns?.newestId !== task.run_id) this.earlierRuns = new EarlierRuns(this.api, task);
@@ -92,7 +93,8 @@ export class TaskView {
         if (!newest || newest.revision <= before.revision) return { isShown: false, asksWithinMs: null };
         // Another run has begun, or there is none any more.
         if (newest.task?.run_id !== before.run_id) return { isShown: false, asksWithinMs: 0 };
-        this.task = newest.task;
+        // Messages do not tell where the log is.
+        this.task = { ...newest.task, source: newest.task.source ?? before.source };
         this.history?.add(newest.task);
         this.show();
         if (this.log.hasLines) this.log.refresh(this.task);
@@ -254,15 +256,20 @@ export class TaskView {
         });
         byId("parts-section").hidden = parts.length === 0;
         setText(byId("parts-title"), { cdk_deploy: "Stacks", agent_execution: "Sub-agents" }[task.task_type] ?? "Parts");
-        const from = Math.min(...parts.map(({ start }) => start).filter(Number.isFinite));
-        const to = Math.max(...parts.map(({ end }) => end).filter(Number.isFinite));
-        const isScaled = Number.isFinite(from) && Number.isFinite(to);
-        setText(byId("lane-start"), isScaled ? shortTime(from) : "");
-        setText(byId("lane-end"), isScaled ? (task.status === "running" ? "now" : shortTime(to)) : "");
-        const rank = ({ start }) => (Number.isFinite(start) ? start : Number.MAX_VALUE);
+        const spans = parts.filter(({ start, end }) => Number.isFinite(end - start));
+        const scale = layout(spans);
+        const isRunning = ACTIVE.includes(task.status);
+        setText(byId("lane-start"), scale ? shortTime(scale.from) : "");
+        setText(byId("lane-end"), scale ? (isRunning ? "now" : shortTime(scale.to)) : "");
+        // What runs is on top, in the order of the starts.
+        const rank = ({ part, start }) => (part.status === "running" ? -1e15 : 0) + (Number.isFinite(start) ? start : Number.MAX_VALUE);
         parts.sort((one, other) => rank(one) - rank(other) || one.name.localeCompare(other.name));
-        const rows = parts.map((row) => ({ ...row, from, to: Math.max(to, from + 1), isScaled }));
-        this.partRows.show(rows, ({ name }) => name);
+        const isCritical = (row) => spans.length > 1 && scale.critical.has(row);
+        this.partRows.show(parts.map((row) => ({ ...row, scale, isCritical: isCritical(row) })), ({ name }) => name);
+        const notes = [];
+        if (spans.length > 1) notes.push("Marked: the critical path, which decides when the run ends.");
+        if (scale?.idle.length) notes.push("Dotted: nothing ran, cut short.");
+        setText(byId("parts-note"), notes.join(" "));
     }
 
     showDetails() {
@@ -402,9 +409,10 @@ class RunRow {
 class PartRow {
     constructor() {
         Object.assign(this, cloneTemplate("part-row"));
+        this.idle = new KeyedList(this.refs.idle, () => new Idle());
     }
 
-    update({ name, part, start, end, from, to, isScaled }) {
+    update({ name, part, start, end, scale, isCritical }) {
         const { node, refs } = this;
         const tone = toneOf(part);
         setAttribute(node, "data-tone", tone);
@@ -414,14 +422,33 @@ class PartRow {
         setText(refs.outcome, [humanize(part.phase || part.status), progress].filter(Boolean).join(" "));
         setText(refs.start, Number.isFinite(start) ? shortTime(start) : "–");
         setText(refs.took, Number.isFinite(end - start) ? duration(end - start) : "–");
-        refs.span.hidden = !isScaled || !Number.isFinite(end - start);
-        if (!refs.span.hidden) {
-            const share = (time) => Math.min(Math.max((time - from) / (to - from), 0), 1) * 100;
-            refs.span.style.left = `${share(start)}%`;
-            refs.span.style.width = `${share(end) - share(start)}%`;
-        }
+        refs.critical.hidden = !isCritical;
+        refs.span.hidden = !scale || !Number.isFinite(end - start);
+        setAttribute(refs.span, "data-critical", isCritical ? "" : null);
+        if (!refs.span.hidden) place(refs.span, scale, start, end);
+        this.idle.show((scale?.idle ?? []).map((stretch) => ({ ...stretch, scale })), ({ start }) => start);
         setText(refs.message, part.status === "failed" ? oneLine(part.message ?? "") : "");
     }
+}
+
+/** A stretch of time in which no part ran. */
+class Idle {
+    constructor() {
+        this.node = document.createElement("i");
+    }
+
+    update({ start, end, scale }) {
+        place(this.node, scale, start, end);
+        setAttribute(this.node, "title", `Nothing ran for ${duration(end - start)}`);
+    }
+}
+
+/** Puts an element of a lane between two moments. */
+function place(element, { share }, start, end) {
+    const left = `${share(start) * 100}%`;
+    const width = `${(share(end) - share(start)) * 100}%`;
+    if (element.style.left !== left) element.style.left = left;
+    if (element.style.width !== width) element.style.width = width;
 }
 
 /** A label and a value. */

@@ -60,6 +60,12 @@ export function fullTime(time) {
     return FULL.format(time);
 }
 
+/** `in 2 min`, or nothing if the task has no ETA. */
+export function timeLeft(task) {
+    const left = Date.parse(task.eta) - now();
+    return Number.isFinite(left) ? (left < 1500 ? "any moment" : `in ${duration(left)}`) : "";
+}
+
 /** `ETA 14:32, in 2 min`, or nothing if the task has no ETA. */
 export function eta(task) {
     const time = Date.parse(task.eta);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { checkAccessibility, close, open, texts, waitUntil } from "./support/page.js";
 import { Program } from "./support/program.js";
+import { TestProxy } from "./support/proxy.js";
 
 after(close);
 
@@ -146,6 +147,7 @@ test("a failed deploy shows its cause in the list, and first of all on its page"
 test("a task shows its agent, and what the agent waits for", { timeout: 60_000 }, async (t) => {
     const question = "May I cut <i>the silk</i>?";
     const log = await logOf("tailor.log", [
+        { type: "assistant", message: { content: [{ type: "tool_use", id: "l", name: "TodoWrite", input: { todos: [{ content: "cut <b>silk</b>", status: "completed" }, { content: "sew", status: "in_progress" }, { content: "iron", status: "pending" }] } }] } },
         { model: "needle-2", tool: "sew", num_turns: 1204, total_cost_usd: 0.4251, usage: { input_tokens: 120_345, output_tokens: 678, cached_tokens: 90_000 } },
         { type: "assistant", message: { content: [{ type: "tool_use", id: "t", name: "AskUserQuestion", input: { questions: [{ question }] } }] } },
     ]);
@@ -157,10 +159,34 @@ test("a task shows its agent, and what the agent waits for", { timeout: 60_000 }
         const facts = Object.fromEntries(await section.locator("dl > div").evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent))));
         const expected = ["Waits for", question, "Tool", "sew", "Model", "needle-2", "Turns", "1,204", "Tokens read", "120,345", "Tokens written", "678", "Tokens from the cache", "90,000", "Cost", "$0.4251"];
         assert.deepEqual(Object.entries(facts).flat(), expected);
+        const todos = page.getByRole("list", { name: "To-do list" }).getByRole("listitem");
+        assert.deepEqual(await todos.allTextContents(), ["cut <b>silk</b>", "sew", "iron"]);
+        assert.deepEqual(await todos.evaluateAll((items) => items.map((item) => item.dataset.tone)), ["completed", "running", "pending"]);
+        assert.equal(await todos.nth(1).getAttribute("aria-current"), "step");
         assert.equal(await page.locator("#failure-section").isVisible(), false);
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no overflow at ${width}`);
         await checkAccessibility(page, `a task with an agent, ${width} px, ${colorScheme}`);
     }
+});
+
+test("a failure in CloudWatch Logs has a link to its log", { timeout: 60_000 }, async (t) => {
+    const program = await Program.start(t, { logs: ["--agents", "/dev/null"] });
+    await program.createTask({ task_id: "a", task_name: "Build", status: "failed", message: "boom" });
+    let url = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/g/log-events/s";
+    const proxy = await TestProxy.start(t, program.url, async ({ path }) => {
+        if (path !== "/api/tasks/a") return undefined;
+        const task = { ...(await program.call("GET", path)), source: { region: "eu-west-1", url } };
+        return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(task) };
+    });
+    const page = await open(t, `${proxy.url}/?task=a`);
+    const link = page.getByRole("link", { name: "Open log" });
+    assert.equal(await link.getAttribute("href"), url);
+    assert.equal(await link.getAttribute("rel"), "noopener noreferrer");
+    await checkAccessibility(page, "a failure with a link to its log");
+    url = "javascript:alert(1)";
+    await page.reload();
+    await page.locator("#cause").waitFor();
+    assert.equal(await link.isVisible(), false, "only addresses of the web are links");
 });
 
 test("a task's page shows every field, and Copy link copies its URL", { timeout: 60_000 }, async (t) => {
@@ -278,6 +304,41 @@ test("a task shows its usual duration, its earlier runs as bars, and where it wa
     await page.getByRole("link", { name: "Open log" }).click();
     assert.equal(await page.evaluate(() => document.activeElement.id), "log-title");
     assert.match(await page.locator("#log").innerText(), /two$/);
+});
+
+test("the waterfall of a run marks its critical path, and cuts idle stretches short", { timeout: 60_000 }, async (t) => {
+    const program = await Program.start(t, { logs: ["--agents", "/dev/null"] });
+    await program.createTask({ task_id: "d", task_name: "Deploy", task_type: "cdk_deploy", status: "running" });
+    const at = (minute) => new Date(Date.now() - 60_000 * (60 - minute)).toISOString();
+    const part = (from, to) => ({ current: 1, total: 1, percentage: 100, status: to ? "completed" : "running", started_at: at(from), ...(to && { completed_at: at(to) }) });
+    // Nothing ran from minute 10 to minute 50.
+    const parts = { Network: part(0, 6), Data: part(0, 3), Api: part(6, 10), Web: part(50, null) };
+    const proxy = await TestProxy.start(t, program.url, async ({ path }) => {
+        if (path !== "/api/tasks/d") return undefined;
+        return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ ...(await program.call("GET", path)), parts }) };
+    });
+    for (const width of [1440, 320]) {
+        const page = await open(t, `${proxy.url}/?task=d`, { viewport: { width, height: 900 } });
+        await page.locator("#part-rows tr").first().waitFor();
+        assert.deepEqual(await texts(page, "#part-rows th > span:first-child"), ["Web", "Data", "Network", "Api"], "what runs is on top");
+        const critical = async (name) => page.locator("#part-rows tr", { hasText: name }).locator(".critical").isVisible();
+        assert.deepEqual([await critical("Web"), await critical("Data")], [true, false]);
+        const boxes = Object.fromEntries(await page.locator("#part-rows tr").evaluateAll((rows) => rows.map((row) => [row.querySelector("th span").textContent, row.querySelector("[data-ref=span]").getBoundingClientRect().toJSON()])));
+        const track = await page.locator(".track").first().boundingBox();
+        assert.ok(boxes.Web.width > track.width * 0.35, `ten of twenty busy minutes: ${boxes.Web.width} of ${track.width}`);
+        assert.ok(Math.abs(boxes.Api.left - boxes.Network.right) < 4, "one begins where the other ends");
+        assert.ok(boxes.Web.left - boxes.Api.right < track.width * 0.06, "the idle stretch is short");
+        assert.equal(await page.locator(".track").first().locator(".idle i").getAttribute("title"), "Nothing ran for 40 min");
+        assert.match(await page.locator("#parts-note").innerText(), /critical path.*nothing ran/s);
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `no overflow at ${width}`);
+        await checkAccessibility(page, `a waterfall at ${width} px`);
+    }
+    parts.Web = part(50, 55);
+    parts.Late = part(55, 60);
+    const page = await open(t, `${proxy.url}/?task=d`);
+    await page.locator("#part-rows tr").nth(4).waitFor();
+    const marked = await page.locator("#part-rows tr:has(.critical:not([hidden])) th span:first-child").allTextContents();
+    assert.deepEqual(marked, ["Web", "Late"], "the chain ends where nothing ran");
 });
 
 test("an unknown task is reported", async (t) => {

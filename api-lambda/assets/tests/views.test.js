@@ -146,6 +146,51 @@ test("the whole of a row or a card is a link", { timeout: 60_000 }, async (t) =>
     }
 });
 
+test("times tell their zone, and are part of the link", { timeout: 60_000 }, async (t) => {
+    const program = await startMany(t, 1);
+    await program.createTask({ task_name: "Bad", status: "failed", message: "boom" });
+    const page = await open(t, program.url, { timezoneId: "Asia/Tokyo" });
+    for (const [box, time, name] of [[".card", ".ago", "Job 1"], ["#ended-table .row", "time", "Bad"], [".alert", ".state", "Bad"]]) {
+        const element = page.locator(box).locator(time);
+        assert.match(await element.getAttribute("title"), /\d\d:\d\d:\d\d (GMT\+9|JST)$/);
+        const { x, y, width, height } = await element.boundingBox();
+        const isOnTop = await page.evaluate(([box, time, x, y]) => document.elementFromPoint(x, y) === document.querySelector(box).querySelector(time), [box, time, x + width / 2, y + height / 2]);
+        assert.ok(isOnTop, `the pointer finds ${time} in ${box}`);
+        await element.click();
+        await page.getByRole("heading", { level: 1, name }).waitFor();
+        await page.getByRole("link", { name: "All tasks" }).click();
+        await page.locator(box).waitFor();
+    }
+});
+
+test("a table tells when a task ends", { timeout: 60_000 }, async (t) => {
+    const program = await startMany(t, 2);
+    const eta = new Date(Date.now() + 125_000).toISOString();
+    const proxy = await TestProxy.start(t, program.url, async ({ path }) => {
+        if (!path.startsWith("/api/tasks?status=running")) return undefined;
+        const page = await program.call("GET", path);
+        page.tasks[0].eta = eta;
+        return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(page) };
+    });
+    for (const width of [1440, 390]) {
+        const page = await open(t, `${proxy.url}/?view=table`, { viewport: { width, height: 800 } });
+        await page.locator("#active-table .row").first().getByText(/^in [12] min/).waitFor();
+        const [first, second] = await texts(page, "#active-table .row .ends");
+        assert.match(first, /^in [12] min( \d+ s)?$/);
+        assert.equal(second, "");
+    }
+});
+
+test("the list and the page of the API link to each other", { timeout: 60_000 }, async (t) => {
+    const program = await startMany(t, 1);
+    const page = await open(t, program.url);
+    await page.getByRole("link", { name: "API" }).click();
+    await page.getByRole("heading", { name: "Miyabi Progress: API" }).waitFor();
+    await page.getByRole("link", { name: "Dashboard" }).click();
+    await page.locator(".card").waitFor();
+    assert.equal(page.url(), `${program.url}/`);
+});
+
 test("of many rows only those in view are in the document", { timeout: 90_000 }, async (t) => {
     const program = await Program.start(t, { logs });
     const made = Array.from({ length: 500 }, (_, number) => ({ task_id: `t${number}`, task_name: `Task ${number}`, task_type: "build", status: "running", run: new Date(Date.UTC(2026, 0, 1) + number * 1000).toISOString() }));
