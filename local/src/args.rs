@@ -9,18 +9,22 @@ use cli::args::LogArgs;
 use crate::loopback_guard::AllowedHost;
 
 const EXAMPLES: &str = "\
-Examples:
-  local                                  watch bundled sample runs
-  local --cdk deploy.log --agents logs/  follow files as they grow
-  npx cdk deploy --progress events 2>&1 | local --cdk -
-  local services                         DynamoDB and Redis for
-                                         `cargo lambda watch`";
+Examples, from the checkout:
+  cargo run -p local
+      watch bundled sample runs
+  cargo run -p local -- --cdk deploy.log --agents logs/
+      follow files as they grow
+  npx cdk deploy --progress events 2>&1 | cargo run -p local -- --cdk -
+  cargo run -p local -- services
+      DynamoDB and Redis for `cargo lambda watch`
+
+Shells have a command `local` of their own: start a copy on the PATH as `env local`.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
-  local serve                               watch bundled sample runs
-  local serve --cdk deploy.log --data .local
-  npx cdk deploy --progress events 2>&1 | local serve --cdk - --name shop
+  cargo run -p local -- serve               watch bundled sample runs
+  cargo run -p local -- serve --cdk deploy.log --data .local
+  npx cdk deploy 2>&1 | cargo run -p local -- serve --cdk - --name shop
 
 Standard input (`-`) is passed on to standard output. When it ends, `local` says how its run ended, and ends with \
 exit code 0 if the run is completed, 1 if it has failed or was cancelled, 2 if it ended without a word, or if `local` can't \
@@ -36,9 +40,9 @@ Web pages: only the dashboard of this server may use the API, and the origins in
 
 const SERVICES_EXAMPLES: &str = "\
 Examples:
-  local services
+  cargo run -p local -- services
   cargo lambda watch --env-file local.env   in another terminal
-  local services --dynamodb-port 0 --redis-port 0 --env-file /tmp/local.env";
+  cargo run -p local -- services --dynamodb-port 0 --redis-port 0";
 
 /// The width of what is printed, in columns.
 pub(crate) const WIDTH: usize = 80;
