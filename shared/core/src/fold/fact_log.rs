@@ -8,6 +8,7 @@ use super::fact::{Fact, KeyedFact, MOST_CONTEXT};
 use super::last_lines::LastLines;
 use super::line_key::{LineKey, SessionKey};
 use super::pass::Pass;
+use super::run::counters::is_open;
 use super::run::{LONGEST_SILENCE_MS, Run};
 use super::templates::MOST_RISES;
 use crate::log_parser::{AgentObservation, Counter, CounterKind, Observation, Sample};
@@ -484,7 +485,7 @@ fn samples(fact: &Fact) -> Option<&[Sample]> {
 }
 
 /// Whether the facts are samples of one counter with the same total, and none is below the one
-/// before.
+/// before. The second is not full: since when a counter is full matters.
 fn is_rising(facts: [&KeyedFact; 3]) -> bool {
     let [Some(one), Some(two), Some(three)] = facts.map(|(_, fact)| sample(fact)) else {
         return false;
@@ -495,7 +496,7 @@ fn is_rising(facts: [&KeyedFact; 3]) -> bool {
             && one.current <= next.current
             && one.percentage <= next.percentage
     };
-    is_next(one, two) && is_next(two, three)
+    is_next(one, two) && is_next(two, three) && is_open(two.1)
 }
 
 /// The sample in a line that has nothing else to say but a message.

@@ -288,7 +288,8 @@ fn is_next_phase(before: Counter, next: Counter) -> bool {
         && next.percentage.is_some_and(|next| next <= EARLY)
 }
 
-fn is_open(counter: Counter) -> bool {
+/// Whether something is left of a counter.
+pub(in crate::fold) fn is_open(counter: Counter) -> bool {
     percentage(counter) != Some(100)
 }
 
