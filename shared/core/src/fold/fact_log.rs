@@ -441,7 +441,8 @@ impl FactLog {
                 .filter(|_| index + 1 < most);
             let is_dropped = between.is_some_and(|(before, after)| {
                 let is_known = rises >= MOST_RISES && is_rise && has_moved(fact, after);
-                is_near(before, after) && (is_known || is_rising([before, fact, after]))
+                let is_among = is_near(before, fact) && is_near(before, after);
+                is_among && (is_known || is_rising([before, fact, after]))
             });
             if !is_dropped {
                 before = Some(index);
