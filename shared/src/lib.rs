@@ -24,5 +24,6 @@ pub mod telemetry;
 pub mod validator;
 
 pub use progress_core::{
-    batch, error, fold, log_event, log_file, log_parser, log_tail, model, record, secrets, view,
+    batch, error, fold, log_event, log_file, log_link, log_parser, log_tail, model, record,
+    secrets, view,
 };

@@ -12,6 +12,7 @@ use serde_json::Value;
 use shared::batch::Batch;
 use shared::error::{Source, error_chain};
 use shared::ingest::{IngestCounts, Pace};
+use shared::log_link::BUCKET;
 use shared::log_parser::LogFormat;
 use shared::model::{TaskId, Timestamp};
 use shared::object_source::{Object, ObjectError, ObjectName};
@@ -271,7 +272,7 @@ impl Reading<'_> {
 
 /// The name of the log group of an object: its bucket.
 fn log_group_of(name: &ObjectName) -> String {
-    format!("s3://{}", name.bucket)
+    format!("{BUCKET}{}", name.bucket)
 }
 
 /// The name of the log stream of an object: its key without extensions.

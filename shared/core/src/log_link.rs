@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::log_parser::LogFormat;
 use crate::model::Task;
 
+/// What the log group of a log that was stored in a bucket begins with.
+pub const BUCKET: &str = "s3://";
 /// The console shows the log from this long before the failure.
 const BEFORE_FAILURE: Duration = Duration::from_secs(60);
 
@@ -26,8 +28,7 @@ impl Source {
     pub fn of(task: &Task, region: &'static str) -> Option<Self> {
         let log_group = task.log_group.as_deref()?;
         let log_stream = task.log_stream.as_deref()?;
-        // Lines that were sent to the API are in no log group.
-        if log_group == LogFormat::ANY.file_log_group {
+        if !is_of_cloudwatch(log_group) {
             return None;
         }
         let failed_at = task.failure.as_ref().map(|failure| failure.at);
@@ -49,6 +50,12 @@ impl Source {
         );
         Some(Self { region, url })
     }
+}
+
+/// Whether a log group is one of CloudWatch Logs: lines that were sent to the service are in none, and
+/// a bucket is another thing.
+pub fn is_of_cloudwatch(log_group: &str) -> bool {
+    log_group != LogFormat::ANY.file_log_group && !log_group.starts_with(BUCKET)
 }
 
 /// A name as the console has it in the fragment of its address: percent-encoded twice, with `$` for
@@ -111,11 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_came_through_the_api_have_no_address() {
-        assert_eq!(
-            url(&task(Some("/miyabi/runs"), "s", None), "eu-west-1"),
-            None
-        );
+    fn lines_that_are_not_in_cloudwatch_have_no_address() {
+        for log_group in ["/miyabi/runs", "s3://bucket"] {
+            assert_eq!(url(&task(Some(log_group), "s", None), "eu-west-1"), None);
+        }
         assert_eq!(url(&task(None, "s", None), "eu-west-1"), None);
     }
 }

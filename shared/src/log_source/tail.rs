@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::cloudwatch::classify;
 use super::{LogSourceError, TailRequest, TailSource};
-use crate::log_parser::LogFormat;
+use crate::log_link::is_of_cloudwatch;
 use crate::log_tail::{MOST_TAIL_LINES, TailLine, TailPart};
 use crate::model::Timestamp;
 
@@ -76,8 +76,7 @@ impl CloudWatchTailSource {
 #[async_trait]
 impl TailSource for CloudWatchTailSource {
     async fn fetch_tail(&self, request: TailRequest<'_>) -> Result<Vec<TailLine>, LogSourceError> {
-        // What was sent to the API is in no log group.
-        if request.log_group == LogFormat::ANY.file_log_group {
+        if !is_of_cloudwatch(request.log_group) {
             return Err(LogSourceError::GroupNotFound(request.log_group.to_owned()));
         }
         let events = timeout(PATIENCE, self.last_events(request)).await;
