@@ -51,7 +51,8 @@ fn environment(dynamodb: &EmbeddedDynamoDb, redis: Option<&RedisProcess>) -> Str
         ("INDEX_SHARDS", config.index_shards.to_string()),
         ("AUTH_MODE", "none".to_owned()),
     ]);
-    variables.push(("LOG_GROUPS", log_groups()));
+    // cargo-lambda takes a value with `=` in it only in quotes.
+    variables.push(("LOG_GROUPS", format!("'{}'", log_groups())));
     variables.extend(redis.map(|redis| ("REDIS_ENDPOINT", redis.endpoint())));
     let lines = variables.into_iter();
     lines
