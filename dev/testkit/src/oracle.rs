@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use shared::model::{HistoryEntry, RecordId, Revision, Task, TaskId};
 
 /// Fields that the API computes when it shows a task, or leaves out in lists. They are not compared.
-const NOT_COMPARED: [&str; 3] = ["stale", "eta", "parts"];
+const NOT_COMPARED: [&str; 4] = ["stale", "eta", "parts", "source"];
 
 /// The fields of a task that are compared.
 fn compared(task: &Value) -> Map<String, Value> {
