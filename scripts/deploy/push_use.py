@@ -70,7 +70,9 @@ def changes(user):
         message = socket.data(until=lambda event: event["task"]["status"] == "completed")
         check("the end of a deploy comes from its log", message, socket.heard[-2:])
         task = user.task("cdk:live-deploy")
-        check("and is the task as the API shows it", json.loads(message["event"])["task"] == task, (message, task))
+        # Only the API tells where the log is: the page has that from its first look.
+        shown = {name: value for name, value in task.items() if name != "source"}
+        check("and is the task as the API shows it", json.loads(message["event"])["task"] == shown, (message, task))
         check("with its parts", task["parts"], task)
     body = {"task_id": "live", "task_name": "Live", "task_type": "build"}
     check("a task is made", user.writer("POST", "/api/tasks", body).status == 201)
