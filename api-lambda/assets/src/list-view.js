@@ -61,7 +61,7 @@ export class ListView {
             active: new Table(byId("active-table"), { onSort, projectName }),
             ended: new Table(byId("ended-table"), { onSort, projectName }),
         };
-        // Who comes back to the page has not yet begun to read.
+        // A reader who comes back to the page has not yet begun to read.
         document.addEventListener("visibilitychange", () => (this.isOutdated ||= !document.hidden));
         byId("news").addEventListener("click", () => this.showNews());
         byId("clear-all").addEventListener("click", showAll);
@@ -137,7 +137,7 @@ export class ListView {
         this.filters = filters;
         this.projects.select(filters.project_id);
         this.bar.show(filters);
-        // Who comes back from a task finds the list in its order.
+        // A reader who comes back from a task finds the list in its order.
         if (!isNew) return;
         if (!isSelection) return this.arrangement.renew();
         this.isOutdated = true;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// What is shown instead of a secret.
+/// The text that replaces a secret.
 const REPLACEMENT: &str = "[redacted]";
 /// The fewest characters of a value that may be secret. Shorter ones are words such as `none`.
 const LEAST_CHARS: usize = 6;

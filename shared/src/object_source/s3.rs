@@ -18,13 +18,13 @@ use crate::model::Timestamp;
 /// The most time until a response begins.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is encoded in a name.
+/// The characters that are encoded in a name.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// What is encoded in a path.
+/// The characters that are encoded in a path.
 const PATH: &AsciiSet = &NAME.remove(b'/');
 
 /// Reads objects with `GetObject`
