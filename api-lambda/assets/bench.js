@@ -34,7 +34,7 @@ async function measure() {
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
     const file = await open(join(folder, "measured.log"), "a");
     await file.write("Step 1/10000: begin\n");
-    await page.goto(program.url);
+    await page.goto(`${program.url}/?view=cards`);
     const card = page.locator(".card", { hasText: "measured" });
     await card.waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
