@@ -116,6 +116,8 @@ def prove(aws, secret_of_tokens, hooks, write_tables):
     base |= {"ReportQueue": "standard", "LogBucketName": use.BUCKET}
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=use.BUCKET)
+    # Reading a version is a right of its own.
+    s3.put_bucket_versioning(Bucket=use.BUCKET, VersioningConfiguration={"Status": "Enabled"})
     to_eventbridge = {"EventBridgeConfiguration": {}}
     s3.put_bucket_notification_configuration(Bucket=use.BUCKET, NotificationConfiguration=to_eventbridge)
     base["LogGroups"] = use.create_log_groups(aws)
