@@ -7,7 +7,7 @@ use shared::cache::TaskCache;
 use shared::checkpoint::CheckpointStore;
 use shared::ingest::{Ingest, IngestCounts, Pace};
 use shared::log_source::LogSource;
-use shared::model::{TaskId, Timestamp};
+use shared::model::Timestamp;
 use shared::object_source::{ObjectError, ObjectSource};
 use shared::store::{ProjectStore, StoreError, TaskStore};
 use shared::task_reader::WriteThrough;
@@ -49,7 +49,7 @@ pub enum CollectError {
 pub struct Collector {
     pub(crate) parts: Parts,
     pub(crate) config: CollectorConfig,
-    ingest: Ingest,
+    pub(crate) ingest: Ingest,
 }
 
 impl Collector {
@@ -91,27 +91,6 @@ impl Collector {
             .end_silent_runs(since, now, last_moment, &mut counts);
         ended.await?;
         Ok(counts.tasks_changed)
-    }
-
-    /// Saves the tasks of `batch`, and empties it.
-    pub(crate) async fn ingest(
-        &self,
-        batch: &mut Batch,
-        pace: Pace,
-        now: Timestamp,
-        counts: &mut IngestCounts,
-    ) -> Result<(), StoreError> {
-        self.ingest.save(batch, pace, now, counts).await
-    }
-
-    /// Ends the newest run of a task as its last lines say.
-    pub(crate) async fn end_of_log(
-        &self,
-        task_id: &TaskId,
-        now: Timestamp,
-        counts: &mut IngestCounts,
-    ) -> Result<(), StoreError> {
-        self.ingest.end_of_log(task_id, now, counts).await
     }
 
     /// Saves the tasks of `batch`, empties it, and adds the counts to `summary`.

@@ -111,7 +111,7 @@ impl Trigger for Objects {
         if lambda_event["source"] == "aws.s3" && lambda_event["detail"].is_object() {
             let is_creation = lambda_event["detail-type"] == "Object Created";
             let detail = Detail::deserialize(&lambda_event["detail"]).map_err(invalid)?;
-            let key = detail.object.key.clone();
+            let key = detail.object.key.clone(); // encoded in notifications alone
             let created = is_creation.then(|| detail.created(key));
             return Ok(Some(Self {
                 created: created.into_iter().collect(),
@@ -247,9 +247,8 @@ impl Reading<'_> {
     }
 
     async fn save(&mut self) -> Result<(), CollectError> {
-        let saved = self
-            .collector
-            .ingest(&mut self.batch, Pace::LIVE, self.now, &mut self.counts);
+        let ingest = &self.collector.ingest;
+        let saved = ingest.save(&mut self.batch, Pace::LIVE, self.now, &mut self.counts);
         saved.await?;
         let saved = self.counts.saved.drain(..);
         self.tasks.extend(saved.map(|saved| saved.run_id.task_id));
@@ -260,9 +259,8 @@ impl Reading<'_> {
     async fn end(mut self) -> Result<(), CollectError> {
         self.save().await?;
         for task_id in &self.tasks {
-            let ended = self
-                .collector
-                .end_of_log(task_id, self.now, &mut self.counts);
+            let ingest = &self.collector.ingest;
+            let ended = ingest.end_of_log(task_id, self.now, &mut self.counts);
             ended.await?;
         }
         self.summary.count_saved(self.counts);
